@@ -1,0 +1,568 @@
+"""From a model's text blocks to the description of every object, exactly as Brian2 will get it.
+
+Order within a time step: everything the plasticity reads is the left limit at t, before any
+spike of the step acts, so trace, psi, error and modulator belong to the same moment:
+
+    start      trial clock: end of the last trial, reset, new input and target
+    noise      new perturbation z and the current it sends
+    groups     membranes, traces and readout decay
+    error      softmax, error
+    feedback   modulator g (top layer first)
+    escape     the stochastic decision to spike, S; readings of the readout
+    plasticity weights, or the postsynaptic accumulator of the lazy form
+    thresholds, synapses, resets, end
+
+A plasticity term ``xbar_pre * F_post`` with an exponentially decaying trace is emitted in an
+exact event-driven form. With dG/dt = G/tau + F kept by the postsynaptic neuron, the weight in
+force is always w + xbar_pre*G_post: xbar*G does not decay, and a spike, which raises xbar by 1,
+takes G out of w at once. The sum is the dense rule's, to rounding.
+"""
+
+import re
+from dataclasses import dataclass, field, replace
+
+from .equations import (compose, factorise, identifiers, is_expression, parse, render, substitute,
+                        unit_text)
+from .errors import EquationError, InputError
+from .neurons import CLOCK, CLOCK_NAMES
+
+SCHEDULE = ("start", "noise", "groups", "error", "feedback", "escape", "plasticity",
+            "thresholds", "synapses", "resets", "end")
+#: exp(trial/tau) is the lazy form's loss of precision; 20 time constants leave 1e-8 of 1e-16.
+LONGEST_LAZY_TRIAL = 20.0
+
+
+@dataclass(frozen=True)
+class Code:
+    """Statements that run in slot `when`, each step or (`clock` "trial") at each trial start."""
+
+    name: str
+    text: str
+    when: str
+    order: int = 0
+    clock: str = "step"
+
+
+@dataclass(frozen=True)
+class Event:
+    """A custom event of a group: its condition, the slot it is tested in, what it does there."""
+
+    name: str
+    condition: str
+    when: str
+    text: str = ""
+
+
+@dataclass
+class GroupText:
+    """Everything Brian2 needs to make one NeuronGroup."""
+
+    name: str
+    size: int
+    equations: str
+    threshold: str = ""
+    reset: str = ""
+    refractory: str = ""
+    events: list = field(default_factory=list)
+    codes: list = field(default_factory=list)
+    links: dict = field(default_factory=dict)
+    constants: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pathway:
+    """What synapses do when `event` happens in their source."""
+
+    name: str
+    event: str
+    text: str
+    when: str
+    order: int = 0
+
+
+@dataclass
+class SynapseText:
+    """Everything Brian2 needs to make one Synapses object (all to all)."""
+
+    name: str
+    source: str
+    target: str
+    equations: str
+    pathways: list = field(default_factory=list)
+    codes: list = field(default_factory=list)
+    sums: dict = field(default_factory=dict)
+    constants: dict = field(default_factory=dict)
+    form: str = ""
+
+
+@dataclass
+class Assembly:
+    """All objects of a model, in text."""
+
+    groups: dict
+    synapses: dict
+
+    def text(self):
+        """The objects as a printable mapping name -> text."""
+        return Texts({name: _describe(obj) for name, obj in {**self.groups,
+                                                             **self.synapses}.items()})
+
+
+class Texts(dict):
+    """A mapping name -> text that prints as a page."""
+
+    def __repr__(self):
+        return "\n\n".join(f"== {name} ==\n{text}" for name, text in self.items())
+
+    __str__ = __repr__
+
+
+def assemble(model, duration=None, varying=False, lazy=True):
+    """The `Assembly` of a model.
+
+    Parameters
+    ----------
+    model : Model
+    duration : time, optional
+        Trial length; the lazy form is used only where it stays exact (20 time constants).
+    varying : bool
+        Whether the target changes within a trial.
+    lazy : bool
+        False keeps every plasticity equation dense.
+    """
+    top = len(model.sizes) - 1
+    layers = ["input", *(f"hidden_{k}" for k in range(1, top)), "readout"]
+    groups = {"trial": _trial()}
+    for k, name in enumerate(layers):
+        groups[name] = _layer(model, name, model.sizes[k])
+    groups["error"] = _layer(model, "error", model.sizes[-1])
+    _feed(model, groups, varying)
+    if "critic" in model.blocks:
+        groups["critic"] = _layer(model, "critic", 1)
+    synapses = _forward(model, layers)
+    if "feedback" in model.blocks:
+        for k in range(1, top):
+            synapses[f"feedback_{k}"] = _feedback(model, k)
+    synapses["softmax"] = SynapseText("softmax", "error", "error", "Z_post = expo_pre : 1 (summed)")
+    if "report" in model.blocks:
+        synapses["report"] = SynapseText("report", "error", "critic", model.blocks["report"])
+    assembly = Assembly(groups, synapses)
+    _set_sum_order(assembly, model.depth)
+    for synapse in synapses.values():
+        if synapse.name.startswith("forward"):
+            _choose_form(model, assembly, synapse, duration, lazy)
+    _store_subexpressions(assembly, model.depth)
+    _add_events(assembly)
+    _link(assembly)
+    _declare_parameters(assembly, model.parameters)
+    _check_statements(assembly)
+    return assembly
+
+
+# ---------------------------------------------------------------------------- objects
+
+def _text(model, kind, *names):
+    """The block(s) of a layer joined: the general one, then the layer's own lines over it."""
+    text = ""
+    for name in names:
+        key = f"{name}.{kind}" if kind else name
+        if key in model.blocks:
+            text = model.blocks[key] if is_expression(key) else compose(text, model.blocks[key], key)
+    return text
+
+
+def _trial():
+    text = """
+        step = t_in_timesteps % steps
+        row = (t_in_timesteps // steps) % rows
+        plastic = schedule(row*dt)
+        fresh = int(step == 0)
+        gate = course(step*dt, 0)
+        read = course(step*dt, 1)
+        sigma = plastic*course(step*dt, 2)
+        window = plastic*course(step*dt, 3)
+        hold = plastic*course(step*dt, 4)
+        pair = plastic*course(step*dt, 5)
+    """
+    return GroupText(
+        "trial", 1, render(parse(CLOCK)) + "\nstep : integer (shared)\nrow : integer (shared)",
+        codes=[Code("clock", render(parse(text)), "start", 0)],
+        constants={"steps": "integer", "rows": "integer", "seed": "integer", "chunk": "second"},
+    )
+
+
+def _layer(model, name, size):
+    kind = name.split("_")[0]
+    names = (kind, name) if name != kind else (kind,)
+    group = GroupText(name, size, _text(model, "", *names), _text(model, "threshold", *names),
+                      _text(model, "reset", *names))
+    if "not_refractory" in _text(model, "step", *names):
+        group.refractory = "refractory_period"
+    step, trial = _text(model, "step", *names), _text(model, "trial", *names)
+    if name == "hidden_1" and model.coding in (None, "current"):
+        trial += "\ndrive = 0"
+    if step:
+        group.codes.append(Code("step", step, "escape"))
+    if trial:
+        order = -9 if name == "critic" else 1
+        group.codes.append(Code("trial", trial, "start", order, "trial"))
+    for key, text in model.blocks.items():
+        if key.startswith(f"{kind}.event."):
+            event = key.split(".")[2]
+            group.events.append(Event(event, text, "error",
+                                      model.blocks.get(f"{kind}.on.{event}", "")))
+    for event, when in (("hold", "noise"), ("pair", "thresholds")):
+        text = _text(model, event, *names)
+        if text:
+            group.events.append(Event(event, f"{event} > 0.5", when, text))
+    return group
+
+
+def _feed(model, groups, varying):
+    """Statements that hand a trial's input and target to the network."""
+    source, target = groups["input"], groups["error"]
+    coding = model.coding or "current"
+    table, index, clock = "stimulus", "row*dt", "trial"
+    if coding == "spikes":
+        index, clock = "(row*steps + step)*dt", "step"
+    value = {"current": "x = {}", "poisson": "rate = input_rate*{}", "spikes": "given = {}"}
+    source.codes.append(Code("feed", value[coding].format(f"{table}({index}, i)"), "start", 2,
+                             clock))
+    index, clock = ("(row*steps + step)*dt", "step") if varying else ("row*dt", "trial")
+    target.codes.append(Code("feed", f"y = target({index}, i)", "start", 2, clock))
+    for group in (source, target):
+        group.links.update({"row": ("trial", "row")})
+        group.equations += "\nrow : integer"
+        if clock == "step" or (group is source and coding == "spikes"):
+            group.links["step"] = ("trial", "step")
+            group.equations += "\nstep : integer"
+            group.constants["steps"] = "integer"
+    if coding == "poisson":
+        source.constants["input_rate"] = "hertz"
+
+
+def _forward(model, layers):
+    synapses = {}
+    for k in range(1, len(layers)):
+        name = f"forward_{k}"
+        kind = "forward_readout" if k == len(layers) - 1 else "forward"
+        equations = _text(model, "", kind, name)
+        if k > 1 and "backward" in model.blocks:
+            equations += "\n" + model.blocks["backward"]
+        synapse = SynapseText(name, layers[k - 1], layers[k], equations)
+        onset = model.blocks.get("forward_1.onset", "") if k == 1 else ""
+        if onset:
+            synapse.pathways.append(Pathway("onset", "onset", onset, "start", 6))
+        else:
+            synapse.pathways.append(Pathway("pre", "spike", _text(model, "spike", kind, name),
+                                            "synapses"))
+        hold = _text(model, "hold", kind, name)
+        if hold and k > 1:
+            synapse.pathways.append(Pathway("hold", "hold", hold, "noise", 5))
+        trial = _text(model, "trial", kind, name)
+        if trial:
+            synapse.codes.append(Code("trial", trial, "start", -7, "trial"))
+        synapses[name] = synapse
+    return synapses
+
+
+def _feedback(model, layer):
+    synapse = SynapseText(f"feedback_{layer}", "error", f"hidden_{layer}",
+                          _text(model, "", "feedback", f"feedback_{layer}"))
+    phases = [key for key in model.blocks if key.startswith("feedback.pair.")]
+    for order, key in enumerate(phases):
+        synapse.pathways.append(Pathway(key.split(".")[-1], "pair", model.blocks[key], "synapses",
+                                        10 + order))
+    return synapse
+
+
+# ---------------------------------------------------------------------------- order and form
+
+def _rank(name, depth):
+    """Where a layer stands in the backward order: the readout first, then the top layer."""
+    if name == "readout":
+        return -1
+    return depth - int(name.split("_")[1]) if name.startswith("hidden") else 0
+
+
+def _set_sum_order(assembly, depth):
+    for synapse in assembly.synapses.values():
+        for line in parse(synapse.equations, synapse.name):
+            if "summed" not in line.flags:
+                continue
+            if synapse.name == "softmax":
+                synapse.sums[line.name] = ("error", 1)
+            elif synapse.name == "report":
+                synapse.sums[line.name] = ("feedback", 0)
+            else:
+                into = synapse.target if line.name.endswith("_post") else synapse.source
+                synapse.sums[line.name] = ("feedback", 10 * _rank(into, depth))
+
+
+def _decay(group, trace):
+    """The time constant of a trace that only decays and rises by 1 at a spike, else None."""
+    for line in parse(group.equations, group.name):
+        if line.name == trace and line.kind == "differential":
+            match = re.match(rf"^-\s*{trace}\s*/\s*(\w+)$", line.right)
+            if match and any(s.name == trace and s.operator == "+=" and s.right.strip() == "1"
+                             for s in parse(group.reset, group.name)):
+                return match[1]
+    return None
+
+
+def _choose_form(model, assembly, synapse, duration, lazy):
+    """Emit each plasticity equation of a forward synapse lazily where that is exact."""
+    source, target = assembly.groups[synapse.source], assembly.groups[synapse.target]
+    lines = list(parse(synapse.equations, synapse.name))
+    own = {line.name for line in lines}
+    forms = []
+    for k, line in enumerate(lines):
+        if line.kind != "differential":
+            continue
+        traces = [w for w in identifiers(line.right) if w.endswith("_pre")]
+        factor = factorise(line.right, traces[0]) if len(traces) == 1 else None
+        if factor is None or identifiers(factor) & own:
+            continue
+        factor = substitute(factor, {w: w[:-5] for w in identifiers(factor)
+                                     if w.endswith("_post")})
+        trace = traces[0]
+        tau = _decay(source, trace[:-4])
+        read_elsewhere = any(line.name in identifiers(other.right)
+                             for other in lines if other is not line)
+        precise = tau is not None and (
+            duration is None or duration / model.parameters[tau] <= LONGEST_LAZY_TRIAL)
+        if lazy and precise and not read_elsewhere:
+            lines[k] = _lazy(synapse, target, line, trace, factor, tau)
+            forms.append(f"{line.name} lazy")
+        else:
+            lines[k] = _dense(target, synapse, line, trace, factor)
+            forms.append(f"{line.name} dense")
+    synapse.equations = render(lines)
+    synapse.form = ", ".join(forms)
+
+
+def _lazy(synapse, target, line, trace, factor, tau):
+    sum_ = f"G_{line.name}"
+    unit = line.unit
+    target.equations += f"\nd{sum_}/dt = {sum_}/{tau} : {unit}"
+    target.codes.append(Code(f"sum_{line.name}", f"{sum_} += dt*({factor})", "plasticity"))
+    target.codes.append(Code(f"clear_{line.name}", f"{sum_} = 0" if unit == "1" else f"{sum_} = 0*{unit}", "start", -6,
+                             "trial"))
+    in_force = {line.name: f"({line.name} + {trace}*{sum_}_post)"}
+    for k, path in enumerate(synapse.pathways):
+        text = render(_with_right(x, substitute(x.right, in_force)) for x in parse(path.text))
+        if path.event == "spike":
+            text += f"\n{line.name} -= {sum_}_post"
+        synapse.pathways[k] = replace(path, text=text)
+    synapse.codes.insert(0, Code(f"settle_{line.name}", f"{line.name} += {trace}*{sum_}_post",
+                                 "start", -8, "trial"))
+    return type(line)("parameter", line.name, unit=unit)
+
+
+def _with_right(line, right):
+    return replace(line, right=right)
+
+
+def _dense(target, synapse, line, trace, factor):
+    """The dense form, with the postsynaptic factor computed once per neuron, not per synapse."""
+    factor_name = f"F_{line.name}"
+    rate = "hertz" if line.unit == "1" else f"{line.unit}/second"
+    rate = "1" if line.unit == "second" else rate
+    target.equations += f"\n{factor_name} : {rate}"
+    target.codes.append(Code(f"factor_{line.name}", f"{factor_name} = {factor}", "plasticity", -1))
+    return _with_right(line, f"{trace}*{factor_name}_post")
+
+
+def _store_subexpressions(assembly, depth):
+    """A subexpression that synapses read every step is computed once per neuron, not per synapse."""
+    wanted = {"error": {"err": "sum"}}
+    for synapse in assembly.synapses.values():
+        for line in parse(synapse.equations, synapse.name):
+            kind = "sum" if "summed" in line.flags else "step"
+            for word in identifiers(line.right):
+                for suffix, group in (("_pre", synapse.source), ("_post", synapse.target)):
+                    if word.endswith(suffix):
+                        table = wanted.setdefault(group, {})
+                        if table.get(word[:-len(suffix)]) != "sum":
+                            table[word[:-len(suffix)]] = kind
+    summed = {synapse_sum.rsplit("_", 1)[0] for s in assembly.synapses.values()
+              for synapse_sum in s.sums}
+    for name, words in wanted.items():
+        group = assembly.groups[name]
+        lines = list(parse(group.equations, name))
+        table = {line.name: line for line in lines if line.kind == "subexpression"}
+        for kind in ("sum", "step"):
+            for late in (False, True):
+                chosen = [w for w in table if words.get(w) == kind
+                          and bool(_depends(w, table) & summed) == late]
+                if not chosen:
+                    continue
+                when, order = "plasticity", -2
+                if kind == "sum":
+                    when, order = ("error", 2 * late) if name == "error" else (
+                        "feedback", 10 * _rank(name, depth) + late)
+                text = "\n".join(f"{w} = {table[w].right}" for w in chosen)
+                group.codes.append(Code(f"store_{kind}{int(late)}", text, when, order))
+                lines = [type(x)("parameter", x.name, unit=x.unit) if x.name in chosen else x
+                         for x in lines]
+        group.equations = render(lines)
+
+
+def _depends(name, table):
+    """Every name a subexpression depends on, through other subexpressions."""
+    seen, todo = set(), [name]
+    while todo:
+        for word in identifiers(table[todo.pop()].right) - seen:
+            seen.add(word)
+            if word in table:
+                todo.append(word)
+    return seen
+
+
+# ---------------------------------------------------------------------------- declarations
+
+def _add_events(assembly):
+    for synapse in assembly.synapses.values():
+        group = assembly.groups[synapse.source]
+        for path in synapse.pathways:
+            if path.event != "spike" and path.event not in {e.name for e in group.events}:
+                condition, when = {"hold": ("hold > 0.5", "noise"),
+                                   "pair": ("pair > 0.5", "thresholds"),
+                                   "onset": ("fresh > 0.5", "start")}[path.event]
+                group.events.append(Event(path.event, condition, when))
+
+
+def _texts(group):
+    yield from (group.equations, group.threshold, group.reset)
+    yield from (code.text for code in group.codes)
+    yield from (part for event in group.events for part in (event.condition, event.text))
+
+
+def _used(group):
+    return set().union(*(identifiers(text) for text in _texts(group)))
+
+
+def _link(assembly):
+    """Shared time courses and one-to-one readings of another group, by name."""
+    sources = {"readout": {"err": "error"}, "error": {"o": "readout"},
+               "critic": {}, "trial": {}, "input": {}}
+    for name, group in assembly.groups.items():
+        own = {line.name for line in parse(group.equations, name)}
+        used = _used(group) - own
+        for word in CLOCK_NAMES:
+            if word in used:
+                group.links[word] = ("trial", word)
+                group.equations += f"\n{word} : 1"
+        if "critic" in assembly.groups and "advantage" in used:
+            group.links["advantage"] = ("critic", "advantage")
+            group.equations += "\nadvantage : 1"
+        for word, other in sources.get(name, {}).items():
+            if word in used:
+                group.links[word] = (other, word)
+                group.equations += f"\n{word} : 1"
+        lines = [type(x)("parameter", x.name, unit=x.unit, flags="(linked)")
+                 if x.name in group.links else x for x in parse(group.equations, name)]
+        group.equations = render(lines)
+
+
+def _declare_parameters(assembly, parameters):
+    """Each parameter an object reads becomes one of its own shared constants."""
+    objects = list(assembly.groups.values())
+    for obj in objects:
+        own = {line.name for line in parse(obj.equations, obj.name)}
+        for name in sorted((_used(obj) & set(parameters)) - own):
+            obj.constants[name] = unit_text(parameters[name])
+        if obj.refractory:
+            obj.constants["refractory_period"] = "second"
+    for synapse in assembly.synapses.values():
+        own = {line.name for line in parse(synapse.equations, synapse.name)}
+        used = set().union(*(identifiers(t) for t in _synapse_texts(synapse)))
+        shared = {}
+        for name in sorted((used & set(parameters)) - own):
+            # Brian2 refuses a synaptic name that a connected group has too: read it from there.
+            for suffix, group in (("_post", synapse.target), ("_pre", synapse.source)):
+                if name in assembly.groups[group].constants:
+                    shared[name] = name + suffix
+                    break
+            else:
+                synapse.constants[name] = unit_text(parameters[name])
+        _rename(synapse, shared)
+    for obj in objects + list(assembly.synapses.values()):
+        obj.equations = "\n".join([obj.equations, *(f"{name} : {u} (shared, constant)"
+                                                    for name, u in obj.constants.items())]).strip()
+
+
+def _rename(synapse, names):
+    """Replace names on every right-hand side of a synapse object."""
+    def renamed(text):
+        return render(_with_right(x, substitute(x.right, names)) for x in parse(text))
+
+    synapse.equations = renamed(synapse.equations)
+    synapse.pathways = [replace(p, text=renamed(p.text)) for p in synapse.pathways]
+    synapse.codes = [replace(c, text=renamed(c.text)) for c in synapse.codes]
+
+
+def _synapse_texts(synapse):
+    yield synapse.equations
+    yield from (path.text for path in synapse.pathways)
+    yield from (code.text for code in synapse.codes)
+
+
+def _check_statements(assembly):
+    """An assignment to a name nobody declared would be a silent local variable in Brian2."""
+    names = {name: {line.name for line in parse(group.equations, name)}
+             for name, group in assembly.groups.items()}
+    for name, group in assembly.groups.items():
+        for label, text in [("reset", group.reset), *((c.name, c.text) for c in group.codes),
+                            *((e.name, e.text) for e in group.events)]:
+            for line in parse(text, f"{name}, {label}"):
+                if line.kind == "statement" and line.name not in names[name]:
+                    raise _undeclared(line, f"{name}, {label}", names[name])
+    for name, synapse in assembly.synapses.items():
+        known = {line.name for line in parse(synapse.equations, name)}
+        known |= {f"{n}_pre" for n in names[synapse.source]}
+        known |= {f"{n}_post" for n in names[synapse.target]}
+        for label, text in [*((p.name, p.text) for p in synapse.pathways),
+                            *((c.name, c.text) for c in synapse.codes)]:
+            for line in parse(text, f"{name}, {label}"):
+                if line.kind == "statement" and line.name not in known:
+                    raise _undeclared(line, f"{name}, {label}", known)
+
+
+def _undeclared(line, where, known):
+    import difflib
+
+    near = difflib.get_close_matches(line.name, sorted(known), n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return EquationError(f"{where}: {str(line)!r} assigns {line.name!r}, which is not declared "
+                         f"there{hint} Declare it in the equations as '{line.name} : 1'.")
+
+
+def _describe(obj):
+    """One object as a page of text."""
+    parts = []
+    if isinstance(obj, SynapseText):
+        parts.append(f"# {obj.source} -> {obj.target}" + (f", {obj.form}" if obj.form else ""))
+        parts.append(obj.equations)
+        parts += [f"on {p.event} of {obj.source} [{p.when}]:\n" + _indent(p.text)
+                  for p in obj.pathways]
+    else:
+        parts.append(f"# {obj.size} neurons" if obj.size > 1 else "# 1 unit")
+        parts.append(obj.equations)
+        parts += [f"threshold: {obj.threshold}"] if obj.threshold else []
+        parts += ["reset:\n" + _indent(obj.reset)] if obj.reset else []
+        parts += [f"event {e.name} [{e.when}]: {e.condition}"
+                  + ("\n" + _indent(e.text) if e.text else "") for e in obj.events]
+    parts += [f"every {c.clock} [{c.when}]:\n" + _indent(c.text)
+              for c in sorted(obj.codes, key=lambda c: (SCHEDULE.index(c.when), c.order))]
+    return "\n".join(parts)
+
+
+def _indent(text):
+    return "    " + text.strip().replace("\n", "\n    ")
+
+
+def require_known_forms(model):
+    """Raise `InputError` when a model has no plasticity at all."""
+    if not any("dt" in text for name, text in model.blocks.items() if name.startswith("forward")):
+        raise InputError("no forward synapse has a plasticity equation dw/dt")

@@ -1,0 +1,283 @@
+"""The model: a frozen description of a network as text blocks and parameters with units."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import Mapping
+
+import numpy as np
+from brian2.units import second
+from brian2.units.fundamentalunits import Quantity, have_same_dimensions
+
+from . import neurons, rules
+from .equations import compose, defines, identifiers, is_expression, parse, render
+from .equations import replace as replace_line
+from .errors import EquationError, InputError, unknown
+
+CODINGS = ("current", "poisson", "spikes")
+
+
+@dataclass(frozen=True, init=False, eq=False)
+class Model:
+    """A spiking network and its learning rule, as editable text.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Inputs, hidden layers (at least one), readouts, e.g. ``[64, 32, 32, 10]``.
+    rule : str
+        A name in ``bioopzo.rules.available()``; default ``"opzo"``.
+    neuron : ``"logistic"``, ``"exponential"``, ``"erf"`` or ``"deterministic"``
+        The escape noise; its derivative is psi.
+    reset : ``"soft"`` (u -= theta) or ``"hard"`` (u = 0).
+    refractory : time, default none.
+    error : ``"graded"`` or ``"spiking"`` error population.
+    coding : ``"current"``, ``"poisson"``, ``"spikes"`` or None (taken from the task).
+    state_reset : bool
+        Whether membranes, traces and readout start every trial at zero.
+    options : mapping
+        Options of the rule, e.g. ``{"place": "before"}``; they may also be given as keywords.
+    **parameters
+        Any parameter of the model by name, with its unit, e.g. ``tau_m=10*ms``.
+
+    Raises
+    ------
+    InputError
+        Unknown names, sizes or values that cannot be used, wrong units.
+
+    Examples
+    --------
+    >>> model = Model([64, 32, 32, 10], rule="opzo", tau_m=10*ms)
+    >>> model = model.edit(psi="psi = exp(-abs(u - theta)/Delta) : 1")
+    """
+
+    sizes: tuple
+    rule_name: str
+    neuron: str
+    reset: str
+    refractory: Quantity
+    error: str
+    coding: str | None
+    state_reset: bool
+    options: Mapping
+    given: Mapping
+    regime: Mapping = field(default_factory=dict)
+    edits: tuple = ()
+
+    def __init__(self, sizes, rule="opzo", neuron="logistic", reset="soft", refractory=0 * second,
+                 error="graded", coding=None, state_reset=True, options=None, **parameters):
+        options = dict(options or {})
+        known = rules.options(rule)
+        options.update({key: parameters.pop(key) for key in list(parameters) if key in known})
+        _store(self, sizes=_checked_sizes(sizes), rule_name=rule, neuron=neuron, reset=reset,
+               refractory=_checked_time("refractory", refractory), error=error, coding=coding,
+               state_reset=bool(state_reset), options=MappingProxyType(options),
+               given=MappingProxyType(dict(parameters)), regime=MappingProxyType({}), edits=())
+        if coding is not None and coding not in CODINGS:
+            raise unknown("input coding", coding, CODINGS)
+        self.blocks, self.parameters  # composed and checked once, here
+
+    def _with(self, **changes):
+        """A copy with some fields replaced, composed and checked anew."""
+        new = object.__new__(Model)
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        _store(new, **{**fields, **changes})
+        new.blocks, new.parameters
+        return new
+
+    @property
+    def depth(self):
+        """Number of hidden layers."""
+        return len(self.sizes) - 2
+
+    @cached_property
+    def rule(self):
+        """The `Rule` in force."""
+        return rules.get(self.rule_name, self.depth, **self.options)
+
+    @cached_property
+    def declared(self):
+        """Every parameter the blocks declare: name -> `Parameter`."""
+        neurons.error(self.error)
+        table = {**neurons.PARAMETERS, **neurons.PROTOCOL, **neurons.ERROR_PARAMETERS[self.error]}
+        if self.neuron != "deterministic":
+            table.update(neurons.ESCAPE_PARAMETERS)
+        table.update(self.rule.parameters)
+        return MappingProxyType(table)
+
+    @cached_property
+    def blocks(self):
+        """The text blocks: name -> text, the rule's lines over the network's, then the edits."""
+        coding = self.coding or "current"
+        blocks = {
+            **neurons.hidden(self.neuron, self.reset, self.refractory > 0 * second),
+            **neurons.inputs(coding), **neurons.readout(), **neurons.error(self.error),
+            **neurons.forward(coding),
+        }
+        for name, text in self.rule.blocks.items():
+            blocks[name] = text if is_expression(name) else compose(
+                blocks.get(name, ""), text, f"{self.rule_name}, {name}")
+        if not self.state_reset:
+            for name in ("input.trial", "hidden.trial", "readout.trial", "error.trial"):
+                kept = [line for line in parse(blocks.get(name, ""))
+                        if line.name not in ("u", "xbar", "o", "err")]
+                blocks[name] = render(kept)
+        for key, text in self.edits:
+            _apply(blocks, key, text)
+        tidy = {name: text.strip() if is_expression(name) else render(parse(text, name))
+                for name, text in blocks.items()}
+        return MappingProxyType({name: text for name, text in tidy.items() if text})
+
+    @cached_property
+    def parameters(self):
+        """The value of every parameter: name -> quantity, defaults overridden by those given."""
+        values = {name: p.default for name, p in self.declared.items()}
+        values.update({name: value for name, value in self.regime.items() if name in values})
+        free = set().union(*(identifiers(text) for _, text in self.edits)) if self.edits else set()
+        for name, value in self.given.items():
+            if name not in values and name not in free:
+                raise unknown("parameter", name, self.declared)
+            values[name] = _checked_value(name, value, self.declared.get(name))
+        return MappingProxyType(values)
+
+    def edit(self, changes=None, /, **named):
+        """A new model with lines or blocks of text replaced, or parameters set.
+
+        A key is the left-hand side of a line (``psi="psi = ... : 1"``), or the name of a block
+        (``{"hidden.reset": "u = 0"}``); a value that is not text is a parameter
+        (``beta=2.0``, ``tau_m=20*ms``). Where a name is defined in several blocks, give
+        ``{"block:name": text}``.
+
+        Raises `EquationError` when the text cannot be read or does not define the name, and
+        `InputError` for a key that is unknown.
+        """
+        changes = {**(changes or {}), **named}
+        texts = tuple((k, v) for k, v in changes.items() if isinstance(v, str))
+        values = {k: v for k, v in changes.items() if not isinstance(v, str)}
+        return self._with(edits=self.edits + texts,
+                          given=MappingProxyType({**self.given, **values}))
+
+    def for_task(self, task, tuned=None):
+        """The model with a task's coding and its regime (and tuned rates) as defaults.
+
+        Raises `InputError` when the sizes do not fit the task.
+        """
+        for where, mine, theirs in (("inputs", self.sizes[0], task.n_in),
+                                    ("readouts", self.sizes[-1], task.n_out)):
+            if mine != theirs:
+                raise InputError(f"the model has {mine} {where}, task {task.name} needs {theirs}: "
+                                 f"sizes would be [{task.n_in}, ..., {task.n_out}]")
+        if self.coding not in (None, task.coding):
+            raise InputError(f"the model is written for {self.coding!r} input, task {task.name} "
+                             f"gives {task.coding!r}")
+        regime = {"input_rate": task.input_rate, **task.parameters, **(tuned or {})}
+        return self._with(coding=task.coding, regime=MappingProxyType(regime))
+
+    def equations(self, duration=None):
+        """The final text of every object as Brian2 gets it; printable, and a mapping by name."""
+        from .assembly import assemble
+
+        return assemble(self, duration=duration).text()
+
+    def check(self):
+        """Try the text in Brian2 with no time simulated: names, units, declared variables.
+
+        Raises `EquationError` naming the object; returns the model so that calls can be chained.
+        """
+        from .spiking import dry_run
+
+        dry_run(self)
+        return self
+
+    @cached_property
+    def digest(self):
+        """A short hash of text, sizes and parameters: the identity of the model."""
+        content = {
+            "sizes": self.sizes, "rule": self.rule_name, "blocks": dict(self.blocks),
+            "options": {k: repr(v) for k, v in self.options.items()},
+            "refractory": repr(self.refractory),
+            "parameters": {k: repr(v) for k, v in sorted(self.parameters.items())},
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    def __repr__(self):
+        edited = f", {len(self.edits)} edited" if self.edits else ""
+        head = (f"Model {'-'.join(map(str, self.sizes))}, rule {self.rule_name}, "
+                f"{self.neuron} neuron, {self.error} error, digest {self.digest}{edited}")
+        body = [f"[{name}]\n  " + text.replace("\n", "\n  ") for name, text in self.blocks.items()]
+        table = [f"  {name} = {value}" + (f"   # {self.declared[name].meaning}"
+                                          if name in self.declared else "")
+                 for name, value in self.parameters.items()]
+        return "\n".join([head, *body, "[parameters]", *table])
+
+
+def _store(model, **fields):
+    for name, value in fields.items():
+        object.__setattr__(model, name, value)
+
+
+def _checked_sizes(sizes):
+    try:
+        sizes = tuple(int(n) for n in sizes)
+    except (TypeError, ValueError):
+        raise InputError(f"sizes is a list of whole numbers, e.g. [64, 32, 10], "
+                         f"not {sizes!r}") from None
+    if len(sizes) < 3 or min(sizes) < 1:
+        raise InputError("sizes needs inputs, at least one hidden layer and readouts, "
+                         f"all at least 1, not {list(sizes)}")
+    return sizes
+
+
+def _checked_time(name, value):
+    if not have_same_dimensions(value, second) and value != 0:
+        raise InputError(f"{name} is a time, e.g. 2*ms, not {value!r}")
+    value = float(value) * second
+    if value < 0 * second:
+        raise InputError(f"{name} cannot be negative, got {value!r}")
+    return value
+
+
+def _checked_value(name, value, parameter):
+    """The value as a float quantity, or an `InputError` naming the parameter and its unit."""
+    try:
+        number = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        raise InputError(f"parameter {name} needs a number, not {value!r}") from None
+    if number.ndim or not np.isfinite(number):
+        raise InputError(f"parameter {name} needs one finite number, not {value!r}")
+    if parameter is None:
+        return value * 1.0
+    if not have_same_dimensions(value, parameter.default):
+        raise InputError(f"parameter {name} has the unit {parameter.unit} (e.g. "
+                         f"{name}={parameter.default!r}), not that of {value!r}")
+    if parameter.positive and number <= 0:
+        raise InputError(f"parameter {name} ({parameter.meaning}) must be above zero, "
+                         f"got {value!r}")
+    return value * 1.0
+
+
+def _apply(blocks, key, text):
+    """Apply one edit to `blocks` in place."""
+    if key in blocks:
+        if not is_expression(key):
+            parse(text, key)
+        blocks[key] = text
+        return
+    block, _, name = key.rpartition(":")
+    readable = {b: t for b, t in blocks.items() if not is_expression(b)}
+    places = [b for b in readable if defines(blocks[b], name) and (not block or b == block)]
+    if not places:
+        names = {line.name for other in readable.values() for line in parse(other)}
+        raise unknown("line or block", key, sorted(names | set(blocks)))
+    if not defines(text, name, key):
+        raise EquationError(f"the new text for {name!r} must define {name!r}; got {text!r}")
+    statement = all(line.kind == "statement" for line in parse(text, key))
+    places = [b for b in places
+              if all((line.kind == "statement") == statement
+                     for line in parse(blocks[b]) if line.name == name)]
+    if len(places) != 1:
+        where = ", ".join(repr(f"{b}:{name}") for b in places) or "no block of that kind"
+        raise InputError(f"{name!r} is defined in several blocks; say which: {where}")
+    blocks[places[0]] = replace_line(blocks[places[0]], name, text, places[0])

@@ -1,0 +1,223 @@
+"""Neurons, readouts and error populations as text, with their parameters.
+
+Every function returns blocks (name -> text) in Brian2's syntax; symbols are those of the
+OPZO paper and of DESIGN.md: u membrane, rho hazard, psi local surrogate derivative,
+xbar presynaptic trace, o readout, err error, g top-down modulator.
+"""
+
+from dataclasses import dataclass
+
+from brian2.units import Hz, ms
+
+from .equations import unit_text
+from .errors import unknown
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of the model: default with its unit, what it means, where it comes from.
+
+    `positive` marks what must be above zero (time constants, widths).
+    """
+
+    default: object
+    meaning: str
+    positive: bool = False
+    source: str = ""
+
+    @property
+    def unit(self):
+        """The unit as Brian2 writes it in an equation, e.g. ``second``."""
+        return unit_text(self.default)
+
+
+OTTT = "Xiao et al. 2022 (OTTT)"
+OPZO = "Xiao et al. 2024 (OPZO), appendix B"
+
+PARAMETERS = {
+    "tau_m": Parameter(10 * ms, "membrane and presynaptic trace time constant", True, OTTT),
+    "tau_o": Parameter(10 * ms, "readout time constant", True),
+    "theta": Parameter(1.0, "firing threshold", True),
+    "b": Parameter(0.5, "constant drive of a hidden neuron"),
+    "c": Parameter(0.0, "share of squared error in the loss (0: cross-entropy, 1: squared)"),
+    "eta": Parameter(3.0 * Hz, "learning rate of the hidden weights"),
+    "eta_o": Parameter(3.0 * Hz, "learning rate of the readout weights"),
+}
+#: What the engines read but no equation does.
+PROTOCOL = {
+    "gain": Parameter(1.0, "scale of the initial weights: uniform within gain*sqrt(3/fan-in)", True),
+    "input_gain": Parameter(1.0, "further scale of the first layer's initial weights", True),
+    "input_rate": Parameter(200.0 * Hz, "rate of a Poisson input whose value is 1", True),
+    "eta_final": Parameter(0.03, "learning rates fall linearly to this share at the end of a run"),
+    "alpha_final": Parameter(1.0, "alpha falls linearly to this share at the end of a run", True),
+}
+
+#: Escape noises: hazard rho(u), its derivative psi with peak 1, and slope = max of d rho/du.
+ESCAPE = {
+    "logistic": """
+        p = 1/(1 + exp(-(u - theta)/Delta)) : 1
+        rho = rho0*p : Hz
+        psi = 4*p*(1 - p) : 1
+        slope = rho0/(4*Delta) : Hz
+    """,
+    "exponential": """
+        p = exp(clip((u - theta)/Delta, -50, 5)) : 1
+        rho = rho0*p : Hz
+        psi = p*int((u - theta)/Delta < 5) : 1
+        slope = rho0/Delta : Hz
+    """,
+    "erf": """
+        p = (1 + erf((u - theta)/(sqrt(2)*Delta)))/2 : 1
+        rho = rho0*p : Hz
+        psi = exp(-((u - theta)/Delta)**2/2) : 1
+        slope = rho0/(Delta*sqrt(2*pi)) : Hz
+    """,
+    "deterministic": """
+        p = 1/(1 + exp(-4*(u - theta))) : 1
+        psi = 4*p*(1 - p) : 1
+        slope = 1/tau_m : Hz
+    """,
+}
+ESCAPE_PARAMETERS = {
+    "rho0": Parameter(300.0 * Hz, "hazard at full drive (at threshold for exponential noise)",
+                      True, OPZO),
+    "Delta": Parameter(0.2, "width of the escape noise", True, OPZO),
+}
+RESETS = {"soft": "u -= theta", "hard": "u = 0"}
+
+#: What a task's time course gives to every group, once a step; see `spiking.time_course`.
+CLOCK = """
+    gate : 1 (shared)
+    read : 1 (shared)
+    sigma : 1 (shared)
+    window : 1 (shared)
+    hold : 1 (shared)
+    pair : 1 (shared)
+    plastic : 1 (shared)
+    fresh : 1 (shared)
+"""
+CLOCK_NAMES = ("gate", "read", "sigma", "window", "hold", "pair", "plastic", "fresh")
+
+
+def hidden(neuron, reset, refractory):
+    """Blocks of a hidden layer: LIF with escape noise.
+
+    Source: OPZO appendix B (hazard, psi), OTTT (trace with the membrane's time constant).
+    """
+    if neuron not in ESCAPE:
+        raise unknown("neuron", neuron, ESCAPE)
+    if reset not in RESETS:
+        raise unknown("reset", reset, RESETS)
+    chance = "int(u > theta)" if neuron == "deterministic" else "int(rand() < 1 - exp(-rho*dt))"
+    if refractory:
+        chance += "*int(not_refractory)"
+    flag = " (unless refractory)" if refractory else ""
+    return {
+        "hidden": f"""
+            du/dt = (b + drive - u)/tau_m : 1{flag}
+            dxbar/dt = -xbar/tau_m : 1
+            {ESCAPE[neuron]}
+            S : 1
+            g : 1
+            drive : 1
+            count : 1
+        """,
+        "hidden.step": f"S = {chance}",
+        "hidden.threshold": "S > 0.5",
+        "hidden.reset": f"{RESETS[reset]}\nxbar += 1\ncount += 1",
+        "hidden.trial": "u = 0\nxbar = 0",
+    }
+
+
+def inputs(coding):
+    """Blocks of the input layer for coding ``current``, ``poisson`` or ``spikes``.
+
+    A constant current x reaches the next layer as a drive w*x from the start of the trial; its
+    trace is x passed through the membrane. Poisson and given spikes act as any spike does.
+    """
+    if coding == "current":
+        return {
+            "input": "x : 1\ndxbar/dt = (x - xbar)/tau_m : 1",
+            "input.trial": "xbar = 0",
+        }
+    chance = {"poisson": "int(rand() < rate*dt)", "spikes": "given"}
+    if coding not in chance:
+        raise unknown("input coding", coding, ("current", *chance))
+    source = "rate : Hz" if coding == "poisson" else "given : 1"
+    return {
+        "input": f"{source}\ndxbar/dt = -xbar/tau_m : 1\nS : 1",
+        "input.step": f"S = {chance[coding]}",
+        "input.threshold": "S > 0.5",
+        "input.reset": "xbar += 1",
+        "input.trial": "xbar = 0",
+    }
+
+
+def readout():
+    """Blocks of the leaky, non-spiking readout; `decision` is o averaged while the target is on."""
+    return {
+        "readout": """
+            do/dt = -o/tau_o : 1
+            psi = 1 : 1
+            g = err : 1
+            decision : 1
+        """,
+        "readout.step": "decision += read*o",
+        "readout.trial": "o = 0\ndecision = 0",
+    }
+
+
+_DELTA = "plastic*gate*((1 - c)*(expo/Z - y) + 2*c*(o - y)/N)"
+ERRORS = {
+    "graded": {"error": f"err = {_DELTA} : 1"},
+    "spiking": {
+        "error": f"""
+            delta = {_DELTA} : 1
+            derr/dt = -err/tau_g : 1
+            positive_count : 1
+            negative_count : 1
+        """,
+        "error.event.positive": "rand() < clip(delta, 0, 1e6)*rho_err*dt",
+        "error.event.negative": "rand() < clip(-delta, 0, 1e6)*rho_err*dt",
+        "error.on.positive": "err += 1/(rho_err*tau_g)\npositive_count += 1",
+        "error.on.negative": "err -= 1/(rho_err*tau_g)\nnegative_count += 1",
+        "error.trial": "err = 0",
+    },
+}
+ERROR_PARAMETERS = {
+    "graded": {},
+    "spiking": {
+        "tau_g": Parameter(5 * ms, "decay of the modulator concentration", True),
+        "rho_err": Parameter(1000.0 * Hz, "rate of an error unit at an error of 1", True),
+    },
+}
+
+
+def error(kind):
+    """Blocks of the error population: graded, or spiking (a positive and a negative Poisson
+    unit per readout whose spikes raise and lower a modulator concentration `err`)."""
+    if kind not in ERRORS:
+        raise unknown("error population", kind, ERRORS)
+    base = """
+        y : 1
+        Z : 1
+        expo = exp(o) : 1
+        loss = (1 - c)*y*(log(Z) - o) + c*(o - y)**2/N : 1
+        cost : 1
+    """
+    blocks = dict(ERRORS[kind])
+    blocks["error"] = base + blocks["error"]
+    blocks["error.step"] = "cost += read*loss"
+    blocks["error.trial"] = "cost = 0\n" + blocks.get("error.trial", "")
+    return blocks
+
+
+def forward(coding_first):
+    """Blocks of the forward synapses: the plain three-factor rule, and what a spike does."""
+    return {
+        "forward": "dw/dt = -eta*xbar_pre*psi_post*g_post : 1",
+        "forward_readout": "dw/dt = -eta_o*xbar_pre*psi_post*g_post : 1",
+        "forward.spike": "u_post += w",
+        "forward_readout.spike": "o_post += w",
+        "forward_1.onset": "drive_post += w*x_pre" if coding_first == "current" else "",
+    }

@@ -1,0 +1,79 @@
+"""Learning rules, one file each, as text; discovered by listing this folder.
+
+A rule file defines ``rule(depth, **options) -> Rule``. Adding a rule is adding a file:
+the command line, the comparison, the tests and the tables pick it up.
+"""
+
+import functools
+import importlib
+import inspect
+import pkgutil
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Mapping
+
+from ..errors import InputError, unknown
+
+#: What the output of the feedback matrix is drawn from when the rule does not learn it from zero.
+FIXED_FEEDBACK = "normal with this standard deviation"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A learning rule: text blocks that fill or replace those of the network.
+
+    `blocks` maps a block name (``"hidden"``, ``"forward"``, ``"feedback.pair.learn"`` ...) to
+    text; `parameters` maps a name to a `Parameter`; `matrix` names the feedback matrix (``"M"``,
+    ``"B"`` or empty) and `feedback_scale` the standard deviation of its start (0: zeros);
+    `perturbs` is empty, ``"hold"`` (one hold a trial) or ``"pair"`` (antithetic holds).
+    """
+
+    name: str
+    summary: str
+    source: str
+    blocks: Mapping[str, str]
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    matrix: str = ""
+    feedback_scale: float = 0.0
+    perturbs: str = ""
+
+    def __post_init__(self):
+        object.__setattr__(self, "blocks", MappingProxyType(dict(self.blocks)))
+        object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
+
+
+@functools.lru_cache(maxsize=None)
+def available():
+    """The known rules: name -> the function that makes the `Rule`."""
+    names = sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+    return MappingProxyType(
+        {name: importlib.import_module(f"{__name__}.{name}").rule for name in names}
+    )
+
+
+def options(name):
+    """The options of a rule with their defaults, e.g. ``{"place": "after", ...}``."""
+    if name not in available():
+        raise unknown("rule", name, available())
+    signature = inspect.signature(available()[name])
+    return {key: p.default for key, p in signature.parameters.items() if key != "depth"}
+
+
+def get(name, depth, **chosen):
+    """The `Rule` called `name` for a network with `depth` hidden layers.
+
+    Raises `InputError` for an unknown rule or option.
+    """
+    allowed = options(name)
+    for key in chosen:
+        if key not in allowed:
+            raise unknown(f"option of rule {name}", key, allowed)
+    return available()[name](depth, **chosen)
+
+
+def choose(option, value, table):
+    """`table[value]`, or an `InputError` that names the option and what is allowed."""
+    if value not in table:
+        allowed = ", ".join(repr(key) for key in table)
+        raise InputError(f"{option} is one of {allowed}, not {value!r}")
+    return table[value]

@@ -1,0 +1,19 @@
+"""Backpropagation through space with transported weights: the reference.
+
+Source: Xiao et al. 2022 (OTTT): the surrogate derivative replaces that of the spike, the
+presynaptic trace replaces backpropagation through time.
+"""
+
+from . import Rule
+
+
+def rule(depth):
+    """BP: g_j = sum over the next layer of w * psi * g, every step."""
+    return Rule(
+        "bp", "backpropagation with transported weights (the reference)", "Xiao et al. 2022",
+        {
+            "hidden": "delta = psi*g : 1",
+            "readout": "delta = psi*g : 1",
+            "backward": "g_pre = w*delta_post : 1 (summed)",
+        },
+    )

@@ -1,0 +1,29 @@
+"""Direct Kolen-Pollack: as direct feedback alignment, but the feedback synapses learn too.
+
+Source: Kolen & Pollack 1994; Webster, Choi, Ahn 2020 for the direct form.
+"""
+
+from brian2.units import Hz
+
+from ..neurons import Parameter
+from . import Rule
+
+
+def rule(depth, scale=0.5):
+    """DKP: g_j = sum_k B_jk err_k; B follows -xbar_j err_k at the forward rate, same decay."""
+    return Rule(
+        "dkp", "direct feedback that follows the Kolen-Pollack rule",
+        "Kolen & Pollack 1994; Webster et al. 2020",
+        {
+            "hidden": "live = plastic : 1",
+            "readout": "live = plastic : 1",
+            "forward": "dw/dt = -eta*xbar_pre*psi_post*g_post - decay*live_post*w : 1",
+            "forward_readout": "dw/dt = -eta_o*xbar_pre*psi_post*g_post - decay*live_post*w : 1",
+            "feedback": """
+                dB/dt = -eta_o*xbar_post*err_pre - decay*live_post*B : 1
+                g_post = B*err_pre : 1 (summed)
+            """,
+        },
+        {"decay": Parameter(0.002 * Hz, "weight decay of forward and feedback synapses")},
+        matrix="B", feedback_scale=scale,
+    )

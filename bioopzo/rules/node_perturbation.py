@@ -1,0 +1,30 @@
+"""Node perturbation: a scalar reward correlates with each neuron's own noise.
+
+Source: Williams 1992; Fiete & Seung 2006; the zeroth-order (ZO) rival of Xiao et al. 2024.
+"""
+
+from . import Rule, choose, _reward
+from ._perturbation import PARAMETERS, perturbation
+
+
+def rule(depth, points="one", place="after", distribution="rademacher"):
+    """Node perturbation: dw = -eta * advantage * z * eligibility / alpha at the end of a trial.
+
+    Options: `points` ``"one"`` (loss against a running baseline) or ``"two"`` (loss with +z
+    against loss with -z in one trial); `place` and `distribution` of the noise as in OPZO.
+    The readout follows its own error, as for every rule.
+    """
+    perturbs, measure, baseline = choose(
+        "points", points, {"one": ("trial", "read", True), "two": ("pair", "window/2", False)})
+    blocks = perturbation(place, distribution)
+    for key, lines in _reward.critic(measure, baseline).items():
+        blocks[key] = blocks.get(key, "") + "\n" + lines
+    psi = "psi*" if place == "after" else ""
+    blocks["hidden"] += f"\nf = gate*{psi}z : 1"
+    blocks["forward"] = "w : 1\ndE/dt = xbar_pre*f_post : second"
+    blocks["forward.trial"] = "w -= eta*modulator_post*E/(alpha*tau_o)\nE = 0*second"
+    parameters = {**PARAMETERS, **(_reward.PARAMETERS if baseline else {})}
+    return Rule(
+        "node_perturbation", "reward times the neuron's own perturbation", "Fiete & Seung 2006",
+        blocks, parameters, perturbs=perturbs,
+    )

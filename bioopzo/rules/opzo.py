@@ -1,0 +1,74 @@
+"""Online pseudo-zeroth-order learning: feedback learns the expected Jacobian from noise.
+
+Source: Xiao, Meng, Zhang, He, Lin 2024, "Online Pseudo-Zeroth-Order Training of Neuromorphic
+Spiking Neural Networks", sections 4.1-4.4; DESIGN.md section 2 for the continuous form.
+"""
+
+from ..errors import InputError
+from ..neurons import Parameter
+from . import Rule, choose
+from ._perturbation import PARAMETERS, SOURCE, path_filter, perturbation
+
+LEAST_MEAN_SQUARES = {
+    "hidden.hold": "Dz = 0",
+    "error": "prediction : 1\npower : 1",
+    "error.pair": "prediction = 0\npower = 0",
+    "feedback": "M : 1\ng_post = M*err_pre : 1 (summed)",
+    "feedback.pair.predict": "prediction_pre += M*Dz_post\npower_pre += Dz_post**2",
+    "feedback.pair.learn": "M += mu*Dz_post*(Do_pre - prediction_pre)/power_pre",
+}
+# M is the ratio of two running means, so an estimate made with a smaller alpha weighs
+# (alpha/alpha0)^2 as much, and dividing by the number of pairs corrects the bias of the start.
+MOMENTUM = {
+    "hidden": "power : 1\npairs : 1",
+    "hidden.hold": "Dz = 0",
+    "hidden.pair": "pairs += 1\npower += clip(1/pairs, 1 - lambda_M, 1)*(Dz**2 - power)",
+    "feedback": "M : 1\nC : 1\ng_post = M*err_pre : 1 (summed)",
+    "feedback.pair.learn": """
+        C += clip(1/pairs_post, 1 - lambda_M, 1)*(Dz_post*Do_pre - C)
+        M = C/power_post
+    """,
+}
+FORMS = {
+    "lms": (LEAST_MEAN_SQUARES, {
+        "mu": Parameter(0.05, "step of the least-mean-squares feedback rule", True)}),
+    "momentum": (MOMENTUM, {
+        "lambda_M": Parameter(0.9967, "momentum of the feedback synapses per pair", True, SOURCE)}),
+}
+
+
+def rule(depth, place="after", distribution="rademacher", form="lms", antithetic=True):
+    """OPZO: g_j = sum_k M_jk err_k, and M estimates E[do_k/ds_j] from the perturbation.
+
+    Options: `place` of the noise ``"after"`` or ``"before"`` the neuron; its `distribution`
+    ``"rademacher"`` or ``"gaussian"``; the `form` of the feedback rule ``"lms"`` (least mean
+    squares) or ``"momentum"``; `antithetic` pairs (+z, then -z), or with False one hold against
+    a running baseline.
+
+    With noise before the neuron M already contains psi, so the forward rule leaves psi out.
+    """
+    if not isinstance(antithetic, bool):
+        raise InputError(f"antithetic is True or False, not {antithetic!r}")
+    text, extra = choose("form", form, FORMS)
+    blocks = perturbation(place, distribution)
+    for key, lines in text.items():
+        blocks[key] = blocks.get(key, "") + "\n" + lines
+    blocks["hidden"] += "\nDz : 1"
+    blocks["hidden.step"] = "Dz += window*zbar"
+    blocks["error"] = blocks.get("error", "") + "\nDo : 1"
+    blocks["error.step"] = "Do += window*o"
+    blocks["error.hold"] = "Do = 0"
+    parameters = {**PARAMETERS, **extra}
+    for layer in range(1, depth + 1):
+        blocks[f"hidden_{layer}"] = path_filter(layer, depth, place)
+    if place == "before":
+        blocks["forward"] = "dw/dt = -eta*xbar_pre*g_post : 1"
+    if not antithetic:
+        blocks["error"] += "\no_mean : 1"
+        blocks["error.pair"] = blocks.get("error.pair", "") + "\nDo -= o_mean\no_mean += kappa_o*Do"
+        parameters["kappa_o"] = Parameter(0.01, "rate of the readout's running baseline", True)
+    return Rule(
+        "opzo", "feedback synapses learn the expected Jacobian from perturbation noise",
+        "Xiao et al. 2024", blocks, parameters, matrix="M",
+        perturbs="pair" if antithetic else "hold",
+    )

@@ -1,0 +1,8 @@
+"""The control: hidden weights stay as drawn, only the readout learns."""
+
+from . import Rule
+
+
+def rule(depth):
+    """Readout only: g = 0 for every hidden neuron; what any rule must beat."""
+    return Rule("readout_only", "hidden weights fixed (the control)", "", {"forward": "w : 1"})

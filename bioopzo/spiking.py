@@ -1,0 +1,271 @@
+"""Engine 1: the only module that makes Brian2 objects.
+
+`build` turns a model into a Brian2 network whose inputs, targets, protocol and parameters are
+tables and variables, so that the same network serves any number of trials: in the runtime
+targets chunk after chunk, in standalone as one binary that is built once.
+"""
+
+import contextlib
+from dataclasses import dataclass
+
+import brian2 as b2
+import numpy as np
+from brian2.core.variables import ArrayVariable
+from brian2.devices.device import RuntimeDevice
+from brian2.units import second
+
+from .assembly import SCHEDULE, Assembly, assemble
+from .errors import EquationError, InputError
+
+METHOD = "exponential_euler"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What of a task a network is built for: everything else is data handed in later.
+
+    `steps` a trial, `dt`, whether the target varies within a trial, and `rows`, the most trials
+    that one chunk can hold.
+    """
+
+    steps: int
+    dt: float
+    varying: bool
+    rows: int
+
+    @property
+    def duration(self):
+        """Trial length."""
+        return self.steps * self.dt * second
+
+
+@dataclass(frozen=True)
+class Built:
+    """A Brian2 network and its parts: `objects` by name, `tables` (TimedArray) by name."""
+
+    network: b2.Network
+    objects: dict
+    tables: dict
+    assembly: Assembly
+
+    def __getitem__(self, name):
+        return self.objects[name]
+
+
+def shape_of(task, rows):
+    """The `Shape` of a task."""
+    return Shape(task.steps, float(task.dt), task.targets.ndim == 3, rows)
+
+
+def time_course(model, task):
+    """What changes within a trial, as an array (steps, 6): see `neurons.CLOCK_NAMES`.
+
+    Columns: gate (the error and plasticity are on), read (its weights sum to 1), sigma (sign of
+    the perturbation), window (weights of the reading: mean over +z minus mean over -z, or the
+    mean over one hold), hold (a new z is drawn), pair (the feedback synapses learn).
+
+    Raises `InputError` when the trial is too short for one pair of holds.
+    """
+    mask = np.asarray(task.mask, dtype=float)
+    course = np.zeros((task.steps, 6))
+    course[:, 0] = mask
+    course[:, 1] = mask / mask.sum()
+    if not model.rule.perturbs:
+        return course
+    dt = float(task.dt)
+    start = 0 if model.rule.perturbs == "trial" else int(np.flatnonzero(mask)[0])
+    hold = int(round(float(model.parameters["T_z"]) / dt))
+    window = int(round(float(model.parameters["T_w"]) / dt))
+    if model.rule.perturbs in ("trial", "hold"):
+        course[start:, 2] = 1
+        course[start, 4] = course[-1, 5] = 1
+        late = course[start:, 3]
+        late[-min(window, len(late)):] = 1 / min(window, len(late))
+        return course
+    if not 0 < window <= hold:
+        raise InputError(f"T_w ({window*dt*1e3:g} ms) must lie within T_z ({hold*dt*1e3:g} ms)")
+    pairs = (task.steps - start) // (2 * hold)
+    if pairs < 1:
+        raise InputError(
+            f"T_z={hold*dt*1e3:g} ms: two holds do not fit after the warm-up of {start*dt*1e3:g} ms "
+            f"in a trial of {task.steps*dt*1e3:g} ms; allowed: T_z <= "
+            f"{(task.steps - start)*dt*1e3/2:g} ms")
+    for k in range(pairs):
+        first = start + 2 * k * hold
+        course[first, 4] = course[first + 2 * hold - 1, 5] = 1
+        for sign, begin in ((1, first), (-1, first + hold)):
+            course[begin:begin + hold, 2] = sign
+            course[begin + hold - window:begin + hold, 3] = sign / window
+    return course
+
+
+def build(model, shape, lazy=True):
+    """The Brian2 network of a model for a task's `Shape`; nothing is run.
+
+    Raises `EquationError` with the object's name where Brian2 refuses the text.
+    """
+    assembly = assemble(model, shape.duration, shape.varying, lazy)
+    b2.start_scope()
+    step_clock = b2.Clock(dt=shape.dt * second, name="step_clock")
+    trial_clock = b2.Clock(dt=shape.duration, name="trial_clock")
+    clocks = {"step": step_clock, "trial": trial_clock}
+    tables = _tables(model, shape)
+    network = b2.Network(name="network")
+    network.schedule = list(SCHEDULE)
+    objects = {}
+    for text in assembly.groups.values():
+        objects[text.name] = _group(text, clocks, tables)
+    for text in assembly.groups.values():
+        for name, (other, variable) in text.links.items():
+            setattr(objects[text.name], name, b2.linked_var(objects[other], variable))
+    for text in assembly.synapses.values():
+        objects[text.name] = _synapses(text, objects, clocks)
+    monitors = {}
+    for group, variable in (("readout", "decision"), ("error", "cost")):
+        monitors[f"trial_{variable}"] = b2.StateMonitor(
+            objects[group], variable, record=True, clock=trial_clock, when="start", order=-20,
+            name=f"trial_{variable}")
+    network.add(*objects.values(), *monitors.values())
+    return Built(network, {**objects, **monitors}, tables, assembly)
+
+
+def _tables(model, shape):
+    dt = shape.dt * second
+    n_in, n_out = model.sizes[0], model.sizes[-1]
+    stimulus = shape.rows * (shape.steps if model.coding == "spikes" else 1)
+    target = shape.rows * (shape.steps if shape.varying else 1)
+    return {name: b2.TimedArray(np.zeros(size), dt=dt, name=name) for name, size in {
+        "course": (shape.steps, 6), "schedule": shape.rows,
+        "stimulus": (stimulus, n_in), "target": (target, n_out)}.items()}
+
+
+def _group(text, clocks, tables):
+    events = {e.name: e.condition for e in text.events}
+    try:
+        group = b2.NeuronGroup(
+            text.size, text.equations, threshold=text.threshold or None, reset=text.reset or None,
+            refractory=text.refractory or False, events=events, method=METHOD,
+            clock=clocks["step"], name=text.name, namespace=dict(tables))
+    except Exception as problem:
+        raise explain(problem, text.name) from problem
+    for event in text.events:
+        group.set_event_schedule(event.name, when=event.when, order=0)
+        if event.text:
+            group.run_on_event(event.name, event.text, when=event.when, order=1)
+    _add_codes(group, text, clocks)
+    return group
+
+
+def _add_codes(group, text, clocks):
+    for code in text.codes:
+        group.run_regularly(code.text, clock=clocks[code.clock], when=code.when, order=code.order,
+                            name=f"{text.name}_{code.name}_{code.clock}")
+
+
+def _synapses(text, objects, clocks):
+    paths = {p.name: p.text for p in text.pathways}
+    events = {p.name: p.event for p in text.pathways}
+    try:
+        synapses = b2.Synapses(
+            objects[text.source], objects[text.target], text.equations or None,
+            on_pre=paths or None, on_event=events or "spike", method="euler",
+            clock=clocks["step"], name=text.name, namespace={})
+    except Exception as problem:
+        raise explain(problem, text.name) from problem
+    for path in text.pathways:
+        pathway = getattr(synapses, path.name)
+        pathway.when, pathway.order = path.when, path.order
+    for variable, (when, order) in text.sums.items():
+        synapses.summed_updaters[variable].when = when
+        synapses.summed_updaters[variable].order = order
+    if synapses.state_updater is not None:
+        synapses.state_updater.when = "plasticity"
+    _add_codes(synapses, text, clocks)
+    synapses.connect()
+    return synapses
+
+
+def explain(problem, where=""):
+    """A Brian2 exception as one `EquationError` that a reader of the equations understands."""
+    seen, parts = problem, []
+    while seen is not None:
+        message = str(seen).strip().strip("'\"")
+        if message and message not in parts:
+            parts.append(message)
+        seen = seen.__cause__
+    text = " / ".join(part.splitlines()[-1] if len(part) > 400 else part for part in parts)
+    return EquationError(f"{where}: {text}" if where else text)
+
+
+def dry_run(model):
+    """Build the model on the numpy target and prepare a run of 0 ms: names and units.
+
+    Raises `EquationError`.
+    """
+    if model.coding is None:
+        model = model._with(coding="current")
+    with runtime():
+        built = build(model, Shape(60, 1e-3, False, 2))
+        set_parameters(built, model, Shape(60, 1e-3, False, 2))
+        try:
+            built.network.run(0 * second, namespace={})
+        except Exception as problem:
+            raise explain(problem) from problem
+
+
+@contextlib.contextmanager
+def runtime(target="numpy"):
+    """Within this context Brian2 runs in this process, with the given code generation target."""
+    before = b2.prefs.codegen.target
+    if not isinstance(b2.get_device(), RuntimeDevice):
+        b2.set_device("runtime")
+    b2.prefs.codegen.target = target
+    try:
+        yield
+    finally:
+        b2.prefs.codegen.target = before
+
+
+def constants(assembly, model, shape):
+    """The value of every shared constant of every object: ``{"hidden_1.tau_m": 0.01, ...}``."""
+    special = {"steps": shape.steps, "rows": shape.rows,
+               "refractory_period": float(model.refractory), "seed": 0, "chunk": 0.0}
+    values = {}
+    for name, obj in {**assembly.groups, **assembly.synapses}.items():
+        for key in obj.constants:
+            values[f"{name}.{key}"] = (special[key] if key in special
+                                       else float(model.parameters[key]))
+    return values
+
+
+def set_parameters(built, model, shape):
+    """Write every parameter of the model into the objects that read it."""
+    for key, value in constants(built.assembly, model, shape).items():
+        set_array(built, key, value)
+
+
+def state_variables(built):
+    """Every variable that makes up the state: ``{"hidden_1.u": Variable, ...}``."""
+    names = {}
+    for name, obj in built.objects.items():
+        if isinstance(obj, b2.StateMonitor):
+            continue
+        for key, variable in obj.variables.items():
+            if (isinstance(variable, ArrayVariable) and not variable.read_only
+                    and variable.owner is not None and variable.owner.name == name
+                    and not key.startswith("_") and key not in ("N", "t", "dt", "t_in_timesteps")):
+                names[f"{name}.{key}"] = variable
+    return names
+
+
+def set_array(built, key, value):
+    """Set one variable, given as ``"object.variable"``, in base units."""
+    name, variable = key.split(".")
+    target = built.objects[name].variables[variable]
+    target.get_value()[...] = np.asarray(value, dtype=target.dtype)
+
+
+def get_array(built, key):
+    """A copy of one variable, in base units."""
+    name, variable = key.split(".")
+    return np.array(built.objects[name].variables[variable].get_value())

@@ -1,0 +1,355 @@
+"""What every task is made of: `Task`, a fixed set of trials with inputs, targets and a mask."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+from brian2.units import Hz, ms
+from brian2.units.fundamentalunits import Quantity
+
+from bioopzo.errors import InputError
+from bioopzo.tasks._options import choice, hint, quantity, step_count, whole
+
+CODINGS = ("current", "poisson", "spikes")
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Task:
+    """A fixed set of trials for learning: what is shown, what is wanted, and when it is read.
+
+    Both engines read the same Task. Its arrays are private read-only copies: make a changed task
+    with `replace`.
+
+    field | shape or unit | default | meaning
+    ----- | ------------- | ------- | -------
+    name | text | | used in messages and figures
+    inputs | (samples, n_in) float64, or (samples, steps, n_in) uint8 with coding 'spikes' | | what
+        the input neurons get, see `coding`
+    targets | (samples, m) or (samples, steps, m) float64 | | what the m readout units should show
+    labels | (samples,) int64, or None | | the class of each sample; None for regression over time
+    mask | (steps,) of 0 and 1, float64 | | 1 while the target is shown and the readout is read
+    splits | 'train', 'validation', 'test' -> sample indices | | disjoint; 'train' is not empty
+    coding | 'current', 'poisson', 'spikes' | 'current' | 'current': constant input over the trial;
+        'poisson': an input of 1 fires at `input_rate`; 'spikes': 1 is a spike in that time step
+    duration | time | 60 ms | length of one trial
+    dt | time | 1 ms | time step; divides `duration`
+    input_rate | Hz | 200 Hz | Poisson rate of an input of 1; used with coding 'poisson' only
+    hidden | whole numbers | (32, 32) | hidden layer sizes used when the user gives none
+    parameters | name -> number or quantity | {} | model parameters this task is known to work with
+    description | text | '' | one or two sentences, with the source
+
+    Raises InputError, naming the culprit and what is allowed, for anything inconsistent.
+    """
+
+    name: str
+    inputs: np.ndarray
+    targets: np.ndarray
+    labels: np.ndarray | None
+    mask: np.ndarray
+    splits: Mapping[str, np.ndarray]
+    coding: str = "current"
+    duration: Quantity = field(default_factory=lambda: 60 * ms)
+    dt: Quantity = field(default_factory=lambda: 1 * ms)
+    input_rate: Quantity = field(default_factory=lambda: 200 * Hz)
+    hidden: tuple[int, ...] = (32, 32)
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    description: str = ""
+
+    def __post_init__(self):
+        if not isinstance(self.name, str) or not self.name:
+            raise InputError(f"Task: name must be a text such as 'digits', not {self.name!r}")
+        where = self.name
+        steps = step_count(where, self.duration, self.dt)
+        quantity(where, "input_rate", self.input_rate, Hz)
+        choice(where, "coding", self.coding, CODINGS)
+
+        inputs = _checked_inputs(self, steps)
+        samples = len(inputs)
+        targets = _checked_targets(where, self.targets, samples, steps)
+        labels = self.labels
+        if labels is not None:
+            labels = _checked_labels(where, labels, samples, targets.shape[-1])
+        _set(
+            self,
+            inputs=inputs,
+            targets=targets,
+            labels=labels,
+            mask=_checked_mask(where, self.mask, steps),
+            splits=_checked_splits(where, self.splits, samples),
+            hidden=_checked_hidden(where, self.hidden),
+            parameters=_checked_parameters(where, self.parameters),
+        )
+
+    @property
+    def samples(self) -> int:
+        """Number of samples over all splits."""
+        return len(self.inputs)
+
+    @property
+    def steps(self) -> int:
+        """Number of time steps in one trial."""
+        return len(self.mask)
+
+    @property
+    def n_in(self) -> int:
+        """Number of input neurons."""
+        return self.inputs.shape[-1]
+
+    @property
+    def n_out(self) -> int:
+        """Number of readout units."""
+        return self.targets.shape[-1]
+
+    @property
+    def classes(self) -> int | None:
+        """Number of classes, or None when the task is a regression over time."""
+        return None if self.labels is None else self.n_out
+
+    def replace(self, **changes) -> Task:
+        """Return a new, newly checked Task with some fields changed; InputError as for Task."""
+        names = [f.name for f in dataclasses.fields(self)]
+        for name in changes:
+            if name not in names:
+                raise InputError(
+                    f"{self.name}: a Task has no field {name!r}{hint(name, names)}; "
+                    f"its fields are {', '.join(names)}"
+                )
+        return dataclasses.replace(self, **changes)
+
+    def presentation(self, split: str, trials: int, rng: np.random.Generator) -> np.ndarray:
+        """Return the sample shown in each of `trials` trials: epochs of a split, each reshuffled.
+
+        Every sample of the split is shown once before any is shown again. The answer is int64,
+        exactly `trials` long. `rng` is a `numpy.random.Generator`. InputError for an unknown or
+        empty split, a number of trials below 1, or an `rng` that is something else.
+        """
+        choice(self.name, "split", split, SPLITS)
+        trials = whole(self.name, "trials", trials)
+        if not isinstance(rng, np.random.Generator):
+            raise InputError(
+                f"{self.name}: rng must be a numpy Generator, such as "
+                f"numpy.random.default_rng(1), not {rng!r}"
+            )
+        members = self.splits[split]
+        if not len(members):
+            raise InputError(f"{self.name}: the split {split!r} is empty, nothing can be shown")
+        epochs = -(-trials // len(members))
+        return np.concatenate([rng.permutation(members) for _ in range(epochs)])[:trials]
+
+    def __repr__(self):
+        sizes = ", ".join(f"{split} {len(members)}" for split, members in self.splits.items())
+        kind = "targets over time" if self.labels is None else f"{self.classes} classes"
+        return (
+            f"<Task {self.name!r}: {sizes}; {self.n_in} inputs ({self.coding}), "
+            f"{self.n_out} outputs ({kind}); trials of {self.duration}, {self.steps} steps>"
+        )
+
+    def __reduce__(self):
+        # A mappingproxy cannot be pickled, and tasks travel to worker processes.
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        values["splits"], values["parameters"] = dict(self.splits), dict(self.parameters)
+        return _rebuild, (values,)
+
+
+def gate(where: str, duration: Quantity, dt: Quantity, warmup: Quantity) -> np.ndarray:
+    """Return the mask (steps,) that is 0 in the steps before `warmup` and 1 from there on.
+
+    `where` is the task's name for messages. InputError if the warm-up leaves nothing to read.
+    """
+    steps = step_count(where, duration, dt)
+    quantity(where, "warmup", warmup, ms, zero=True)
+    start = int(round(float(warmup / dt)))
+    if start >= steps:
+        raise InputError(
+            f"{where}: warmup={warmup} must be shorter than duration={duration}, "
+            "or the readout is never read"
+        )
+    return (np.arange(steps) >= start).astype(float)
+
+
+def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Return targets (samples, classes): 1 for the sample's class and 0 elsewhere."""
+    return np.eye(classes)[labels]
+
+
+def consecutive_splits(train: int, validation: int, test: int) -> dict[str, np.ndarray]:
+    """Return splits that cut the samples, in order, into train, validation and test."""
+    ends = np.cumsum([0, train, validation, test])
+    return {name: np.arange(ends[i], ends[i + 1]) for i, name in enumerate(SPLITS)}
+
+
+# ---- what __post_init__ checks ------------------------------------------------------------------
+
+
+def _rebuild(values):
+    return Task(**values)
+
+
+def _set(task, **values):
+    for name, value in values.items():
+        object.__setattr__(task, name, value)
+
+
+def _array(where, name, value):
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        array = np.asarray(None)
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{where}: {name} must be a rectangular array of numbers")
+    return array
+
+
+def _frozen(array, dtype):
+    ours = array.dtype == dtype and array.flags.owndata and array.flags.c_contiguous
+    if ours and not array.flags.writeable:  # already frozen, by another Task: replace is cheap
+        return array
+    array = np.array(array, dtype=dtype, order="C")
+    array.flags.writeable = False
+    return array
+
+
+def _finite(where, name, array):
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        first = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise InputError(
+            f"{where}: {name} must be finite, but {name}{list(first)} = {array[first]}"
+        )
+
+
+def _checked_inputs(task, steps):
+    where, inputs = task.name, _array(task.name, "inputs", task.inputs)
+    wanted = "(samples, steps, n_in)" if task.coding == "spikes" else "(samples, n_in)"
+    if inputs.ndim != (3 if task.coding == "spikes" else 2) or 0 in inputs.shape:
+        raise InputError(
+            f"{where}: inputs with coding {task.coding!r} must have the shape {wanted}, "
+            f"none of them 0, not {inputs.shape}"
+        )
+    _finite(where, "inputs", inputs)
+    if task.coding == "spikes":
+        if inputs.shape[1] != steps:
+            raise InputError(
+                f"{where}: inputs have {inputs.shape[1]} time steps, but duration={task.duration} "
+                f"with dt={task.dt} makes {steps}"
+            )
+        if not ((inputs == 0) | (inputs == 1)).all():
+            raise InputError(
+                f"{where}: inputs with coding 'spikes' must be 0 or 1 (at most one spike per "
+                f"neuron and step), but they span {inputs.min()} to {inputs.max()}"
+            )
+        return _frozen(inputs, np.uint8)
+    if task.coding == "poisson":
+        if inputs.min() < 0:
+            raise InputError(
+                f"{where}: inputs with coding 'poisson' are rates in units of input_rate and must "
+                f"not be negative, but the smallest is {inputs.min():g}"
+            )
+        if float(inputs.max() * task.input_rate * task.dt) > 1:
+            raise InputError(
+                f"{where}: the largest input, {inputs.max():g}, times input_rate="
+                f"{task.input_rate} is more than one spike per dt={task.dt}; "
+                "lower input_rate or dt"
+            )
+    return _frozen(inputs, np.float64)
+
+
+def _checked_targets(where, targets, samples, steps):
+    targets = _array(where, "targets", targets)
+    if (
+        targets.ndim not in (2, 3)
+        or targets.shape[0] != samples
+        or (targets.ndim == 3 and targets.shape[1] != steps)
+        or targets.shape[-1] == 0
+    ):
+        raise InputError(
+            f"{where}: targets must have the shape (samples, outputs) = ({samples}, m) or "
+            f"(samples, steps, outputs) = ({samples}, {steps}, m), not {targets.shape}"
+        )
+    _finite(where, "targets", targets)
+    return _frozen(targets, np.float64)
+
+
+def _checked_labels(where, labels, samples, classes):
+    labels = _array(where, "labels", labels)
+    if labels.dtype.kind not in "iu" or labels.shape != (samples,):
+        raise InputError(
+            f"{where}: labels must be None or {samples} whole numbers, one per sample, "
+            f"not {labels.dtype} of shape {labels.shape}"
+        )
+    if labels.min() < 0 or labels.max() >= classes:
+        raise InputError(
+            f"{where}: labels must lie in 0 ... {classes - 1} (there are {classes} outputs), "
+            f"but they span {labels.min()} to {labels.max()}"
+        )
+    return _frozen(labels, np.int64)
+
+
+def _checked_mask(where, mask, steps):
+    mask = _array(where, "mask", mask)
+    if mask.shape != (steps,):
+        raise InputError(
+            f"{where}: mask must have one value per step, ({steps},), not {mask.shape}"
+        )
+    if not ((mask == 0) | (mask == 1)).all():
+        raise InputError(f"{where}: mask must hold only 0 and 1")
+    if not mask.any():
+        raise InputError(f"{where}: mask is 0 throughout, so the readout is never read")
+    return _frozen(mask, np.float64)
+
+
+def _checked_splits(where, splits, samples):
+    if not isinstance(splits, Mapping) or set(splits) != set(SPLITS):
+        got = sorted(map(str, splits)) if isinstance(splits, Mapping) else repr(splits)
+        raise InputError(
+            f"{where}: splits must map {', '.join(SPLITS)} to sample indices, not {got}"
+        )
+    checked = {}
+    owner = np.full(samples, -1)
+    for number, split in enumerate(SPLITS):
+        members = _array(where, f"splits[{split!r}]", splits[split])
+        if members.ndim != 1 or (members.dtype.kind not in "iu" and members.size):
+            raise InputError(
+                f"{where}: splits[{split!r}] must be a list of sample indices, "
+                f"not {members.dtype} of shape {members.shape}"
+            )
+        members = members.astype(np.int64)
+        if members.size and (members.min() < 0 or members.max() >= samples):
+            raise InputError(
+                f"{where}: splits[{split!r}] must hold indices in 0 ... {samples - 1}, "
+                f"but they span {members.min()} to {members.max()}"
+            )
+        taken = members[owner[members] >= 0]
+        if taken.size:
+            other = SPLITS[owner[taken[0]]]
+            raise InputError(
+                f"{where}: splits must be disjoint, but sample {taken[0]} is in both "
+                f"{other!r} and {split!r} ({taken.size} such samples)"
+            )
+        owner[members] = number
+        checked[split] = _frozen(members, np.int64)
+    if not checked["train"].size:
+        raise InputError(f"{where}: splits['train'] is empty, nothing can be learned")
+    return MappingProxyType(checked)
+
+
+def _checked_hidden(where, hidden):
+    if isinstance(hidden, (str, bytes)) or not np.iterable(hidden):
+        raise InputError(f"{where}: hidden must list layer sizes, such as (32, 32), not {hidden!r}")
+    return tuple(whole(where, "each hidden layer size", size) for size in hidden)
+
+
+def _checked_parameters(where, parameters):
+    good = isinstance(parameters, Mapping) and all(
+        isinstance(name, str) and name.isidentifier() for name in parameters
+    )
+    if not good:
+        raise InputError(
+            f"{where}: parameters must map names to values, such as {{'tau_m': 10*ms}}, "
+            f"not {parameters!r}"
+        )
+    return MappingProxyType(dict(parameters))
