@@ -2,6 +2,9 @@
 
 from . import rules
 from .errors import BioopzoError, EquationError, InputError
+from . import tasks
 from .model import Model
+from .results import Run
+from .training import train
 
 __version__ = "0.1.0"

@@ -6,7 +6,7 @@ targets chunk after chunk, in standalone as one binary that is built once.
 """
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import brian2 as b2
 import numpy as np
@@ -15,6 +15,7 @@ from brian2.devices.device import RuntimeDevice
 from brian2.units import second
 
 from .assembly import SCHEDULE, Assembly, assemble
+from .equations import parse, render
 from .errors import EquationError, InputError
 
 METHOD = "exponential_euler"
@@ -99,8 +100,11 @@ def time_course(model, task):
     return course
 
 
-def build(model, shape, lazy=True):
+def build(model, shape, lazy=True, functions=None):
     """The Brian2 network of a model for a task's `Shape`; nothing is run.
+
+    `functions` are further names the text may use (Brian2 functions or TimedArrays), e.g. a table
+    of random numbers in place of ``rand()``.
 
     Raises `EquationError` with the object's name where Brian2 refuses the text.
     """
@@ -110,11 +114,12 @@ def build(model, shape, lazy=True):
     trial_clock = b2.Clock(dt=shape.duration, name="trial_clock")
     clocks = {"step": step_clock, "trial": trial_clock}
     tables = _tables(model, shape)
+    namespace = {**tables, **(functions or {})}
     network = b2.Network(name="network")
     network.schedule = list(SCHEDULE)
     objects = {}
     for text in assembly.groups.values():
-        objects[text.name] = _group(text, clocks, tables)
+        objects[text.name] = _group(text, clocks, namespace)
     for text in assembly.groups.values():
         for name, (other, variable) in text.links.items():
             setattr(objects[text.name], name, b2.linked_var(objects[other], variable))
@@ -139,13 +144,13 @@ def _tables(model, shape):
         "stimulus": (stimulus, n_in), "target": (target, n_out)}.items()}
 
 
-def _group(text, clocks, tables):
+def _group(text, clocks, namespace):
     events = {e.name: e.condition for e in text.events}
     try:
         group = b2.NeuronGroup(
             text.size, text.equations, threshold=text.threshold or None, reset=text.reset or None,
             refractory=text.refractory or False, events=events, method=METHOD,
-            clock=clocks["step"], name=text.name, namespace=dict(tables))
+            clock=clocks["step"], name=text.name, namespace=namespace)
     except Exception as problem:
         raise explain(problem, text.name) from problem
     for event in text.events:
@@ -165,9 +170,11 @@ def _add_codes(group, text, clocks):
 def _synapses(text, objects, clocks):
     paths = {p.name: p.text for p in text.pathways}
     events = {p.name: p.event for p in text.pathways}
+    lines = [replace(x, flags="(clock-driven)") if x.kind == "differential" and not x.flags else x
+             for x in parse(text.equations, text.name)]
     try:
         synapses = b2.Synapses(
-            objects[text.source], objects[text.target], text.equations or None,
+            objects[text.source], objects[text.target], render(lines) or None,
             on_pre=paths or None, on_event=events or "spike", method="euler",
             clock=clocks["step"], name=text.name, namespace={})
     except Exception as problem:
@@ -245,14 +252,14 @@ def set_parameters(built, model, shape):
 
 
 def state_variables(built):
-    """Every variable that makes up the state: ``{"hidden_1.u": Variable, ...}``."""
+    """Every variable that makes up the state (no constants): ``{"hidden_1.u": Variable, ...}``."""
     names = {}
     for name, obj in built.objects.items():
         if isinstance(obj, b2.StateMonitor):
             continue
         for key, variable in obj.variables.items():
             if (isinstance(variable, ArrayVariable) and not variable.read_only
-                    and variable.owner is not None and variable.owner.name == name
+                    and not variable.constant and variable.owner is not None and variable.owner.name == name
                     and not key.startswith("_") and key not in ("N", "t", "dt", "t_in_timesteps")):
                 names[f"{name}.{key}"] = variable
     return names
@@ -269,3 +276,15 @@ def get_array(built, key):
     """A copy of one variable, in base units."""
     name, variable = key.split(".")
     return np.array(built.objects[name].variables[variable].get_value())
+
+
+def restore(model, task, state):
+    """The network of a trained model as Brian2 objects holding `state`, on the numpy target."""
+    shape = shape_of(task, 2)
+    with runtime():
+        built = build(model, shape)
+        set_parameters(built, model, shape)
+        built.network.run(0 * second, namespace={})
+        for name, value in state.items():
+            set_array(built, name, value)
+    return built

@@ -1,0 +1,343 @@
+"""Training: the order of trials, schedules, evaluation, guards and progress, chunk by chunk."""
+
+import importlib.metadata
+import platform
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from . import backends, spiking
+from .errors import InputError, InterruptedRun, NonFiniteError
+from .results import Run
+from .tuning import tuned_parameters
+
+#: What a chunk's tables may weigh, and how many trials it may hold.
+TABLE_BYTES, MOST_ROWS = 24e6, 512
+#: Learning rates follow their schedule in at least this many steps.
+SCHEDULE_STEPS = 25
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Trials in a row with one purpose: sample indices, plastic or not, progress (0 to 1)."""
+
+    samples: np.ndarray
+    plastic: bool
+    progress: float
+    last: bool = False
+
+
+def train(model, task, trials=4000, seed=0, backend=None, evaluations=10, split="test",
+          save=None, progress=True, lazy=True):
+    """Train a model on a task in the spiking engine, one trial at a time.
+
+    Parameters
+    ----------
+    model : Model
+    task : Task
+    trials : int
+        Training trials; the split "train" is reshuffled each time it has been seen.
+    seed : int
+        Draws the initial weights, the order of trials and all noise.
+    backend : ``"numpy"``, ``"cython"``, ``"standalone"`` or None (by length).
+    evaluations : int
+        Points of the learning curve after the start; each evaluates every trial of `split` with
+        plasticity and perturbation off.
+    split : ``"test"`` or ``"validation"``
+    save : path, optional
+        Where the run is saved, also when it ends early (then marked incomplete).
+    progress : bool
+        Whether a progress bar is shown.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    InputError, EquationError
+        Before anything runs.
+    NonFiniteError, InterruptedRun
+        `.run` holds what was done, marked incomplete.
+    """
+    begin = time.perf_counter()
+    trials = _whole("trials", trials)
+    evaluations = min(_whole("evaluations", evaluations), trials)
+    if split not in ("test", "validation"):
+        raise InputError(f"split is 'test' or 'validation', not {split!r}")
+    if len(task.splits[split]) == 0:
+        raise InputError(f"task {task.name} has no trials in its {split} split")
+    model = model.for_task(task, tuned_parameters(task.name, model))
+    chosen = backends.choose(backend, trials)
+    shape = spiking.shape_of(task, rows(task))
+    course = spiking.time_course(model, task)
+    seeds = np.random.SeedSequence(seed).spawn(3)
+    plan = list(_plan(task, trials, evaluations, split, shape.rows, np.random.default_rng(seeds[0])))
+    run = Run(model=model, task=task)
+    run.meta.update(_provenance(model, task, trials, seed, chosen, split))
+    engine = backends.open_backend(chosen, model, shape, lazy)
+    run.meta["build_s"] = round(engine.build_s, 3)
+    state = {**engine.start, **initial_weights(model, np.random.default_rng(seeds[1]))}
+    noise = np.random.default_rng(seeds[2])
+    record = _Record(run, task, split, state)
+    bar = tqdm(total=sum(len(s.samples) for s in plan), unit="trial", disable=not progress,
+               delay=2, desc=f"{model.rule_name} on {task.name} ({chosen})", leave=False)
+    try:
+        with bar:
+            for stretch in plan:
+                chunk = backends.Chunk(
+                    len(stretch.samples), state, _constants(engine, model, shape, stretch, lazy),
+                    {"course": course, **_tables(task, shape, stretch)},
+                    int(noise.integers(1, 2**31 - 1)))
+                outcome = engine.run(chunk)
+                _check_finite(engine, chunk, outcome, record, stretch)
+                state = outcome.state
+                _shift_last_spike(state, chunk.trials * float(shape.duration))
+                record.add(stretch, outcome)
+                bar.update(len(stretch.samples))
+    except (NonFiniteError, KeyboardInterrupt) as problem:
+        record.finish(state, complete=False)
+        run.meta["wall_s"] = round(time.perf_counter() - begin, 3)
+        run.meta["stopped"] = str(problem) or "interrupted"
+        if save:
+            run.save(save)
+        if isinstance(problem, NonFiniteError):
+            problem.run = run
+            raise
+        stop = InterruptedRun(f"interrupted after {run.meta['trials_done']} of {trials} trials")
+        stop.run = run
+        raise stop from None
+    record.finish(state, complete=True)
+    run.meta["wall_s"] = round(time.perf_counter() - begin, 3)
+    if save:
+        run.save(save)
+    return run
+
+
+def _whole(name, value):
+    if isinstance(value, bool) or int(value) != value or value < 1:
+        raise InputError(f"{name} is a whole number of at least 1, not {value!r}")
+    return int(value)
+
+
+def rows(task):
+    """Trials that one chunk can hold for a task, so that its tables stay small."""
+    bytes_a_trial = 8 * (task.n_in * (task.steps if task.coding == "spikes" else 1)
+                         + task.n_out * (task.steps if task.targets.ndim == 3 else 1))
+    return int(min(MOST_ROWS, max(2, TABLE_BYTES // bytes_a_trial)))
+
+
+def _plan(task, trials, evaluations, split, most, rng):
+    """The whole run as stretches; the last one ends with an idle trial that settles the rest."""
+    order = task.presentation("train", trials, rng)
+    held_out = np.asarray(task.splits[split])
+    longest = max(1, min(most, -(-trials // SCHEDULE_STEPS)))
+    stops = np.unique(np.round(np.linspace(0, trials, evaluations + 1)).astype(int))
+    yield from _evaluation(held_out, 0.0, most, len(stops) == 1)
+    for first, stop in zip(stops[:-1], stops[1:]):
+        for begin in range(first, stop, longest):
+            end = min(begin + longest, stop)
+            yield Stretch(order[begin:end], True, (begin + end) / 2 / trials)
+        yield from _evaluation(held_out, stop / trials, most, stop == stops[-1])
+
+
+def _evaluation(samples, progress, most, last):
+    parts = [samples[k:k + most - 1] for k in range(0, len(samples), most - 1)]
+    for k, part in enumerate(parts):
+        end = last and k == len(parts) - 1
+        yield Stretch(np.append(part, part[-1]) if end else part, False, progress, end)
+
+
+def _tables(task, shape, stretch):
+    count = len(stretch.samples)
+    schedule = np.zeros(shape.rows)
+    schedule[:count] = stretch.plastic
+    per_trial = shape.steps if task.coding == "spikes" else 1
+    stimulus = np.zeros((shape.rows * per_trial, task.n_in))
+    stimulus[:count * per_trial] = task.inputs[stretch.samples].reshape(-1, task.n_in)
+    per_trial = shape.steps if shape.varying else 1
+    target = np.zeros((shape.rows * per_trial, task.n_out))
+    target[:count * per_trial] = task.targets[stretch.samples].reshape(-1, task.n_out)
+    return {"schedule": schedule, "stimulus": stimulus, "target": target}
+
+
+def _constants(engine, model, shape, stretch, lazy):
+    """Every parameter's value; learning rates and alpha follow their linear schedules."""
+    values = getattr(engine, "constants", None)
+    if values is None:
+        assembly = spiking.assemble(model, shape.duration, shape.varying, lazy)
+        values = engine.constants = spiking.constants(assembly, model, shape)
+    values = dict(values)
+    for prefix, final in (("eta", "eta_final"), ("alpha", "alpha_final")):
+        share = 1 - (1 - float(model.parameters[final])) * stretch.progress
+        for key in values:
+            name = key.split(".")[1]
+            if name == prefix or name.startswith(prefix + "_"):
+                values[key] *= share
+    return values
+
+
+def initial_weights(model, rng):
+    """Weights uniform within gain*sqrt(3/fan-in); feedback as the rule says."""
+    values = {}
+    gain = float(model.parameters["gain"])
+    for k, (before, after) in enumerate(zip(model.sizes[:-1], model.sizes[1:]), 1):
+        limit = gain * np.sqrt(3 / before) * (model.parameters["input_gain"] if k == 1 else 1)
+        values[f"forward_{k}.w"] = rng.uniform(-limit, limit, before * after)
+    if model.rule.matrix and model.rule.feedback_scale:
+        for k in range(1, model.depth + 1):
+            values[f"feedback_{k}.{model.rule.matrix}"] = rng.normal(
+                0, model.rule.feedback_scale, model.sizes[-1] * model.sizes[k])
+    return values
+
+
+def _shift_last_spike(state, elapsed):
+    """Each chunk starts its clock at 0: the times of last spikes move back."""
+    for name in state:
+        if name.endswith(".lastspike"):
+            state[name] = state[name] - elapsed
+
+
+class _Record:
+    """Collects what chunks read out and turns it into a `Run`."""
+
+    def __init__(self, run, task, split, state):
+        self.run, self.task, self.split = run, task, split
+        self.state = state
+        self.decisions, self.costs, self.stretches, self.snapshots = [], [], [], []
+        self.counts = []
+
+    def add(self, stretch, outcome):
+        if stretch.plastic or not self.stretches or self.stretches[-1][0].plastic:
+            self.before = self.state
+        self.stretches.append((stretch, self.before, outcome.state))
+        self.decisions.append(outcome.decision)
+        self.costs.append(outcome.cost)
+        self.state = outcome.state
+
+    @property
+    def trials_done(self):
+        return sum(len(s.samples) for s, _, _ in self.stretches if s.plastic)
+
+    def finish(self, state, complete):
+        run, task = self.run, self.task
+        run.meta["trials_done"] = self.trials_done
+        run.meta["complete"] = complete
+        for name, value in state.items():
+            run.arrays[f"final/{name}"] = value
+        points = self._evaluations(complete)
+        duration = float(task.duration)
+        curve = {"trials": [], "accuracy": [], "loss": []}
+        rates, snapshots = {}, {}
+        for trained, samples, decision, cost, before, after in points:
+            curve["trials"].append(trained)
+            curve["loss"].append(float(cost.sum(axis=1).mean()))
+            if task.labels is not None:
+                curve["accuracy"].append(
+                    float(np.mean(decision.argmax(axis=1) == task.labels[samples])))
+            for name in after:
+                owner, variable = name.split(".")
+                if variable == "count":
+                    spikes = float(np.mean(after[name] - before[name]))
+                    rates.setdefault(owner, []).append(spikes / (len(samples) * duration))
+                elif variable in ("w", "M", "B"):
+                    snapshots.setdefault(name, []).append(after[name])
+        for name, values in curve.items():
+            run.arrays[f"curve/{name}"] = np.array(values)
+        run.units.update({"curve/trials": "1", "curve/accuracy": "1", "curve/loss": "1"})
+        for name, values in rates.items():
+            run.arrays[f"rates/{name}"] = np.array(values)
+            run.units[f"rates/{name}"] = "Hz"
+        for name, values in snapshots.items():
+            run.arrays[f"snapshots/{name}"] = np.array(values)
+            run.units[f"snapshots/{name}"] = "1"
+        run.meta["untrained_rates_hz"] = {k: round(v[0], 2) for k, v in rates.items()}
+        run.meta["rates_hz"] = {k: round(v[-1], 2) for k, v in rates.items()}
+        if complete:
+            run.meta["test_loss"] = curve["loss"][-1]
+            run.meta["test_accuracy"] = curve["accuracy"][-1] if curve["accuracy"] else None
+
+    def _evaluations(self, complete):
+        """(trained, samples, decision, cost, state before, after) of every whole evaluation.
+
+        A reading belongs to the trial before it, so everything moves up by one row.
+        """
+        if not self.stretches:
+            return
+        decision = np.concatenate(self.decisions)[1:]
+        cost = np.concatenate(self.costs)[1:]
+        position, trained, size = 0, 0, len(self.task.splits[self.split])
+        samples, first, start = [], 0, None
+        for stretch, before, after in self.stretches:
+            count = len(stretch.samples)
+            if stretch.plastic:
+                trained += count
+            else:
+                if not samples:
+                    first, start = position, before
+                samples.extend(stretch.samples[:count - stretch.last])
+                if len(samples) == size:
+                    stop = first + size
+                    if stop <= len(decision):
+                        yield (trained, np.array(samples), decision[first:stop], cost[first:stop],
+                               start, after)
+                    samples = []
+            position += count
+
+
+def _check_finite(engine, chunk, outcome, record, stretch):
+    """Stop when a value of the state is not finite; finds the trial by running parts again."""
+    name = _first_not_finite(outcome.state)
+    if name is None and np.isfinite(outcome.decision).all():
+        return
+    low, high = 0, chunk.trials
+    while name is not None and stretch.plastic and high - low > 1:
+        middle = (low + high) // 2
+        schedule = np.where(np.arange(len(chunk.tables["schedule"])) < middle,
+                            chunk.tables["schedule"], 0.0)
+        tried = engine.run(backends.Chunk(chunk.trials, chunk.state, chunk.constants,
+                                          {**chunk.tables, "schedule": schedule}, chunk.seed))
+        again = _first_not_finite(tried.state)
+        if again is None:
+            low = middle
+        else:
+            high, name = middle, again
+    values = outcome.state[name] if name else outcome.decision
+    name = name or "readout.decision"
+    where = np.argwhere(~np.isfinite(values))[0]
+    raise NonFiniteError(
+        f"{name} became {values[tuple(where)]} at index {', '.join(map(str, where))} in trial "
+        f"{record.trials_done + high}; a smaller learning rate (eta) usually helps. "
+        "What was done so far is in .run, marked incomplete")
+
+
+def _first_not_finite(state):
+    for name, values in state.items():
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            return name
+    return None
+
+
+def versions():
+    """Versions of everything a result depends on."""
+    names = ("bioopzo", "brian2", "numpy", "scipy", "sympy")
+    found = {}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return {**found, "python": platform.python_version()}
+
+
+def _provenance(model, task, trials, seed, backend, split):
+    return {
+        "rule": model.rule_name, "options": {k: v for k, v in model.options.items()},
+        "task": task.name, "coding": task.coding, "sizes": list(model.sizes),
+        "trials": trials, "seed": seed, "backend": backend, "split": split,
+        "digest": model.digest, "edits": [list(e) for e in model.edits],
+        "parameters": {k: str(v) for k, v in model.parameters.items()},
+        "state_reset": model.state_reset, "versions": versions(),
+    }
