@@ -51,6 +51,7 @@ class Event:
     condition: str
     when: str
     text: str = ""
+    order: int = 0
 
 
 @dataclass
@@ -209,8 +210,9 @@ def _layer(model, name, size):
     for key, text in model.blocks.items():
         if key.startswith(f"{kind}.event."):
             event = key.split(".")[2]
+            # After the softmax of this step (order 1).
             group.events.append(Event(event, text, "error",
-                                      model.blocks.get(f"{kind}.on.{event}", "")))
+                                      model.blocks.get(f"{kind}.on.{event}", ""), order=3))
     for event, when in (("hold", "noise"), ("pair", "thresholds")):
         text = _text(model, event, *names)
         if text:
@@ -426,10 +428,11 @@ def _add_events(assembly):
         group = assembly.groups[synapse.source]
         for path in synapse.pathways:
             if path.event != "spike" and path.event not in {e.name for e in group.events}:
-                condition, when = {"hold": ("hold > 0.5", "noise"),
-                                   "pair": ("pair > 0.5", "thresholds"),
-                                   "onset": ("fresh > 0.5", "start")}[path.event]
-                group.events.append(Event(path.event, condition, when))
+                # The onset comes after the trial clock (order 0) and the new input (order 2).
+                condition, when, order = {"hold": ("hold > 0.5", "noise", 0),
+                                          "pair": ("pair > 0.5", "thresholds", 0),
+                                          "onset": ("fresh > 0.5", "start", 3)}[path.event]
+                group.events.append(Event(path.event, condition, when, order=order))
 
 
 def _texts(group):

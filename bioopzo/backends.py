@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from .errors import BuildError
 BACKENDS = ("numpy", "cython", "standalone")
 #: Shorter runs than this many trials do not repay a compilation of about ten seconds.
 WORTH_COMPILING = 300
+#: Brian2's device is global: only one thread may generate code at a time.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ class Standalone:
                              "use backend='numpy'")
         self.shape = shape
         assembly = spiking.assemble(model, shape.duration, shape.varying, lazy)
-        identity = json.dumps([str(assembly.text()), model.sizes, repr(shape), b2.__version__,
+        identity = json.dumps([repr(assembly), model.sizes, repr(shape), b2.__version__,
                                get_compiler_and_args()[1]])
         self.directory = cache_directory() / hashlib.sha256(identity.encode()).hexdigest()[:20]
         self.cached = (self.directory / "manifest.json").exists()
@@ -201,7 +204,8 @@ def _build_program(model, shape, lazy, directory):
     directory.parent.mkdir(parents=True, exist_ok=True)
     workplace = tempfile.mkdtemp(prefix=".build-", dir=directory.parent)
     try:
-        _generate(model, shape, lazy, workplace)
+        with _ONE_AT_A_TIME:
+            _generate(model, shape, lazy, workplace)
         _compile(workplace)
         try:
             os.rename(workplace, directory)

@@ -125,7 +125,7 @@ class Model:
                         if line.name not in ("u", "xbar", "o", "err")]
                 blocks[name] = render(kept)
         for key, text in self.edits:
-            _apply(blocks, key, text)
+            _apply(blocks, key, text, self.depth)
         tidy = {name: text.strip() if is_expression(name) else render(parse(text, name))
                 for name, text in blocks.items()}
         return MappingProxyType({name: text for name, text in tidy.items() if text})
@@ -258,9 +258,23 @@ def _checked_value(name, value, parameter):
     return value * 1.0
 
 
-def _apply(blocks, key, text):
+#: Blocks that one layer may have of its own; its lines go over those of the general block.
+_OWN_BLOCKS = {
+    "hidden": ("", ".threshold", ".reset", ".step", ".trial", ".hold", ".pair"),
+    "forward": ("", ".spike", ".hold", ".trial"),
+    "feedback": ("",),
+}
+
+
+def _layer_blocks(depth):
+    """Names of the blocks of single layers, e.g. ``"hidden_2.step"``."""
+    return {f"{layer}_{k}{kind}" for layer, kinds in _OWN_BLOCKS.items()
+            for k in range(1, depth + 1 + (layer == "forward")) for kind in kinds}
+
+
+def _apply(blocks, key, text, depth):
     """Apply one edit to `blocks` in place."""
-    if key in blocks:
+    if key in blocks or key in _layer_blocks(depth):
         if not is_expression(key):
             parse(text, key)
         blocks[key] = text

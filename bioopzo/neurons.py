@@ -17,13 +17,15 @@ from .errors import unknown
 class Parameter:
     """A parameter of the model: default with its unit, what it means, where it comes from.
 
-    `positive` marks what must be above zero (time constants, widths).
+    `positive` marks what must be above zero (time constants, widths). `search` is the range,
+    in the unit of the default, in which `bioopzo tune` looks (on a logarithmic scale).
     """
 
     default: object
     meaning: str
     positive: bool = False
     source: str = ""
+    search: tuple | None = None
 
     @property
     def unit(self):
@@ -40,8 +42,8 @@ PARAMETERS = {
     "theta": Parameter(1.0, "firing threshold", True),
     "b": Parameter(0.5, "constant drive of a hidden neuron"),
     "c": Parameter(0.0, "share of squared error in the loss (0: cross-entropy, 1: squared)"),
-    "eta": Parameter(3.0 * Hz, "learning rate of the hidden weights"),
-    "eta_o": Parameter(3.0 * Hz, "learning rate of the readout weights"),
+    "eta": Parameter(8.0 * Hz, "learning rate of the hidden weights", search=(1, 64)),
+    "eta_o": Parameter(8.0 * Hz, "learning rate of the readout weights", search=(1, 32)),
 }
 #: What the engines read but no equation does.
 PROTOCOL = {

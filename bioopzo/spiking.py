@@ -154,9 +154,9 @@ def _group(text, clocks, namespace):
     except Exception as problem:
         raise explain(problem, text.name) from problem
     for event in text.events:
-        group.set_event_schedule(event.name, when=event.when, order=0)
+        group.set_event_schedule(event.name, when=event.when, order=event.order)
         if event.text:
-            group.run_on_event(event.name, event.text, when=event.when, order=1)
+            group.run_on_event(event.name, event.text, when=event.when, order=event.order + 1)
     _add_codes(group, text, clocks)
     return group
 
@@ -288,3 +288,38 @@ def restore(model, task, state):
         for name, value in state.items():
             set_array(built, name, value)
     return built
+
+
+def record(model, shape, state, data, seed):
+    """One trial on the numpy target, every variable of interest at every step.
+
+    Returns ``(spikes, values)`` as `measures.Recording` describes.
+    """
+    with runtime():
+        built = build(model, shape, lazy=False)
+        set_parameters(built, model, shape)
+        wanted = {"trial": ["gate"], "readout": ["o"], "error": ["err", "y"], "input": ["xbar"]}
+        layers = [f"hidden_{k}" for k in range(1, model.depth + 1)]
+        wanted.update({name: ["u", "xbar", "psi", "g", "S"] for name in layers})
+        wanted.update({f"forward_{k}": ["w"] for k in range(1, model.depth + 2)})
+        if model.coding != "current":
+            wanted["input"] = ["xbar", "S"]
+        monitors = {name: b2.StateMonitor(built[name], names, record=True, when="plasticity",
+                                          order=-5, name=f"record_{name}")
+                    for name, names in wanted.items()}
+        for name, monitor in monitors.items():
+            built.network.add(monitor)
+        built.network.run(0 * second, namespace={})
+        known = state_variables(built)
+        for name, value in state.items():
+            if name in known:
+                set_array(built, name, value)
+        for name, table in data.items():
+            built.tables[name].values[...] = table
+        b2.seed(seed)
+        built.network.run(shape.duration, namespace={})
+        values = {f"{name}.{variable}": np.asarray(getattr(monitor, variable + "_")).T
+                  for name, monitor in monitors.items() for variable in wanted[name]}
+    spikes = {name: values.pop(f"{name}.S").astype(int) for name in ["input", *layers]
+              if f"{name}.S" in values}
+    return spikes, values

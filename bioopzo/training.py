@@ -38,7 +38,8 @@ def train(model, task, trials=4000, seed=0, backend=None, evaluations=10, split=
     model : Model
     task : Task
     trials : int
-        Training trials; the split "train" is reshuffled each time it has been seen.
+        Training trials, from the split "train", and from "validation" too unless that is the
+        split evaluated; reshuffled each time all have been seen.
     seed : int
         Draws the initial weights, the order of trials and all noise.
     backend : ``"numpy"``, ``"cython"``, ``"standalone"`` or None (by length).
@@ -79,6 +80,7 @@ def train(model, task, trials=4000, seed=0, backend=None, evaluations=10, split=
     run.meta.update(_provenance(model, task, trials, seed, chosen, split))
     engine = backends.open_backend(chosen, model, shape, lazy)
     run.meta["build_s"] = round(engine.build_s, 3)
+    values = parameter_values(model, shape)
     state = {**engine.start, **initial_weights(model, np.random.default_rng(seeds[1]))}
     noise = np.random.default_rng(seeds[2])
     record = _Record(run, task, split, state)
@@ -88,8 +90,8 @@ def train(model, task, trials=4000, seed=0, backend=None, evaluations=10, split=
         with bar:
             for stretch in plan:
                 chunk = backends.Chunk(
-                    len(stretch.samples), state, _constants(engine, model, shape, stretch, lazy),
-                    {"course": course, **_tables(task, shape, stretch)},
+                    len(stretch.samples), state, scheduled(values, model, stretch.progress),
+                    {"course": course, **tables(task, shape, stretch.samples, stretch.plastic)},
                     int(noise.integers(1, 2**31 - 1)))
                 outcome = engine.run(chunk)
                 _check_finite(engine, chunk, outcome, record, stretch)
@@ -131,6 +133,10 @@ def rows(task):
 
 def _plan(task, trials, evaluations, split, most, rng):
     """The whole run as stretches; the last one ends with an idle trial that settles the rest."""
+    if split == "test":
+        task = task.replace(splits={**task.splits, "validation": np.array([], dtype=int), "train":
+                                    np.sort(np.concatenate([task.splits["train"],
+                                                            task.splits["validation"]]))})
     order = task.presentation("train", trials, rng)
     held_out = np.asarray(task.splits[split])
     longest = max(1, min(most, -(-trials // SCHEDULE_STEPS)))
@@ -150,28 +156,31 @@ def _evaluation(samples, progress, most, last):
         yield Stretch(np.append(part, part[-1]) if end else part, False, progress, end)
 
 
-def _tables(task, shape, stretch):
-    count = len(stretch.samples)
+def tables(task, shape, samples, plastic):
+    """The tables of a chunk that presents `samples` in order, padded to the chunk's rows."""
+    count = len(samples)
     schedule = np.zeros(shape.rows)
-    schedule[:count] = stretch.plastic
+    schedule[:count] = plastic
     per_trial = shape.steps if task.coding == "spikes" else 1
     stimulus = np.zeros((shape.rows * per_trial, task.n_in))
-    stimulus[:count * per_trial] = task.inputs[stretch.samples].reshape(-1, task.n_in)
+    stimulus[:count * per_trial] = task.inputs[samples].reshape(-1, task.n_in)
     per_trial = shape.steps if shape.varying else 1
     target = np.zeros((shape.rows * per_trial, task.n_out))
-    target[:count * per_trial] = task.targets[stretch.samples].reshape(-1, task.n_out)
+    target[:count * per_trial] = task.targets[samples].reshape(-1, task.n_out)
     return {"schedule": schedule, "stimulus": stimulus, "target": target}
 
 
-def _constants(engine, model, shape, stretch, lazy):
-    """Every parameter's value; learning rates and alpha follow their linear schedules."""
-    values = getattr(engine, "constants", None)
-    if values is None:
-        assembly = spiking.assemble(model, shape.duration, shape.varying, lazy)
-        values = engine.constants = spiking.constants(assembly, model, shape)
+def parameter_values(model, shape):
+    """Every shared constant of every object: ``{"hidden_1.tau_m": 0.01, ...}``."""
+    assembly = spiking.assemble(model, shape.duration, shape.varying)
+    return spiking.constants(assembly, model, shape)
+
+
+def scheduled(values, model, progress):
+    """The constants when a share `progress` of the run is done: eta and alpha fall linearly."""
     values = dict(values)
     for prefix, final in (("eta", "eta_final"), ("alpha", "alpha_final")):
-        share = 1 - (1 - float(model.parameters[final])) * stretch.progress
+        share = 1 - (1 - float(model.parameters[final])) * progress
         for key in values:
             name = key.split(".")[1]
             if name == prefix or name.startswith(prefix + "_"):

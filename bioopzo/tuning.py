@@ -1,5 +1,136 @@
-"""Learning rates found by search, and the search."""
+"""Learning rates found by search on the validation split, and the search itself.
+
+The result is a data file in the package; `train` uses it for every parameter that the user does
+not give. The test split is never looked at.
+"""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from importlib import resources
+
+import numpy as np
+from brian2.units.fundamentalunits import Quantity, get_unit
+from scipy.stats import qmc
+from tqdm.auto import tqdm
+
+from . import rules
+from .errors import InputError
+
+FILE = "data/tuned.json"
+
+
+def key_of(model):
+    """The name under which a model's tuned values are kept: the rule and its changed options."""
+    usual = rules.options(model.rule_name)
+    changed = [f"{k}={v}" for k, v in sorted(model.options.items()) if usual[k] != v]
+    return model.rule_name + (f"[{','.join(changed)}]" if changed else "")
+
+
+def table():
+    """The whole data file: task -> key -> entry."""
+    path = resources.files("bioopzo") / FILE
+    return json.loads(path.read_text()) if path.is_file() else {}
 
 
 def tuned_parameters(task, model):
-    return {}
+    """Tuned values for a model on a task: name -> quantity; empty when none were searched.
+
+    A variant of a rule that was not searched by itself uses the rule's own values.
+    """
+    entries = table().get(task, {})
+    entry = entries.get(key_of(model)) or entries.get(model.rule_name)
+    if entry is None:
+        return {}
+    return {name: _with_unit(value, model.declared[name].default)
+            for name, value in entry["parameters"].items() if name in model.declared}
+
+
+def _with_unit(value, like):
+    return value * get_unit(like.dim) if isinstance(like, Quantity) else value
+
+
+def candidates(model, count, seed):
+    """`count` settings spread evenly (Sobol) over the search ranges, on a logarithmic scale.
+
+    The first is the value in force. Returns a list of dicts name -> number in base units.
+    """
+    space = {name: p.search for name, p in model.declared.items() if p.search}
+    if not space:
+        return [{}]
+    points = qmc.Sobol(len(space), rng=np.random.default_rng(seed)).random_base2(
+        max(1, int(np.ceil(np.log2(count)))))
+    low, high = np.log([s[0] for s in space.values()]), np.log([s[1] for s in space.values()])
+    settings = [{n: float(model.parameters[n]) for n in space}]
+    for point in low + points * (high - low):
+        settings.append({n: float(f"{np.exp(v):.4g}") for n, v in zip(space, point)})
+    return settings[:count]
+
+
+def tune(model, task, trials=4000, count=24, finalists=5, seeds=3, jobs=2, seed=1,
+         backend="standalone", progress=True):
+    """Search a rule's learning rates (and its own parameters) on the validation split.
+
+    Every candidate is trained once with the full number of `trials`; the best `finalists` are
+    trained with `seeds` further seeds, and the highest mean validation accuracy (lowest loss
+    for a task without classes) wins.
+
+    Returns the entry of the data file as a dict. Raises `InputError` for a task without a
+    validation split.
+    """
+    from .training import train, versions
+
+    if len(task.splits["validation"]) == 0:
+        raise InputError(f"task {task.name} has no validation split to tune on")
+    model = model.for_task(task, tuned_parameters(task.name, model))
+    settings = candidates(model, count, seed)
+
+    def score(job):
+        setting, run_seed = job
+        values = {n: _with_unit(v, model.declared[n].default) for n, v in setting.items()}
+        try:
+            run = train(model.edit(values), task, trials=trials, seed=run_seed, evaluations=1,
+                        split="validation", backend=backend, progress=False)
+        except FloatingPointError:
+            return -np.inf
+        accuracy = run.test_accuracy
+        return accuracy if accuracy is not None else -run.meta["test_loss"]
+
+    score((settings[0], 0)) if backend == "standalone" else None  # builds once, before the pool
+    with ThreadPoolExecutor(jobs if backend == "standalone" else 1) as pool:
+        first = list(tqdm(pool.map(score, [(s, 1000) for s in settings]), total=len(settings),
+                          desc=f"{key_of(model)} on {task.name}", disable=not progress))
+        best = sorted(range(len(settings)), key=lambda k: -first[k])[:finalists]
+        jobs_ = [(k, 1001 + s) for k in best for s in range(seeds)]
+        again = list(pool.map(lambda job: score((settings[job[0]], job[1])), jobs_))
+    means = {k: float(np.mean([first[k], *(a for (j, _), a in zip(jobs_, again) if j == k)]))
+             for k in best}
+    winner = max(means, key=means.get)
+    return {
+        "parameters": settings[winner], "validation": means[winner], "trials": trials,
+        "candidates": len(settings), "seeds": seeds + 1,
+        "at_edge": _at_edge(model, settings[winner]), "versions": versions(),
+    }
+
+
+def _at_edge(model, setting):
+    """Parameters whose best value lies in the outer tenth of its range: widen and look again."""
+    edge = []
+    for name, value in setting.items():
+        low, high = np.log(model.declared[name].search)
+        if not 0.1 <= (np.log(value) - low) / (high - low) <= 0.9:
+            edge.append(name)
+    return edge
+
+
+def tune_file(model, task, path=None, **options):
+    """Tune one model and write its entry into the data file; returns (key, entry)."""
+    from pathlib import Path
+
+    from .results import write_json
+
+    path = Path(path) if path else Path(str(resources.files("bioopzo") / FILE))
+    entry = tune(model, task, **options)
+    content = json.loads(path.read_text()) if path.is_file() else {}
+    content.setdefault(task.name, {})[key_of(model)] = entry
+    write_json(path, content)
+    return key_of(model), entry

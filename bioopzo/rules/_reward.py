@@ -1,8 +1,12 @@
 """The critic that reward-driven rules share: the trial's loss against a running baseline."""
 
+from brian2.units import Hz
+
 from ..neurons import Parameter
 
-PARAMETERS = {"kappa": Parameter(0.02, "rate of the running baseline of the loss", True)}
+ETA = Parameter(0.3 * Hz, "learning rate of the hidden weights", search=(0.003, 10))
+PARAMETERS = {"kappa": Parameter(0.02, "rate of the running baseline of the loss", True,
+                                 search=(0.005, 0.2))}
 
 
 def critic(measure="read", baseline=True):

@@ -24,6 +24,7 @@ def rule(depth, scale=0.5):
                 g_post = B*err_pre : 1 (summed)
             """,
         },
-        {"decay": Parameter(0.002 * Hz, "weight decay of forward and feedback synapses")},
+        {"decay": Parameter(0.002 * Hz, "weight decay of forward and feedback synapses",
+                            search=(1e-4, 0.1))},
         matrix="B", feedback_scale=scale,
     )

@@ -23,7 +23,7 @@ def rule(depth, points="one", place="after", distribution="rademacher"):
     blocks["hidden"] += f"\nf = gate*{psi}z : 1"
     blocks["forward"] = "w : 1\ndE/dt = xbar_pre*f_post : second"
     blocks["forward.trial"] = "w -= eta*modulator_post*E/(alpha*tau_o)\nE = 0*second"
-    parameters = {**PARAMETERS, **(_reward.PARAMETERS if baseline else {})}
+    parameters = {**PARAMETERS, "eta": _reward.ETA, **(_reward.PARAMETERS if baseline else {})}
     return Rule(
         "node_perturbation", "reward times the neuron's own perturbation", "Fiete & Seung 2006",
         blocks, parameters, perturbs=perturbs,

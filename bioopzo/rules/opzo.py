@@ -31,9 +31,11 @@ MOMENTUM = {
 }
 FORMS = {
     "lms": (LEAST_MEAN_SQUARES, {
-        "mu": Parameter(0.05, "step of the least-mean-squares feedback rule", True)}),
+        "mu": Parameter(0.05, "step of the least-mean-squares feedback rule", True,
+                        search=(0.02, 0.4))}),
     "momentum": (MOMENTUM, {
-        "lambda_M": Parameter(0.9967, "momentum of the feedback synapses per pair", True, SOURCE)}),
+        "lambda_M": Parameter(0.9967, "momentum of the feedback synapses per pair", True,
+                              SOURCE)}),
 }
 
 

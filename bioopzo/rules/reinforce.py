@@ -21,5 +21,5 @@ def rule(depth):
     blocks["forward.trial"] = "w -= eta*tau_m*modulator_post*E\nE = 0"
     return Rule(
         "reinforce", "reward times the score of the spikes", "Williams 1992",
-        blocks, _reward.PARAMETERS,
+        blocks, {"eta": _reward.ETA, **_reward.PARAMETERS},
     )

@@ -1,0 +1,225 @@
+"""The command line: demo, train, compare, tune, results, rules, tasks."""
+
+import argparse
+import ast
+import sys
+import time
+from pathlib import Path
+
+from .errors import BioopzoError, InputError
+
+DEMO_RULES = ("opzo", "dfa", "node_perturbation", "reinforce", "readout_only")
+
+
+def main(arguments=None):
+    """Run one command; returns the exit status (2 for input that cannot be used)."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if not hasattr(options, "run"):
+        parser.print_help()
+        return 2
+    try:
+        return options.run(options) or 0
+    except KeyboardInterrupt as stop:
+        print(f"bioopzo: {stop or 'interrupted'}", file=sys.stderr)
+        return 130
+    except BioopzoError as problem:
+        print(f"bioopzo: {problem}", file=sys.stderr)
+        return 2
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="bioopzo", description="Learning without backpropagation in spiking networks, as "
+        "Brian2 equations one can edit.")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    def add(name, function, about):
+        command = commands.add_parser(name, help=about, description=about)
+        command.set_defaults(run=function)
+        return command
+
+    demo = add("demo", _demo, "train five rules on the digits, print a table, draw the figure")
+    demo.add_argument("--trials", type=int, default=4000)
+    demo.add_argument("--seeds", type=int, default=2)
+    demo.add_argument("--out", default="bioopzo-demo", help="folder for figure and numbers")
+    train = add("train", _train, "train one rule on one task")
+    train.add_argument("--task", required=True)
+    train.add_argument("--rule", default="opzo")
+    train.add_argument("--trials", type=int, default=4000)
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--save", help="where the run is saved (.npz and .json)")
+    compare = add("compare", _compare, "train several rules over several seeds")
+    compare.add_argument("--task", required=True)
+    compare.add_argument("--rules", required=True, help="names, separated by commas")
+    compare.add_argument("--trials", type=int, default=4000)
+    compare.add_argument("--seeds", type=int, default=3, help="how many (0, 1, 2 ...)")
+    compare.add_argument("--out", required=True)
+    compare.add_argument("--jobs", type=int, default=2)
+    tune = add("tune", _tune, "search learning rates on the validation split")
+    tune.add_argument("--task", required=True)
+    tune.add_argument("--rules", required=True, help="names, separated by commas")
+    tune.add_argument("--trials", type=int, default=4000)
+    tune.add_argument("--candidates", type=int, default=24)
+    tune.add_argument("--jobs", type=int, default=2)
+    tune.add_argument("--out", help="data file; default the package's own")
+    results = add("results", _results, "measure the figures of the README again")
+    results.add_argument("names", nargs="*", help="which (default: list them)")
+    results.add_argument("--out", default="figures/data")
+    results.add_argument("--jobs", type=int, default=2)
+    results.add_argument("--readme", help="write the tables into this README")
+    for command in (train, compare, tune):
+        command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
+                             help="a parameter or option, e.g. tau_m=10*ms, place=before")
+        command.add_argument("--hidden", help="sizes of hidden layers, e.g. 32,32")
+    for command in (train, compare):
+        command.add_argument("--backend")
+        command.add_argument("--json", help="write the figures to this file")
+    add("rules", _rules, "list the learning rules")
+    add("tasks", _tasks, "list the tasks")
+    return parser
+
+
+def _task(name):
+    from . import tasks
+
+    return tasks.get(name)
+
+
+def _settings(pairs):
+    """``["tau_m=10*ms", "place=before"]`` as a dict; units of Brian2 are understood."""
+    import brian2.units
+
+    settings = {}
+    for pair in pairs:
+        name, found, text = pair.partition("=")
+        if not found:
+            raise InputError(f"--set takes NAME=VALUE, e.g. tau_m=10*ms, not {pair!r}")
+        settings[name.strip()] = _value(text.strip(), brian2.units)
+    return settings
+
+
+def _value(text, units):
+    """A number, True/False, a quantity such as ``10*ms``, or the word itself."""
+    number, _, unit = text.partition("*")
+    try:
+        value = ast.literal_eval(number)
+    except (ValueError, SyntaxError):
+        return text
+    if not unit:
+        return value
+    if unit not in units.__all__ and not hasattr(units, unit):
+        raise InputError(f"unknown unit {unit!r} in {text!r}; e.g. ms, Hz")
+    return value * getattr(units, unit)
+
+
+def _model(options, task, rule):
+    from .model import Model
+
+    hidden = task.hidden
+    if options.hidden:
+        try:
+            hidden = [int(n) for n in options.hidden.split(",")]
+        except ValueError:
+            raise InputError(f"--hidden takes whole numbers such as 32,32, not "
+                             f"{options.hidden!r}") from None
+    return Model([task.n_in, *hidden, task.n_out], rule=rule, **_settings(options.set))
+
+
+def _train(options):
+    from .results import write_json
+    from .training import train
+
+    task = _task(options.task)
+    run = train(_model(options, task, options.rule), task, trials=options.trials,
+                seed=options.seed, backend=options.backend, save=options.save)
+    print(run)
+    if options.json:
+        curve = {key: run.arrays[f"curve/{key}"].tolist() for key in ("trials", "accuracy", "loss")}
+        write_json(options.json, {**run.meta, "curve": curve})
+
+
+def _compare(options):
+    from .compare import compare
+    from .results import write_json
+
+    task = _task(options.task)
+    names = [name.strip() for name in options.rules.split(",") if name.strip()]
+    models = {name: _model(options, task, name) for name in names}
+    result = compare(models, task, seeds=range(options.seeds), trials=options.trials,
+                     out=options.out, backend=options.backend, jobs=options.jobs)
+    _draw(result, options.out)
+    print(result)
+    if options.json:
+        write_json(options.json, {"task": task.name, "rows": result.table()})
+
+
+def _draw(result, out):
+    from .plots import figure, save
+
+    fig, ax = figure()
+    result.plot(ax)
+    for path in save(fig, Path(out) / "learning_curves"):
+        print(f"figure: {path}")
+
+
+def _demo(options):
+    from .compare import compare
+
+    begin = time.perf_counter()
+    task = _task("digits")
+    print(f"{task!r}\nEach rule trains a network of spiking neurons, one trial at a time; "
+          "the first run of each compiles its equations.")
+    result = compare(DEMO_RULES, task, seeds=range(options.seeds), trials=options.trials,
+                     out=options.out, evaluations=8)
+    _draw(result, options.out)
+    print(result)
+    print(f"numbers: {Path(options.out) / 'comparison.json'}; "
+          f"{time.perf_counter() - begin:.0f} s in all, back end "
+          f"{result.table()[0]['backend']}")
+
+
+def _tune(options):
+    from .tuning import tune_file
+
+    task = _task(options.task)
+    for name in options.rules.split(","):
+        model = _model(options, task, name.strip())
+        key, entry = tune_file(model, task, options.out, trials=options.trials,
+                               count=options.candidates, jobs=options.jobs)
+        edge = f", at the edge of its range: {', '.join(entry['at_edge'])}" * bool(entry["at_edge"])
+        print(f"{task.name}, {key}: {entry['parameters']}, validation "
+              f"{entry['validation']:.4f}{edge}")
+
+
+def _results(options):
+    from . import experiments
+
+    if not options.names and not options.readme:
+        for name, experiment in experiments.EXPERIMENTS.items():
+            print(f"{name:<22}{experiment.about}")
+    for name in options.names:
+        print(experiments.run(name, options.out, jobs=options.jobs))
+    if options.readme:
+        experiments.write_tables(options.out, options.readme)
+
+
+def _rules(options):
+    from . import rules
+
+    for name in rules.available():
+        rule = rules.get(name, 2)
+        choices = ", ".join(f"{k}={v}" for k, v in rules.options(name).items())
+        source = f" [{rule.source}]" if rule.source else ""
+        print(f"{name:<20}{rule.summary}{source}" + (f"; options: {choices}" if choices else ""))
+
+
+def _tasks(options):
+    from . import tasks
+
+    for name, about in tasks.summary().items():
+        print(f"{name:<22}{about}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""Several rules over several seeds on one task, in parallel, each with its tuned rates."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+from tqdm.auto import tqdm
+
+from . import backends
+from .errors import InputError
+from .model import Model
+from .results import write_json
+from .training import train
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The runs of a comparison: `runs` maps a label to a list of `Run`, one a seed."""
+
+    runs: dict
+    task: object
+
+    def table(self):
+        """A row per label: mean, standard deviation and 95 % interval of the held-out score."""
+        return [{"label": label, **summary(runs)} for label, runs in self.runs.items()]
+
+    def plot(self, ax=None):
+        """Learning curves of all labels with intervals over seeds."""
+        from .plots import learning_curves
+
+        return learning_curves([run for runs in self.runs.values() for run in runs], ax=ax)
+
+    def __repr__(self):
+        return format_table(self.table(), self.task.name)
+
+
+def summary(runs):
+    """Mean, spread and interval over seeds of the held-out accuracy (or loss), as a dict."""
+    key = "test_accuracy" if runs[0].test_accuracy is not None else "test_loss"
+    scores = np.array([run.meta[key] for run in runs])
+    n = len(scores)
+    sd = float(scores.std(ddof=1)) if n > 1 else None
+    half = float(stats.t.ppf(0.975, n - 1) * sd / np.sqrt(n)) if n > 1 else None
+    first = runs[0].meta
+    return {
+        "measure": key, "mean": float(scores.mean()), "sd": sd, "interval95": half,
+        "scores": scores.tolist(), "seeds": [run.meta["seed"] for run in runs],
+        "rule": first["rule"], "options": first["options"], "trials": first["trials"],
+        "backend": first["backend"], "build_s": first["build_s"],
+        "wall_s": float(np.sum([run.meta["wall_s"] for run in runs])),
+        "untrained_rates_hz": _mean_rates(runs, "untrained_rates_hz"),
+        "rates_hz": _mean_rates(runs, "rates_hz"),
+    }
+
+
+def _mean_rates(runs, key):
+    return {name: float(round(np.mean([run.meta[key][name] for run in runs]), 1))
+            for name in runs[0].meta[key]}
+
+
+def format_table(rows, title):
+    """Rows of `Comparison.table` as aligned text, best first."""
+    accuracy = rows[0]["measure"] == "test_accuracy"
+    rows = sorted(rows, key=lambda r: r["mean"], reverse=accuracy)
+    scale, unit = (100, "%") if accuracy else (1, "loss")
+    lines = [f"{title}: held-out {'accuracy' if accuracy else 'loss'} ({unit}), "
+             f"{rows[0]['trials']} trials, {len(rows[0]['seeds'])} seed(s)",
+             f"{'rule':<28}{'mean':>8}{'sd':>8}{'95 % interval':>18}   rates (Hz)"]
+    for row in rows:
+        mean, sd, half = (row[k] if row[k] is None else scale * row[k]
+                          for k in ("mean", "sd", "interval95"))
+        digits = 1 if accuracy else 4
+        spread = f"{sd:8.{digits}f}" if sd is not None else f"{'-':>8}"
+        interval = (f"{mean - half:.{digits}f} to {mean + half:.{digits}f}"
+                    if half is not None else "one seed")
+        rates = ", ".join(f"{v:.0f}" for v in row["rates_hz"].values())
+        lines.append(f"{row['label']:<28}{mean:8.{digits}f}{spread}{interval:>18}   {rates}")
+    return "\n".join(lines)
+
+
+def compare(rules, task, seeds=range(3), trials=4000, sizes=None, out=None, backend=None,
+            evaluations=10, jobs=2, progress=True, **parameters):
+    """Train several rules on a task, each over the same seeds.
+
+    Parameters
+    ----------
+    rules : sequence of str, or mapping label -> Model
+        Names of rules, each with its tuned parameters; or models of your own.
+    task : Task
+    seeds : iterable of int
+    trials : int
+    sizes : sequence of int, optional
+        Network; default the task's own hidden layers.
+    out : path, optional
+        Folder in which every run is saved (``label-seed.npz`` and ``.json``) and the table.
+    jobs : int
+        Runs at a time (compiled back end; the others run one by one).
+    **parameters
+        Given to every model.
+
+    Returns a `Comparison`.
+    """
+    seeds = list(seeds)
+    if not seeds:
+        raise InputError("a comparison needs at least one seed")
+    sizes = sizes or [task.n_in, *task.hidden, task.n_out]
+    models = dict(rules) if isinstance(rules, dict) else {
+        name: Model(sizes, rule=name, **parameters) for name in rules}
+    if not models:
+        raise InputError("a comparison needs at least one rule")
+    chosen = backends.choose(backend, trials)
+    todo = [(label, seed) for seed in seeds for label in models]
+    bar = tqdm(total=len(todo), desc=f"{task.name} ({chosen})", unit="run", disable=not progress)
+
+    def one(job):
+        label, seed = job
+        run = train(models[label], task, trials=trials, seed=seed, backend=chosen,
+                    evaluations=evaluations, progress=False,
+                    save=Path(out) / f"{label}-{seed}" if out else None)
+        run.meta["label"] = label
+        bar.update()
+        return label, run
+
+    with bar, ThreadPoolExecutor(jobs if chosen == "standalone" else 1) as pool:
+        try:
+            done = list(pool.map(one, todo))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    result = Comparison({label: [run for name, run in done if name == label] for label in models},
+                        task)
+    if out:
+        write_json(Path(out) / "comparison.json", {"task": task.name, "rows": result.table()})
+    return result

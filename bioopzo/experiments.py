@@ -1,0 +1,163 @@
+"""The figures of the README, each made by one command: ``bioopzo results NAME``.
+
+Every experiment writes ``NAME.json`` with its numbers, seeds and settings; the tables of the
+README are made from these files and from nothing else.
+"""
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from . import tasks
+from .compare import compare, format_table
+from .errors import InputError, unknown
+from .model import Model
+from .results import write_atomically, write_json
+
+RIVALS = {
+    "opzo": {}, "opzo, momentum": {"form": "momentum"}, "bp": {}, "dfa": {}, "dkp": {},
+    "eprop": {}, "node_perturbation": {}, "node_perturbation, two-point": {"points": "two"},
+    "reinforce": {}, "readout_only": {},
+}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Models on a task: `models` label -> keywords of `Model` (the label starts with the rule)."""
+
+    about: str
+    task: str
+    trials: int
+    models: dict
+    seeds: int = 5
+    measure: str = "accuracy"
+    task_options: dict = field(default_factory=dict)
+
+
+def _pick(*labels):
+    return {label: RIVALS[label] for label in labels}
+
+
+SMALL = _pick("opzo", "opzo, momentum", "bp", "dfa", "node_perturbation", "reinforce",
+              "readout_only")
+EXPERIMENTS = {
+    "digits_4000": Experiment("all rules on the digits, 4,000 trials", "digits", 4000, RIVALS),
+    "digits_16000": Experiment("the digits, 16,000 trials", "digits", 16000, SMALL),
+    "yin_yang": Experiment("Yin-Yang, 8,000 trials", "yin_yang", 8000, SMALL),
+    "temporal_patterns": Experiment("the class is in the spike times, 2,400 trials",
+                                    "temporal_patterns", 2400, SMALL),
+    "alignment": Experiment(
+        "feedback against the expected Jacobian on the digits, by finite differences", "digits",
+        4000, _pick("opzo", "opzo, momentum", "dfa"), seeds=3, measure="alignment"),
+    "variants": Experiment("variants of OPZO on the digits, 4,000 trials", "digits", 4000, {
+        "opzo": {},
+        "opzo, noise before": {"place": "before"},
+        "opzo, Gaussian noise": {"distribution": "gaussian"},
+        "opzo, no antithetic pair": {"antithetic": False},
+        "opzo, spiking error": {"error": "spiking"},
+        "opzo, no state reset": {"state_reset": False},
+        "opzo, exponential escape": {"neuron": "exponential"},
+        "opzo, erf escape": {"neuron": "erf"},
+        "opzo, hard reset": {"reset": "hard"},
+        "opzo, alpha to a tenth": {"alpha_final": 0.1},
+    }, seeds=3),
+    "poisson": Experiment("the digits as Poisson spikes, 4,000 trials", "digits", 4000,
+                          _pick("opzo", "bp", "readout_only"), seeds=3,
+                          task_options={"coding": "poisson"}),
+    "pattern_generation": Experiment("a target that varies in time, 2,000 trials",
+                                     "pattern_generation", 2000,
+                                     _pick("opzo", "bp", "dfa", "readout_only"), seeds=3),
+}
+
+
+def models_of(experiment, task):
+    """label -> `Model` of an experiment."""
+    sizes = [task.n_in, *task.hidden, task.n_out]
+    return {label: Model(sizes, rule=label.split(",")[0], **keywords)
+            for label, keywords in experiment.models.items()}
+
+
+def run(name, out, jobs=2, progress=True):
+    """Run one experiment, write ``out/NAME.json``; returns its table as text."""
+    if name not in EXPERIMENTS:
+        raise unknown("result", name, EXPERIMENTS)
+    experiment = EXPERIMENTS[name]
+    task = tasks.get(experiment.task, **experiment.task_options)
+    models = models_of(experiment, task)
+    result = compare(models, task, seeds=range(experiment.seeds), trials=experiment.trials,
+                     evaluations=8, jobs=jobs, progress=progress)
+    content = {"about": experiment.about, "task": task.name, "coding": task.coding,
+               "command": f"bioopzo results {name}", "rows": result.table(),
+               "models": {k: {n: str(v) for n, v in m.for_task(task).parameters.items()}
+                          for k, m in models.items()},
+               "curves": {label: {"trials": runs[0].arrays["curve/trials"].tolist(),
+                                  "accuracy": [r.arrays["curve/accuracy"].tolist() for r in runs],
+                                  "loss": [r.arrays["curve/loss"].tolist() for r in runs]}
+                          for label, runs in result.runs.items()},
+               "versions": result.table() and next(iter(result.runs.values()))[0].meta["versions"]}
+    if experiment.measure == "alignment":
+        content["alignment"] = _alignment(result, jobs, progress)
+    write_json(Path(out) / f"{name}.json", content)
+    return markdown(content) if experiment.measure == "alignment" else format_table(
+        content["rows"], name)
+
+
+def _alignment(result, jobs, progress):
+    """cos(M, J) and |M|/|J| per label, layer and seed."""
+    from .measures import alignment
+
+    table = {}
+    for label, runs in result.runs.items():
+        found = [alignment(run, seed=run.meta["seed"], jobs=jobs, progress=progress)
+                 for run in runs]
+        table[label] = {str(layer): {"cosine": [f[layer][0] for f in found],
+                                     "ratio": [f[layer][1] for f in found]}
+                        for layer in found[0]}
+    return table
+
+
+def markdown(content):
+    """The table of one experiment as Markdown."""
+    if "alignment" in content:
+        lines = ["| rule | layer | cos(M, J) | \\|M\\|/\\|J\\| | seeds |", "|---|---|---|---|---|"]
+        for label, layers in content["alignment"].items():
+            for layer, values in layers.items():
+                lines.append(f"| {label} | {layer} | {_spread(values['cosine'], 3)} | "
+                             f"{_spread(values['ratio'], 2)} | {len(values['cosine'])} |")
+        return "\n".join(lines)
+    accuracy = content["rows"][0]["measure"] == "test_accuracy"
+    head = "held-out accuracy (%)" if accuracy else "held-out loss"
+    lines = [f"| rule | {head}, mean ± sd | 95 % interval | seeds | untrained rates (Hz) |",
+             "|---|---|---|---|---|"]
+    rows = sorted(content["rows"], key=lambda r: r["mean"], reverse=accuracy)
+    for row in rows:
+        scale, digits = (100, 1) if accuracy else (1, 4)
+        mean, half = scale * row["mean"], scale * row["interval95"]
+        rates = ", ".join(f"{v:.0f}" for v in row["untrained_rates_hz"].values())
+        lines.append(f"| {row['label']} | {_spread(row['scores'], digits, scale)} | "
+                     f"{mean - half:.{digits}f} to {mean + half:.{digits}f} | "
+                     f"{len(row['seeds'])} | {rates} |")
+    return "\n".join(lines)
+
+
+def _spread(values, digits, scale=1):
+    values = scale * np.asarray(values, dtype=float)
+    return f"{values.mean():.{digits}f} ± {values.std(ddof=1):.{digits}f}"
+
+
+def write_tables(folder, readme):
+    """Write each table between its markers in the README, from the data files in `folder`."""
+    path = Path(readme)
+    text = path.read_text()
+    for name in re.findall(r"<!-- table: (\w+) -->", text):
+        source = Path(folder) / f"{name}.json"
+        if not source.is_file():
+            raise InputError(f"{readme} has a table {name!r}, but {source} is missing; make it "
+                             f"with: bioopzo results {name} --out {folder}")
+        table = markdown(json.loads(source.read_text()))
+        text = re.sub(rf"(<!-- table: {name} -->\n).*?(<!-- end -->)",
+                      lambda m: m[1] + table + "\n" + m[2], text, flags=re.S)
+    write_atomically(path, lambda f: f.write(text.encode()))

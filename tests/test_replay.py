@@ -1,0 +1,82 @@
+"""Brian2 agrees with a hand-written NumPy replay on the same random numbers, rule by rule."""
+
+import itertools
+
+import numpy as np
+import pytest
+from replay import REPLAYS, Case, Network, Replay, draw
+
+from bioopzo import rules
+
+OPZO = [dict(zip(("form", "place", "distribution", "antithetic"), chosen)) for chosen in
+        itertools.product(("lms", "momentum"), ("after", "before"), ("rademacher", "gaussian"),
+                          (True, False))]
+NODE = [{"points": points, "place": place, "distribution": kind}
+        for points, place, kind in (("one", "after", "rademacher"), ("one", "before", "gaussian"),
+                                    ("two", "after", "gaussian"), ("two", "before", "rademacher"))]
+OPTIONS = {"opzo": OPZO, "node_perturbation": NODE}
+PERTURBING = ("opzo", "node_perturbation")
+#: Every rule with its options, then the network's variants, each with a rule that reads them.
+CASES = [Case(rule, options) for rule in rules.available() for options in OPTIONS.get(rule, [{}])]
+CASES += [Case("opzo", neuron=neuron, reset="hard")
+          for neuron in ("exponential", "erf", "deterministic")]
+CASES += [Case("reinforce", neuron=neuron) for neuron in ("exponential", "erf")]
+CASES += [
+    Case("opzo", coding="poisson"), Case("opzo", coding="spikes"), Case("reinforce", coding="spikes"),
+    Case("opzo", error="spiking"), Case("bp", error="spiking", warmup=0),
+    Case("opzo", sizes=(6, 5, 3)), Case("opzo", sizes=(4, 5, 4, 3, 3)),
+    Case("opzo", {"place": "before"}, sizes=(4, 5, 4, 3, 3)), Case("bp", sizes=(4, 5, 4, 3, 3)),
+    Case("opzo", state_reset=False), Case("eprop", state_reset=False, coding="poisson"),
+    Case("bp", refractory=0.003), Case("dfa", varying=True, neuron="erf"),
+]
+
+
+def close(mine, theirs):
+    return np.testing.assert_allclose(theirs, mine, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("rule", rules.available())
+def test_every_rule_has_a_replay(rule):
+    """A rule without an independent check does not pass unnoticed."""
+    assert rule in REPLAYS, f"rule {rule!r} has no replay: write one in tests/replay.py, REPLAYS"
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_brian_agrees_with_the_replay(case):
+    """Weights, feedback, membranes, traces, readout, error, spikes and decisions, to 1e-10."""
+    if case.rule not in REPLAYS:
+        pytest.fail(f"rule {case.rule!r} has no replay: write one in tests/replay.py, REPLAYS")
+    data = draw(case)
+    replay, brian = Replay(case, data), Network(case, data)
+    busy = len(case.plastic) - 1
+    for trials, settled in ((busy, False), (1, True)):
+        replay.advance(trials)
+        brian.advance(trials)
+        mine, theirs = replay.state(), brian.state()
+        for name, value in mine.items():
+            if name in theirs and (settled or not name.startswith("forward")):
+                np.testing.assert_allclose(theirs[name], value, rtol=1e-10, atol=1e-10,
+                                           err_msg=f"{name} after {trials} trials")
+        if not settled:
+            assert not case.plastic[-1] and np.abs(mine["error.err"]).max() > 1e-3
+    assert brian.spikes == sorted(replay.spikes)
+    close(replay.decisions, brian.read("decision"))
+    close(replay.costs, brian.read("cost"))
+    compared = {"forward_1.w", "hidden_1.u", "hidden_1.xbar", "readout.o", "error.err"}
+    assert compared <= set(theirs)
+    _has_bite(case, data, mine, replay)
+
+
+def _has_bite(case, data, state, replay):
+    """The comparison could fail: spikes in every layer, moving weights, a moving M or B."""
+    for k in range(1, case.depth + 1):
+        assert state[f"hidden_{k}.count"].min() >= 0 and state[f"hidden_{k}.count"].sum() > 20
+    moved = [np.abs(state[f"forward_{k}.w"] - w.ravel()).max()
+             for k, w in enumerate(data.weights, 1)]
+    assert moved[-1] > 1e-2
+    assert (max(moved[:-1]) == 0) if case.rule == "readout_only" else (min(moved[:-1]) > 1e-3)
+    if case.rule in ("opzo", "dkp"):
+        for k, start in enumerate(data.feedback, 1):
+            assert np.abs(replay.F[k] - start).max() > 1e-3
+    if case.rule in PERTURBING:
+        assert np.abs(replay.push[-1]).max() > 1 and np.abs(state["hidden_1.z"]).max() > 0
