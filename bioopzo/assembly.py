@@ -456,9 +456,10 @@ def _link(assembly):
             if word in used:
                 group.links[word] = ("trial", word)
                 group.equations += f"\n{word} : 1"
-        if "critic" in assembly.groups and "advantage" in used:
-            group.links["advantage"] = ("critic", "advantage")
-            group.equations += "\nadvantage : 1"
+        for word in ("advantage", "surprise"):
+            if "critic" in assembly.groups and word in used:
+                group.links[word] = ("critic", word)
+                group.equations += f"\n{word} : 1"
         for word, other in sources.get(name, {}).items():
             if word in used:
                 group.links[word] = (other, word)
@@ -514,6 +515,7 @@ def _synapse_texts(synapse):
 def _check_statements(assembly):
     """An assignment to a name nobody declared would be a silent local variable in Brian2."""
     names = {name: {line.name for line in parse(group.equations, name)}
+             | ({"not_refractory", "lastspike"} if group.refractory else set())
              for name, group in assembly.groups.items()}
     for name, group in assembly.groups.items():
         for label, text in [("reset", group.reset), *((c.name, c.text) for c in group.codes),

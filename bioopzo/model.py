@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -17,6 +18,8 @@ from .equations import replace as replace_line
 from .errors import EquationError, InputError, unknown
 
 CODINGS = ("current", "poisson", "spikes")
+#: What goes on from one trial into the next when the state is not reset.
+_CARRIED = re.compile(r"^(u|xbar|o|err|z\d+|zbar|not_refractory|lastspike)$")
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -120,10 +123,9 @@ class Model:
             blocks[name] = text if is_expression(name) else compose(
                 blocks.get(name, ""), text, f"{self.rule_name}, {name}")
         if not self.state_reset:
-            for name in ("input.trial", "hidden.trial", "readout.trial", "error.trial"):
-                kept = [line for line in parse(blocks.get(name, ""))
-                        if line.name not in ("u", "xbar", "o", "err")]
-                blocks[name] = render(kept)
+            for name in [name for name in blocks if name.endswith(".trial")]:
+                blocks[name] = render(line for line in parse(blocks[name])
+                                      if not _CARRIED.match(line.name))
         for key, text in self.edits:
             _apply(blocks, key, text, self.depth)
         tidy = {name: text.strip() if is_expression(name) else render(parse(text, name))

@@ -42,12 +42,12 @@ PARAMETERS = {
     "theta": Parameter(1.0, "firing threshold", True),
     "b": Parameter(0.5, "constant drive of a hidden neuron"),
     "c": Parameter(0.0, "share of squared error in the loss (0: cross-entropy, 1: squared)"),
-    "eta": Parameter(8.0 * Hz, "learning rate of the hidden weights", search=(1, 64)),
-    "eta_o": Parameter(8.0 * Hz, "learning rate of the readout weights", search=(1, 32)),
+    "eta": Parameter(8.0 * Hz, "learning rate of the hidden weights", search=(1, 128)),
+    "eta_o": Parameter(8.0 * Hz, "learning rate of the readout weights", search=(0.5, 32)),
 }
 #: What the engines read but no equation does.
 PROTOCOL = {
-    "gain": Parameter(1.0, "scale of the initial weights: uniform within gain*sqrt(3/fan-in)", True),
+    "gain": Parameter(2.0, "scale of the initial weights: uniform within gain*sqrt(3/fan-in)", True),
     "input_gain": Parameter(1.0, "further scale of the first layer's initial weights", True),
     "input_rate": Parameter(200.0 * Hz, "rate of a Poisson input whose value is 1", True),
     "eta_final": Parameter(0.03, "learning rates fall linearly to this share at the end of a run"),
@@ -81,9 +81,9 @@ ESCAPE = {
     """,
 }
 ESCAPE_PARAMETERS = {
-    "rho0": Parameter(300.0 * Hz, "hazard at full drive (at threshold for exponential noise)",
+    "rho0": Parameter(500.0 * Hz, "hazard at full drive (at threshold for exponential noise)",
                       True, OPZO),
-    "Delta": Parameter(0.2, "width of the escape noise", True, OPZO),
+    "Delta": Parameter(0.1, "width of the escape noise", True, OPZO),
 }
 RESETS = {"soft": "u -= theta", "hard": "u = 0"}
 
@@ -127,7 +127,9 @@ def hidden(neuron, reset, refractory):
         "hidden.step": f"S = {chance}",
         "hidden.threshold": "S > 0.5",
         "hidden.reset": f"{RESETS[reset]}\nxbar += 1\ncount += 1",
-        "hidden.trial": "u = 0\nxbar = 0",
+        # While refractory, Brian2 would not write u: the refractory state goes first.
+        "hidden.trial": ("not_refractory = True\nlastspike = -1e4*second\n" if refractory else "")
+                        + "u = 0\nxbar = 0",
     }
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import brian2 as b2
 import numpy as np
+import scipy.special
 from brian2.core.variables import ArrayVariable
 from brian2.devices.device import RuntimeDevice
 from brian2.units import second
@@ -19,6 +20,15 @@ from .equations import parse, render
 from .errors import EquationError, InputError
 
 METHOD = "exponential_euler"
+#: Brian2 has no error function of its own; the erf neuron's hazard needs one in every target.
+ERF = b2.Function(scipy.special.erf, arg_units=[1], return_unit=1, arg_types=["float"],
+                  return_type="float", stateless=True)
+ERF.implementations.add_implementation("numpy", scipy.special.erf)
+ERF.implementations.add_implementation("cpp", None, name="std::erf")
+ERF.implementations.add_implementation("cython", """
+cdef extern from "<math.h>":
+    double erf(double)
+""", name="erf")
 
 
 @dataclass(frozen=True)
@@ -114,7 +124,7 @@ def build(model, shape, lazy=True, functions=None):
     trial_clock = b2.Clock(dt=shape.duration, name="trial_clock")
     clocks = {"step": step_clock, "trial": trial_clock}
     tables = _tables(model, shape)
-    namespace = {**tables, **(functions or {})}
+    namespace = {"erf": ERF, **tables, **(functions or {})}
     network = b2.Network(name="network")
     network.schedule = list(SCHEDULE)
     objects = {}

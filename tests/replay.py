@@ -13,13 +13,13 @@ import numpy as np
 from brian2.units import second
 from scipy.special import erf
 
-from bioopzo import rules, spiking
+from bioopzo import rules, spiking, training
 from bioopzo.model import Model
 
 PARAMETERS = {
     "tau_m": 0.007, "tau_o": 0.009, "theta": 1.0, "b": 0.9, "c": 0.3, "eta": 40.0, "eta_o": 25.0,
     "rho0": 400.0, "Delta": 0.25, "input_rate": 250.0, "tau_g": 0.005, "rho_err": 700.0,
-    "alpha": 80.0, "T_z": 0.009, "T_w": 0.005, "mu": 0.3, "lambda_M": 0.8, "kappa": 0.15,
+    "alpha": 80.0, "T_z": 0.009, "T_w": 0.005, "mu": 0.3, "n_M": 5.0, "kappa": 0.15,
     "kappa_o": 0.2, "decay": 0.7, "gamma": 0.8,
 }
 
@@ -135,8 +135,8 @@ class Replay:
         self.__dict__.update(case.parameters)
         self.dt, self.L, self.m = case.dt, case.depth, case.sizes[-1]
         sizes = case.sizes
-        self.w = [None, *(w.copy() for w in data.weights)]  # w[l]: into layer l
-        self.F = [None, *(f.copy() for f in data.feedback)]  # F[l]: (readouts, hidden l)
+        self.w = [None, *(w.copy() for w in data.weights)]  # w[k]: into layer k
+        self.F = [None, *(f.copy() for f in data.feedback)]  # F[k]: (readouts, hidden k)
         self.xbar = [np.zeros(n) for n in sizes[:-1]]
         self.u, self.S, self.g, self.psi, self.drive, self.z, self.count = (
             [np.zeros(n) for n in sizes] for _ in range(7))
@@ -146,7 +146,7 @@ class Replay:
         self.plastic, self.step = 0.0, 0
         self.gate = case.mask
         self.read = self.gate / self.gate.sum()
-        self.decisions, self.costs, self.spikes = [], [], []
+        self.decisions, self.costs, self.spikes, self.errs = [], [], [], []
         self.rule = REPLAYS[case.rule](self)
         perturbs = self.rule.perturbs
         self.sigma, self.window, self.hold, self.pair = self.protocol(perturbs)
@@ -209,6 +209,7 @@ class Replay:
             self.rule.paired()
         self.resets()
         self.step += 1
+        self.errs.append(self.err.copy())
 
     def begin_trial(self, t):
         case, trial = self.case, t // self.case.steps
@@ -220,6 +221,8 @@ class Replay:
         if case.state_reset:
             for values in (*self.u[1:-1], *self.xbar):
                 values[:] = 0
+            for last in self.last:
+                last[:] = -1e4
             self.o[:] = 0
             if case.error == "spiking":
                 self.err[:] = 0
@@ -232,19 +235,19 @@ class Replay:
         dt, tau = self.dt, self.tau_m
         target = self.x if self.case.coding == "current" else 0.0
         self.xbar[0] = relax(self.xbar[0], target, tau, dt)
-        for l in range(1, self.L + 1):
-            extra = sigma * self.rule.received(l)
-            new = relax(self.u[l], self.b + self.drive[l] + tau * extra, tau, dt)
+        for at in range(1, self.L + 1):
+            extra = sigma * self.rule.received(at)
+            new = relax(self.u[at], self.b + self.drive[at] + tau * extra, tau, dt)
             if self.case.refractory:
-                new = np.where(self.free(l), new, self.u[l])
-            self.u[l] = new
-            self.xbar[l] = relax(self.xbar[l], 0, tau, dt)
+                new = np.where(self.free(at), new, self.u[at])
+            self.u[at] = new
+            self.xbar[at] = relax(self.xbar[at], 0, tau, dt)
         extra = sigma * (self.push[-1] if self.rule.place == "after" else 0)
         self.o = relax(self.o, self.tau_o * extra, self.tau_o, dt)
 
-    def free(self, l):
+    def free(self, at):
         """Neurons that are not refractory."""
-        return self.step * self.dt - self.last[l] >= self.case.refractory - 1e-9
+        return self.step * self.dt - self.last[at] >= self.case.refractory - 1e-9
 
     def errors(self, y, gate, t):
         """The error of each readout and the loss per readout."""
@@ -299,48 +302,47 @@ class Replay:
             self.S[0] = self.data.arrivals[t] < self.input_rate * self.x * self.dt
         elif self.case.coding == "spikes":
             self.S[0] = self.data.inputs[t] > 0
-        for l in range(1, self.L + 1):
+        for at in range(1, self.L + 1):
             if self.case.neuron == "deterministic":
-                self.S[l] = self.u[l] > self.theta
+                self.S[at] = self.u[at] > self.theta
             else:
-                chance = 1 - np.exp(-self.hazard(self.u[l]) * self.dt)
-                self.S[l] = self.data.escape[l - 1][t] < chance
+                chance = 1 - np.exp(-self.hazard(self.u[at]) * self.dt)
+                self.S[at] = self.data.escape[at - 1][t] < chance
             if self.case.refractory:
-                self.S[l] = self.S[l] & self.free(l)
-        self.spikes += [(self.step, l, i) for l in range(1, self.L + 1)
-                        for i in np.flatnonzero(self.S[l])]
+                self.S[at] = self.S[at] & self.free(at)
+        self.spikes += [(self.step, at, i) for at in range(1, self.L + 1)
+                        for i in np.flatnonzero(self.S[at])]
 
     def send(self):
         """A spike adds its weight to the membranes (or readout) of the next layer."""
-        for l in range(self.case.coding == "current", self.L + 1):
-            arriving = self.S[l].astype(float) @ self.w[l + 1]
-            if l == self.L:
+        for at in range(self.case.coding == "current", self.L + 1):
+            arriving = self.S[at].astype(float) @ self.w[at + 1]
+            if at == self.L:
                 self.o += arriving
-            elif self.case.refractory:
-                self.u[l + 1] += arriving * 1.0
-            else:
-                self.u[l + 1] += arriving
+            else:  # a refractory membrane takes nothing in, from its own spike on
+                deaf = self.case.refractory and (self.S[at + 1] | ~self.free(at + 1))
+                self.u[at + 1] += arriving * (1 - deaf)
 
     def resets(self):
-        for l in range(1, self.L + 1):
-            fired = self.S[l].astype(bool)
-            self.u[l] = np.where(fired, 0 if self.case.reset == "hard" else
-                                 self.u[l] - self.theta, self.u[l])
-            self.last[l] = np.where(fired, self.step * self.dt, self.last[l])
-            self.count[l] += fired
-        for l in range(self.case.coding == "current", self.L + 1):
-            self.xbar[l] += self.S[l]
+        for at in range(1, self.L + 1):
+            fired = self.S[at].astype(bool)
+            self.u[at] = np.where(fired, 0 if self.case.reset == "hard" else
+                                 self.u[at] - self.theta, self.u[at])
+            self.last[at] = np.where(fired, self.step * self.dt, self.last[at])
+            self.count[at] += fired
+        for at in range(self.case.coding == "current", self.L + 1):
+            self.xbar[at] += self.S[at]
 
     def state(self):
         """What is compared, by the package's names."""
         out = {"readout.o": self.o, "error.err": self.err}
-        for l in range(1, self.L + 2):
-            out[f"forward_{l}.w"] = self.w[l].ravel()
-        for l in range(1, self.L + 1):
+        for at in range(1, self.L + 2):
+            out[f"forward_{at}.w"] = self.w[at].ravel()
+        for at in range(1, self.L + 1):
             for name in ("u", "xbar", "count", "z"):
-                out[f"hidden_{l}.{name}"] = getattr(self, name)[l]
+                out[f"hidden_{at}.{name}"] = getattr(self, name)[at]
             if self.rule.matrix:
-                out[f"feedback_{l}.{self.rule.matrix}"] = self.F[l].ravel()
+                out[f"feedback_{at}.{self.rule.matrix}"] = self.F[at].ravel()
         out["input.xbar"] = self.xbar[0]
         return {name: np.array(values, dtype=float) for name, values in out.items()}
 
@@ -383,16 +385,16 @@ class Direct(ReadoutOnly):
     matrix = "B"
 
     def feedback(self):
-        for l in self.hidden:
-            self.net.g[l] = self.net.err @ self.net.F[l]
+        for at in self.hidden:
+            self.net.g[at] = self.net.err @ self.net.F[at]
 
-    def factor(self, l):
-        return self.net.psi[l] * self.net.g[l]
+    def factor(self, at):
+        return self.net.psi[at] * self.net.g[at]
 
     def learn(self, gate):
         net = self.net
-        for l in self.hidden:
-            net.w[l] -= net.dt * net.eta * np.outer(net.xbar[l - 1], self.factor(l))
+        for at in self.hidden:
+            net.w[at] -= net.dt * net.eta * np.outer(net.xbar[at - 1], self.factor(at))
         super().learn(gate)
 
 
@@ -403,8 +405,8 @@ class Backpropagation(Direct):
 
     def feedback(self):
         net = self.net
-        for l in reversed(self.hidden):
-            net.g[l] = net.w[l + 1] @ (net.psi[l + 1] * net.g[l + 1])
+        for at in reversed(self.hidden):
+            net.g[at] = net.w[at + 1] @ (net.psi[at + 1] * net.g[at + 1])
 
 
 class KolenPollack(Direct):
@@ -415,10 +417,10 @@ class KolenPollack(Direct):
         lost = net.dt * net.decay * net.plastic
         decayed = [None, *(lost * w for w in net.w[1:])]
         super().learn(gate)
-        for l in range(1, net.L + 2):
-            net.w[l] -= decayed[l]
-        for l in self.hidden:
-            net.F[l] -= net.dt * net.eta_o * np.outer(net.err, net.xbar[l]) + lost * net.F[l]
+        for at in range(1, net.L + 2):
+            net.w[at] -= decayed[at]
+        for at in self.hidden:
+            net.F[at] -= net.dt * net.eta_o * np.outer(net.err, net.xbar[at]) + lost * net.F[at]
 
 
 class Eprop(Direct):
@@ -429,15 +431,15 @@ class Eprop(Direct):
         self.ebar = [None, *(np.zeros_like(w) for w in net.w[1:])]
 
     def end_trial(self):
-        for l in self.hidden:
-            self.ebar[l][:] = 0
+        for at in self.hidden:
+            self.ebar[at][:] = 0
 
     def learn(self, gate):
         net = self.net
-        for l in self.hidden:
-            net.w[l] -= net.dt * net.eta * self.ebar[l] * net.g[l]
-            target = np.outer(net.xbar[l - 1], net.psi[l])
-            self.ebar[l] += net.dt / net.tau_o * (target - self.ebar[l])
+        for at in self.hidden:
+            net.w[at] -= net.dt * net.eta * self.ebar[at] * net.g[at]
+            target = np.outer(net.xbar[at - 1], net.psi[at])
+            self.ebar[at] += net.dt / net.tau_o * (target - self.ebar[at])
         ReadoutOnly.learn(self, gate)
 
 
@@ -459,23 +461,23 @@ class Reinforce(ReadoutOnly):
         advantage = net.plastic * (self.L - self.Lbar)
         if self.baseline:
             self.Lbar += net.plastic * net.kappa * (self.L - self.Lbar)
-        for l in self.hidden:
-            net.w[l] -= self.scale() * advantage * self.E[l]
-            self.E[l][:] = 0
+        for at in self.hidden:
+            net.w[at] -= self.scale() * advantage * self.E[at]
+            self.E[at][:] = 0
         self.L = 0.0
 
     def observe(self, loss, n, window):
         self.L += self.net.read[n] * loss.sum()
 
-    def factor(self, l, gate):
+    def factor(self, at, gate):
         net = self.net
-        silent = np.exp(-net.hazard(net.u[l]) * net.dt)
-        slope = net.hazard_slope(net.u[l])
-        return np.where(net.S[l], slope * silent / (1 - silent), -slope)
+        silent = np.exp(-net.hazard(net.u[at]) * net.dt)
+        slope = net.hazard_slope(net.u[at])
+        return np.where(net.S[at], slope * silent / (1 - silent), -slope)
 
     def learn(self, gate):
-        for l in self.hidden:
-            self.E[l] += self.net.dt * np.outer(self.net.xbar[l - 1], self.factor(l, gate))
+        for at in self.hidden:
+            self.E[at] += self.net.dt * np.outer(self.net.xbar[at - 1], self.factor(at, gate))
         super().learn(gate)
 
 
@@ -485,11 +487,11 @@ class Perturbing:
     def sample(self, t):
         """New z for every hidden layer, and the current it sends to the next."""
         net = self.net
-        for l in self.hidden:
-            numbers = net.data.held[l - 1][t]
-            net.z[l] = (numbers.copy() if self.case.option("distribution") == "gaussian"
+        for at in self.hidden:
+            numbers = net.data.held[at - 1][t]
+            net.z[at] = (numbers.copy() if self.case.option("distribution") == "gaussian"
                         else np.where(numbers < 0.5, 1.0, -1.0))
-            net.push[l + 1] = net.alpha * net.z[l] @ net.w[l + 1]
+            net.push[at + 1] = net.alpha * net.z[at] @ net.w[at + 1]
 
     def received(self, layer):
         after = self.place == "after"
@@ -511,9 +513,9 @@ class NodePerturbation(Perturbing, Reinforce):
     def observe(self, loss, n, window):
         self.L += (self.net.read[n] if self.baseline else window / 2) * loss.sum()
 
-    def factor(self, l, gate):
-        psi = self.net.psi[l] if self.place == "after" else 1.0
-        return gate * psi * self.net.z[l]
+    def factor(self, at, gate):
+        psi = self.net.psi[at] if self.place == "after" else 1.0
+        return gate * psi * self.net.z[at]
 
 
 class Opzo(Perturbing, Direct):
@@ -529,41 +531,41 @@ class Opzo(Perturbing, Direct):
         self.momentum = option("form") == "momentum"
         # The stages z passes: one membrane per layer between it and the readout, then tau_o.
         before = self.place == "before"
-        self.stages = [None, *([np.zeros(sizes[l]) for _ in range(net.L - l + before + 1)]
-                               for l in self.hidden)]
+        self.stages = [None, *([np.zeros(sizes[at]) for _ in range(net.L - at + before + 1)]
+                               for at in self.hidden)]
         self.Dz = [None, *(np.zeros(n) for n in sizes[1:-1])]
         self.power = [None, *(np.zeros(n) for n in sizes[1:-1])]
         self.C = [None, *(np.zeros((net.m, n)) for n in sizes[1:-1])]
         self.Do, self.o_mean, self.pairs = np.zeros(net.m), np.zeros(net.m), 0
 
-    def factor(self, l):
-        return self.net.g[l] if self.place == "before" else super().factor(l)
+    def factor(self, at):
+        return self.net.g[at] if self.place == "before" else super().factor(at)
 
-    def end_trial(self):
-        if RESET_FILTERS and self.case.state_reset:
-            for l in self.hidden:
-                for stage in self.stages[l]:
+    def end_trial(self):  # the readout forgets z, so the filters do too
+        if self.case.state_reset:
+            for at in self.hidden:
+                for stage in self.stages[at]:
                     stage[:] = 0
 
     def draw(self, t):
         self.sample(t)
         self.Do[:] = 0
-        for l in self.hidden:
-            self.Dz[l][:] = 0
+        for at in self.hidden:
+            self.Dz[at][:] = 0
 
     def filter(self, sigma):
         net = self.net
-        for l in self.hidden:
-            source, old = sigma * net.alpha * net.z[l], [s.copy() for s in self.stages[l]]
+        for at in self.hidden:
+            source, old = sigma * net.alpha * net.z[at], [s.copy() for s in self.stages[at]]
             for k, value in enumerate(old):
                 tau = net.tau_o if k == len(old) - 1 else net.tau_m
-                self.stages[l][k] = relax(value, tau * source, tau, net.dt)
+                self.stages[at][k] = relax(value, tau * source, tau, net.dt)
                 source = net.steepest * value
 
     def observe(self, loss, n, window):
         self.Do += window * self.net.o
-        for l in self.hidden:
-            self.Dz[l] += window * self.stages[l][-1]
+        for at in self.hidden:
+            self.Dz[at] += window * self.stages[at][-1]
 
     def paired(self):
         net, Do = self.net, self.Do.copy()
@@ -572,19 +574,18 @@ class Opzo(Perturbing, Direct):
             self.o_mean = self.o_mean + net.kappa_o * Do
         if self.momentum:
             self.pairs += 1
-            rate = max(1 / self.pairs, 1 - net.lambda_M)
-            for l in self.hidden:
-                self.power[l] += rate * (self.Dz[l] ** 2 - self.power[l])
-                self.C[l] += rate * (np.outer(Do, self.Dz[l]) - self.C[l])
-                net.F[l] = self.C[l] / self.power[l]
+            rate = max(1 / self.pairs, 1 / net.n_M)
+            for at in self.hidden:
+                self.power[at] += rate * (self.Dz[at] ** 2 - self.power[at])
+                self.C[at] += rate * (np.outer(Do, self.Dz[at]) - self.C[at])
+                net.F[at] = self.C[at] / self.power[at]
             return
-        wrong = Do - sum(net.F[l] @ self.Dz[l] for l in self.hidden)
-        power = sum((self.Dz[l] ** 2).sum() for l in self.hidden)
-        for l in self.hidden:
-            net.F[l] += net.mu * np.outer(wrong, self.Dz[l]) / power
+        wrong = Do - sum(net.F[at] @ self.Dz[at] for at in self.hidden)
+        power = sum((self.Dz[at] ** 2).sum() for at in self.hidden)
+        for at in self.hidden:
+            net.F[at] += net.mu * np.outer(wrong, self.Dz[at]) / power
 
 
-RESET_FILTERS = False
 #: The replay of every rule; `test_replay` fails for a rule of the package that is missing here.
 REPLAYS = {
     "bp": Backpropagation, "dfa": Direct, "dkp": KolenPollack, "eprop": Eprop,
@@ -619,33 +620,56 @@ def _numbers(text, table):
 class Network:
     """Brian2 running a case on injected numbers, chunk after chunk, as `backends.Runtime` does."""
 
-    def __init__(self, case, data, lazy=True, edits=None, plastic=None):
-        self.case, self.data, self.done = case, data, 0
-        self.plastic = case.plastic if plastic is None else plastic
+    def __init__(self, case, data, lazy=True, edits=None):
+        self.case, self.data = case, data
         self.model = inject(case.model()).edit(edits or {})
         self.shape = spiking.Shape(case.steps, case.dt, case.varying, len(case.plastic))
-        names = {f"escape_{k}": v for k, v in enumerate(data.escape, 1)}
-        names |= {f"held_{k}": v for k, v in enumerate(data.held, 1)}
-        names |= {"arrivals": data.arrivals, "positive": data.positive, "negative": data.negative}
-        self.noise = names
         self.tables = {f"{k}_numbers": b2.TimedArray(v.copy(), dt=case.dt * second,
                                                      name=f"{k}_numbers")
-                       for k, v in names.items()}
-        self.times = []
+                       for k, v in self.noise.items()}
         with spiking.runtime():
             self.built = spiking.build(self.model, self.shape, lazy, functions=self.tables)
             self.monitors = [b2.SpikeMonitor(self.built[f"hidden_{k}"], name=f"spikes_{k}")
                              for k in range(1, case.depth + 1)]
-            self.built.network.add(self.monitors)
+            self.errs = b2.StateMonitor(self.built["error"], "err", record=True, when="end",
+                                        clock=self.built["error"].clock, name="errs")
+            self.built.network.add(self.monitors, self.errs)
             spiking.set_parameters(self.built, self.model, self.shape)
-            self.built.network.run(0 * second, namespace={})
-        for k, w in enumerate(data.weights, 1):
+        self.course = spiking.time_course(self.model, Protocol(case))
+        self.built.tables["course"].values[...] = self.course
+        self.start = {k: spiking.get_array(self.built, k)
+                      for k in spiking.state_variables(self.built)}
+        self.restart()
+
+    def restart(self, data=None, plastic=None):
+        """Back to the start, with other data or another schedule if given."""
+        self.data = data or self.data
+        self.plastic = self.case.plastic if plastic is None else plastic
+        self.done, self.times = 0, []
+        self.first_reading = len(self.built["trial_decision"].t)
+        spiking.set_parameters(self.built, self.model, self.shape)
+        for k, value in self.start.items():
+            spiking.set_array(self.built, k, value)
+        for k, w in enumerate(self.data.weights, 1):
             spiking.set_array(self.built, f"forward_{k}.w", w.ravel())
         if self.model.rule.feedback_scale:
-            for k, F in enumerate(data.feedback, 1):
+            for k, F in enumerate(self.data.feedback, 1):
                 spiking.set_array(self.built, f"feedback_{k}.{self.model.rule.matrix}", F.ravel())
-        self.course = spiking.time_course(self.model, _Protocol(case))
-        self.built.tables["course"].values[...] = self.course
+        return self
+
+    def set(self, parameter, value):
+        """Give a parameter another value everywhere, without building again."""
+        for key in spiking.constants(self.built.assembly, self.model, self.shape):
+            if key.split(".")[1] == parameter:
+                spiking.set_array(self.built, key, value)
+
+    @property
+    def noise(self):
+        """The tables of noise by name."""
+        data = self.data
+        return {**{f"escape_{k}": v for k, v in enumerate(data.escape, 1)},
+                **{f"held_{k}": v for k, v in enumerate(data.held, 1)},
+                "arrivals": data.arrivals, "positive": data.positive, "negative": data.negative}
 
     def advance(self, trials):
         """Run the next trials as one chunk, starting its clock at 0 again."""
@@ -657,10 +681,6 @@ class Network:
                first * (case.steps if case.coding == "spikes" else 1))
         _shift(self.built.tables["target"].values, data.targets,
                first * (case.steps if case.varying else 1))
-        for k in range(1, case.depth + 1):
-            owner = self.built[f"hidden_{k}"].variables
-            if first and "lastspike" in owner:
-                owner["lastspike"].get_value()[...] -= self.last * case.steps * case.dt
         before = [len(m.t) for m in self.monitors]
         with spiking.runtime():
             self.built.network.t_ = 0.0
@@ -669,7 +689,13 @@ class Network:
             steps = np.round(np.array(monitor.t)[old:] / case.dt).astype(int)
             self.times += [(n + first * case.steps, layer, i)
                            for n, i in zip(steps.tolist(), np.array(monitor.i)[old:].tolist())]
-        self.done, self.last = first + trials, trials
+        self.done = first + trials
+        state = {k: spiking.get_array(self.built, k)
+                 for k in spiking.state_variables(self.built)}
+        training._shift_last_spike(state, trials * case.steps * case.dt)
+        for k in state:
+            if k.endswith(".lastspike"):
+                spiking.set_array(self.built, k, state[k])
 
     def state(self):
         """Every variable of the state."""
@@ -678,14 +704,14 @@ class Network:
 
     def read(self, name):
         """Decision or cost, as read at each trial start so far."""
-        return np.array(getattr(self.built[f"trial_{name}"], name)).T
+        return np.array(getattr(self.built[f"trial_{name}"], name)).T[self.first_reading:]
 
     @property
     def spikes(self):
         return sorted(self.times)
 
 
-class _Protocol:
+class Protocol:
     """The part of a task that `spiking.time_course` reads."""
 
     def __init__(self, case):

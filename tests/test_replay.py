@@ -8,21 +8,28 @@ from replay import REPLAYS, Case, Network, Replay, draw
 
 from bioopzo import rules
 
-OPZO = [dict(zip(("form", "place", "distribution", "antithetic"), chosen)) for chosen in
-        itertools.product(("lms", "momentum"), ("after", "before"), ("rademacher", "gaussian"),
-                          (True, False))]
+FORMS = itertools.product(("lms", "momentum"), ("after", "before"), ("rademacher", "gaussian"))
+#: Every combination of three options, half of those of all four (each three still occur together).
+OPZO = [{"form": form, "place": place, "distribution": kind,
+         "antithetic": (form, place, kind) in (
+             ("lms", "after", "rademacher"), ("lms", "before", "gaussian"),
+             ("momentum", "after", "gaussian"), ("momentum", "before", "rademacher"))}
+        for form, place, kind in FORMS]
 NODE = [{"points": points, "place": place, "distribution": kind}
         for points, place, kind in (("one", "after", "rademacher"), ("one", "before", "gaussian"),
                                     ("two", "after", "gaussian"), ("two", "before", "rademacher"))]
 OPTIONS = {"opzo": OPZO, "node_perturbation": NODE}
 PERTURBING = ("opzo", "node_perturbation")
 #: Every rule with its options, then the network's variants, each with a rule that reads them.
-CASES = [Case(rule, options) for rule in rules.available() for options in OPTIONS.get(rule, [{}])]
+SLOW = {"values": {"eta": 4.0}}  # a score is large: gentle steps keep rounding from growing
+CASES = [Case(rule, options, **(SLOW if rule == "reinforce" else {}))
+         for rule in rules.available() for options in OPTIONS.get(rule, [{}])]
 CASES += [Case("opzo", neuron=neuron, reset="hard")
           for neuron in ("exponential", "erf", "deterministic")]
-CASES += [Case("reinforce", neuron=neuron) for neuron in ("exponential", "erf")]
+CASES += [Case("reinforce", neuron=neuron, **SLOW) for neuron in ("exponential", "erf")]
 CASES += [
-    Case("opzo", coding="poisson"), Case("opzo", coding="spikes"), Case("reinforce", coding="spikes"),
+    Case("opzo", coding="poisson"), Case("opzo", coding="spikes"),
+    Case("reinforce", coding="spikes", **SLOW),
     Case("opzo", error="spiking"), Case("bp", error="spiking", warmup=0),
     Case("opzo", sizes=(6, 5, 3)), Case("opzo", sizes=(4, 5, 4, 3, 3)),
     Case("opzo", {"place": "before"}, sizes=(4, 5, 4, 3, 3)), Case("bp", sizes=(4, 5, 4, 3, 3)),
@@ -48,20 +55,17 @@ def test_brian_agrees_with_the_replay(case):
         pytest.fail(f"rule {case.rule!r} has no replay: write one in tests/replay.py, REPLAYS")
     data = draw(case)
     replay, brian = Replay(case, data), Network(case, data)
-    busy = len(case.plastic) - 1
-    for trials, settled in ((busy, False), (1, True)):
-        replay.advance(trials)
-        brian.advance(trials)
-        mine, theirs = replay.state(), brian.state()
-        for name, value in mine.items():
-            if name in theirs and (settled or not name.startswith("forward")):
-                np.testing.assert_allclose(theirs[name], value, rtol=1e-10, atol=1e-10,
-                                           err_msg=f"{name} after {trials} trials")
-        if not settled:
-            assert not case.plastic[-1] and np.abs(mine["error.err"]).max() > 1e-3
+    trials = len(case.plastic)
+    replay.advance(trials)
+    brian.advance(trials)
+    mine, theirs = replay.state(), brian.state()
+    for name, value in mine.items():
+        if name in theirs:
+            np.testing.assert_allclose(theirs[name], value, rtol=1e-10, atol=1e-10, err_msg=name)
     assert brian.spikes == sorted(replay.spikes)
     close(replay.decisions, brian.read("decision"))
     close(replay.costs, brian.read("cost"))
+    close(replay.errs, brian.errs.err.T)
     compared = {"forward_1.w", "hidden_1.u", "hidden_1.xbar", "readout.o", "error.err"}
     assert compared <= set(theirs)
     _has_bite(case, data, mine, replay)
@@ -73,7 +77,7 @@ def _has_bite(case, data, state, replay):
         assert state[f"hidden_{k}.count"].min() >= 0 and state[f"hidden_{k}.count"].sum() > 20
     moved = [np.abs(state[f"forward_{k}.w"] - w.ravel()).max()
              for k, w in enumerate(data.weights, 1)]
-    assert moved[-1] > 1e-2
+    assert moved[-1] > 1e-2 and np.abs(replay.errs).max() > 0.1 and not case.plastic[-1]
     assert (max(moved[:-1]) == 0) if case.rule == "readout_only" else (min(moved[:-1]) > 1e-3)
     if case.rule in ("opzo", "dkp"):
         for k, start in enumerate(data.feedback, 1):

@@ -274,8 +274,8 @@ def test_digits_are_split_as_stated(made):
     order = np.random.RandomState(0).permutation(1797)
     np.testing.assert_array_equal(task.splits["test"], order[:360])
     p = task.parameters
-    assert p["rho0"] == 300 * Hz and p["tau_m"] == p["tau_o"] == 10 * ms
-    assert (p["Delta"], p["b"], p["gain"]) == (0.2, 0.5, 1.0)
+    assert p["rho0"] == 500 * Hz and p["tau_m"] == p["tau_o"] == 10 * ms
+    assert (p["Delta"], p["b"], p["gain"]) == (0.1, 0.5, 2.0)
 
 
 def test_digits_options():

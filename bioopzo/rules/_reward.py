@@ -4,7 +4,7 @@ from brian2.units import Hz
 
 from ..neurons import Parameter
 
-ETA = Parameter(0.3 * Hz, "learning rate of the hidden weights", search=(0.003, 10))
+ETA = Parameter(0.3 * Hz, "learning rate of the hidden weights", search=(0.003, 1))
 PARAMETERS = {"kappa": Parameter(0.02, "rate of the running baseline of the loss", True,
                                  search=(0.005, 0.2))}
 

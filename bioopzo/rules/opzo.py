@@ -4,6 +4,7 @@ Source: Xiao, Meng, Zhang, He, Lin 2024, "Online Pseudo-Zeroth-Order Training of
 Spiking Neural Networks", sections 4.1-4.4; DESIGN.md section 2 for the continuous form.
 """
 
+from ..equations import parse
 from ..errors import InputError
 from ..neurons import Parameter
 from . import Rule, choose
@@ -22,10 +23,10 @@ LEAST_MEAN_SQUARES = {
 MOMENTUM = {
     "hidden": "power : 1\npairs : 1",
     "hidden.hold": "Dz = 0",
-    "hidden.pair": "pairs += 1\npower += clip(1/pairs, 1 - lambda_M, 1)*(Dz**2 - power)",
+    "hidden.pair": "pairs += 1\npower += clip(1/pairs, 1/n_M, 1)*(Dz**2 - power)",
     "feedback": "M : 1\nC : 1\ng_post = M*err_pre : 1 (summed)",
     "feedback.pair.learn": """
-        C += clip(1/pairs_post, 1 - lambda_M, 1)*(Dz_post*Do_pre - C)
+        C += clip(1/pairs_post, 1/n_M, 1)*(Dz_post*Do_pre - C)
         M = C/power_post
     """,
 }
@@ -34,8 +35,8 @@ FORMS = {
         "mu": Parameter(0.05, "step of the least-mean-squares feedback rule", True,
                         search=(0.02, 0.4))}),
     "momentum": (MOMENTUM, {
-        "lambda_M": Parameter(0.9967, "momentum of the feedback synapses per pair", True,
-                              SOURCE)}),
+        "n_M": Parameter(300.0, "memory of the feedback synapses in pairs: momentum is 1 - 1/n_M",
+                         True, SOURCE, search=(30, 1000))}),
 }
 
 
@@ -63,6 +64,9 @@ def rule(depth, place="after", distribution="rademacher", form="lms", antithetic
     parameters = {**PARAMETERS, **extra}
     for layer in range(1, depth + 1):
         blocks[f"hidden_{layer}"] = path_filter(layer, depth, place)
+        # The readout forgets z at the start of a trial, so zbar does too.
+        blocks[f"hidden_{layer}.trial"] = "\n".join(
+            f"{line.name} = 0" for line in parse(blocks[f"hidden_{layer}"]))
     if place == "before":
         blocks["forward"] = "dw/dt = -eta*xbar_pre*g_post : 1"
     if not antithetic:

@@ -3,23 +3,36 @@
 Source: Williams 1992; for escape noise Pfister et al. 2006, Florian 2007.
 """
 
+from brian2.units import ms
+
+from ..neurons import Parameter
 from . import Rule, _reward
 
 
 def rule(depth):
-    """REINFORCE: dw = -eta * (L - Lbar) * E, with E the trace of the score of every spike.
+    """REINFORCE: dw/dt = -eta * (loss - baseline) * E, with E the trace of every spike's score.
 
     The score of a step is d log P(S)/du = rho' dt (S/P - 1) with P = 1 - exp(-rho dt): exact
-    for the discrete time step, and rho'/rho times (S - rho dt) in its limit.
+    for the discrete time step, and rho'/rho times (S - rho dt) in its limit. A spike is credited
+    only with the loss that comes after it, for about tau_e: as long as it acts on the readout.
     """
     blocks = _reward.critic()
-    blocks["hidden"] += """
+    blocks["critic"] += "\nsurprise : 1"
+    blocks["critic.step"] += "\nsurprise = plastic*gate*(loss - Lbar)"
+    blocks["critic.trial"] = "Lbar += plastic*kappa*(L - Lbar)\nL = 0"
+    blocks["hidden"] = """
+        modulator = surprise : 1
         chance = 1 - exp(-rho*dt) : 1
         score = slope*psi*(S/clip(chance, 1e-12, 1) - 1) : Hz
     """
-    blocks["forward"] = "w : 1\ndE/dt = xbar_pre*score_post : 1"
-    blocks["forward.trial"] = "w -= eta*tau_m*modulator_post*E\nE = 0"
+    blocks["forward"] = """
+        dE/dt = xbar_pre*score_post - E/tau_e : 1
+        dw/dt = -eta*modulator_post*E : 1
+    """
+    blocks["forward.trial"] = "E = 0"
     return Rule(
-        "reinforce", "reward times the score of the spikes", "Williams 1992",
-        blocks, {"eta": _reward.ETA, **_reward.PARAMETERS},
+        "reinforce", "loss times the score of the spikes that preceded it", "Williams 1992",
+        blocks,
+        {"eta": _reward.ETA, **_reward.PARAMETERS,
+         "tau_e": Parameter(20.0 * ms, "memory of the eligibility", True, search=(0.003, 0.05))},
     )

@@ -65,12 +65,12 @@ def digits(
         hidden=(32, 32),
         # The noisy regime: neurons fire by chance around threshold, which every rule copes with.
         parameters={
-            "rho0": 300 * Hz,
-            "Delta": 0.2,
+            "rho0": 500 * Hz,
+            "Delta": 0.1,
             "tau_m": 10 * ms,
             "tau_o": 10 * ms,
             "b": 0.5,
-            "gain": 1.0,
+            "gain": 2.0,
         },
         description=(
             "8x8 handwritten digits, shown for one trial each. "

@@ -51,12 +51,12 @@ def xor(
         dt=dt,
         hidden=(10, 10),
         parameters={
-            "rho0": 300 * Hz,
-            "Delta": 0.2,
+            "rho0": 500 * Hz,
+            "Delta": 0.1,
             "tau_m": 10 * ms,
             "tau_o": 10 * ms,
             "b": 0.5,
-            "gain": 1.0,
+            "gain": 2.0,
         },
         description="Exclusive or of two noisy bits: a smoke test.",
     )
