@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -20,12 +21,15 @@ from pathlib import Path
 import brian2 as b2
 import numpy as np
 from brian2.codegen.cpp_prefs import get_compiler_and_args
+from brian2.core.variables import DynamicArrayVariable
 from brian2.units import second
 
 from . import spiking
 from .errors import BuildError
 
 BACKENDS = ("numpy", "cython", "standalone")
+#: Counts the ways a compiled program and this module talk; a change needs a new build.
+PROTOCOL = 2
 #: Shorter runs than this many trials do not repay a compilation of about ten seconds.
 WORTH_COMPILING = 300
 #: Brian2's device is global: only one thread may generate code at a time.
@@ -142,61 +146,50 @@ class Standalone:
                              "use backend='numpy'")
         self.shape = shape
         assembly = spiking.assemble(model, shape.duration, shape.varying, lazy)
-        identity = json.dumps([repr(assembly), model.sizes, repr(shape), b2.__version__,
+        identity = json.dumps([PROTOCOL, repr(assembly), model.sizes, repr(shape), b2.__version__,
                                get_compiler_and_args()[1]])
         self.directory = cache_directory() / hashlib.sha256(identity.encode()).hexdigest()[:20]
         self.cached = (self.directory / "manifest.json").exists()
         if not self.cached:
             _build_program(model, shape, lazy, self.directory)
         self.manifest = json.loads((self.directory / "manifest.json").read_text())
-        self.names = list(self.manifest["state"])
-        self.start = {}
-        for name, entry in self.manifest["state"].items():
-            self.start[name] = np.full(entry["size"], entry["initial"], dtype=entry["dtype"])
+        self.start = {name: np.full(entry["size"], entry["initial"], dtype=entry["dtype"])
+                      for name, entry in self.manifest["state"].items()}
         self.build_s = time.perf_counter() - begin
 
     def run(self, chunk):
         """Run one chunk as a process of its own; safe to call from several threads."""
+        given = {**self.start, **chunk.state, **chunk.constants, **chunk.tables,
+                 "trial.seed": chunk.seed,
+                 "trial.chunk": chunk.trials * float(self.shape.duration)}
         with tempfile.TemporaryDirectory(prefix="bioopzo-") as folder:
-            settings = {"trial.seed": chunk.seed,
-                        "trial.chunk": chunk.trials * float(self.shape.duration)}
-            arguments = [f"{name}={float(value)!r}" for name, value in
-                         {**chunk.constants, **settings}.items()]
-            for name, value in chunk.state.items():
-                entry = self.manifest["state"][name]
-                arguments.append(self._file(folder, name, value, entry["dtype"], entry["size"]))
-            for name, value in chunk.tables.items():
-                arguments.append(self._file(folder, f"{name}.values", value, "float64",
-                                            self.manifest["tables"][name]))
-            self._call(folder, arguments)
-            state = {name: self._read(folder, entry)
-                     for name, entry in self.manifest["state"].items()}
-            readings = {name: self._read(folder, entry).reshape(chunk.trials, -1)
-                        for name, entry in self.manifest["readings"].items()}
-        return Outcome(state, readings["decision"], readings["cost"])
+            with open(os.path.join(folder, "chunk.in"), "wb") as file:
+                for name, entry in self.manifest["inputs"].items():
+                    file.write(_exactly(name, given[name], entry))
+            self._call(folder)
+            with open(os.path.join(folder, "chunk.out"), "rb") as file:
+                state = {name: np.fromfile(file, entry["dtype"], entry["size"])
+                         for name, entry in self.manifest["state"].items()}
+                decision, cost = (np.fromfile(file, "float64", chunk.trials * n).reshape(-1, n)
+                                  for n in self.manifest["readings"])
+        return Outcome(state, decision, cost)
 
-    @staticmethod
-    def _file(folder, name, value, dtype, size):
-        # The compiled program only prints a line when a size is wrong, and goes on.
-        value = np.ascontiguousarray(value, dtype=dtype)
-        if value.size != size:
-            raise BuildError(f"{name} holds {value.size} values, the program expects {size}")
-        path = os.path.join(folder, name)
-        value.tofile(path)
-        return f"{name}={path}"
-
-    def _call(self, folder, arguments):
-        command = [str(self.directory / "main"), "--results_dir", folder + os.sep, *arguments]
+    def _call(self, folder):
+        command = [str(self.directory / "main"), "--results_dir", folder + os.sep]
         done = subprocess.run(command, cwd=self.directory, capture_output=True, text=True)
-        if done.returncode < 0 and -done.returncode == 2:
+        if -done.returncode == signal.SIGINT:
             raise KeyboardInterrupt
         if done.returncode or done.stderr.strip():
             raise BuildError(f"the compiled network stopped with code {done.returncode}: "
                              f"{(done.stderr or done.stdout).strip()[-2000:]}")
 
-    @staticmethod
-    def _read(folder, entry):
-        return np.fromfile(os.path.join(folder, entry["file"]), dtype=entry["dtype"])
+
+def _exactly(name, value, entry):
+    """The bytes of a value; a wrong size is an error here, for the program would read on."""
+    value = np.ascontiguousarray(value, dtype=entry["dtype"])
+    if value.size != entry["size"]:
+        raise BuildError(f"{name} holds {value.size} values, the program expects {entry['size']}")
+    return value.tobytes()
 
 
 def _build_program(model, shape, lazy, directory):
@@ -222,31 +215,13 @@ def _generate(model, shape, lazy, workplace):
     try:
         device = b2.get_device()
         built = spiking.build(model, shape, lazy)
-        states = spiking.state_variables(built)
-        device.apply_run_args()
-        # The seed and the length of the run are data here, so neither needs a new compilation.
-        device.insert_code("before_network_run", f"""
-            brian::_random_generators[0].seed({_scalar(device, built, 'seed')});
-            {built.network.name}.run({_scalar(device, built, 'chunk')}, NULL, 10.0);
-        """)
+        manifest, code = _exchange(device, built)
+        device.insert_code("before_network_run", code)
         try:
             built.network.run(0 * second, namespace={})
         except Exception as problem:
             raise spiking.explain(problem) from problem
         device.build(directory=workplace, compile=False, run=False)
-
-        def entry(variable):
-            return {"file": device.get_array_filename(variable),
-                    "dtype": np.dtype(variable.dtype).name}
-
-        manifest = {
-            "state": {name: {**entry(variable), "size": _size(model, built, name, variable),
-                             "initial": _initial(name)}
-                      for name, variable in states.items()},
-            "readings": {name: entry(built[f"trial_{name}"].variables[name])
-                         for name in ("decision", "cost")},
-            "tables": {name: int(table.values.size) for name, table in built.tables.items()},
-        }
         (Path(workplace) / "manifest.json").write_text(json.dumps(manifest))
     finally:
         b2.get_device().reinit()
@@ -254,12 +229,60 @@ def _generate(model, shape, lazy, workplace):
         b2.set_device("runtime")
 
 
-def _scalar(device, built, name):
-    return device.get_array_name(built["trial"].variables[name]) + "[0]"
+def _exchange(device, built):
+    """The C++ that reads a chunk from one file, runs it and writes the outcome to another.
+
+    Seed and length are data too, so neither needs a compilation. Brian2's own way, a file per
+    variable, costs 100 ms a chunk. Returns the manifest (names, types, sizes, in order) and code.
+    """
+    states = spiking.state_variables(built)
+    constants = {f"{name}.{key}": built[name].variables[key]
+                 for name, text in {**built.assembly.groups, **built.assembly.synapses}.items()
+                 for key in text.constants}
+    inputs, outputs, lists = [], [], {"inputs": {}, "state": {}}
+    for name, variable in {**states, **constants}.items():
+        dynamic = isinstance(variable, DynamicArrayVariable)
+        array = device.get_array_name(variable, access_data=not dynamic)
+        entry = {"dtype": np.dtype(variable.dtype).name, "size": _size(built, name, variable)}
+        size = entry["size"] * np.dtype(variable.dtype).itemsize
+        place = f"(char*) {'&' * dynamic}{array}{'[0]' * dynamic}, {size}"
+        lists["inputs"][name] = {**entry, "initial": _initial(name)}
+        inputs.append(f"chunk_in.read({place});")
+        if name in states:
+            lists["state"][name] = lists["inputs"][name]
+            outputs.append(f"chunk_out.write({place});")
+    for name, table in built.tables.items():
+        lists["inputs"][name] = {"dtype": "float64", "size": int(table.values.size), "initial": 0}
+        inputs.append(f"chunk_in.read((char*) {name}_values, {table.values.nbytes});")
+    lists["readings"] = []
+    for name in ("decision", "cost"):
+        variable = built[f"trial_{name}"].variables[name]
+        columns = len(built[f"trial_{name}"].record)
+        lists["readings"].append(columns)
+        array = device.get_array_name(variable, access_data=False)
+        outputs.append(f"for (size_t i = 0; i < {array}.n; i++) for (size_t j = 0; j < {columns}; "
+                       f"j++) {{ double x = {array}(i, j); chunk_out.write((char*) &x, 8); }}")
+    trial = built["trial"].variables
+    seed, chunk = (device.get_array_name(trial[name]) + "[0]" for name in ("seed", "chunk"))
+    code = f"""
+    std::ifstream chunk_in(brian::results_dir + "chunk.in", std::ios::binary);
+    {" ".join(inputs)}
+    if (!chunk_in || chunk_in.peek() != EOF) {{
+        std::cerr << "chunk.in has not the size this network needs" << std::endl;
+        return 3;
+    }}
+    brian::_random_generators[0].seed({seed});
+    {built.network.name}.run({chunk}, NULL, 10.0);
+    std::ofstream chunk_out(brian::results_dir + "chunk.out", std::ios::binary);
+    {" ".join(outputs)}
+    chunk_out.close();
+    return chunk_out ? 0 : 4;
+    """
+    return lists, code
 
 
-def _size(model, built, name, variable):
-    """Synapses have no size before they are made; they are all to all."""
+def _size(built, name, variable):
+    """Number of values; synapses have none before they are made, and they are all to all."""
     owner = built[name.split(".")[0]]
     if isinstance(owner, b2.Synapses) and not variable.scalar:
         return len(owner.source) * len(owner.target)

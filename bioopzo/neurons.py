@@ -162,7 +162,6 @@ def readout():
     return {
         "readout": """
             do/dt = -o/tau_o : 1
-            psi = 1 : 1
             g = err : 1
             decision : 1
         """,
@@ -220,7 +219,7 @@ def forward(coding_first):
     """Blocks of the forward synapses: the plain three-factor rule, and what a spike does."""
     return {
         "forward": "dw/dt = -eta*xbar_pre*psi_post*g_post : 1",
-        "forward_readout": "dw/dt = -eta_o*xbar_pre*psi_post*g_post : 1",
+        "forward_readout": "dw/dt = -eta_o*xbar_pre*g_post : 1",
         "forward.spike": "u_post += w",
         "forward_readout.spike": "o_post += w",
         "forward_1.onset": "drive_post += w*x_pre" if coding_first == "current" else "",

@@ -24,7 +24,7 @@ METHOD = "exponential_euler"
 ERF = b2.Function(scipy.special.erf, arg_units=[1], return_unit=1, arg_types=["float"],
                   return_type="float", stateless=True)
 ERF.implementations.add_implementation("numpy", scipy.special.erf)
-ERF.implementations.add_implementation("cpp", None, name="std::erf")
+ERF.implementations.add_implementation("cpp", None, name="erf")
 ERF.implementations.add_implementation("cython", """
 cdef extern from "<math.h>":
     double erf(double)

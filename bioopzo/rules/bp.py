@@ -13,7 +13,7 @@ def rule(depth):
         "bp", "backpropagation with transported weights (the reference)", "Xiao et al. 2022",
         {
             "hidden": "delta = psi*g : 1",
-            "readout": "delta = psi*g : 1",
+            "readout": "delta = g : 1",
             "backward": "g_pre = w*delta_post : 1 (summed)",
         },
     )

@@ -18,7 +18,7 @@ def rule(depth, scale=0.5):
             "hidden": "live = plastic : 1",
             "readout": "live = plastic : 1",
             "forward": "dw/dt = -eta*xbar_pre*psi_post*g_post - decay*live_post*w : 1",
-            "forward_readout": "dw/dt = -eta_o*xbar_pre*psi_post*g_post - decay*live_post*w : 1",
+            "forward_readout": "dw/dt = -eta_o*xbar_pre*g_post - decay*live_post*w : 1",
             "feedback": """
                 dB/dt = -eta_o*xbar_post*err_pre - decay*live_post*B : 1
                 g_post = B*err_pre : 1 (summed)

@@ -1,0 +1,33 @@
+"""Fixed seeds for every test, a private cache of compiled networks, no change of global state."""
+
+import os
+import random
+
+import brian2
+import numpy as np
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def fixed_seeds():
+    """Every test starts from the same random state and the numpy target."""
+    random.seed(0)
+    np.random.seed(0)
+    brian2.prefs.codegen.target = "numpy"
+    before = (os.getcwd(), dict(os.environ))
+    yield
+    assert os.getcwd() == before[0], "the test changed the working directory"
+    changed = {k for k in os.environ if os.environ[k] != before[1].get(k)}
+    assert changed <= {"PYTEST_CURRENT_TEST"}, f"the test changed the environment: {changed}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def private_cache(tmp_path_factory):
+    """Compiled networks of the tests never touch the user's cache."""
+    before = os.environ.get("BIOOPZO_CACHE")
+    os.environ["BIOOPZO_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["BIOOPZO_CACHE"]
+    else:
+        os.environ["BIOOPZO_CACHE"] = before

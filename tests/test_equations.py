@@ -1,0 +1,73 @@
+"""Text blocks: what is read, replaced and refused."""
+
+import pytest
+from brian2 import Hz, ms
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bioopzo.equations import (compose, factorise, identifiers, parse, render, replace,
+                               substitute, unit_text)
+from bioopzo.errors import EquationError
+
+
+def test_every_kind_of_line_is_read():
+    lines = parse("""
+        du/dt = (b - u)/tau_m : 1 (unless refractory)   # the membrane
+        psi = 4*p*(1 -
+                   p) : 1
+        w : 1
+        x : second (shared, constant)
+        u -= theta; count += 1
+    """)
+    assert [(x.kind, x.name, x.flags) for x in lines] == [
+        ("differential", "u", "(unless refractory)"), ("subexpression", "psi", ""),
+        ("parameter", "w", ""), ("parameter", "x", "(shared, constant)"),
+        ("statement", "u", ""), ("statement", "count", "")]
+    assert lines[1].right == "4*p*(1 - p)"
+    assert parse(render(lines)) == lines
+
+
+@pytest.mark.parametrize("text", ["du/dt = -u/tau", "u", "3 = u", "u =", "psi == 3 : 1"])
+def test_what_is_no_line_is_refused_with_the_text(text):
+    with pytest.raises(EquationError) as caught:
+        parse(text, "hidden")
+    assert "hidden" in str(caught.value)
+
+
+def test_compose_replaces_by_left_hand_side_and_appends():
+    text = compose("du/dt = -u/tau : 1\ng : 1", "du/dt = (b - u)/tau : 1\nz : 1")
+    assert [x.name for x in parse(text)] == ["u", "g", "z"]
+    assert "b - u" in text
+    assert compose("u = 0", "u += 1").splitlines() == ["u = 0", "u += 1"]
+
+
+def test_replace_swaps_one_line_for_several():
+    assert replace("a : 1\nb : 1", "a", "c : 1\na = 2*c : 1") == "c : 1\na = 2*c : 1\nb : 1"
+
+
+def test_substitute_takes_whole_words_at_once():
+    assert substitute("w + w_x*xw", {"w": "(w + x)", "x": "y"}) == "(w + x) + w_x*xw"
+
+
+@given(st.sampled_from(["xbar_pre*psi_post*g_post", "-eta*xbar_pre*(psi_post + g_post**2)",
+                        "xbar_pre*exp(-g_post)/2"]))
+@settings(max_examples=10, deadline=None)
+def test_factorise_times_trace_is_the_term(text):
+    factor = factorise(text, "xbar_pre")
+    assert factor is not None
+    names = dict(xbar_pre=0.7, psi_post=0.3, g_post=-1.2, eta=2.0)
+    from math import exp
+
+    assert eval(f"xbar_pre*({factor})", {"exp": exp}, names) == pytest.approx(
+        eval(text, {"exp": exp}, names), rel=1e-12)
+
+
+@pytest.mark.parametrize("text", ["xbar_pre**2*g_post", "sin(xbar_pre)*g_post", "g_post",
+                                  "xbar_pre*z_pre*g_post", "xbar_pre*g_post + psi_post"])
+def test_what_does_not_factor_is_left_alone(text):
+    assert factorise(text, "xbar_pre") is None
+
+
+def test_units_and_names():
+    assert (unit_text(10 * ms), unit_text(3 * Hz), unit_text(2.0)) == ("second", "hertz", "1")
+    assert identifiers("exp(-u_1/tau) + 1e-3*x.y") >= {"exp", "u_1", "tau", "x"}

@@ -1,0 +1,111 @@
+"""The frozen description: edits, parameters, refusals, the text that Brian2 gets."""
+
+import pytest
+from brian2 import Hz, ms, mV
+
+import bioopzo as bz
+from bioopzo.assembly import assemble
+from bioopzo.errors import EquationError, InputError
+
+SIZES = [6, 5, 4, 3]
+
+
+@pytest.mark.parametrize("coding", ["current", "poisson", "spikes"])
+@pytest.mark.parametrize("rule", list(bz.rules.available()))
+def test_every_rule_passes_the_dry_run(rule, coding):
+    bz.Model(SIZES, rule=rule, coding=coding).check()
+
+
+@pytest.mark.parametrize("options", [
+    dict(neuron="exponential"), dict(neuron="erf"), dict(neuron="deterministic"),
+    dict(reset="hard"), dict(refractory=2 * ms), dict(error="spiking"), dict(state_reset=False),
+    dict(place="before"), dict(distribution="gaussian"), dict(form="momentum"),
+    dict(antithetic=False), dict(rule="node_perturbation", points="two"),
+    dict(rule="node_perturbation", place="before")])
+def test_every_variant_passes_the_dry_run(options):
+    bz.Model(SIZES, **options).check()
+
+
+@pytest.mark.parametrize("sizes", [[6, 5, 3], [6, 5, 4, 4, 4, 3]])
+def test_any_number_of_hidden_layers_each_with_its_own_feedback(sizes):
+    model = bz.Model(sizes).check()
+    names = set(model.equations())
+    assert {f"feedback_{k}" for k in range(1, len(sizes) - 1)} <= names
+
+
+def test_edit_replaces_a_line_by_its_left_hand_side_and_leaves_the_model():
+    model = bz.Model(SIZES)
+    edited = model.edit(psi="psi = exp(-abs(u - theta)/Delta) : 1")
+    assert "exp(-abs(u - theta)/Delta)" in edited.equations()["hidden_1"]
+    assert "4*p*(1 - p)" in model.equations()["hidden_1"]
+    assert edited.digest != model.digest
+    assert edited.digest == model.edit(psi="psi = exp(-abs(u - theta)/Delta) : 1").digest
+    edited.check()
+
+
+def test_edit_of_a_block_of_a_parameter_and_with_a_new_parameter():
+    model = bz.Model(SIZES).edit({"hidden.reset": "u = 0\nxbar += 1\ncount += 1"}, tau_m=20 * ms)
+    assert model.parameters["tau_m"] == 20 * ms
+    assert "u = 0" in model.blocks["hidden.reset"]
+    model = model.edit(psi="psi = beta*4*p*(1 - p) : 1", beta=0.5)
+    assert "beta : 1 (shared, constant)" in model.equations()["hidden_1"]
+    model.check()
+
+
+def test_the_model_is_frozen():
+    with pytest.raises(AttributeError):
+        bz.Model(SIZES).rule_name = "bp"
+    with pytest.raises(TypeError):
+        bz.Model(SIZES).parameters["tau_m"] = 1
+
+
+def test_separable_plasticity_is_lazy_and_what_reads_the_weight_is_dense():
+    forms = {k: s.form for k, s in assemble(bz.Model(SIZES, rule="bp", coding="spikes")
+                                            ).synapses.items()}
+    assert forms["forward_1"] == "w lazy" and forms["forward_2"] == "w dense"
+    own = bz.Model(SIZES, coding="spikes").edit(
+        {"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post - 0.01*Hz*w : 1"})
+    assert assemble(own).synapses["forward_2"].form == ""
+    long = assemble(bz.Model(SIZES, coding="spikes"), duration=400 * ms)
+    assert long.synapses["forward_2"].form == "w dense"
+
+
+@pytest.mark.parametrize("make, says", [
+    (lambda: bz.Model(SIZES, rule="opzoo"), ["opzoo", "opzo", "bp"]),
+    (lambda: bz.Model(SIZES, taum=3), ["taum", "tau_m"]),
+    (lambda: bz.Model(SIZES, tau_m=3), ["tau_m", "second"]),
+    (lambda: bz.Model(SIZES, tau_m=3 * mV), ["tau_m", "second"]),
+    (lambda: bz.Model(SIZES, tau_m=0 * ms), ["tau_m", "above zero"]),
+    (lambda: bz.Model(SIZES, tau_m=-5 * ms), ["tau_m", "above zero"]),
+    (lambda: bz.Model(SIZES, eta=float("nan") * Hz), ["eta", "finite"]),
+    (lambda: bz.Model([6, 3]), ["hidden"]),
+    (lambda: bz.Model([6, 0, 3]), ["at least 1"]),
+    (lambda: bz.Model("abc"), ["sizes"]),
+    (lambda: bz.Model(SIZES, neuron="logstic"), ["logstic", "logistic"]),
+    (lambda: bz.Model(SIZES, reset="medium"), ["medium", "soft", "hard"]),
+    (lambda: bz.Model(SIZES, error="spikes"), ["spikes", "graded", "spiking"]),
+    (lambda: bz.Model(SIZES, coding="rate"), ["rate", "poisson"]),
+    (lambda: bz.Model(SIZES, place="during"), ["during", "after", "before"]),
+    (lambda: bz.Model(SIZES, refractory=3), ["refractory", "time"]),
+    (lambda: bz.Model(SIZES).edit(psy="psy = 1 : 1"), ["psy", "psi"]),
+    (lambda: bz.Model(SIZES).edit(psi="psi = 4*p*(1-p)"), ["psi"]),
+    (lambda: bz.Model(SIZES).edit(psi="phi = 4*p*(1-p) : 1"), ["psi"]),
+    (lambda: bz.Model(SIZES).edit(w="dw/dt = 0*Hz : 1"), ["several", "forward"]),
+    (lambda: bz.Model(SIZES).edit(psi="psi = sin(q) : 1").check(), ["hidden_1", "q"]),
+    (lambda: bz.Model(SIZES).edit(psi="psi = u*second : 1").check(), ["hidden_1", "psi"]),
+    (lambda: bz.Model(SIZES).edit({"hidden.reset": "v -= theta\nxbar += 1"}).check(),
+     ["hidden_1", "v"]),
+    (lambda: bz.Model(SIZES).edit({"feedback.pair.learn": "MM += mu"}).check(),
+     ["feedback_1", "MM", "M"]),
+])
+def test_bad_input_gets_one_clear_error_that_names_the_culprit(make, says):
+    with pytest.raises((InputError, EquationError)) as caught:
+        make()
+    for word in says:
+        assert word in str(caught.value), str(caught.value)
+
+
+def test_sizes_that_do_not_fit_the_task_are_named():
+    task = bz.tasks.xor()
+    with pytest.raises(InputError, match="6 inputs.*needs 4"):
+        bz.Model([6, 5, 2]).for_task(task)
