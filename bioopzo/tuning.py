@@ -14,6 +14,7 @@ from scipy.stats import qmc
 from tqdm.auto import tqdm
 
 from . import rules
+from .equations import identifiers
 from .errors import InputError
 
 FILE = "data/tuned.json"
@@ -54,7 +55,8 @@ def candidates(model, count, seed):
 
     The first is the value in force. Returns a list of dicts name -> number in base units.
     """
-    space = {name: p.search for name, p in model.declared.items() if p.search}
+    used = set().union(*map(identifiers, model.blocks.values()))
+    space = {name: p.search for name, p in model.declared.items() if p.search and name in used}
     if not space:
         return [{}]
     points = qmc.Sobol(len(space), rng=np.random.default_rng(seed)).random_base2(
@@ -70,9 +72,9 @@ def tune(model, task, trials=4000, count=24, finalists=5, seeds=3, jobs=2, seed=
          backend="standalone", progress=True):
     """Search a rule's learning rates (and its own parameters) on the validation split.
 
-    Every candidate is trained once with the full number of `trials`; the best `finalists` are
-    trained with `seeds` further seeds, and the highest mean validation accuracy (lowest loss
-    for a task without classes) wins.
+    Every candidate is trained with two seeds and the full number of `trials`; the best
+    `finalists` are trained with `seeds` further seeds, and the highest mean validation accuracy
+    (lowest loss for a task without classes) wins.
 
     Returns the entry of the data file as a dict. Raises `InputError` for a task without a
     validation split.
@@ -85,8 +87,9 @@ def tune(model, task, trials=4000, count=24, finalists=5, seeds=3, jobs=2, seed=
     settings = candidates(model, count, seed)
 
     def score(job):
-        setting, run_seed = job
-        values = {n: _with_unit(v, model.declared[n].default) for n, v in setting.items()}
+        index, run_seed = job
+        values = {n: _with_unit(v, model.declared[n].default)
+                  for n, v in settings[index].items()}
         try:
             run = train(model.edit(values), task, trials=trials, seed=run_seed, evaluations=1,
                         split="validation", backend=backend, progress=False)
@@ -95,19 +98,21 @@ def tune(model, task, trials=4000, count=24, finalists=5, seeds=3, jobs=2, seed=
         accuracy = run.test_accuracy
         return accuracy if accuracy is not None else -run.meta["test_loss"]
 
-    score((settings[0], 0)) if backend == "standalone" else None  # builds once, before the pool
+    score((0, 0)) if backend == "standalone" else None  # builds once, before the pool
     with ThreadPoolExecutor(jobs if backend == "standalone" else 1) as pool:
-        first = list(tqdm(pool.map(score, [(s, 1000) for s in settings]), total=len(settings),
-                          desc=f"{key_of(model)} on {task.name}", disable=not progress))
+        every = [(k, 1000 + s) for k in range(len(settings)) for s in range(2)]
+        scores = dict(zip(every, tqdm(
+            pool.map(score, every), total=len(every), disable=not progress,
+            desc=f"{key_of(model)} on {task.name}")))
+        first = [np.mean([scores[k, 1000], scores[k, 1001]]) for k in range(len(settings))]
         best = sorted(range(len(settings)), key=lambda k: -first[k])[:finalists]
-        jobs_ = [(k, 1001 + s) for k in best for s in range(seeds)]
-        again = list(pool.map(lambda job: score((settings[job[0]], job[1])), jobs_))
-    means = {k: float(np.mean([first[k], *(a for (j, _), a in zip(jobs_, again) if j == k)]))
-             for k in best}
+        more = [(k, 1002 + s) for k in best for s in range(seeds)]
+        scores.update(zip(more, pool.map(score, more)))
+    means = {k: float(np.mean([v for (j, _), v in scores.items() if j == k])) for k in best}
     winner = max(means, key=means.get)
     return {
         "parameters": settings[winner], "validation": means[winner], "trials": trials,
-        "candidates": len(settings), "seeds": seeds + 1,
+        "candidates": len(settings), "seeds": seeds + 2,
         "at_edge": _at_edge(model, settings[winner]), "versions": versions(),
     }
 

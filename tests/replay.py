@@ -21,6 +21,7 @@ PARAMETERS = {
     "rho0": 400.0, "Delta": 0.25, "input_rate": 250.0, "tau_g": 0.005, "rho_err": 700.0,
     "alpha": 80.0, "T_z": 0.009, "T_w": 0.005, "mu": 0.3, "n_M": 5.0, "kappa": 0.15,
     "kappa_o": 0.2, "decay": 0.7, "gamma": 0.8,
+    "tau_e": 0.012,
 }
 
 
@@ -444,40 +445,36 @@ class Eprop(Direct):
 
 
 class Reinforce(ReadoutOnly):
-    """w -= eta tau_m (L - Lbar) E at the end of a trial; E sums xbar times d log P(S)/du."""
-
-    baseline = True
+    """dw/dt = -eta (loss - Lbar) E while the target is shown; E follows xbar times the score
+    d log P(S)/du of the step and decays with tau_e (forward Euler: the loss comes after)."""
 
     def __init__(self, net):
         super().__init__(net)
         self.E = [None, *(np.zeros_like(w) for w in net.w[1:-1])]
-        self.L = self.Lbar = 0.0
-
-    def scale(self):
-        return self.net.eta * self.net.tau_m
+        self.L = self.Lbar = self.loss = 0.0
 
     def end_trial(self):
-        net = self.net
-        advantage = net.plastic * (self.L - self.Lbar)
-        if self.baseline:
-            self.Lbar += net.plastic * net.kappa * (self.L - self.Lbar)
-        for at in self.hidden:
-            net.w[at] -= self.scale() * advantage * self.E[at]
-            self.E[at][:] = 0
+        self.Lbar += self.net.plastic * self.net.kappa * (self.L - self.Lbar)
         self.L = 0.0
+        for at in self.hidden:
+            self.E[at][:] = 0
 
     def observe(self, loss, n, window):
-        self.L += self.net.read[n] * loss.sum()
+        self.loss = loss.sum()
+        self.L += self.net.read[n] * self.loss
 
-    def factor(self, at, gate):
+    def score(self, at):
         net = self.net
         silent = np.exp(-net.hazard(net.u[at]) * net.dt)
         slope = net.hazard_slope(net.u[at])
         return np.where(net.S[at], slope * silent / (1 - silent), -slope)
 
     def learn(self, gate):
+        net, surprise = self.net, gate * self.net.plastic * (self.loss - self.Lbar)
         for at in self.hidden:
-            self.E[at] += self.net.dt * np.outer(self.net.xbar[at - 1], self.factor(at, gate))
+            net.w[at] -= net.dt * net.eta * surprise * self.E[at]
+            gain = np.outer(net.xbar[at - 1], self.score(at))
+            self.E[at] += net.dt * (gain - self.E[at] / net.tau_e)
         super().learn(gate)
 
 
@@ -498,24 +495,37 @@ class Perturbing:
         return self.net.push[layer] if after else self.net.alpha * self.net.z[layer]
 
 
-class NodePerturbation(Perturbing, Reinforce):
-    """w -= eta * advantage * E / (alpha tau_o), E the gated sum of xbar psi z."""
+class NodePerturbation(Perturbing, ReadoutOnly):
+    """w -= eta * advantage * E / (alpha tau_o) at the end of a trial, E the gated sum of xbar
+    psi z, the advantage L - Lbar with one point, half of L(+z) - L(-z) with two."""
 
     def __init__(self, net):
         super().__init__(net)
         self.place, self.draw = self.case.option("place"), self.sample
-        self.baseline = self.case.option("points") == "one"
-        self.perturbs = "trial" if self.baseline else "pair"
+        self.one = self.case.option("points") == "one"
+        self.perturbs = "trial" if self.one else "pair"
+        self.E = [None, *(np.zeros_like(w) for w in net.w[1:-1])]
+        self.L = self.Lbar = 0.0
 
-    def scale(self):
-        return self.net.eta / (self.net.alpha * self.net.tau_o)
+    def end_trial(self):
+        net = self.net
+        advantage = net.plastic * (self.L - self.Lbar)
+        if self.one:
+            self.Lbar += net.kappa * advantage
+        for at in self.hidden:
+            net.w[at] -= net.eta * advantage * self.E[at] / (net.alpha * net.tau_o)
+            self.E[at][:] = 0
+        self.L = 0.0
 
     def observe(self, loss, n, window):
-        self.L += (self.net.read[n] if self.baseline else window / 2) * loss.sum()
+        self.L += (self.net.read[n] if self.one else window / 2) * loss.sum()
 
-    def factor(self, at, gate):
-        psi = self.net.psi[at] if self.place == "after" else 1.0
-        return gate * psi * self.net.z[at]
+    def learn(self, gate):
+        net = self.net
+        for at in self.hidden:
+            psi = net.psi[at] if self.place == "after" else 1.0
+            self.E[at] += net.dt * np.outer(net.xbar[at - 1], gate * psi * net.z[at])
+        super().learn(gate)
 
 
 class Opzo(Perturbing, Direct):

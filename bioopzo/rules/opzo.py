@@ -33,7 +33,7 @@ MOMENTUM = {
 FORMS = {
     "lms": (LEAST_MEAN_SQUARES, {
         "mu": Parameter(0.05, "step of the least-mean-squares feedback rule", True,
-                        search=(0.02, 0.4))}),
+                        search=(0.02, 0.2))}),
     "momentum": (MOMENTUM, {
         "n_M": Parameter(300.0, "memory of the feedback synapses in pairs: momentum is 1 - 1/n_M",
                          True, SOURCE, search=(30, 1000))}),
