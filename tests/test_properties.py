@@ -102,7 +102,7 @@ def test_order_of_neurons_is_arbitrary(rule):
 
 
 @pytest.mark.parametrize("rule, state_reset", [
-    ("opzo", True), ("opzo", False), ("reinforce", False), ("eprop", False), ("dfa", False)])
+    ("opzo", True), ("opzo", False), ("reinforce", False), ("dfa", False)])
 def test_chunks_do_not_show(rule, state_reset):
     """A run cut into chunks of 1, 3 and 2 trials is the uncut run, bit for bit."""
     net = network(rule)
@@ -126,7 +126,7 @@ def test_same_seed_same_bits():
     """Training repeats exactly with its seed, and differs with another."""
     task = bz.tasks.xor().replace(splits={
         "train": np.arange(8), "validation": np.arange(0), "test": np.arange(8, 10)})
-    model = bz.Model([4, 5, 4, 2], rule="opzo", b=1.0)
+    model = bz.Model([4, 5, 2], rule="opzo", b=1.0)
 
     def run(seed):
         return bz.train(model, task, trials=2, seed=seed, backend="numpy", evaluations=1,
@@ -136,7 +136,7 @@ def test_same_seed_same_bits():
     assert set(first) == set(again)
     for name in first:
         np.testing.assert_array_equal(first[name], again[name], err_msg=name)
-    assert not np.array_equal(first["final/forward_3.w"], other["final/forward_3.w"])
+    assert not np.array_equal(first["final/forward_2.w"], other["final/forward_2.w"])
     assert not np.array_equal(first["final/hidden_1.count"], other["final/hidden_1.count"])
 
 
@@ -170,7 +170,7 @@ def agree(lazy, dense, tolerance):
                                        err_msg=name)
 
 
-@pytest.mark.parametrize("rule", ["opzo", "node_perturbation", "dfa"])
+@pytest.mark.parametrize("rule", ["opzo", "node_perturbation"])
 def test_lazy_is_dense(rule):
     """The event-driven form is the dense rule to 1e-12 over 20 trials with spikes of its own."""
     agree(*lazy_and_dense("numpy", Case(rule, values={"eta": 2.0, "eta_o": 5.0}), 21), 1e-12)

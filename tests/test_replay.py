@@ -24,17 +24,15 @@ PERTURBING = ("opzo", "node_perturbation")
 SLOW = {"values": {"eta": 4.0}}  # a score is large: gentle steps keep rounding from growing
 CASES = [Case(rule, options, **(SLOW if rule == "reinforce" else {}))
          for rule in rules.available() for options in OPTIONS.get(rule, [{}])]
-CASES += [Case("opzo", neuron=neuron, reset="hard")
-          for neuron in ("exponential", "erf", "deterministic")]
-CASES += [Case("reinforce", neuron=neuron, **SLOW) for neuron in ("exponential", "erf")]
 CASES += [
-    Case("opzo", coding="poisson"), Case("opzo", coding="spikes"),
-    Case("reinforce", coding="spikes", **SLOW),
-    Case("opzo", error="spiking"), Case("bp", error="spiking", warmup=0),
-    Case("opzo", sizes=(6, 5, 3)), Case("opzo", sizes=(4, 5, 4, 3, 3)),
-    Case("opzo", {"place": "before"}, sizes=(4, 5, 4, 3, 3)), Case("bp", sizes=(4, 5, 4, 3, 3)),
-    Case("opzo", state_reset=False), Case("eprop", state_reset=False, coding="poisson"),
-    Case("bp", refractory=0.003), Case("dfa", varying=True, neuron="erf"),
+    Case("opzo", neuron="exponential", reset="hard", coding="poisson"),
+    Case("opzo", neuron="erf", coding="spikes", sizes=(6, 5, 3)),
+    Case("opzo", neuron="deterministic", reset="hard", state_reset=False),
+    Case("opzo", sizes=(4, 5, 4, 3, 3)), Case("opzo", {"place": "before"}, sizes=(4, 5, 4, 3, 3)),
+    Case("reinforce", neuron="exponential", **SLOW),
+    Case("reinforce", neuron="erf", coding="spikes", **SLOW),
+    Case("bp", error="spiking", warmup=0, sizes=(4, 5, 4, 3, 3)), Case("bp", refractory=0.003),
+    Case("eprop", state_reset=False, coding="poisson"), Case("dfa", varying=True, error="spiking"),
 ]
 
 

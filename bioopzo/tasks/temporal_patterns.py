@@ -78,12 +78,12 @@ def temporal_patterns(
         hidden=(20, 20),
         # The regular regime: little noise in the neurons, so that spike times survive the layers.
         parameters={
-            "rho0": 500 * Hz,
+            "rho0": 1000 * Hz,
             "Delta": 0.1,
             "tau_m": 7 * ms,
             "tau_o": 7 * ms,
             "b": 1.0,
-            "gain": 1.5,
+            "gain": 2.5,
         },
         description=(
             f"{classes} frozen spike templates with jitter and deletion; spike counts carry no "

@@ -1,0 +1,88 @@
+"""The command line as a user meets it."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from bioopzo import experiments, rules, tasks
+from bioopzo.cli import main
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_rules_and_tasks_are_listed(capsys):
+    assert main(["rules"]) == 0 and main(["tasks"]) == 0
+    out = capsys.readouterr().out
+    for name in [*rules.available(), *tasks.available()]:
+        assert name in out
+
+
+def test_train_writes_the_figures_as_json(tmp_path, capsys):
+    path = tmp_path / "run.json"
+    status = main(["train", "--task", "xor", "--rule", "dfa", "--trials", "3", "--seed", "5",
+                   "--backend", "numpy", "--hidden", "5", "--set", "tau_m=12*ms", "--set",
+                   "eta=2*Hz", "--json", str(path)])
+    assert status == 0
+    found = json.loads(path.read_text())
+    for key in ("test_accuracy", "trials", "seed", "backend", "wall_s", "build_s"):
+        assert key in found
+    assert (found["trials"], found["seed"], found["backend"]) == (3, 5, "numpy")
+    assert found["parameters"]["tau_m"] == "12. ms"
+    assert "dfa on xor" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments, says", [
+    (["train", "--task", "digit"], ["digit", "digits"]),
+    (["train", "--task", "xor", "--rule", "opz"], ["opz", "opzo"]),
+    (["train", "--task", "xor", "--set", "taum=3"], ["taum", "tau_m"]),
+    (["train", "--task", "xor", "--set", "tau_m=3"], ["tau_m", "second"]),
+    (["train", "--task", "xor", "--set", "tau_m"], ["NAME=VALUE"]),
+    (["train", "--task", "xor", "--set", "tau_m=3*msec"], ["msec"]),
+    (["train", "--task", "xor", "--hidden", "a,b"], ["--hidden"]),
+    (["train", "--task", "xor", "--trials", "0"], ["trials"]),
+    (["results", "digit"], ["digit", "digits_4000"]),
+])
+def test_bad_input_is_one_line_and_status_2(arguments, says, capsys):
+    assert main(arguments) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1 and "Traceback" not in message
+    for word in says:
+        assert word in message
+
+
+def test_compare_draws_and_saves(tmp_path, capsys):
+    assert main(["compare", "--task", "xor", "--rules", "bp,readout_only", "--seeds", "2",
+                 "--trials", "2", "--hidden", "4", "--backend", "numpy", "--out", str(tmp_path),
+                 "--json", str(tmp_path / "all.json")]) == 0
+    rows = json.loads((tmp_path / "all.json").read_text())["rows"]
+    assert [r["label"] for r in rows] == ["bp", "readout_only"]
+    assert all(len(r["scores"]) == 2 and r["sd"] is not None for r in rows)
+    assert (tmp_path / "learning_curves.png").stat().st_size > 5000
+    assert (tmp_path / "bp-1.npz").exists()
+    assert "95 % interval" in capsys.readouterr().out
+
+
+def test_every_experiment_names_a_task_and_rules():
+    for experiment in experiments.EXPERIMENTS.values():
+        task = tasks.get(experiment.task, **experiment.task_options)
+        for model in experiments.models_of(experiment, task).values():
+            model.for_task(task)
+
+
+def test_the_tables_of_the_readme_are_those_of_the_data_files(tmp_path):
+    """No number in a table of the README that a command did not write."""
+    text = (ROOT / "README.md").read_text()
+    names = re.findall(r"<!-- table: (\w+) -->", text)
+    assert names
+    copy = tmp_path / "README.md"
+    copy.write_text(re.sub(r"(<!-- table: \w+ -->\n).*?(<!-- end -->)", r"\1\2", text, flags=re.S))
+    experiments.write_tables(ROOT / "figures" / "data", copy)
+    assert copy.read_text() == text
+
+
+def test_the_test_command_of_the_readme_is_the_one_ci_runs():
+    text = (ROOT / "README.md").read_text()
+    block = re.search(r"<!-- test command -->\n```\w*\n(.*?)```", text, re.S)
+    assert block and "pytest" in block[1] and len(block[1].strip().splitlines()) == 1
