@@ -308,23 +308,25 @@ def _check_finite(engine, chunk, outcome, record, stretch):
                             chunk.tables["schedule"], 0.0)
         tried = engine.run(backends.Chunk(chunk.trials, chunk.state, chunk.constants,
                                           {**chunk.tables, "schedule": schedule}, chunk.seed))
-        again = _first_not_finite(tried.state)
-        if again is None:
+        if np.isfinite(tried.state[name]).all():
             low = middle
         else:
-            high, name = middle, again
+            high = middle
     values = outcome.state[name] if name else outcome.decision
     name = name or "readout.decision"
     where = np.argwhere(~np.isfinite(values))[0]
+    moment = (f"in trial {record.trials_done + high}" if stretch.plastic
+              else f"in the evaluation after trial {record.trials_done}")
     raise NonFiniteError(
-        f"{name} became {values[tuple(where)]} at index {', '.join(map(str, where))} in trial "
-        f"{record.trials_done + high}; a smaller learning rate (eta) usually helps. "
-        "What was done so far is in .run, marked incomplete")
+        f"{name} became {values[tuple(where)]} at index {', '.join(map(str, where))} {moment}; "
+        "a smaller learning rate (eta, eta_o) usually helps. What was done so far is in .run, "
+        "marked incomplete")
 
 
 def _first_not_finite(state):
-    for name, values in state.items():
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
+    """The name of a variable that is not finite; weights first, for they are the cause."""
+    for name in sorted(state, key=lambda n: not n.startswith(("forward", "feedback"))):
+        if state[name].dtype.kind == "f" and not np.isfinite(state[name]).all():
             return name
     return None
 

@@ -12,6 +12,14 @@ from bioopzo.cli import main
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.fixture
+def small_task(monkeypatch):
+    """The command line sees an XOR with 8 held-out trials, so that numpy is quick."""
+    full = tasks.get("xor")
+    small = full.replace(splits={k: v[:8] for k, v in full.splits.items()})
+    monkeypatch.setattr("bioopzo.cli._task", lambda name: small)
+
+
 def test_rules_and_tasks_are_listed(capsys):
     assert main(["rules"]) == 0 and main(["tasks"]) == 0
     out = capsys.readouterr().out
@@ -19,7 +27,7 @@ def test_rules_and_tasks_are_listed(capsys):
         assert name in out
 
 
-def test_train_writes_the_figures_as_json(tmp_path, capsys):
+def test_train_writes_the_figures_as_json(small_task, tmp_path, capsys):
     path = tmp_path / "run.json"
     status = main(["train", "--task", "xor", "--rule", "dfa", "--trials", "3", "--seed", "5",
                    "--backend", "numpy", "--hidden", "5", "--set", "tau_m=12*ms", "--set",
@@ -52,7 +60,7 @@ def test_bad_input_is_one_line_and_status_2(arguments, says, capsys):
         assert word in message
 
 
-def test_compare_draws_and_saves(tmp_path, capsys):
+def test_compare_draws_and_saves(small_task, tmp_path, capsys):
     assert main(["compare", "--task", "xor", "--rules", "bp,readout_only", "--seeds", "2",
                  "--trials", "2", "--hidden", "4", "--backend", "numpy", "--out", str(tmp_path),
                  "--json", str(tmp_path / "all.json")]) == 0

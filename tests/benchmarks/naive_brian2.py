@@ -14,8 +14,19 @@ import time
 from pathlib import Path
 
 import numpy as np
-from brian2 import (Hz, Network, NeuronGroup, SpikeGeneratorGroup, SpikeMonitor, Synapses,
-                    TimedArray, defaultclock, prefs, second, seed)
+from brian2 import (
+    Hz,
+    Network,
+    NeuronGroup,
+    SpikeGeneratorGroup,
+    SpikeMonitor,
+    Synapses,
+    TimedArray,
+    defaultclock,
+    prefs,
+    second,
+    seed,
+)
 
 
 def main(folder, trials, target="cython"):
@@ -31,18 +42,19 @@ def main(folder, trials, target="cython"):
     labels = np.fromfile(folder / "labels.i32", np.int32)
 
     tick = defaultclock.dt = net["dt"] * second
-    tau_m, tau_o = net["tau_m"] * second, net["tau_o"] * second
-    rho0, alpha = net["rho0"] * Hz, net["alpha"] * Hz
-    eta, eta_o = net["eta"] * Hz, net["eta_o"] * Hz
-    b, theta, Delta = net["b"], net["theta"], net["Delta"]
-    duration = steps * tick
     shown, sign, reading = np.zeros(steps), np.zeros(steps), np.zeros(steps)
     shown[start:] = 1
     sign[start:start + hold], sign[start + hold:start + 2 * hold] = 1, -1
     for end in (start + hold, start + 2 * hold):
         reading[end - window:end] = sign[end - 1] / window
-    gate, sigma, read = (TimedArray(course, tick) for course in (shown, sign, reading))
-    shown_steps = shown.sum()
+    alpha, duration = net["alpha"] * Hz, steps * tick
+    namespace = {
+        "tau_m": net["tau_m"] * second, "tau_o": net["tau_o"] * second, "rho0": net["rho0"] * Hz,
+        "eta": net["eta"] * Hz, "eta_o": net["eta_o"] * Hz, "alpha": alpha, "b": net["b"],
+        "theta": net["theta"], "Delta": net["Delta"], "duration": duration,
+        "gate": TimedArray(shown, tick), "sigma": TimedArray(sign, tick),
+        "read": TimedArray(reading, tick), "shown_steps": shown.sum(),
+    }
 
     source = SpikeGeneratorGroup(n_in, [], [] * second)
     inputs = NeuronGroup(n_in, "dxbar/dt = -xbar/tau_m : 1\nS : 1", threshold="S > 0.5",
@@ -114,7 +126,7 @@ def main(folder, trials, target="cython"):
         perturbation = rng.choice([-1.0, 1.0], n_hidden)
         hidden.z = perturbation
         readout.push = perturbation @ np.asarray(second_layer.w).reshape(n_hidden, n_out) * alpha
-        network.run(duration)
+        network.run(duration, namespace=namespace)
         M_now = np.asarray(feedback.M).reshape(n_out, n_hidden)
         noise, effect = np.asarray(hidden.Dz), np.asarray(readout.Do)
         miss = effect - M_now @ noise
