@@ -72,9 +72,10 @@ def tune(model, task, trials=4000, count=24, finalists=5, seeds=3, jobs=2, seed=
          backend="standalone", progress=True):
     """Search a rule's learning rates (and its own parameters) on the validation split.
 
-    Every candidate is trained with two seeds and the full number of `trials`; the best
-    `finalists` are trained with `seeds` further seeds, and the highest mean validation accuracy
-    (lowest loss for a task without classes) wins.
+    Half of the candidates are spread over the ranges, half lie near the best of those; each is
+    trained with two seeds and the full number of `trials`. The best `finalists` are trained with
+    `seeds` further seeds, and the highest mean validation accuracy (lowest loss for a task
+    without classes) wins.
 
     Returns the entry of the data file as a dict. Raises `InputError` for a task without a
     validation split.
@@ -84,7 +85,7 @@ def tune(model, task, trials=4000, count=24, finalists=5, seeds=3, jobs=2, seed=
     if len(task.splits["validation"]) == 0:
         raise InputError(f"task {task.name} has no validation split to tune on")
     model = model.for_task(task, tuned_parameters(task.name, model))
-    settings = candidates(model, count, seed)
+    settings = candidates(model, -(-count // 2), seed)
 
     def score(job):
         index, run_seed = job
@@ -100,11 +101,16 @@ def tune(model, task, trials=4000, count=24, finalists=5, seeds=3, jobs=2, seed=
 
     score((0, 0)) if backend == "standalone" else None  # builds once, before the pool
     with ThreadPoolExecutor(jobs if backend == "standalone" else 1) as pool:
-        every = [(k, 1000 + s) for k in range(len(settings)) for s in range(2)]
-        scores = dict(zip(every, tqdm(
-            pool.map(score, every), total=len(every), disable=not progress,
-            desc=f"{key_of(model)} on {task.name}")))
-        first = [np.mean([scores[k, 1000], scores[k, 1001]]) for k in range(len(settings))]
+        scores, first = {}, []
+        for stage in range(2):
+            every = [(k, 1000 + s) for k in range(len(first), len(settings)) for s in range(2)]
+            scores.update(zip(every, tqdm(
+                pool.map(score, every), total=len(every), disable=not progress,
+                desc=f"{key_of(model)} on {task.name}, {('wide', 'near')[stage]}")))
+            first = [np.mean([scores[k, 1000], scores[k, 1001]]) for k in range(len(settings))]
+            if stage == 0:
+                settings += refined(settings, first, count - len(settings),
+                                    np.random.default_rng(seed))
         best = sorted(range(len(settings)), key=lambda k: -first[k])[:finalists]
         more = [(k, 1002 + s) for k in best for s in range(seeds)]
         scores.update(zip(more, pool.map(score, more)))
@@ -115,6 +121,13 @@ def tune(model, task, trials=4000, count=24, finalists=5, seeds=3, jobs=2, seed=
         "candidates": len(settings), "seeds": seeds + 2,
         "at_edge": _at_edge(model, settings[winner]), "versions": versions(),
     }
+
+
+def refined(settings, scores, count, rng, spread=0.4, around=3):
+    """`count` settings near the best `around`, each value times exp(normal(0, spread))."""
+    best = sorted(range(len(settings)), key=lambda k: -scores[k])[:around]
+    return [{n: float(f"{v * np.exp(rng.normal(0, spread)):.4g}")
+             for n, v in settings[best[k % len(best)]].items()} for k in range(count)]
 
 
 def _at_edge(model, setting):

@@ -15,7 +15,7 @@ SOURCE = "Xiao et al. 2024 (OPZO), section 4.4"
 
 PARAMETERS = {
     "alpha": Parameter(60.0 * Hz, "size of the perturbation, in spikes per second", True, SOURCE,
-                       search=(30, 120)),
+                       search=(15, 120)),
     "T_z": Parameter(20.0 * ms, "how long one sign of z is held", True),
     "T_w": Parameter(14.0 * ms, "the last part of a hold, in which its effect is read", True),
 }

@@ -4,8 +4,8 @@ from brian2.units import Hz
 
 from ..neurons import Parameter
 
-ETA = Parameter(0.3 * Hz, "learning rate of the hidden weights", search=(0.003, 1))
-PARAMETERS = {"kappa": Parameter(0.02, "rate of the running baseline of the loss", True,
+ETA = Parameter(0.05 * Hz, "learning rate of the hidden weights", search=(0.01, 0.5))
+PARAMETERS = {"kappa": Parameter(0.05, "rate of the running baseline of the loss", True,
                                  search=(0.005, 0.2))}
 
 

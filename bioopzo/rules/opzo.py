@@ -35,8 +35,8 @@ FORMS = {
         "mu": Parameter(0.05, "step of the least-mean-squares feedback rule", True,
                         search=(0.02, 0.2))}),
     "momentum": (MOMENTUM, {
-        "n_M": Parameter(300.0, "memory of the feedback synapses in pairs: momentum is 1 - 1/n_M",
-                         True, SOURCE, search=(30, 1000))}),
+        "n_M": Parameter(100.0, "memory of the feedback synapses in pairs: momentum is 1 - 1/n_M",
+                         True, SOURCE, search=(20, 500))}),
 }
 
 

@@ -34,5 +34,5 @@ def rule(depth):
         "reinforce", "loss times the score of the spikes that preceded it", "Williams 1992",
         blocks,
         {"eta": _reward.ETA, **_reward.PARAMETERS,
-         "tau_e": Parameter(20.0 * ms, "memory of the eligibility", True, search=(0.003, 0.05))},
+         "tau_e": Parameter(10.0 * ms, "memory of the eligibility", True, search=(0.003, 0.04))},
     )
