@@ -47,7 +47,7 @@ class Line:
         return f"{self.name} {self.operator} {self.right}"
 
 
-def _logical_lines(text):
+def _logical_lines(text, where):
     """Lines without comments; an open bracket carries a line over to the next."""
     pending = ""
     for raw in textwrap.dedent(text).splitlines():
@@ -60,7 +60,7 @@ def _logical_lines(text):
         yield from (part.strip() for part in pending.split(";") if part.strip())
         pending = ""
     if pending:
-        yield pending
+        raise EquationError(f"{where}: a bracket is not closed in {pending!r}")
 
 
 def parse_line(text, where="text"):
@@ -92,7 +92,7 @@ def parse_line(text, where="text"):
 
 def parse(text, where="text"):
     """The lines of a block as a tuple of `Line`."""
-    return tuple(parse_line(line, where) for line in _logical_lines(text))
+    return tuple(parse_line(line, where) for line in _logical_lines(text, where))
 
 
 def render(lines):

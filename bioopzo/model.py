@@ -19,7 +19,7 @@ from .errors import EquationError, InputError, unknown
 
 CODINGS = ("current", "poisson", "spikes")
 #: What goes on from one trial into the next when the state is not reset.
-_CARRIED = re.compile(r"^(u|xbar|o|err|z\d+|zbar|not_refractory|lastspike)$")
+_CARRIED = re.compile(r"^(u|xbar|ebar|o|err|z\d+|zbar|not_refractory|lastspike)$")
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -122,6 +122,10 @@ class Model:
         for name, text in self.rule.blocks.items():
             blocks[name] = text if is_expression(name) else compose(
                 blocks.get(name, ""), text, f"{self.rule_name}, {name}")
+        if self.neuron == "deterministic" and any(
+                "rho" in identifiers(text) for text in self.rule.blocks.values()):
+            raise InputError(f"rule {self.rule_name} needs the hazard rho, which the deterministic "
+                             "neuron has not; allowed: logistic, exponential, erf")
         if not self.state_reset:
             for name in [name for name in blocks if name.endswith(".trial")]:
                 blocks[name] = render(line for line in parse(blocks[name])

@@ -6,6 +6,7 @@ targets chunk after chunk, in standalone as one binary that is built once.
 """
 
 import contextlib
+import re
 from dataclasses import dataclass, replace
 
 import brian2 as b2
@@ -20,6 +21,8 @@ from .equations import parse, render
 from .errors import EquationError, InputError
 
 METHOD = "exponential_euler"
+# A text that Brian2 refuses leaves half a network behind; a page of warnings about it helps nobody.
+b2.BrianLogger.suppress_name("unused_brian_object")
 #: Brian2 has no error function of its own; the erf neuron's hazard needs one in every target.
 ERF = b2.Function(scipy.special.erf, arg_units=[1], return_unit=1, arg_types=["float"],
                   return_type="float", stateless=True)
@@ -204,14 +207,19 @@ def _synapses(text, objects, clocks):
 
 def explain(problem, where=""):
     """A Brian2 exception as one `EquationError` that a reader of the equations understands."""
-    seen, parts = problem, []
-    while seen is not None:
-        message = str(seen).strip().strip("'\"")
-        if message and message not in parts:
-            parts.append(message)
-        seen = seen.__cause__
-    text = " / ".join(part.splitlines()[-1] if len(part) > 400 else part for part in parts)
-    return EquationError(f"{where}: {text}" if where else text)
+    message = ""
+    while problem is not None:
+        text = str(problem).strip().strip("'\"")
+        named = re.search(r"object named '(\w+)'", text)
+        where = named[1] if named else where
+        # Of Brian2's chain of errors the innermost, last line says what is wrong; the others
+        # tell where in our own files an object was made.
+        lines = [line.strip(" %") for line in text.splitlines() if line.strip()]
+        if lines:
+            start = -2 if len(lines) > 1 and lines[-2].endswith(":") else -1
+            message = " ".join(lines[start:]).replace("radian", "1")
+        problem = problem.__cause__
+    return EquationError(f"{where}: {message}" if where else message)
 
 
 def dry_run(model):

@@ -9,15 +9,20 @@ PARAMETERS = {"kappa": Parameter(0.05, "rate of the running baseline of the loss
                                  search=(0.005, 0.2))}
 
 
-def critic(measure="read", baseline=True):
-    """Blocks of the critic: `advantage` is the trial's loss (weighted in time by `measure`)
-    minus its baseline, broadcast to every hidden neuron at the end of the trial."""
-    trial = "advantage = plastic*(L - Lbar)\n"
-    trial += "Lbar += plastic*kappa*(L - Lbar)\n" if baseline else ""
+def critic(measure="read", baseline=True, moment="trial"):
+    """Blocks of the critic: the loss, weighted in time by `measure`, against its baseline.
+
+    With `moment` ``"trial"`` the hidden neurons get `advantage` once, at the end of the trial;
+    with ``"step"`` they get `surprise`, the loss of the moment less the baseline.
+    """
+    name, trial, step = {
+        "trial": ("advantage", "advantage = plastic*(L - Lbar)\n", ""),
+        "step": ("surprise", "", "\nsurprise = plastic*gate*(loss - Lbar)"),
+    }[moment]
     return {
-        "critic": "loss : 1\nL : 1\nLbar : 1\nadvantage : 1",
-        "critic.step": f"L += {measure}*loss",
-        "critic.trial": trial + "L = 0",
+        "critic": f"loss : 1\nL : 1\nLbar : 1\n{name} : 1",
+        "critic.step": f"L += {measure}*loss" + step,
+        "critic.trial": trial + "Lbar += plastic*kappa*(L - Lbar)\n" * baseline + "L = 0",
         "report": "loss_post = loss_pre : 1 (summed)",
-        "hidden": "modulator = advantage : 1",
+        "hidden": f"modulator = {name} : 1",
     }

@@ -16,12 +16,8 @@ def rule(depth):
     for the discrete time step, and rho'/rho times (S - rho dt) in its limit. A spike is credited
     only with the loss that comes after it, for about tau_e: as long as it acts on the readout.
     """
-    blocks = _reward.critic()
-    blocks["critic"] += "\nsurprise : 1"
-    blocks["critic.step"] += "\nsurprise = plastic*gate*(loss - Lbar)"
-    blocks["critic.trial"] = "Lbar += plastic*kappa*(L - Lbar)\nL = 0"
-    blocks["hidden"] = """
-        modulator = surprise : 1
+    blocks = _reward.critic(moment="step")
+    blocks["hidden"] += """
         chance = 1 - exp(-rho*dt) : 1
         score = slope*psi*(S/clip(chance, 1e-12, 1) - 1) : Hz
     """
