@@ -10,6 +10,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.colors import to_rgba
 from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
@@ -18,7 +19,7 @@ from .results import write_atomically
 
 COLUMN_CM, PAGE_CM = 8.5, 17.4
 SMALL, NORMAL = 7, 8  # points
-INK, PALE = "#404040", "#B0B0B0"
+INK, GREY, PALE = "#404040", "#707070", "#B0B0B0"
 STYLE = {
     "font.size": SMALL, "axes.labelsize": NORMAL, "axes.titlesize": NORMAL,
     "xtick.labelsize": SMALL, "ytick.labelsize": SMALL, "legend.fontsize": SMALL,
@@ -88,26 +89,28 @@ def learning_curves(runs, ax=None, level=0.95):
     every = [run for group in groups.values() for run in group]
     key, unit, scale = _measure(every)
     ax = _axes(ax)
-    ends = []
+    ends, last = [], 0
     for label, group in groups.items():
         trials, values = _stacked(label, group, f"curve/{key}")
         values = scale * values
         mean, half = _interval(values, level)
         color, marker, name = style(label, list(groups))
         if half is not None:
-            ax.fill_between(trials, mean - half, mean + half, color=color, alpha=0.2, lw=0)
+            ax.fill_between(trials, mean - half, mean + half, color=color, alpha=0.15, lw=0)
         line, = ax.plot(trials, mean, color=color, marker=marker, label=name, clip_on=False,
                         mec="white", mew=0.4, zorder=3)
         ends.append((line, name))
+        last = max(last, trials[-1])
     chance = _chance(every) if key == "accuracy" else None
     if chance is not None:
-        ax.axhline(chance, color=PALE, lw=0.8, ls=(0, (3, 2)), zorder=1)
-        ax.annotate("chance", (0, chance), xycoords=("axes fraction", "data"), xytext=(2, 2),
-                    textcoords="offset points", color="#707070", fontsize=SMALL)
+        line, = ax.plot([0, last], [chance, chance], color=GREY, lw=0.8, ls=(0, (3, 2)), zorder=1,
+                        label="chance")
+        ends.append((line, "chance"))
     if key == "accuracy":
         ax.set_ylim(0, 100)
-    ax.set_xlim(left=0, right=max(line.get_xdata()[-1] for line, _ in ends))
+    ax.set_xlim(0, last)
     _dress(ax, "Training trials", f"Held-out {key}{unit}")
+    _note_seeds(ax, groups, level)
     _label_ends(ax, ends)
     return ax
 
@@ -128,18 +131,18 @@ def final_accuracy(runs, ax=None, level=0.95):
     for row, label in enumerate(order):
         color, marker, _ = style(label, list(groups))
         mean, half = _interval(scores[label][:, None], level)
-        spread = np.linspace(-0.16, 0.16, len(scores[label])) if len(scores[label]) > 1 else [0]
-        ax.plot(scores[label], row + np.asarray(spread), ls="", marker=marker, color=color,
-                alpha=0.55, mew=0, clip_on=False, zorder=2)
-        ax.errorbar(mean, [row], xerr=half, color=color, marker="|", ms=11, mew=1.6, capsize=2.5,
-                    elinewidth=1.2, clip_on=False, zorder=3)
+        ax.plot(scores[label], np.full(len(scores[label]), row + 0.14), ls="", marker=marker,
+                color=color, alpha=0.6, mew=0, clip_on=False, label="seeds")
+        ax.errorbar(mean, [row - 0.14], xerr=half, color=color, marker="|", ms=7, mew=1.4,
+                    capsize=2, elinewidth=1, clip_on=False)
     chance = _chance(every) if key == "accuracy" else None
     if chance is not None and ax.get_xlim()[0] < 2 * chance:
-        ax.axvline(chance, color=PALE, lw=0.8, ls=(0, (3, 2)), zorder=1)
+        ax.axvline(chance, color=GREY, lw=0.8, ls=(0, (3, 2)), zorder=1)
     ax.set_yticks(range(len(order)), [style(label, list(groups))[2] for label in order])
     ax.set_ylim(-0.6, len(order) - 0.4)
     ax.tick_params(axis="y", length=0)
     _dress(ax, f"Held-out {key}{unit}", "")
+    _note_seeds(ax, groups, level, points=True)
     return ax
 
 
@@ -197,7 +200,8 @@ def alignment(curves, ax=None):
         ax.legend(handles, names, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(layers),
                   borderaxespad=0.2, handlelength=2.4)
     ax.set_ylim(-1, 1)
-    ax.set_xlim(left=0)
+    ax.set_yticks([-1, -0.5, 0, 0.5, 1])
+    ax.set_xlim(0, max(np.max(trials) for trials, _ in curves.values()))
     _dress(ax, "Training trials", "Cosine with backpropagation")
     _label_ends(ax, ends)
     return ax
@@ -216,7 +220,7 @@ def raster(recording, ax=None):
         when, which = np.nonzero(recording.spikes[name])
         size = recording.spikes[name].shape[1]
         color = INK if name == "input" else _layer_colour(k - ("input" in layers), len(layers))
-        ax.vlines(recording.time[when], base + which, base + which + 0.9, color=color, lw=0.7)
+        ax.vlines(recording.time[when], base + which, base + which + 0.9, color=color, lw=0.9)
         if k:
             ax.axhline(base - 1, color=PALE, lw=0.5)
         middles.append(base + size / 2)
@@ -250,14 +254,14 @@ def anatomy(recording, neuron=None, fig=None):
         fig = plt.figure(figsize=(COLUMN_CM / 2.54, 15 / 2.54), layout="constrained")
     axes = fig.subplots(7, 1, sharex=True,
                         gridspec_kw={"height_ratios": [1.3, 1.5, 1, 1, 1.3, 1, 1]})
-    color = style(recording.meta["rule"], [])[0]
+    color = style(recording.meta["rule"])[0]
     unit = f"neuron {index}, hidden {layer}"
     _input_panel(axes[0], recording)
     theta = recording.meta["theta"]
     u = values[f"{name}.u"][:, index]
     axes[1].axhline(theta, color=PALE, lw=0.8, ls=(0, (3, 2)))
     axes[1].annotate(r"$\theta$", (1, theta), xycoords=("axes fraction", "data"), xytext=(2, 0),
-                     textcoords="offset points", va="center", color="#707070")
+                     textcoords="offset points", va="center", color=GREY)
     axes[1].plot(time, u, color=INK)
     top = max(u.max(), theta)
     fired = time[np.asarray(recording.spikes[name])[:, index] > 0]
@@ -280,7 +284,7 @@ def anatomy(recording, neuron=None, fig=None):
         _shade(ax, recording)
         ax.set_title(title, loc="left", fontsize=SMALL, pad=2)
         if k:
-            ax.yaxis.set_major_locator(MaxNLocator(3))
+            ax.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
         _dress(ax, "Time in the trial (ms)" if k == 6 else "", label)
         ax.yaxis.label.set_size(SMALL)
     axes[0].set_xlim(0, _end(recording))
@@ -297,21 +301,24 @@ def overview(run):
     learning_curves([run], fig.add_subplot(grid[:, 0]))
     if any(name.startswith("rates/hidden") for name in run.arrays):
         rates(run, fig.add_subplot(grid[:, 1]))
-    color = style(run.meta["rule"], [])[0]
+    color = style(run.meta["rule"])[0]
+    shared = None
     for k, name in enumerate(weights):
-        ax = fig.add_subplot(grid[k, 2])
+        shared = ax = fig.add_subplot(grid[k, 2], sharex=shared)
         first, last = run.arrays[name][0].ravel(), run.arrays[name][-1].ravel()
         edges = np.histogram_bin_edges(np.concatenate([first, last]), 30)
-        ax.hist(first, edges, color=PALE, alpha=0.8, label="start")
-        ax.hist(last, edges, histtype="step", color=color, lw=1.1, label="end")
-        ax.set_title(f"weights {name[10:].partition('.')[0].replace('forward_', 'into layer ')}",
-                     loc="left", fontsize=SMALL, pad=2)
+        ax.hist(first, edges, color=PALE, alpha=0.8)
+        ax.hist(last, edges, histtype="step", color=color, lw=1.1)
+        target = "readout" if k == len(weights) - 1 else f"hidden {k + 1}"
+        ax.set_title(f"Weights into {target}", loc="left", fontsize=SMALL, pad=2)
         ax.yaxis.set_major_locator(MaxNLocator(2, integer=True))
+        ax.tick_params(labelbottom=k == len(weights) - 1)
         _dress(ax, "Weight (1)" if k == len(weights) - 1 else "",
                "Synapses" if k == len(weights) // 2 else "")
         if k == 0:
-            ax.legend(loc="upper left", bbox_to_anchor=(1, 1.1), borderaxespad=0.2,
-                      handlelength=1.2)
+            for place, word, ink in ((0.84, "start", GREY), (1, "end", color)):
+                ax.annotate(word, (place, 1), xycoords="axes fraction", xytext=(0, 2),
+                            textcoords="offset points", ha="right", color=ink, fontsize=SMALL)
     return fig
 
 
@@ -431,12 +438,24 @@ def _label_ends(ax, ends):
     step = 1.25 * SMALL / points
     wanted = np.array([(line.get_ydata()[-1] - bottom) / (top - bottom) for line, _ in ends])
     order = np.argsort(wanted, kind="stable")
-    for (line, name), place in zip([ends[k] for k in order], _apart(wanted[order], step)):
-        x, y = line.get_xdata()[-1], line.get_ydata()[-1]
-        ax.annotate(name, (x, y), xytext=(1.06, place), textcoords="axes fraction",
-                    color=line.get_color(), va="center", fontsize=SMALL, annotation_clip=False,
-                    arrowprops={"arrowstyle": "-", "color": line.get_color(), "lw": 0.5,
-                                "shrinkA": 0, "shrinkB": 3, "relpos": (0, 0.5)})
+    for k, place in zip(order, _apart(wanted[order], step)):
+        line, name = ends[k]
+        moved = abs(place - wanted[k]) > 0.4 * step
+        leader = {"arrowstyle": "-", "color": line.get_color(), "lw": 0.5, "shrinkA": 0,
+                  "shrinkB": 3, "relpos": (0, 0.5)}
+        ax.annotate(name, (line.get_xdata()[-1], line.get_ydata()[-1]), xytext=(1.05, place),
+                    textcoords="axes fraction", color=line.get_color(), va="center",
+                    fontsize=SMALL, annotation_clip=False, arrowprops=leader if moved else None)
+
+
+def _note_seeds(ax, groups, level, points=False):
+    """Say above the axes what points, lines and bands are."""
+    counts = sorted({len(group) for group in groups.values()})
+    if counts == [1]:
+        return
+    seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    ax.set_title(f"{'points: seeds; ' * points}mean, {100 * level:g} % interval, {seeds} seeds",
+                 loc="left", fontsize=SMALL, color=GREY, pad=4)
 
 
 def _apart(places, step):
@@ -456,19 +475,20 @@ def _input_panel(ax, recording):
     """Spikes of the input where it has any, else a word about the constant current."""
     if "input" in recording.spikes:
         when, which = np.nonzero(recording.spikes["input"])
-        ax.vlines(recording.time[when], which, which + 0.9, color=INK, lw=0.6)
+        ax.vlines(recording.time[when], which - 0.3, which + 1.3, color=INK, lw=0.9)
         ax.set_yticks([0, recording.spikes["input"].shape[1]])
         ax.set_ylabel("neuron", fontsize=SMALL)
         return
-    trace = recording.values["input.xbar"]
-    image = ax.imshow(trace.T, aspect="auto", origin="lower", cmap="Greys", vmin=0,
-                      interpolation="nearest",
-                      extent=(0, _end(recording), 0, trace.shape[1]))
-    image.set_zorder(1)
-    ax.set_yticks([0, trace.shape[1]])
+    # Ink whose opacity is the trace, so that the shading shows through.
+    trace = recording.values["input.xbar"].T
+    image = np.zeros((*trace.shape, 4)) + to_rgba(INK)
+    image[..., 3] = np.clip(trace, 0, None) / max(trace.max(), 1e-12)
+    ax.imshow(image, aspect="auto", origin="lower", interpolation="nearest",
+              extent=(0, _end(recording), 0, len(trace)))
+    ax.set_yticks([0, len(trace)])
     ax.set_ylabel("neuron", fontsize=SMALL)
     ax.annotate("constant current (trace)", (1, 1), xycoords="axes fraction", ha="right",
-                va="bottom", fontsize=SMALL, color="#707070")
+                va="bottom", fontsize=SMALL, color=GREY)
 
 
 def _error_panel(ax, recording):
@@ -480,5 +500,5 @@ def _error_panel(ax, recording):
     if target.ndim == 1 and target.size == error.shape[1] and target.max() > 0:
         chosen = int(np.argmax(target))
         ax.plot(recording.time, error[:, chosen], color="#0072B2")
-        ax.annotate(f"class {chosen}", (1, 1), xycoords="axes fraction", ha="right", va="bottom",
+        ax.annotate(f"target (class {chosen})", (1, 1), xycoords="axes fraction", ha="right", va="bottom",
                     color="#0072B2", fontsize=SMALL)

@@ -217,7 +217,8 @@ def explain(problem, where=""):
         lines = [line.strip(" %") for line in text.splitlines() if line.strip()]
         if lines:
             start = -2 if len(lines) > 1 and lines[-2].endswith(":") else -1
-            message = " ".join(lines[start:]).replace("radian", "1")
+            inner = " ".join(lines[start:]).replace("radian", "1")
+            message = message if inner in message else inner
         problem = problem.__cause__
     return EquationError(f"{where}: {message}" if where else message)
 
