@@ -41,11 +41,12 @@ def _pick(*labels):
     return {label: RIVALS[label] for label in labels}
 
 
-SMALL = _pick("opzo", "opzo, momentum", "bp", "dfa", "node_perturbation", "reinforce",
-              "readout_only")
+SMALL = _pick("opzo", "bp", "dfa", "readout_only")
 EXPERIMENTS = {
     "digits_4000": Experiment("all rules on the digits, 4,000 trials", "digits", 4000, RIVALS),
-    "digits_16000": Experiment("the digits, 16,000 trials", "digits", 16000, SMALL),
+    "digits_16000": Experiment("the digits, 16,000 trials", "digits", 16000,
+                               _pick("opzo", "opzo, momentum", "bp", "dfa", "node_perturbation",
+                                     "reinforce", "readout_only")),
     "yin_yang": Experiment("Yin-Yang, 8,000 trials", "yin_yang", 8000, SMALL),
     "temporal_patterns": Experiment("the class is in the spike times, 2,400 trials",
                                     "temporal_patterns", 2400, SMALL),

@@ -43,7 +43,7 @@ PARAMETERS = {
     "b": Parameter(0.5, "constant drive of a hidden neuron"),
     "c": Parameter(0.0, "share of squared error in the loss (0: cross-entropy, 1: squared)"),
     "eta": Parameter(20.0 * Hz, "learning rate of the hidden weights", search=(2, 128)),
-    "eta_o": Parameter(3.0 * Hz, "learning rate of the readout weights", search=(1, 32)),
+    "eta_o": Parameter(3.0 * Hz, "learning rate of the readout weights", search=(0.5, 32)),
 }
 #: What the engines read but no equation does.
 PROTOCOL = {

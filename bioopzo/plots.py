@@ -310,7 +310,7 @@ def overview(run):
         ax.hist(first, edges, color=PALE, alpha=0.8)
         ax.hist(last, edges, histtype="step", color=color, lw=1.1)
         target = "readout" if k == len(weights) - 1 else f"hidden {k + 1}"
-        ax.set_title(f"Weights into {target}", loc="left", fontsize=SMALL, pad=2)
+        ax.set_title(f"Into {target}", loc="left", fontsize=SMALL, pad=2)
         ax.yaxis.set_major_locator(MaxNLocator(2, integer=True))
         ax.tick_params(labelbottom=k == len(weights) - 1)
         _dress(ax, "Weight (1)" if k == len(weights) - 1 else "",
@@ -484,7 +484,7 @@ def _input_panel(ax, recording):
     image = np.zeros((*trace.shape, 4)) + to_rgba(INK)
     image[..., 3] = np.clip(trace, 0, None) / max(trace.max(), 1e-12)
     ax.imshow(image, aspect="auto", origin="lower", interpolation="nearest",
-              extent=(0, _end(recording), 0, len(trace)))
+              extent=(0, _end(recording), 0, len(trace)), zorder=1)
     ax.set_yticks([0, len(trace)])
     ax.set_ylabel("neuron", fontsize=SMALL)
     ax.annotate("constant current (trace)", (1, 1), xycoords="axes fraction", ha="right",

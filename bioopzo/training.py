@@ -177,9 +177,16 @@ def parameter_values(model, shape):
 
 
 def scheduled(values, model, progress):
-    """The constants when a share `progress` of the run is done: eta and alpha fall linearly."""
+    """The constants when a share `progress` of the run is done.
+
+    eta, eta_o, alpha and mu fall linearly to the share that `eta_final`, `alpha_final` and
+    `mu_final` name.
+    """
     values = dict(values)
-    for prefix, final in (("eta", "eta_final"), ("alpha", "alpha_final")):
+    for prefix in ("eta", "alpha", "mu"):
+        final = f"{prefix}_final"
+        if final not in model.parameters:
+            continue
         share = 1 - (1 - float(model.parameters[final])) * progress
         for key in values:
             name = key.split(".")[1]

@@ -64,7 +64,7 @@ def test_schedules_fall_linearly_and_touch_only_rates():
     values = training.parameter_values(model._with(coding="current"), shape)
     half = training.scheduled(values, model, 0.5)
     changed = {k.split(".")[1] for k in values if half[k] != values[k]}
-    assert changed == {"eta", "eta_o", "alpha"}
+    assert changed == {"eta", "eta_o", "alpha", "mu"}
     assert half["hidden_1.eta"] == pytest.approx(10 * (1 - 0.97 / 2))
     assert half["hidden_1.alpha"] == pytest.approx(0.75 * values["hidden_1.alpha"])
 

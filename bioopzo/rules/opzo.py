@@ -32,11 +32,12 @@ MOMENTUM = {
 }
 FORMS = {
     "lms": (LEAST_MEAN_SQUARES, {
-        "mu": Parameter(0.05, "step of the least-mean-squares feedback rule", True,
-                        search=(0.02, 0.2))}),
+        "mu": Parameter(0.06, "step of the least-mean-squares feedback rule", True,
+                        search=(0.02, 0.4)),
+        "mu_final": Parameter(0.1, "mu falls linearly to this share at the end of a run", True)}),
     "momentum": (MOMENTUM, {
-        "n_M": Parameter(100.0, "memory of the feedback synapses in pairs: momentum is 1 - 1/n_M",
-                         True, SOURCE, search=(20, 500))}),
+        "n_M": Parameter(300.0, "memory of the feedback synapses in pairs: momentum is 1 - 1/n_M",
+                         True, SOURCE, search=(100, 1500))}),
 }
 
 
