@@ -10,13 +10,19 @@ from ..neurons import Parameter
 from . import Rule, choose
 from ._perturbation import PARAMETERS, SOURCE, path_filter, perturbation
 
+# Every layer predicts its share of the readout's deviation and takes its share of the correction,
+# in units of its own perturbation: the effect of a low layer is amplified on its way up, and a
+# common normaliser would leave the top layer a hundredth of the rate of the lowest.
 LEAST_MEAN_SQUARES = {
+    "hidden": "power : 1\npairs : 1",
     "hidden.hold": "Dz = 0",
-    "error": "prediction : 1\npower : 1",
-    "error.pair": "prediction = 0\npower = 0",
+    "hidden.pair": "pairs += 1\npower += clip(1/pairs, 0.01, 1)*(Dz**2 - power)",
+    "error": "prediction : 1",
+    "error.pair": "prediction = 0",
     "feedback": "M : 1\ng_post = M*err_pre : 1 (summed)",
-    "feedback.pair.predict": "prediction_pre += M*Dz_post\npower_pre += Dz_post**2",
-    "feedback.pair.learn": "M += mu*Dz_post*(Do_pre - prediction_pre)/power_pre",
+    "feedback.pair.predict": "prediction_pre += M*Dz_post",
+    "feedback.pair.learn":
+        "M += mu/depth*Dz_post*(Do_pre - prediction_pre)/(N_post*power_post)",
 }
 # M is the ratio of two running means, so an estimate made with a smaller alpha weighs
 # (alpha/alpha0)^2 as much, and dividing by the number of pairs corrects the bias of the start.
@@ -56,6 +62,7 @@ def rule(depth, place="after", distribution="rademacher", form="lms", antithetic
     text, extra = choose("form", form, FORMS)
     blocks = perturbation(place, distribution)
     for key, lines in text.items():
+        lines = lines.replace("depth", str(depth))
         blocks[key] = blocks.get(key, "") + "\n" + lines
     blocks["hidden"] += "\nDz : 1"
     blocks["hidden.step"] = "Dz += window*zbar"
