@@ -202,6 +202,9 @@ def _layer(model, name, size):
     step, trial = _text(model, "step", *names), _text(model, "trial", *names)
     if name == "hidden_1" and model.coding in (None, "current"):
         trial += "\ndrive = 0"
+    chance = _text(model, "chance", *names)
+    if chance:
+        group.codes.append(Code("chance", chance, "escape", -1))
     if step:
         group.codes.append(Code("step", step, "escape"))
     if trial:

@@ -24,7 +24,7 @@ from brian2.codegen.cpp_prefs import get_compiler_and_args
 from brian2.core.variables import DynamicArrayVariable
 from brian2.units import second
 
-from . import spiking
+from . import loops, spiking
 from .errors import BuildError
 
 BACKENDS = ("numpy", "cython", "standalone")
@@ -147,7 +147,7 @@ class Standalone:
         self.shape = shape
         assembly = spiking.assemble(model, shape.duration, shape.varying, lazy)
         identity = json.dumps([PROTOCOL, repr(assembly), model.sizes, repr(shape), b2.__version__,
-                               get_compiler_and_args()[1]])
+                               get_compiler_and_args()[1], CORE_FLAGS, LOOP_FLAGS])
         self.directory = cache_directory() / hashlib.sha256(identity.encode()).hexdigest()[:20]
         self.cached = (self.directory / "manifest.json").exists()
         if not self.cached:
@@ -222,6 +222,8 @@ def _generate(model, shape, lazy, workplace):
         except Exception as problem:
             raise spiking.explain(problem) from problem
         device.build(directory=workplace, compile=False, run=False)
+        loops.straighten(workplace, {name: (len(built[name].source), len(built[name].target))
+                                     for name in built.assembly.synapses})
         (Path(workplace) / "manifest.json").write_text(json.dumps(manifest))
     finally:
         b2.get_device().reinit()
@@ -299,6 +301,12 @@ STANDARD = ("cmath", "ctime", "iostream", "fstream", "climits", "algorithm", "li
             "set", "string")
 
 
+#: The core only sets up. The rest: vector instructions as in -O3 in 40 % of its compile time, and
+#: vectorised exp (glibc offers it under this name, which -fno-finite-math-only takes away).
+CORE_FLAGS = ["-O0"]
+LOOP_FLAGS = ["-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-D__FAST_MATH__"]
+
+
 def _compile(workplace, parts=2):
     """Compile the generated files in a few units instead of one by one: 4x less work.
 
@@ -311,16 +319,17 @@ def _compile(workplace, parts=2):
     units = ["core"]
     (folder / "core.cpp").write_text("".join(
         f'#include "{name}.cpp"\n'
-        for name in ("objects", "synapses_classes", "network", "run", "main")))
+        for name in ("objects", "synapses_classes", "run", "main")))
     for k in range(parts):
-        text = head
+        text = head + '#include "network.cpp"\n' * (k == 0)
         for name in names[k::parts]:
             call = "_" + name if name.startswith(("before_run_", "after_run_")) else "_run_" + name
             text += (f'namespace in_{name} {{\n#include "code_objects/{name}.cpp"\n}}\n'
                      f"void {call}() {{ in_{name}::{call}(); }}\n")
         units.append(f"unit{k}")
         (folder / f"unit{k}.cpp").write_text(text)
-    flags = [*get_compiler_and_args()[1], "-I."]
+    flags = {unit: [*get_compiler_and_args()[1], *(CORE_FLAGS if unit == "core" else LOOP_FLAGS),
+                    "-I."] for unit in units}
 
     def run(arguments):
         done = subprocess.run([compiler(), *arguments], cwd=workplace, capture_output=True,
@@ -329,6 +338,7 @@ def _compile(workplace, parts=2):
             raise BuildError("the compiler refused the generated network:\n" + done.stderr[-3000:])
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        list(pool.map(lambda unit: run(["-c", *flags, *(["-O1"] if unit == "core" else []),
-                                        f"{unit}.cpp", "-o", f"{unit}.o"]), units))
-    run([*(f"{unit}.o" for unit in units), "-o", "main"])
+        list(pool.map(lambda unit: run(["-c", *flags[unit], f"{unit}.cpp", "-o", f"{unit}.o"]),
+                      units))
+    # The linker keeps the first of equal functions: those of the optimised units.
+    run([*(f"{unit}.o" for unit in reversed(units)), "-o", "main"])

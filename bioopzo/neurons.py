@@ -110,21 +110,25 @@ def hidden(neuron, reset, refractory):
         raise unknown("neuron", neuron, ESCAPE)
     if reset not in RESETS:
         raise unknown("reset", reset, RESETS)
-    chance = "int(u > theta)" if neuron == "deterministic" else "int(rand() < 1 - exp(-rho*dt))"
+    decide = "int(u > theta)" if neuron == "deterministic" else "int(rand() < chance)"
     if refractory:
-        chance += "*int(not_refractory)"
+        decide += "*int(not_refractory)"
     flag = " (unless refractory)" if refractory else ""
+    # A step of its own: without the random number, the compiler uses vector instructions.
+    chance = {} if neuron == "deterministic" else {"hidden.chance": "chance = 1 - exp(-rho*dt)"}
     return {
+        **chance,
         "hidden": f"""
             du/dt = (b + drive - u)/tau_m : 1{flag}
             dxbar/dt = -xbar/tau_m : 1
             {ESCAPE[neuron]}
             S : 1
+            chance : 1
             g : 1
             drive : 1
             count : 1
         """,
-        "hidden.step": f"S = {chance}",
+        "hidden.step": f"S = {decide}",
         "hidden.threshold": "S > 0.5",
         "hidden.reset": f"{RESETS[reset]}\nxbar += 1\ncount += 1",
         # While refractory, Brian2 would not write u: the refractory state goes first.

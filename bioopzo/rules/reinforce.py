@@ -18,7 +18,6 @@ def rule(depth):
     """
     blocks = _reward.critic(moment="step")
     blocks["hidden"] += """
-        chance = 1 - exp(-rho*dt) : 1
         score = slope*psi*(S/clip(chance, 1e-12, 1) - 1) : Hz
     """
     blocks["forward"] = """
