@@ -582,8 +582,8 @@ class Opzo(Perturbing, Direct):
         if not self.antithetic:
             Do -= self.o_mean
             self.o_mean = self.o_mean + net.kappa_o * Do
+        self.pairs += 1
         if self.momentum:
-            self.pairs += 1
             rate = max(1 / self.pairs, 1 / net.n_M)
             for at in self.hidden:
                 self.power[at] += rate * (self.Dz[at] ** 2 - self.power[at])
@@ -591,9 +591,10 @@ class Opzo(Perturbing, Direct):
                 net.F[at] = self.C[at] / self.power[at]
             return
         wrong = Do - sum(net.F[at] @ self.Dz[at] for at in self.hidden)
-        power = sum((self.Dz[at] ** 2).sum() for at in self.hidden)
         for at in self.hidden:
-            net.F[at] += net.mu * np.outer(wrong, self.Dz[at]) / power
+            self.power[at] += max(1 / self.pairs, 0.01) * (self.Dz[at] ** 2 - self.power[at])
+            share = net.mu / len(self.hidden) / len(self.Dz[at])
+            net.F[at] += share * np.outer(wrong, self.Dz[at] / self.power[at])
 
 
 #: The replay of every rule; `test_replay` fails for a rule of the package that is missing here.

@@ -14,7 +14,7 @@ from bioopzo.tasks.trials import Task, consecutive_splits, gate, one_hot
 
 def temporal_patterns(
     classes: int = 10,
-    inputs: int = 40,
+    inputs: int = 80,
     spikes_per_input: int = 2,
     jitter: Quantity = 2 * ms,
     deletion: float = 0.2,
@@ -84,6 +84,9 @@ def temporal_patterns(
             "tau_o": 7 * ms,
             "b": 1.0,
             "gain": 2.5,
+            # Short holds: the input changes within a trial, and less so within 10 ms.
+            "T_z": 10 * ms,
+            "T_w": 7 * ms,
         },
         description=(
             f"{classes} frozen spike templates with jitter and deletion; spike counts carry no "

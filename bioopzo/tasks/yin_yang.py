@@ -61,7 +61,7 @@ def yin_yang(
             "Delta": 0.1,
             "tau_m": 5 * ms,
             "tau_o": 5 * ms,
-            "b": 1.0,
+            "b": 0.5,
             "gain": 1.5,
             "input_gain": 2.0,
         },
