@@ -21,8 +21,16 @@ takes G out of w at once. The sum is the dense rule's, to rounding.
 import re
 from dataclasses import dataclass, field, replace
 
-from .equations import (compose, factorise, identifiers, is_expression, parse, render, substitute,
-                        unit_text)
+from .equations import (
+    compose,
+    factorise,
+    identifiers,
+    is_expression,
+    parse,
+    render,
+    substitute,
+    unit_text,
+)
 from .errors import EquationError, InputError
 from .neurons import CLOCK, CLOCK_NAMES
 
@@ -168,7 +176,8 @@ def _text(model, kind, *names):
     for name in names:
         key = f"{name}.{kind}" if kind else name
         if key in model.blocks:
-            text = model.blocks[key] if is_expression(key) else compose(text, model.blocks[key], key)
+            new = model.blocks[key]
+            text = new if is_expression(key) else compose(text, new, key)
     return text
 
 
@@ -351,8 +360,8 @@ def _lazy(synapse, target, line, trace, factor, tau):
     unit = line.unit
     target.equations += f"\nd{sum_}/dt = {sum_}/{tau} : {unit}"
     target.codes.append(Code(f"sum_{line.name}", f"{sum_} += dt*({factor})", "plasticity"))
-    target.codes.append(Code(f"clear_{line.name}", f"{sum_} = 0" if unit == "1" else f"{sum_} = 0*{unit}", "start", -6,
-                             "trial"))
+    zero = "0" if unit == "1" else f"0*{unit}"
+    target.codes.append(Code(f"clear_{line.name}", f"{sum_} = {zero}", "start", -6, "trial"))
     in_force = {line.name: f"({line.name} + {trace}*{sum_}_post)"}
     for k, path in enumerate(synapse.pathways):
         text = render(_with_right(x, substitute(x.right, in_force)) for x in parse(path.text))
@@ -379,7 +388,7 @@ def _dense(target, synapse, line, trace, factor):
 
 
 def _store_subexpressions(assembly, depth):
-    """A subexpression that synapses read every step is computed once per neuron, not per synapse."""
+    """A subexpression that synapses read is computed once per neuron, not once per synapse."""
     wanted = {"error": {"err": "sum"}}
     for synapse in assembly.synapses.values():
         for line in parse(synapse.equations, synapse.name):

@@ -30,7 +30,7 @@ class Comparison:
         """Learning curves of all labels with intervals over seeds."""
         from .plots import learning_curves
 
-        return learning_curves([run for runs in self.runs.values() for run in runs], ax=ax)
+        return learning_curves(self.runs, ax=ax)
 
     def __repr__(self):
         return format_table(self.table(), self.task.name)

@@ -15,7 +15,8 @@ from brian2.units.fundamentalunits import Quantity, get_unit
 from .errors import EquationError
 
 _DIFFERENTIAL = re.compile(r"^d(?P<name>[A-Za-z_]\w*)/dt\s*=\s*(?P<right>\S.*)$")
-_ASSIGNMENT = re.compile(r"^(?P<name>[A-Za-z_]\w*)\s*(?P<operator>[-+*/]?=)(?!=)\s*(?P<right>\S.*)$")
+_ASSIGNMENT = re.compile(
+    r"^(?P<name>[A-Za-z_]\w*)\s*(?P<operator>[-+*/]?=)(?!=)\s*(?P<right>\S.*)$")
 _DECLARATION = re.compile(r"^(?P<name>[A-Za-z_]\w*)\s*:\s*(?P<unit>[^:]+)$")
 _UNIT = re.compile(r"^(?P<right>.*?)\s*:\s*(?P<unit>[^:()]+?)\s*(?P<flags>\([^()]*\))?\s*$")
 _WORD = re.compile(r"(?<![\w.])[A-Za-z_]\w*")

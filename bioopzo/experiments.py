@@ -158,7 +158,7 @@ def write_tables(folder, readme):
         if not source.is_file():
             raise InputError(f"{readme} has a table {name!r}, but {source} is missing; make it "
                              f"with: bioopzo results {name} --out {folder}")
+        start = text.index(f"<!-- table: {name} -->\n") + len(f"<!-- table: {name} -->\n")
         table = markdown(json.loads(source.read_text()))
-        text = re.sub(rf"(<!-- table: {name} -->\n).*?(<!-- end -->)",
-                      lambda m: m[1] + table + "\n" + m[2], text, flags=re.S)
+        text = text[:start] + table + "\n" + text[text.index("<!-- end -->", start):]
     write_atomically(path, lambda f: f.write(text.encode()))

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import Mapping
@@ -80,15 +80,19 @@ class Model:
                given=MappingProxyType(dict(parameters)), regime=MappingProxyType({}), edits=())
         if coding is not None and coding not in CODINGS:
             raise unknown("input coding", coding, CODINGS)
-        self.blocks, self.parameters  # composed and checked once, here
+        self._compose()
 
     def _with(self, **changes):
         """A copy with some fields replaced, composed and checked anew."""
         new = object.__new__(Model)
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
         _store(new, **{**fields, **changes})
-        new.blocks, new.parameters
+        new._compose()
         return new
+
+    def _compose(self):
+        """Compose text and parameters now, so that what is wrong is said when it is written."""
+        return self.blocks, self.parameters
 
     @property
     def depth(self):

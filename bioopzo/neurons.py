@@ -47,7 +47,7 @@ PARAMETERS = {
 }
 #: What the engines read but no equation does.
 PROTOCOL = {
-    "gain": Parameter(2.0, "scale of the initial weights: uniform within gain*sqrt(3/fan-in)", True),
+    "gain": Parameter(2.0, "scale of initial weights: uniform within gain*sqrt(3/fan-in)", True),
     "input_gain": Parameter(1.0, "further scale of the first layer's initial weights", True),
     "input_rate": Parameter(200.0 * Hz, "rate of a Poisson input whose value is 1", True),
     "eta_final": Parameter(0.03, "learning rates fall linearly to this share at the end of a run"),

@@ -1,4 +1,4 @@
-"""Figures of learning: every function is ``f(data, ax=None) -> ax`` and leaves matplotlib as it was.
+"""Figures of learning: every function is ``f(data, ax=None) -> ax``; rcParams stay as they were.
 
 One style throughout: colours that colour-blind readers can tell apart (Okabe & Ito 2008), a rule
 has the same colour and marker in every figure, lines carry their names, and text stays legible
@@ -361,7 +361,8 @@ def _stacked(label, group, key):
     trials = [np.asarray(run.arrays["curve/trials"]) for run in group]
     for run, own in zip(group, trials):
         if not np.array_equal(own, trials[0]):
-            raise InputError(f"{label}: the run of seed {run.meta.get('seed')} was read after other "
+            seed = run.meta.get("seed")
+            raise InputError(f"{label}: the run of seed {seed} was read after other "
                              "numbers of trials than the rest (or is incomplete)")
     return trials[0], np.array([run.arrays[key] for run in group])
 
@@ -500,5 +501,6 @@ def _error_panel(ax, recording):
     if target.ndim == 1 and target.size == error.shape[1] and target.max() > 0:
         chosen = int(np.argmax(target))
         ax.plot(recording.time, error[:, chosen], color="#0072B2")
-        ax.annotate(f"target (class {chosen})", (1, 1), xycoords="axes fraction", ha="right", va="bottom",
+        ax.annotate(f"target (class {chosen})", (1, 1), xycoords="axes fraction", ha="right",
+                    va="bottom",
                     color="#0072B2", fontsize=SMALL)

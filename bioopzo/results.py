@@ -57,7 +57,7 @@ class Run:
         return {k[6:]: v for k, v in self.arrays.items() if k.startswith("final/")}
 
     def matrix(self, name, state=None):
-        """A synaptic variable as a matrix (presynaptic, postsynaptic): ``matrix("forward_1.w")``."""
+        """A synaptic variable as a matrix (pre, post), e.g. ``matrix("forward_1.w")``."""
         values = (state or self.final)[name]
         kind, _, number = name.split(".")[0].partition("_")
         sizes = self.meta["sizes"]

@@ -6,6 +6,7 @@ import random
 import brian2
 import numpy as np
 import pytest
+import sklearn.datasets  # noqa: F401  sets KMP_* variables once, here
 
 
 @pytest.fixture(autouse=True)

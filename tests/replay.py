@@ -431,9 +431,10 @@ class Eprop(Direct):
         super().__init__(net)
         self.ebar = [None, *(np.zeros_like(w) for w in net.w[1:])]
 
-    def end_trial(self):
-        for at in self.hidden:
-            self.ebar[at][:] = 0
+    def end_trial(self):  # as the trace it is made of, ebar goes on when the state is not reset
+        if self.case.state_reset:
+            for at in self.hidden:
+                self.ebar[at][:] = 0
 
     def learn(self, gate):
         net = self.net

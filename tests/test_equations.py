@@ -5,8 +5,16 @@ from brian2 import Hz, ms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bioopzo.equations import (compose, factorise, identifiers, parse, render, replace,
-                               substitute, unit_text)
+from bioopzo.equations import (
+    compose,
+    factorise,
+    identifiers,
+    parse,
+    render,
+    replace,
+    substitute,
+    unit_text,
+)
 from bioopzo.errors import EquationError
 
 

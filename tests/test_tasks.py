@@ -373,7 +373,7 @@ def test_spike_counts_before_deletion_are_the_same_in_every_sample():
 
 def test_temporal_patterns_class_is_in_the_times_only(made):
     task = made["temporal_patterns"]
-    assert task.inputs.shape == (3300, 60, 40) and task.inputs.dtype == np.uint8
+    assert task.inputs.shape == (3300, 60, 80) and task.inputs.dtype == np.uint8
     assert task.hidden == (20, 20)
     train, test = task.splits["train"], task.splits["test"]
     assert (len(train), len(task.splits["validation"]), len(test)) == (2400, 300, 600)

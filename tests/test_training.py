@@ -133,7 +133,8 @@ def test_the_trial_of_the_first_bad_value_is_found(task, monkeypatch):
     monkeypatch.setattr(type(task), "presentation", lambda self, split, trials, rng:
                         np.asarray(self.splits["train"])[:trials])
     with pytest.raises(NonFiniteError, match="trial 8;"):
-        bz.train(bz.Model([4, 5, 2]), marked, trials=40, seed=0, backend="numpy", evaluations=1, progress=False)
+        bz.train(bz.Model([4, 5, 2]), marked, trials=40, seed=0, backend="numpy", evaluations=1,
+                 progress=False)
 
 
 def test_an_interrupted_run_is_never_complete(task, tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from typing import Mapping
 
 from ..errors import InputError, unknown
 
+
 @dataclass(frozen=True)
 class Rule:
     """A learning rule: text blocks that fill or replace those of the network.

@@ -3,7 +3,7 @@
 Source: Williams 1992; Fiete & Seung 2006; the zeroth-order (ZO) rival of Xiao et al. 2024.
 """
 
-from . import Rule, choose, _reward
+from . import Rule, _reward, choose
 from ._perturbation import PARAMETERS, perturbation
 
 

@@ -31,7 +31,7 @@ def temporal_patterns(
     option | default | meaning
     ------ | ------- | -------
     classes | 10 | number of templates, at least 2
-    inputs | 40 | input neurons
+    inputs | 80 | input neurons
     spikes_per_input | 2 | spikes of every input neuron in every template, in distinct time steps
     jitter | 2 ms | standard deviation of the Gaussian shift of each spike, clipped into the trial
     deletion | 0.2 | chance that a spike is left out
