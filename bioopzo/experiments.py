@@ -102,8 +102,18 @@ def run(name, out, jobs=2, progress=True):
     if experiment.measure == "alignment":
         content["alignment"] = _alignment(result, jobs, progress)
     write_json(Path(out) / f"{name}.json", content)
+    _draw(result, Path(out) / name)
     return markdown(content) if experiment.measure == "alignment" else format_table(
         content["rows"], name)
+
+
+def _draw(result, stem):
+    """The learning curves beside the numbers, as PNG and PDF."""
+    from .plots import figure, save
+
+    fig, ax = figure(width=12.0, height=8.0)
+    result.plot(ax)
+    save(fig, stem)
 
 
 def _alignment(result, jobs, progress):

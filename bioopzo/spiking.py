@@ -101,8 +101,8 @@ def time_course(model, task):
     pairs = (task.steps - start) // (2 * hold)
     if pairs < 1:
         raise InputError(
-            f"T_z={hold*dt*1e3:g} ms: two holds do not fit after the warm-up of {start*dt*1e3:g} ms "
-            f"in a trial of {task.steps*dt*1e3:g} ms; allowed: T_z <= "
+            f"T_z={hold*dt*1e3:g} ms: two holds do not fit after the warm-up of "
+            f"{start*dt*1e3:g} ms in a trial of {task.steps*dt*1e3:g} ms; allowed: T_z <= "
             f"{(task.steps - start)*dt*1e3/2:g} ms")
     for k in range(pairs):
         first = start + 2 * k * hold
@@ -278,7 +278,8 @@ def state_variables(built):
             continue
         for key, variable in obj.variables.items():
             if (isinstance(variable, ArrayVariable) and not variable.read_only
-                    and not variable.constant and variable.owner is not None and variable.owner.name == name
+                    and not variable.constant
+                    and variable.owner is not None and variable.owner.name == name
                     and not key.startswith("_") and key not in ("N", "t", "dt", "t_in_timesteps")):
                 names[f"{name}.{key}"] = variable
     return names
@@ -326,8 +327,7 @@ def record(model, shape, state, data, seed):
         monitors = {name: b2.StateMonitor(built[name], names, record=True, when="plasticity",
                                           order=-5, name=f"record_{name}")
                     for name, names in wanted.items()}
-        for name, monitor in monitors.items():
-            built.network.add(monitor)
+        built.network.add(*monitors.values())
         built.network.run(0 * second, namespace={})
         known = state_variables(built)
         for name, value in state.items():

@@ -75,7 +75,8 @@ def train(model, task, trials=4000, seed=0, backend=None, evaluations=10, split=
     shape = spiking.shape_of(task, rows(task))
     course = spiking.time_course(model, task)
     seeds = np.random.SeedSequence(seed).spawn(3)
-    plan = list(_plan(task, trials, evaluations, split, shape.rows, np.random.default_rng(seeds[0])))
+    plan = list(_plan(task, trials, evaluations, split, shape.rows,
+                      np.random.default_rng(seeds[0])))
     run = Run(model=model, task=task)
     run.meta.update(_provenance(model, task, trials, seed, chosen, split))
     engine = backends.open_backend(chosen, model, shape, lazy)

@@ -25,7 +25,8 @@ def run(rule="opzo", seed=0, task="digits", accuracy=True, trials=TRIALS):
     curve = np.sort(rng.uniform(0.1, 0.95, len(trials)))
     arrays = {
         "curve/trials": trials, "curve/accuracy": curve if accuracy else np.array([]),
-        "curve/loss": 2 - curve, "rates/hidden_1": 30 + trials / 20, "rates/hidden_2": 20 + 0*trials,
+        "curve/loss": 2 - curve, "rates/hidden_1": 30 + trials / 20,
+        "rates/hidden_2": 20 + 0 * trials,
     }
     for k, shape in enumerate(((6, 5), (5, 4), (4, 3)), 1):
         arrays[f"snapshots/forward_{k}.w"] = rng.normal(size=(len(trials), np.prod(shape)))
