@@ -5,6 +5,7 @@ seed, to a new state. A long run is chunks in a row; nothing is lost in between,
 state holds every variable (there are no delays, so no spike is in flight).
 """
 
+import functools
 import hashlib
 import json
 import os
@@ -59,6 +60,14 @@ class Outcome:
 def compiler():
     """The C++ compiler that standalone would use, or None when there is none."""
     return shutil.which("g++") or shutil.which("clang++")
+
+
+@functools.cache
+def compiler_flags():
+    """Brian2's compiler flags. Asking tries the compiler with the whole process's output turned
+    away, so it is done once and never beside another thread that does the same."""
+    with _ONE_AT_A_TIME:
+        return tuple(get_compiler_and_args()[1])
 
 
 def choose(backend, trials):
@@ -147,7 +156,7 @@ class Standalone:
         self.shape = shape
         assembly = spiking.assemble(model, shape.duration, shape.varying, lazy)
         identity = json.dumps([PROTOCOL, repr(assembly), model.sizes, repr(shape), b2.__version__,
-                               get_compiler_and_args()[1], CORE_FLAGS, LOOP_FLAGS])
+                               compiler_flags(), CORE_FLAGS, LOOP_FLAGS])
         self.directory = cache_directory() / hashlib.sha256(identity.encode()).hexdigest()[:20]
         self.cached = (self.directory / "manifest.json").exists()
         if not self.cached:
@@ -328,7 +337,7 @@ def _compile(workplace, parts=2):
                      f"void {call}() {{ in_{name}::{call}(); }}\n")
         units.append(f"unit{k}")
         (folder / f"unit{k}.cpp").write_text(text)
-    flags = {unit: [*get_compiler_and_args()[1], *(CORE_FLAGS if unit == "core" else LOOP_FLAGS),
+    flags = {unit: [*compiler_flags(), *(CORE_FLAGS if unit == "core" else LOOP_FLAGS),
                     "-I."] for unit in units}
 
     def run(arguments):

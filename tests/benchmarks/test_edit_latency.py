@@ -27,7 +27,7 @@ def warm(tmp_path, monkeypatch):
 def test_edited_line_to_learning_curve(warm, figures):
     task, model = warm
     begin = time.perf_counter()
-    edited = model.edit({"hidden:psi": "psi = exp(-abs(u - theta)/Delta) : 1"})
+    edited = model.edit({"psi": "psi = exp(-abs(u - theta)/Delta) : 1"})
     run = bz.train(edited, task, trials=TRIALS, seed=0, backend="standalone", progress=False)
     seconds = time.perf_counter() - begin
     curve = ", ".join(f"{100 * a:.0f}" for a in run.arrays["curve/accuracy"])
