@@ -84,10 +84,13 @@ def choose(backend, trials):
     return backend
 
 
-def open_backend(backend, model, shape, lazy=True):
-    """A ready back end with `run(chunk) -> Outcome`, `start` (its initial state) and `build_s`."""
+def open_backend(backend, model, shape, lazy=True, announce=None):
+    """A ready back end with `run(chunk) -> Outcome`, `start` (its initial state) and `build_s`.
+
+    `announce` is called with a line of text before a compilation, which takes some seconds.
+    """
     if backend == "standalone":
-        return Standalone(model, shape, lazy)
+        return Standalone(model, shape, lazy, announce)
     return Runtime(backend, model, shape, lazy)
 
 
@@ -148,7 +151,7 @@ def cache_directory():
 class Standalone:
     """A network as one compiled program, built once per text and kept in the cache."""
 
-    def __init__(self, model, shape, lazy=True):
+    def __init__(self, model, shape, lazy=True, announce=None):
         begin = time.perf_counter()
         if compiler() is None:
             raise BuildError("the standalone back end needs a C++ compiler (g++); install one or "
@@ -160,6 +163,8 @@ class Standalone:
         self.directory = cache_directory() / hashlib.sha256(identity.encode()).hexdigest()[:20]
         self.cached = (self.directory / "manifest.json").exists()
         if not self.cached:
+            if announce:
+                announce(f"compiling the equations of {model.rule_name} (once per text) ...")
             _build_program(model, shape, lazy, self.directory)
         self.manifest = json.loads((self.directory / "manifest.json").read_text())
         self.start = {name: np.full(entry["size"], entry["initial"], dtype=entry["dtype"])

@@ -132,6 +132,8 @@ def _alignment(result, jobs, progress):
 
 def markdown(content):
     """The table of one experiment as Markdown."""
+    if "spiking_speed" in content:
+        return _speed(content)
     if "alignment" in content:
         lines = ["| rule | layer | cos(M, J) | \\|M\\|/\\|J\\| | seeds |", "|---|---|---|---|---|"]
         for label, layers in content["alignment"].items():
@@ -152,6 +154,19 @@ def markdown(content):
                      f"{mean - half:.{digits}f} to {mean + half:.{digits}f} | "
                      f"{len(row['seeds'])} | {rates} |")
     return "\n".join(lines)
+
+
+def _speed(content):
+    """The table of the benchmark's figures."""
+    speed, edit = content["spiking_speed"], content["edit_latency"]
+    return "\n".join([
+        "| CPU time of one thread, learning on | ms a trial |", "|---|---|",
+        f"| C, dense updates | {speed['c_ms']:.3f} |",
+        f"| spiking engine, {speed['engine_over_c']:.2f} of C (median of "
+        f"{len(speed['engine_over_c_rounds'])} rounds) | {speed['engine_ms']:.3f} |",
+        f"| the engine with the start of a chunk | {speed['engine_with_start_ms']:.3f} |",
+        f"| Brian2, one `run()` a trial | {speed['naive_ms']:.0f} |",
+        f"| *edited line to a 1,000-trial curve (wall)* | *{edit['seconds']:.1f} s* |"])
 
 
 def _spread(values, digits, scale=1):

@@ -79,7 +79,7 @@ def train(model, task, trials=4000, seed=0, backend=None, evaluations=10, split=
                       np.random.default_rng(seeds[0])))
     run = Run(model=model, task=task)
     run.meta.update(_provenance(model, task, trials, seed, chosen, split))
-    engine = backends.open_backend(chosen, model, shape, lazy)
+    engine = backends.open_backend(chosen, model, shape, lazy, tqdm.write if progress else None)
     run.meta["build_s"] = round(engine.build_s, 3)
     values = parameter_values(model, shape)
     state = {**engine.start, **initial_weights(model, np.random.default_rng(seeds[1]))}
