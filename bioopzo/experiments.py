@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from brian2.units import Hz
 
 from . import tasks
 from .compare import compare, format_table
@@ -55,12 +56,13 @@ EXPERIMENTS = {
         4000, _pick("opzo", "opzo, momentum", "dfa"), seeds=3, measure="alignment"),
     "variants": Experiment("variants of OPZO on the digits, 4,000 trials", "digits", 4000, {
         "opzo": {},
-        "opzo, noise before": {"place": "before"},
+        "opzo, noise before, eta 80 Hz": {"place": "before", "eta": 80 * Hz},
         "opzo, Gaussian noise": {"distribution": "gaussian"},
         "opzo, no antithetic pair": {"antithetic": False},
         "opzo, spiking error": {"error": "spiking"},
         "opzo, no state reset": {"state_reset": False},
-        "opzo, exponential escape": {"neuron": "exponential"},
+        "opzo, exponential escape, 50 Hz at threshold": {"neuron": "exponential",
+                                                         "rho0": 50 * Hz, "Delta": 0.2},
         "opzo, erf escape": {"neuron": "erf"},
         "opzo, hard reset": {"reset": "hard"},
         "opzo, alpha to a tenth": {"alpha_final": 0.1},

@@ -55,6 +55,8 @@ PROTOCOL = {
 }
 
 #: Escape noises: hazard rho(u), its derivative psi with peak 1, and slope = max of d rho/du.
+#: The exponential hazard stops growing at Delta above threshold (there psi is e): without a bound,
+#: a learning network runs away, and the digits stay at chance.
 ESCAPE = {
     "logistic": """
         p = 1/(1 + exp(-(u - theta)/Delta)) : 1
@@ -63,9 +65,9 @@ ESCAPE = {
         slope = rho0/(4*Delta) : Hz
     """,
     "exponential": """
-        p = exp(clip((u - theta)/Delta, -50, 5)) : 1
+        p = exp(clip((u - theta)/Delta, -50, 1)) : 1
         rho = rho0*p : Hz
-        psi = p*int((u - theta)/Delta < 5) : 1
+        psi = p*int((u - theta)/Delta < 1) : 1
         slope = rho0/Delta : Hz
     """,
     "erf": """

@@ -267,7 +267,7 @@ class Replay:
         x = (u - self.theta) / self.Delta
         return self.rho0 * {
             "logistic": lambda: 1 / (1 + np.exp(-x)),
-            "exponential": lambda: np.exp(np.clip(x, -50, 5)),
+            "exponential": lambda: np.exp(np.clip(x, -50, 1)),
             "erf": lambda: (1 + erf(x / np.sqrt(2))) / 2,
         }[self.case.neuron]()
 
@@ -277,7 +277,7 @@ class Replay:
         phi = self.hazard(u) / self.rho0
         return self.rho0 / self.Delta * {
             "logistic": lambda: phi * (1 - phi),
-            "exponential": lambda: phi * (x < 5),
+            "exponential": lambda: phi * (x < 1),
             "erf": lambda: np.exp(-x ** 2 / 2) / np.sqrt(2 * np.pi),
         }[self.case.neuron]()
 
