@@ -41,7 +41,7 @@ def _parser():
 
     demo = add("demo", _demo, "train five rules on the digits, print a table, draw the figure")
     demo.add_argument("--trials", type=int, default=4000)
-    demo.add_argument("--seeds", type=int, default=2)
+    demo.add_argument("--seeds", type=int, default=3)
     demo.add_argument("--out", default="bioopzo-demo", help="folder for figure and numbers")
     train = add("train", _train, "train one rule on one task")
     train.add_argument("--task", required=True)

@@ -36,7 +36,8 @@ def case():
     """The benchmark's `Case`; `rows` is what one chunk of training holds."""
     task = bz.tasks.temporal_patterns(inputs=SIZES[0], classes=SIZES[-1],
                                       duration=STEPS * ms, warmup=WARMUP * ms)
-    model = bz.Model(list(SIZES), rule="opzo").for_task(task)
+    # One pair of holds a trial, as in the C program.
+    model = bz.Model(list(SIZES), rule="opzo", T_z=20 * ms, T_w=14 * ms).for_task(task)
     rows = training.rows(task)
     samples = np.asarray(task.presentation("train", rows, np.random.default_rng(1)))
     weights = training.initial_weights(model, np.random.default_rng(2))
