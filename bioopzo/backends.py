@@ -334,8 +334,12 @@ def _compile(workplace, parts=2):
     (folder / "core.cpp").write_text("".join(
         f'#include "{name}.cpp"\n'
         for name in ("objects", "synapses_classes", "run", "main")))
+    # Since version 2.10 Brian2 adds a source file of its own (the spike queue).
+    own = ("objects", "synapses_classes", "network", "run", "main", "core")
+    extra = ["network.cpp", *(str(path.relative_to(folder)) for path in sorted(
+        folder.rglob("*.cpp")) if path.parent.name != "code_objects" and path.stem not in own)]
     for k in range(parts):
-        text = head + '#include "network.cpp"\n' * (k == 0)
+        text = head + "".join(f'#include "{name}"\n' for name in extra if k == 0)
         for name in names[k::parts]:
             call = "_" + name if name.startswith(("before_run_", "after_run_")) else "_run_" + name
             text += (f'namespace in_{name} {{\n#include "code_objects/{name}.cpp"\n}}\n'
