@@ -9,6 +9,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -311,8 +312,6 @@ def _initial(name):
 
 HEADERS = ("objects.h", "synapses_classes.h", "network.h", "brianlib/common_math.h",
            "brianlib/stdint_compat.h", "brianlib/clocks.h", "brianlib/dynamic_array.h")
-STANDARD = ("cmath", "ctime", "iostream", "fstream", "climits", "algorithm", "limits", "vector",
-            "set", "string")
 
 
 #: The core only sets up. The rest: vector instructions as in -O3 in 40 % of its compile time, and
@@ -328,8 +327,11 @@ def _compile(workplace, parts=2):
     """
     folder = Path(workplace)
     names = sorted(path.stem for path in (folder / "code_objects").glob("*.cpp"))
-    head = "".join(f'#include "{h}"\n' for h in HEADERS)
-    head = "".join(f"#include <{h}>\n" for h in STANDARD) + head
+    # What a file includes must come before its namespace opens.
+    standard = {header for name in names for header in re.findall(
+        r"#include *<([\w.]+)>", (folder / "code_objects" / f"{name}.cpp").read_text())}
+    head = "".join(f"#include <{h}>\n" for h in sorted(standard))
+    head += "".join(f'#include "{h}"\n' for h in HEADERS)
     units = ["core"]
     (folder / "core.cpp").write_text("".join(
         f'#include "{name}.cpp"\n'

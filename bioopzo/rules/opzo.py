@@ -4,9 +4,9 @@ Source: Xiao, Meng, Zhang, He, Lin 2024, "Online Pseudo-Zeroth-Order Training of
 Spiking Neural Networks", sections 4.1-4.4; DESIGN.md section 2 for the continuous form.
 """
 
-from ..equations import parse
 from brian2.units import Hz
 
+from ..equations import parse
 from ..errors import InputError
 from ..neurons import Parameter
 from . import Rule, choose
