@@ -20,7 +20,8 @@ def fixed_seeds():
     assert os.getcwd() == before[0], "the test changed the working directory"
     changed = {k for k in os.environ if os.environ[k] != before[1].get(k)}
     # setuptools sets PLAT when Cython compiles.
-    assert changed <= {"PYTEST_CURRENT_TEST", "PLAT"}, f"the test changed the environment: {changed}"
+    changed -= {"PYTEST_CURRENT_TEST", "PLAT"}
+    assert not changed, f"the test changed the environment: {changed}"
 
 
 @pytest.fixture(scope="session", autouse=True)
