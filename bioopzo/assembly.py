@@ -31,7 +31,7 @@ from .equations import (
     substitute,
     unit_text,
 )
-from .errors import EquationError, InputError
+from .errors import EquationError
 from .neurons import CLOCK, CLOCK_NAMES
 
 SCHEDULE = ("start", "noise", "groups", "error", "feedback", "escape", "plasticity",
@@ -577,9 +577,3 @@ def _describe(obj):
 
 def _indent(text):
     return "    " + text.strip().replace("\n", "\n    ")
-
-
-def require_known_forms(model):
-    """Raise `InputError` when a model has no plasticity at all."""
-    if not any("dt" in text for name, text in model.blocks.items() if name.startswith("forward")):
-        raise InputError("no forward synapse has a plasticity equation dw/dt")
