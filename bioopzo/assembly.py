@@ -31,7 +31,6 @@ from .equations import (
     substitute,
     unit_text,
 )
-from .errors import EquationError
 from .neurons import CLOCK, CLOCK_NAMES
 
 SCHEDULE = ("start", "noise", "groups", "error", "feedback", "escape", "plasticity",
@@ -139,6 +138,20 @@ def assemble(model, duration=None, varying=False, lazy=True):
     lazy : bool
         False keeps every plasticity equation dense.
     """
+    assembly = draft(model, varying)
+    _set_sum_order(assembly, model.depth)
+    for synapse in assembly.synapses.values():
+        if synapse.name.startswith("forward"):
+            _choose_form(model, assembly, synapse, duration, lazy)
+    _store_subexpressions(assembly, model.depth)
+    _add_events(assembly)
+    _link(assembly)
+    _declare_parameters(assembly, model.parameters)
+    return assembly
+
+
+def draft(model, varying=False):
+    """Every object with the text of its blocks as written: what `checks` reads."""
     top = len(model.sizes) - 1
     layers = ["input", *(f"hidden_{k}" for k in range(1, top)), "readout"]
     groups = {"trial": _trial()}
@@ -156,17 +169,7 @@ def assemble(model, duration=None, varying=False, lazy=True):
     synapses["softmax"] = SynapseText("softmax", "error", "error", "Z_post = expo_pre : 1 (summed)")
     if "report" in model.blocks:
         synapses["report"] = SynapseText("report", "error", "critic", model.blocks["report"])
-    assembly = Assembly(groups, synapses)
-    _set_sum_order(assembly, model.depth)
-    for synapse in synapses.values():
-        if synapse.name.startswith("forward"):
-            _choose_form(model, assembly, synapse, duration, lazy)
-    _store_subexpressions(assembly, model.depth)
-    _add_events(assembly)
-    _link(assembly)
-    _declare_parameters(assembly, model.parameters)
-    _check_statements(assembly)
-    return assembly
+    return Assembly(groups, synapses)
 
 
 # ---------------------------------------------------------------------------- objects
@@ -483,28 +486,30 @@ def _used(group):
     return set().union(*(identifiers(text) for text in _texts(group)))
 
 
-def _link(assembly):
-    """Shared time courses and one-to-one readings of another group, by name."""
+def readable(assembly):
+    """What a group may read of others, neuron by neuron: group -> word -> (group, variable)."""
     sources = {"readout": {"err": "error"}, "error": {"o": "readout"},
                "critic": {}, "trial": {}, "input": {}}
     for name in [name for name in assembly.groups if name.startswith("local_")]:
         k = name.split("_")[1]
         sources[name] = {"err": f"localerror_{k}"}
         sources[f"localerror_{k}"] = {"o": name, "y": "error"}
-    for name, group in assembly.groups.items():
-        own = {line.name for line in parse(group.equations, name)}
-        used = _used(group) - own
-        for word in CLOCK_NAMES:
+    shared = {word: "trial" for word in CLOCK_NAMES}
+    if "critic" in assembly.groups:
+        shared.update(advantage="critic", surprise="critic")
+    every = {name: {**shared, **sources.get(name, {})} for name in assembly.groups}
+    return {name: {word: (other, word) for word, other in table.items() if other != name}
+            for name, table in every.items() if name != "trial"}
+
+
+def _link(assembly):
+    """Shared time courses and one-to-one readings of another group, by name."""
+    for name, table in readable(assembly).items():
+        group = assembly.groups[name]
+        used = _used(group) - {line.name for line in parse(group.equations, name)}
+        for word, place in table.items():
             if word in used:
-                group.links[word] = ("trial", word)
-                group.equations += f"\n{word} : 1"
-        for word in ("advantage", "surprise"):
-            if "critic" in assembly.groups and word in used:
-                group.links[word] = ("critic", word)
-                group.equations += f"\n{word} : 1"
-        for word, other in sources.get(name, {}).items():
-            if word in used:
-                group.links[word] = (other, word)
+                group.links[word] = place
                 group.equations += f"\n{word} : 1"
         lines = [type(x)("parameter", x.name, unit=x.unit, flags="(linked)")
                  if x.name in group.links else x for x in parse(group.equations, name)]
@@ -552,37 +557,6 @@ def _synapse_texts(synapse):
     yield synapse.equations
     yield from (path.text for path in synapse.pathways)
     yield from (code.text for code in synapse.codes)
-
-
-def _check_statements(assembly):
-    """An assignment to a name nobody declared would be a silent local variable in Brian2."""
-    names = {name: {line.name for line in parse(group.equations, name)}
-             | ({"not_refractory", "lastspike"} if group.refractory else set())
-             for name, group in assembly.groups.items()}
-    for name, group in assembly.groups.items():
-        for label, text in [("reset", group.reset), *((c.name, c.text) for c in group.codes),
-                            *((e.name, e.text) for e in group.events)]:
-            for line in parse(text, f"{name}, {label}"):
-                if line.kind == "statement" and line.name not in names[name]:
-                    raise _undeclared(line, f"{name}, {label}", names[name])
-    for name, synapse in assembly.synapses.items():
-        known = {line.name for line in parse(synapse.equations, name)}
-        known |= {f"{n}_pre" for n in names[synapse.source]}
-        known |= {f"{n}_post" for n in names[synapse.target]}
-        for label, text in [*((p.name, p.text) for p in synapse.pathways),
-                            *((c.name, c.text) for c in synapse.codes)]:
-            for line in parse(text, f"{name}, {label}"):
-                if line.kind == "statement" and line.name not in known:
-                    raise _undeclared(line, f"{name}, {label}", known)
-
-
-def _undeclared(line, where, known):
-    import difflib
-
-    near = difflib.get_close_matches(line.name, sorted(known), n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return EquationError(f"{where}: {str(line)!r} assigns {line.name!r}, which is not declared "
-                         f"there{hint} Declare it in the equations as '{line.name} : 1'.")
 
 
 def _describe(obj):

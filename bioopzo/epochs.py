@@ -12,6 +12,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from . import optimizers, spiking
+from .checks import check
 from .errors import InputError, InterruptedRun, NonFiniteError, unknown
 from .optimizers import Optimizer
 from .rate import Engine
@@ -109,6 +110,7 @@ def train(model, task, trials=None, epochs=None, evaluations=None, seed=0, split
     begin = time.perf_counter()
     chosen = settings(**given)
     model = _prepared(model, task, chosen)
+    check(model, complete=False)
     plan = _Plan(task, trials, epochs, evaluations, split, chosen.batch, seed)
     engine = open_engine(model, task, chosen, seed)
     run = Run(model=engine.model, task=task)
@@ -163,6 +165,7 @@ def finished(path, model, task, epochs=None, trials=None, seed=0, split="test", 
         return None
     chosen = settings(**given)
     model = _prepared(model, task, chosen)
+    check(model, complete=False)
     plan = _Plan(task, trials, epochs, None, split, chosen.batch, seed)
     mine = {"digest": model.digest, "task": task.name, "task_digest": task_digest(task),
             "seed": seed, "split": split, "trials": plan.trials,

@@ -4,6 +4,9 @@ A block is a string in Brian2's own syntax: either equations (``du/dt = ... : 1`
 ``psi = ... : 1``, ``w : 1``) or statements (``u -= theta``). Nothing here knows about networks.
 """
 
+import ast
+import functools
+import keyword
 import re
 import textwrap
 from dataclasses import dataclass
@@ -12,7 +15,7 @@ import sympy
 from brian2.parsing.sympytools import str_to_sympy, sympy_to_str
 from brian2.units.fundamentalunits import Quantity, get_unit
 
-from .errors import EquationError
+from .errors import EquationError, Mistake
 
 _DIFFERENTIAL = re.compile(r"^d(?P<name>[A-Za-z_]\w*)/dt\s*=\s*(?P<right>\S.*)$")
 _ASSIGNMENT = re.compile(
@@ -48,6 +51,55 @@ class Line:
         return f"{self.name} {self.operator} {self.right}"
 
 
+#: Parts of Python's expressions that Brian2 has no meaning for, and what to write instead.
+_FOREIGN = {
+    ast.BitXor: "'^' is no power; write **",
+    ast.BitAnd: "'&' joins bits; write 'and'",
+    ast.BitOr: "'|' joins bits; write 'or'",
+    ast.IfExp: "there is no 'if' in an expression; multiply by int(condition)",
+    ast.Subscript: "there are no indices in an expression; a name stands for every neuron",
+    ast.Attribute: "there are no dots in names; exp, sqrt ... are written without np.",
+    ast.keyword: "functions take no keywords here",
+    ast.Tuple: "a comma stands only between the arguments of a function; decimals have a point",
+}
+_ALLOWED_WORDS = ("and", "or", "not", "True", "False", "if", "else")
+_KNOWN = (ast.Expression, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.Call, ast.Name,
+          ast.Constant, ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context)
+
+
+def fault(expression):
+    """What is wrong with the grammar of an expression as (what, column), or None."""
+    for word in _WORD.finditer(expression):
+        if keyword.iskeyword(word[0]) and word[0] not in _ALLOWED_WORDS:
+            return f"{word[0]!r} is a word of Python's and cannot be a name", word.start()
+    for foreign, own in (("&&", "and"), ("||", "or")):
+        if foreign in expression:
+            return f"{foreign!r} is not known; write {own!r}", expression.index(foreign)
+    try:
+        tree = ast.parse(expression, mode="eval")
+    except SyntaxError as problem:
+        reason = problem.msg.split(".")[0].split("(")[0].strip()
+        return (f"this is no expression: {reason} (a product needs *, a power **)",
+                min((problem.offset or 1) - 1, len(expression)))
+    for node in ast.walk(tree):
+        part = node.op if isinstance(node, ast.BinOp) else node
+        column = getattr(node, "col_offset", 0)
+        if type(part) in _FOREIGN:
+            if isinstance(node, ast.BinOp):
+                column = _operator_column(expression, node)
+            return _FOREIGN[type(part)], column
+        strange = isinstance(node, ast.Constant) and not isinstance(node.value, (int, float))
+        if not isinstance(node, _KNOWN) or strange:
+            return f"{ast.unparse(node)!r} has no meaning in an equation", column
+    return None
+
+
+def _operator_column(expression, node):
+    """Where the operator of a binary operation stands."""
+    between = expression[node.left.end_col_offset:node.right.col_offset]
+    return node.left.end_col_offset + len(between) - len(between.lstrip(" )"))
+
+
 def _logical_lines(text, where):
     """Lines without comments; an open bracket carries a line over to the next."""
     pending = ""
@@ -61,16 +113,39 @@ def _logical_lines(text, where):
         yield from (part.strip() for part in pending.split(";") if part.strip())
         pending = ""
     if pending:
-        raise EquationError(f"{where}: a bracket is not closed in {pending!r}")
+        raise EquationError([Mistake(where, "a bracket is not closed", pending,
+                                     "every ( needs its ) before the unit", _unclosed(pending))])
+
+
+def _unclosed(text):
+    """Where the innermost bracket that is never closed stands."""
+    places = []
+    for column, letter in enumerate(text):
+        if letter == "(":
+            places.append(column)
+        elif letter == ")" and places:
+            places.pop()
+    return places[-1] if places else 0
 
 
 def parse_line(text, where="text"):
     """The `Line` that one line of text makes; `EquationError` when it is not one."""
+    line = _read_line(text, where)
+    wrong = fault(line.right) if line.right else None
+    if wrong:
+        column = text.index(line.right, len(line.name)) + wrong[1]
+        raise EquationError([Mistake(where, wrong[0], text, column=column)])
+    return line
+
+
+def _read_line(text, where):
     match = _DIFFERENTIAL.match(text)
     if match:
         body = _UNIT.match(match["right"])
         if not body:
-            raise EquationError(f"{where}: a differential equation ends in ' : unit': {text!r}")
+            raise EquationError([Mistake(
+                where, "a differential equation ends in its unit", text,
+                f"write '{text} : 1', or the unit of {match['name']} in place of 1", len(text))])
         return Line("differential", match["name"], body["right"], body["unit"],
                     body["flags"] or "")
     match = _ASSIGNMENT.match(text)
@@ -85,20 +160,41 @@ def parse_line(text, where="text"):
         unit, _, flags = match["unit"].partition("(")
         return Line("parameter", match["name"], unit=unit.strip(),
                     flags=f"({flags.strip()}" if flags else "")
-    raise EquationError(
-        f"{where}: cannot read {text!r}; a line is 'dx/dt = ... : unit', 'x = ... : unit', "
-        "'x : unit' or a statement such as 'x += ...'"
-    )
+    start = re.match(r"^(d[A-Za-z_]\w*/dt|[A-Za-z_]\w*)?\s*([-+*/]?=)?\s*", text).end()
+    raise EquationError([Mistake(
+        where, f"cannot read {text!r}", text,
+        "a line is 'dx/dt = ... : unit', 'x = ... : unit', 'x : unit' or a statement such as "
+        "'x += ...'; names are of letters a-z, digits and _", min(start, len(text)))])
 
 
+@functools.lru_cache(maxsize=8192)  # the same few blocks are read again and again
 def parse(text, where="text"):
-    """The lines of a block as a tuple of `Line`."""
-    return tuple(parse_line(line, where) for line in _logical_lines(text, where))
+    """The lines of a block as a tuple of `Line`; `EquationError` with every line it cannot read."""
+    lines, mistakes = [], []
+    for raw in _logical_lines(text, where):
+        try:
+            lines.append(parse_line(raw, where))
+        except EquationError as problem:
+            mistakes += problem.mistakes
+    if mistakes:
+        raise EquationError(mistakes)
+    return tuple(lines)
 
 
 def render(lines):
     """Lines back to text, one a line."""
     return "\n".join(str(line) for line in lines)
+
+
+def parse_condition(text, where="condition"):
+    """A condition without comments, as one line; `EquationError` when it is no expression."""
+    text = " ".join(part.split("#", 1)[0].strip() for part in text.splitlines()).strip()
+    wrong = fault(text)
+    if wrong:
+        remedy = "a condition compares with ==, <, >" if re.search(r"(?<![=<>!])=(?!=)", text) \
+            else ""
+        raise EquationError([Mistake(where, wrong[0], text, remedy, wrong[1])])
+    return text
 
 
 def compose(base, extra, where="text"):
@@ -163,6 +259,18 @@ def substitute(expression, replacements):
         return expression
     pattern = re.compile(r"(?<![\w.])(" + "|".join(map(re.escape, replacements)) + r")\b")
     return pattern.sub(lambda match: replacements[match[1]], expression)
+
+
+def linear(line, lines):
+    """Whether a differential equation is linear in its own variable, with the subexpressions among
+    `lines` put in; any other line is."""
+    if line.kind != "differential":
+        return True
+    table = {x.name: f"({x.right})" for x in lines if x.kind == "subexpression"}
+    right = line.right
+    for _ in table:
+        right = substitute(right, {k: v for k, v in table.items() if k in identifiers(right)})
+    return not sympy.diff(str_to_sympy(right), symbol := str_to_sympy(line.name)).has(symbol)
 
 
 def factorise(expression, trace):

@@ -1,6 +1,7 @@
 """The few exceptions a user meets; each message says what is wrong and what is allowed."""
 
 import difflib
+from dataclasses import dataclass
 
 
 class BioopzoError(Exception):
@@ -11,8 +12,43 @@ class InputError(BioopzoError, ValueError):
     """A name, value, shape or unit that cannot be used; raised before anything runs."""
 
 
-class EquationError(BioopzoError, ValueError):
-    """A mistake in an equation string; names the object, the line and a remedy."""
+@dataclass(frozen=True)
+class Mistake:
+    """One mistake in the text of a model.
+
+    `where` is the block, `line` the line as it is read, `what` is wrong there, `remedy` what to
+    write instead, `column` the place in `line` (from 0) that a caret marks.
+    """
+
+    where: str
+    what: str
+    line: str = ""
+    remedy: str = ""
+    column: int | None = None
+
+    def __str__(self):
+        page = [f"{self.where}: {self.what}"]
+        if self.line:
+            page.append(f"    {self.line}")
+        if self.line and self.column is not None:
+            page.append(f"    {' ' * self.column}^")
+        if self.remedy:
+            page.append(f"  {self.remedy}")
+        return "\n".join(page)
+
+
+class EquationError(InputError):
+    """Mistakes in the text of a model; `mistakes` holds each with block, line and remedy."""
+
+    def __init__(self, problem):
+        self.mistakes = () if isinstance(problem, str) else tuple(problem)
+        count = len(self.mistakes)
+        page = "\n".join(str(mistake) for mistake in self.mistakes) or problem
+        super().__init__(f"{count} mistakes in the equations\n{page}" if count > 1 else page)
+
+
+class ModelWarning(UserWarning):
+    """Text that can run, but perhaps not as its writer expects."""
 
 
 class NonFiniteError(BioopzoError, FloatingPointError):
@@ -31,9 +67,14 @@ class BuildError(BioopzoError, RuntimeError):
     """The compiled back end could not be built or run; the message holds the compiler's words."""
 
 
+def nearest(name, known):
+    """`` (did you mean 'x'?)`` for the known name most like `name`, or nothing."""
+    near = difflib.get_close_matches(str(name), [str(word) for word in known], n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
 def unknown(kind, name, known):
     """An `InputError` that names an unknown thing, the nearest known one and all of them."""
     known = [str(word) for word in known]
-    near = difflib.get_close_matches(str(name), known, n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    hint = nearest(name, known)
     return InputError(f"unknown {kind} {name!r}{hint}; known: {', '.join(sorted(known))}")

@@ -14,9 +14,17 @@ from brian2.units.fundamentalunits import Quantity, have_same_dimensions
 
 from . import neurons, rules
 from .connectivity import architecture
-from .equations import compose, defines, identifiers, is_expression, parse, render
+from .equations import (
+    compose,
+    defines,
+    identifiers,
+    is_expression,
+    parse,
+    parse_condition,
+    render,
+)
 from .equations import replace as replace_line
-from .errors import EquationError, InputError, unknown
+from .errors import EquationError, InputError, Mistake, unknown
 
 CODINGS = ("current", "poisson", "spikes")
 #: What goes on from one trial into the next when the state is not reset.
@@ -108,7 +116,16 @@ class Model:
 
     def _compose(self):
         """Compose text and parameters now, so that what is wrong is said when it is written."""
-        return self.blocks, self.parameters
+        problems = []
+        for part in ("blocks", "parameters"):
+            try:
+                getattr(self, part)
+            except InputError as problem:
+                problems.append(problem)
+        if len(problems) == 1:
+            raise problems[0]
+        if problems:
+            raise EquationError([m for problem in problems for m in _mistakes(problem)])
 
     @property
     def depth(self):
@@ -168,8 +185,14 @@ class Model:
             for name in [name for name in blocks if name.endswith(".trial")]:
                 blocks[name] = render(line for line in parse(blocks[name])
                                       if not _CARRIED.match(line.name))
+        mistakes = []
         for key, text in self.edits:
-            _apply(blocks, key, text, self.depth)
+            try:
+                _apply(blocks, key, text, self.depth, self.declared)
+            except EquationError as problem:
+                mistakes += problem.mistakes
+        if mistakes:
+            raise EquationError(mistakes)
         tidy = {name: text.strip() if is_expression(name) else render(parse(text, name))
                 for name, text in blocks.items()}
         return MappingProxyType({name: text for name, text in tidy.items() if text})
@@ -180,11 +203,26 @@ class Model:
         values = {name: p.default for name, p in self.declared.items()}
         values.update({name: value for name, value in self.regime.items() if name in values})
         free = set().union(*(identifiers(text) for _, text in self.edits)) if self.edits else set()
+        problems = []
         for name, value in self.given.items():
-            if name not in values and name not in free:
-                raise unknown("parameter", name, self.declared)
-            values[name] = _checked_value(name, value, self.declared.get(name))
+            try:
+                if name not in values and name not in free:
+                    raise self._no_parameter(name, value)
+                values[name] = _checked_value(name, value, self.declared.get(name))
+            except InputError as problem:
+                problems.append(str(problem))
+        if problems:
+            raise InputError("\n".join(problems))
         return MappingProxyType(values)
+
+    def _no_parameter(self, name, value):
+        """Why a name is no parameter: a line's name, or nothing that is known."""
+        blocks = self.__dict__.get("blocks", {})  # not there when the text has mistakes itself
+        places = [b for b, text in blocks.items() if not is_expression(b) and defines(text, name)]
+        if places or name in blocks:
+            return InputError(f"{name} is no parameter but a line of {', '.join(places) or name}: "
+                              f"give its text, e.g. {name}=\"{name} = ... : 1\", not {value!r}")
+        return unknown("parameter", name, self.declared)
 
     def edit(self, changes=None, /, **named):
         """A new model with lines or blocks of text replaced, or parameters set.
@@ -194,14 +232,17 @@ class Model:
         (``beta=2.0``, ``tau_m=20*ms``). Where a name is defined in several blocks, give
         ``{"block:name": text}``.
 
-        Raises `EquationError` when the text cannot be read or does not define the name, and
-        `InputError` for a key that is unknown.
+        Raises `EquationError` when a text cannot be read or does not define the name, and for a
+        key or value that cannot be used; what the text means is for `check`.
         """
         changes = {**(changes or {}), **named}
         texts = tuple((k, v) for k, v in changes.items() if isinstance(v, str))
         values = {k: v for k, v in changes.items() if not isinstance(v, str)}
-        return self._with(edits=self.edits + texts,
-                          given=MappingProxyType({**self.given, **values}))
+        try:
+            return self._with(edits=self.edits + texts,
+                              given=MappingProxyType({**self.given, **values}))
+        except InputError as problem:  # one kind of error for whatever is wrong with an edit
+            raise EquationError(_mistakes(problem)) from None
 
     def for_task(self, task, tuned=None):
         """The model with a task's coding and its regime (and tuned rates) as defaults.
@@ -226,13 +267,19 @@ class Model:
         return assemble(self, duration=duration).text()
 
     def check(self):
-        """Try the text in Brian2 with no time simulated: names, units, declared variables.
+        """Find every mistake in the text, before anything runs (about a second, no compiler).
 
-        Raises `EquationError` naming the object; returns the model so that calls can be chained.
+        Grammar, names, units, what may be set and what is never used, what the rule needs, and
+        whether anything that depends on the target still reaches the weights; then Brian2's own
+        check. Returns the model, so that calls can be chained.
+
+        Warns (`ModelWarning`) of text that the rate engine cannot run, and of variables of the
+        notebook with a parameter's name and another value. Raises `EquationError`, which lists all
+        mistakes (and holds them as `mistakes`), each with block, line and remedy.
         """
-        from .spiking import dry_run
+        from .checks import check
 
-        dry_run(self)
+        check(self)
         return self
 
     @cached_property
@@ -257,6 +304,12 @@ class Model:
                                           if name in self.declared else "")
                  for name, value in self.parameters.items()]
         return "\n".join([head, *body, "[parameters]", *table])
+
+
+def _mistakes(problem):
+    """What an `InputError` says, as `Mistake`s."""
+    return getattr(problem, "mistakes", ()) or [Mistake("edit", line)
+                                                for line in str(problem).splitlines()]
 
 
 def _store(model, **fields):
@@ -310,13 +363,10 @@ def _checked_value(name, value, parameter):
     return value * 1.0
 
 
-#: Blocks that one layer may have of its own; its lines go over those of the general block.
-_OWN_BLOCKS = {
-    "hidden": ("", ".threshold", ".sample", ".reset", ".step", ".trial", ".hold", ".pair"),
-    "forward": ("", ".spike", ".hold", ".trial"),
-    "feedback": ("",),
-    "forward_local": ("", ".spike"),
-}
+#: What a block of a layer or of synapses may be called after its name; `*` stands for any word.
+_GROUP = ("", ".threshold", ".chance", ".sample", ".reset", ".step", ".trial", ".hold", ".pair",
+          ".event.*", ".on.*")
+_SYNAPSES = ("", ".spike", ".hold", ".trial", ".pair.*")
 
 
 def _lay_over(blocks, name, text, where):
@@ -324,32 +374,54 @@ def _lay_over(blocks, name, text, where):
     blocks[name] = text if is_expression(name) else compose(blocks.get(name, ""), text, where)
 
 
-def _layer_blocks(depth):
-    """Names of the blocks of single layers, e.g. ``"hidden_2.step"``."""
-    return {f"{layer}_{k}{kind}" for layer, kinds in _OWN_BLOCKS.items()
-            for k in range(1, depth + 1 + (layer == "forward")) for kind in kinds}
+def _may_be_block(key, blocks, depth):
+    """Whether a text could be a block: of something there is, or of one layer of it."""
+    name, dot, rest = key.partition(".")
+    base, _, number = name.rpartition("_")
+    synapses = ("forward", "forward_readout", "feedback", "forward_local", "intermediate")
+    if number.isdigit():
+        if base not in blocks or not 1 <= int(number) <= depth + (base == "forward"):
+            return False
+        name = base
+    kinds = _SYNAPSES if name in synapses else _GROUP
+    words = rest.split(".")
+    shape = dot + (rest if len(words) == 1 else f"{words[0]}.*")
+    return name in blocks and shape in kinds and len(words) < 3
 
 
-def _apply(blocks, key, text, depth):
-    """Apply one edit to `blocks` in place."""
-    if key in blocks or key in _layer_blocks(depth):
+def _apply(blocks, key, text, depth, parameters):
+    """Apply one edit to `blocks` in place; raises `EquationError` with its `Mistake`s."""
+    if key in blocks or _may_be_block(key, blocks, depth):
+        blocks[key] = parse_condition(text, key) if is_expression(key) else text
         if not is_expression(key):
             parse(text, key)
-        blocks[key] = text
         return
+    if key in parameters:
+        raise EquationError([Mistake(
+            "edit", f"{key!r} is a parameter, and {text!r} is text", "",
+            f"give a value without quotes, e.g. {key}={parameters[key].default!r}")])
     block, _, name = key.rpartition(":")
     readable = {b: t for b, t in blocks.items() if not is_expression(b)}
     places = [b for b in readable if defines(blocks[b], name) and (not block or b == block)]
     if not places:
         names = {line.name for other in readable.values() for line in parse(other)}
-        raise unknown("line or block", key, sorted(names | set(blocks)))
-    if not defines(text, name, key):
-        raise EquationError(f"the new text for {name!r} must define {name!r}; got {text!r}")
-    statement = all(line.kind == "statement" for line in parse(text, key))
-    places = [b for b in places
-              if all((line.kind == "statement") == statement
-                     for line in parse(blocks[b]) if line.name == name)]
-    if len(places) != 1:
-        where = ", ".join(repr(f"{b}:{name}") for b in places) or "no block of that kind"
-        raise InputError(f"{name!r} is defined in several blocks; say which: {where}")
-    blocks[places[0]] = replace_line(blocks[places[0]], name, text, places[0])
+        raise EquationError([Mistake("edit", str(unknown("line or block", key,
+                                                         sorted(names | set(blocks)))))])
+    lines = parse(text, places[0] if len(places) == 1 else key)
+    if not any(line.name == name for line in lines):
+        raise EquationError([Mistake("edit", f"the new text for {name!r} must define {name!r}; got "
+                                     f"{text!r}")])
+    statement = all(line.kind == "statement" for line in lines)
+    fitting = [b for b in places
+               if all((line.kind == "statement") == statement
+                      for line in parse(blocks[b]) if line.name == name)]
+    if not fitting:
+        raise EquationError([Mistake(
+            places[0], f"{name!r} is {'an equation' if statement else 'set by a statement'} there",
+            text.strip(), f"an equation ends in its unit: '{text.strip()} : 1'" if statement else
+            f"write a statement, e.g. '{name} = ...', without a unit")])
+    if len(fitting) > 1:
+        where = ", ".join(repr(f"{b}:{name}") for b in fitting)
+        raise EquationError([Mistake("edit", f"{name!r} is defined in several blocks; say which: "
+                                     f"{where}")])
+    blocks[fitting[0]] = replace_line(blocks[fitting[0]], name, text, fitting[0])

@@ -83,6 +83,9 @@ def arrange(program, wanted, finals, at_once, immediate):
                 before[position[number]].append(position[ref.key])
             elif ref.kind == "carry" and at_once:
                 before[position[number]].append(position[program.last[ref.key]])
+        if at_once:
+            before[position[number]] += [position[k] for k in _shares(program, number)
+                                         if k in position]
     _order_synapses(program, chosen, position, before, immediate)
     count, label = connected_components(_matrix(before), directed=True, connection="strong")
     parts = [[] for _ in range(count)]
@@ -94,6 +97,18 @@ def arrange(program, wanted, finals, at_once, immediate):
     stages = _joined(_schedule(parts, needs))
     _find_traffic(program, stages, set(finals))
     return stages
+
+
+def _shares(program, number):
+    """Operations whose values make up the eligibilities that a change reads: with all steps at
+    once the change is computed from them (`Pass._contract_eligibility`)."""
+    keys = {key for term in program.nodes[number].detail.get("terms", ())
+            for key in term.synaptic.values()} & program.eligibilities
+    for node in program.nodes:
+        if node.kind == "trace" and node.target in keys and node.number != number:
+            for ref in references(node):
+                if ref.kind in ("node", "carry"):
+                    yield ref.key if ref.kind == "node" else program.last[ref.key]
 
 
 def _order_synapses(program, chosen, position, before, immediate):

@@ -10,6 +10,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from . import backends, spiking
+from .checks import check
 from .errors import InputError, InterruptedRun, NonFiniteError, unknown
 from .results import Run
 from .tuning import tuned_parameters
@@ -100,6 +101,7 @@ def train(model, task, trials=None, seed=0, backend=None, evaluations=None, spli
         raise InputError(f"{model.layout!r} is an architecture; the spiking engine connects all to "
                          "all: use engine='rate', or a list of sizes")
     model = model.for_task(task, tuned_parameters(task.name, model))
+    check(model, complete=False)
     chosen = backends.choose(backend, trials)
     shape = spiking.shape_of(task, rows(task))
     course = spiking.time_course(model, task)

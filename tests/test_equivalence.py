@@ -55,6 +55,10 @@ EDITED = [
     (case_of("dfa", coding="spikes", plastic=(1, 1, 1)), {
         "forward": "dw/dt = -eta*xbar_pre*psi_post*g_post - 0.5*Hz*w*xbar_post**2"
                    " + 0.2*Hz*(0.1 - w)*(1 + xbar_pre)*exp(-xbar_post) : 1"}),
+    # The whole update is filtered, so that w reads nothing but its eligibility.
+    (case_of("bp"), {
+        "forward": "dE/dt = (xbar_pre*psi_post*g_post - E)/tau_o : 1\ndw/dt = -eta*E : 1",
+        "forward.trial": "E = 0"}),
 ]
 
 

@@ -24,7 +24,8 @@ class Rule:
     ``"B"`` or empty) and `feedback_scale` the standard deviation of its start (0: zeros);
     `perturbs` is empty, ``"hold"`` (one hold a trial) or ``"pair"`` (antithetic holds);
     `branches` are the hidden layers with a readout of their own, `intermediate` the one of them
-    whose error also goes to the layers below.
+    whose error also goes to the layers below; `needs` are the variables of the hidden neuron that
+    the rule's text reads, so that an edited neuron can be checked for them.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Rule:
     perturbs: str = ""
     branches: tuple = ()
     intermediate: int | None = None
+    needs: tuple = ("xbar", "psi", "g")
 
     def __post_init__(self):
         object.__setattr__(self, "blocks", MappingProxyType(dict(self.blocks)))

@@ -22,5 +22,5 @@ def rule(depth, scale=0.5):
             "feedback": "B : 1\ng_post = B*err_pre : 1 (summed)",
         },
         {"gamma": Parameter(1.0, "height of the triangular surrogate", True)},
-        matrix="B", feedback_scale=scale,
+        matrix="B", feedback_scale=scale, needs=("u", "xbar", "g"),
     )

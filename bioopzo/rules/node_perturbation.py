@@ -32,4 +32,5 @@ def rule(depth, points="one", place="after", distribution="rademacher", baseline
     return Rule(
         "node_perturbation", "reward times the neuron's own perturbation", "Fiete & Seung 2006",
         blocks, parameters, perturbs=perturbs,
+        needs=("drive", "xbar", *(("psi",) if place == "after" else ())),
     )

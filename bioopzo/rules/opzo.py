@@ -108,4 +108,6 @@ def rule(depth, place="after", distribution="rademacher", form="lms", antithetic
         "opzo", "feedback synapses learn the expected Jacobian from perturbation noise",
         "Xiao et al. 2024", blocks, parameters, matrix="M",
         perturbs="pair" if antithetic else "hold", branches=layers, intermediate=intermediate,
+        needs=("drive", "xbar", "g", *(("psi",) if place == "after" else ()),
+               *(("slope",) if depth > 1 or place == "before" else ())),
     )

@@ -5,4 +5,5 @@ from . import Rule
 
 def rule(depth):
     """Readout only: g = 0 for every hidden neuron; what any rule must beat."""
-    return Rule("readout_only", "hidden weights fixed (the control)", "", {"forward": "w : 1"})
+    return Rule("readout_only", "hidden weights fixed (the control)", "", {"forward": "w : 1"},
+                needs=("xbar",))

@@ -30,4 +30,5 @@ def rule(depth):
         blocks,
         {"eta": _reward.ETA, **_reward.PARAMETERS,
          "tau_e": Parameter(10.0 * ms, "memory of the eligibility", True, search=(0.003, 0.04))},
+        needs=("xbar", "psi", "slope", "S", "chance"),
     )
