@@ -20,7 +20,8 @@ class Rule:
     """A learning rule: text blocks that fill or replace those of the network.
 
     `blocks` maps a block name (``"hidden"``, ``"forward"``, ``"feedback.pair.learn"`` ...) to
-    text; `parameters` maps a name to a `Parameter`; `matrix` names the feedback matrix (``"M"``,
+    text; `parameters` maps a name to a `Parameter`; `source` is short, `reference` the full
+    entries of what to cite, an empty line between two; `matrix` names the feedback matrix (``"M"``,
     ``"B"`` or empty) and `feedback_scale` the standard deviation of its start (0: zeros);
     `perturbs` is empty, ``"hold"`` (one hold a trial) or ``"pair"`` (antithetic holds);
     `branches` are the hidden layers with a readout of their own, `intermediate` the one of them
@@ -32,6 +33,7 @@ class Rule:
     source: str
     blocks: Mapping[str, str]
     parameters: Mapping[str, object] = field(default_factory=dict)
+    reference: str = ""
     matrix: str = ""
     feedback_scale: float = 0.0
     perturbs: str = ""
