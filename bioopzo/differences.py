@@ -91,8 +91,8 @@ def difference(model, other=None):
     blocks = {}
     for name in dict.fromkeys([*other.blocks, *model.blocks]):
         before, after = (m.blocks.get(name, "") for m in (other, model))
-        if before != after:
-            blocks[name] = _pairs(name, before, after)
+        if pairs := _pairs(name, before, after):
+            blocks[name] = pairs
     parameters = {}
     for name in dict.fromkeys([*other.parameters, *model.parameters]):
         before, after = (m.parameters.get(name) for m in (other, model))
@@ -113,6 +113,8 @@ def _setting(model, name):
 
 def _pairs(name, before, after):
     """Lines as (before, after): changed, removed (empty after) or added (empty before)."""
+    if before == after:
+        return ()
     if is_expression(name):
         return ((before, after),)
     before, after = parse(before, name), parse(after, name)

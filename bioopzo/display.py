@@ -311,6 +311,8 @@ def _html_rows(block):
         where = ""
 
 
+# ---------------------------------------------------------------------------- pieces of HTML
+
 def math(latex):
     """LaTeX as MathJax finds it in a page, large and in the line."""
     return ('<span style="white-space:nowrap">'  # MathJax would break it into pieces

@@ -220,7 +220,11 @@ class Model:
         return self._with(coding=task.coding, regime=MappingProxyType(regime))
 
     def equations(self, duration=None):
-        """The final text of every object as Brian2 gets it; printable, and a mapping by name."""
+        """The final text of every object as Brian2 gets it; printable, and a mapping by name.
+
+        `duration` is the length of a trial (a time); in long trials plasticity is emitted in its
+        dense form.
+        """
         from .assembly import assemble
 
         return assemble(self, duration=duration).text()

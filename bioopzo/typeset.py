@@ -148,6 +148,8 @@ class _Latex(NodeRenderer):
         return join.join(self.bracketed(value, ast.BoolOp) for value in node.values)
 
     def render_Call(self, node):
+        if node.keywords:
+            return super().render_Call(node)  # says that there are none
         name = node.func.id
         if name == "exp" and not any(isinstance(n, ast.Call) for n in ast.walk(node.args[0])):
             return f"e^{{{self.small(node.args[0])}}}"
