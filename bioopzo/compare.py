@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from tqdm.auto import tqdm
 
 from . import backends
 from . import epochs as minibatches
+from .display import table, wrapped
 from .errors import InputError
 from .model import Model
 from .results import write_json
@@ -20,7 +22,7 @@ from .training import train
 
 @dataclass(frozen=True)
 class Comparison:
-    """The runs of a comparison: `runs` maps a label to a list of `Run`, one a seed."""
+    """The runs of a comparison on a `task`: `runs` maps a label to a list of `Run`, one a seed."""
 
     runs: dict
     task: object
@@ -30,10 +32,28 @@ class Comparison:
         return [{"label": label, **summary(runs)} for label, runs in self.runs.items()]
 
     def plot(self, ax=None, **options):
-        """Learning curves of all labels with intervals over seeds; see `plots.learning_curves`."""
+        """Learning curves of all labels with intervals over seeds, drawn into `ax`.
+
+        Options and errors are those of `plots.learning_curves`.
+        """
         from .plots import learning_curves
 
         return learning_curves(self.runs, ax=ax, **options)
+
+    def plot_final(self, ax=None, **options):
+        """Held-out score of every label at the end, a point a seed, drawn into `ax`.
+
+        Options and errors are those of `plots.final_accuracy`.
+        """
+        from .plots import final_accuracy
+
+        return final_accuracy(self.runs, ax=ax, **options)
+
+    def _repr_html_(self):
+        rows = self.table()
+        heads = ("rule", "mean", "sd", "95 % interval", "rates (Hz)")
+        return wrapped([f"<p>{escape(_title(rows, self.task.name))}</p>",
+                        table([map(escape, row) for row in _cells(rows)], heads)])
 
     def __repr__(self):
         return format_table(self.table(), self.task.name)
@@ -65,22 +85,30 @@ def _mean_rates(runs, key):
 
 def format_table(rows, title):
     """Rows of `Comparison.table` as aligned text, best first."""
-    accuracy = rows[0]["measure"] == "test_accuracy"
-    rows = sorted(rows, key=lambda r: r["mean"], reverse=accuracy)
-    scale, unit = (100, "%") if accuracy else (1, "loss")
-    lines = [f"{title}: held-out {'accuracy' if accuracy else 'loss'} ({unit}), "
-             f"{rows[0]['trials']} trials, {len(rows[0]['seeds'])} seed(s)",
+    lines = [_title(rows, title),
              f"{'rule':<28}{'mean':>8}{'sd':>8}{'95 % interval':>18}   rates (Hz)"]
-    for row in rows:
+    lines += [f"{label:<28}{mean:>8}{sd:>8}{interval:>18}   {rates}"
+              for label, mean, sd, interval, rates in _cells(rows)]
+    return "\n".join(lines)
+
+
+def _title(rows, task):
+    accuracy = rows[0]["measure"] == "test_accuracy"
+    return (f"{task}: held-out {'accuracy (%)' if accuracy else 'loss'}, "
+            f"{rows[0]['trials']} trials, {len(rows[0]['seeds'])} seed(s)")
+
+
+def _cells(rows):
+    """Label, mean, standard deviation, interval and rates of every row as text, best first."""
+    accuracy = rows[0]["measure"] == "test_accuracy"
+    scale, digits = (100, 1) if accuracy else (1, 4)
+    for row in sorted(rows, key=lambda r: r["mean"], reverse=accuracy):
         mean, sd, half = (row[k] if row[k] is None else scale * row[k]
                           for k in ("mean", "sd", "interval95"))
-        digits = 1 if accuracy else 4
-        spread = f"{sd:8.{digits}f}" if sd is not None else f"{'-':>8}"
-        interval = (f"{mean - half:.{digits}f} to {mean + half:.{digits}f}"
-                    if half is not None else "one seed")
-        rates = ", ".join(f"{v:.0f}" for v in row["rates_hz"].values())
-        lines.append(f"{row['label']:<28}{mean:8.{digits}f}{spread}{interval:>18}   {rates}")
-    return "\n".join(lines)
+        yield (row["label"], f"{mean:.{digits}f}", "-" if sd is None else f"{sd:.{digits}f}",
+               "one seed" if half is None else
+               f"{mean - half:.{digits}f} to {mean + half:.{digits}f}",
+               ", ".join(f"{v:.0f}" for v in row["rates_hz"].values()))
 
 
 def compare(rules, task, seeds=range(3), trials=None, sizes=None, out=None, backend=None,
@@ -100,9 +128,13 @@ def compare(rules, task, seeds=range(3), trials=None, sizes=None, out=None, back
         Network; default the task's own hidden layers.
     out : path, optional
         Folder in which every run is saved (``label-seed.npz`` and ``.json``) and the table.
+    backend, evaluations
+        As for `train`.
     jobs : int
         Runs at a time (compiled back end and rate engine; the others run one by one).
     engine : ``"spiking"`` or ``"rate"``
+    progress : bool
+        Whether a progress bar is shown, one step a run.
     settings : mapping, optional
         Of the rate engine; a key that is a label holds settings of that label alone. With `out`,
         a run that is there already is taken as it is, and one that was stopped goes on from its
@@ -110,7 +142,7 @@ def compare(rules, task, seeds=range(3), trials=None, sizes=None, out=None, back
     **parameters
         Given to every model.
 
-    Returns a `Comparison`.
+    Returns a `Comparison`. Raises `InputError` for no rules or seeds, and what `train` raises.
     """
     seeds = list(seeds)
     if not seeds:

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from . import optimizers, spiking
 from .checks import check
 from .errors import InputError, InterruptedRun, NonFiniteError, unknown
+from .live import listener
 from .optimizers import Optimizer
 from .rate import Engine
 from .results import Run, write_atomically
@@ -105,7 +106,7 @@ def learning_rate(chosen, schedule, progress):
 
 
 def train(model, task, trials=None, epochs=None, evaluations=None, seed=0, split="test", save=None,
-          progress=True, **given):
+          progress=True, live=False, **given):
     """Train a model on a task in the rate engine; see `bioopzo.train` and `Settings`."""
     begin = time.perf_counter()
     chosen = settings(**given)
@@ -120,9 +121,11 @@ def train(model, task, trials=None, epochs=None, evaluations=None, seed=0, split
     for key, value in initial_weights(engine.model, np.random.default_rng(
             np.random.SeedSequence(seed).spawn(2)[1])).items():
         engine.weights[key][...] = value.reshape(engine.weights[key].shape)
-    log = _Log(run, task, split)
+    log = _Log(run, task, split, listener(live, engine.model, task, plan.trials))
     identity = _identity(run, plan) if chosen.checkpoint else None
     start = _resume(chosen.checkpoint, engine, log, identity)
+    if log.curve:
+        log.announce(0)
     bar = tqdm(total=plan.total * chosen.batch, initial=start * chosen.batch, unit="trial",
                disable=not progress, leave=False, delay=1,
                desc=f"{model.rule_name} on {task.name} ({engine.activity})")
@@ -275,8 +278,8 @@ class _Plan:
 class _Log:
     """The learning curve as it grows."""
 
-    def __init__(self, run, task, split):
-        self.run, self.task = run, task
+    def __init__(self, run, task, split, tell=None):
+        self.run, self.task, self.tell = run, task, tell
         self.members = np.asarray(task.splits[split])
         self.inputs, self.targets = presented(task)
         self.trials, self.cost, self.curve, self.snapshots = 0, 0.0, {}, {}
@@ -313,11 +316,20 @@ class _Log:
             point[f"rates/{name}"] = value / float(task.duration)
         for name, value in point.items():
             self.curve.setdefault(name, []).append(value)
+        self.announce(-1)
         if sum(w.nbytes for w in engine.weights.values()) * 12 < SNAPSHOT_BYTES:
             for key, value in engine.weights.items():
                 self.snapshots.setdefault(key, []).append(value.ravel().copy())
         accuracy = f"{100 * point['accuracy']:.2f} %, " if "accuracy" in point else ""
         self.latest = f"{accuracy}loss {loss:.4f}"
+
+    def announce(self, first):
+        """Tell who listens of the evaluations from number `first` on."""
+        if self.tell:
+            curve = self.curve
+            accuracies = curve.get("accuracy", [None] * len(curve["trials"]))
+            for point in list(zip(curve["trials"], accuracies, curve["loss"]))[first:]:
+                self.tell(*point)
 
 
 def presented(task):

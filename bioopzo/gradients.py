@@ -18,7 +18,11 @@ SIGMA = 2
 
 @dataclass(frozen=True)
 class Frozen:
-    """An engine with a network's weights in it, and the order of samples to show it."""
+    """An engine with a network's weights in it, and the order of samples to show it.
+
+    `inputs` and `targets` are those of the task, by sample; `samples` (trials,) are the indices to
+    show, `batch` at a time.
+    """
 
     engine: object
     inputs: object
@@ -42,8 +46,11 @@ def freeze(run, model=None, batches=50, seed=0, split="train", **given):
     """A `Frozen` network with the final weights of a run (of the rate engine).
 
     `model` is what learns in it (default the run's own): another rule on the same weights. Its
-    feedback is drawn anew unless it is the run's own. Dropout is on as in training; its masks are
+    feedback is drawn anew, with `seed`, unless it is the run's own. `seed` also draws the samples
+    of `batches` batches from the task's `split`. Dropout is on as in training; its masks are
     drawn first, so they are the same for every rule. Keywords are those of `epochs.Settings`.
+
+    Raises `InputError` for a run of the spiking engine, or a loaded one without model and task.
     """
     if "settings" not in run.meta:
         raise InputError("this is a run of the spiking engine: measure it with bioopzo.measures, "
@@ -74,7 +81,10 @@ def freeze(run, model=None, batches=50, seed=0, split="train", **given):
 
 
 def reference(run, rule="bp", **options):
-    """A model like the run's with another rule: the same neurons, parameters and sizes."""
+    """A model like the run's with another `rule`: the same neurons, parameters and sizes.
+
+    Further keywords are options of that rule.
+    """
     m = run.model
     shared = spiking_parameters(m) & set(m.parameters)
     return Model(m.layout or m.sizes, rule=rule, neuron=m.neuron, reset=m.reset,
@@ -84,9 +94,9 @@ def reference(run, rule="bp", **options):
 
 
 def updates(frozen, batches):
-    """The change each batch asks of every forward weight, per unit of learning rate.
+    """The change each of so many `batches` asks of every forward weight, per unit of learning rate.
 
-    Yields ``{"forward_1.w": array (pre, post), ...}``.
+    `frozen` is a `Frozen` network. Yields ``{"forward_1.w": array (pre, post), ...}``.
     """
     rates = frozen.engine.model.parameters
     for reader in frozen.trials(batches):
@@ -98,8 +108,9 @@ def updates(frozen, batches):
 def gradient_variance(run, models, batches=50, **given):
     """Variance of the update over batches, averaged over weights, for several rules.
 
-    The weights are the run's final ones and stay there. `models` maps a label to a `Model`, or
-    None for the run's own. Returns ``{label: {"forward_1.w": variance, ...}}``.
+    The weights are the run's final ones and stay there. `models` maps a label to a `Model`, or None
+    for the run's own; further keywords are those of `freeze`. Returns
+    ``{label: {"forward_1.w": variance, ...}}``.
 
     Source: Xiao et al. 2024 (OPZO), section 5.2.
     """
@@ -120,10 +131,12 @@ def gradient_variance(run, models, batches=50, **given):
 def update_angle(run, model=None, batches=20, perturbed=None, **given):
     """Cosine between the rule's update and backpropagation's on the same batch, averaged.
 
-    Backpropagation has no perturbation. With `perturbed` False the rule's is silent, too, so that
-    both see the same activity and only the feedback differs; default for rules with a feedback
-    matrix. With True it is on, as in training: it makes another activity and another error.
-    Returns ``{"forward_1.w": (mean, sd), ...}``.
+    The `run` is one of the rate engine; `model` is another rule on its weights (default its own);
+    the average is over `batches`; further keywords are those of `freeze`. Backpropagation has no
+    perturbation. With `perturbed` False the rule's is silent, too, so that both see the same
+    activity and only the feedback differs; default for rules with a feedback matrix. With True it
+    is on, as in training: it makes another activity and another error. Returns
+    ``{"forward_1.w": (mean, sd), ...}``.
     """
     frozen = freeze(run, model, batches, **given)
     perturbed = not frozen.engine.model.rule.matrix if perturbed is None else perturbed
@@ -165,9 +178,10 @@ def jacobian(run, batches=400, **given):
 
 
 def alignment(run, batches=400, **given):
-    """cos(M, J) and |M|/|J| of every layer, free of the noise in the estimate of J.
+    """cos(M, J) and |M|/|J| of every layer of a `run`, free of the noise in the estimate of J.
 
-    Returns ``{layer: (cosine, ratio)}``.
+    J comes from `batches` batches, see `jacobian`, which also takes the further keywords. Returns
+    ``{layer: (cosine, ratio)}``. Raises `InputError` for a rule without a feedback matrix.
     """
     name = run.model.rule.matrix
     if not name:
@@ -182,7 +196,7 @@ def alignment(run, batches=400, **given):
 
 
 def synaptic_operations(run):
-    """Additions that spikes cause in a trial: spikes of every layer times their targets.
+    """Additions that spikes cause in a trial of a `run`: spikes of every layer times their targets.
 
     Returns ``{"hidden_1": operations, ...}`` of the trained network on the held-out trials; a
     constant input costs nothing once it has been added. Source: OPZO, appendix D.2.

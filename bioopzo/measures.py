@@ -1,5 +1,6 @@
 """What is measured: recordings of a trial, the expected Jacobian, angles between updates."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -26,15 +27,42 @@ class Recording:
     values: dict
     meta: dict = field(default_factory=dict)
 
+    def to_neo(self):
+        """The spikes as a `neo.Block`; needs the package neo (``pip install neo``).
+
+        One segment with a `SpikeTrain` a neuron (times in ms from the start of the trial, the
+        beginning of the step in which it fired; annotations ``layer`` and ``neuron``), and one
+        group a layer. `meta` is in the block's annotations. Raises `InputError` when neo is not
+        installed.
+        """
+        from .exports import to_neo
+
+        return to_neo(self)
+
 
 def record(run, sample=None, seed=0, plastic=True):
-    """Record one trial of a trained network, plasticity on or off.
+    """Record one trial of a trained network, with plasticity on (`plastic`) or off.
 
-    `sample` is the index of the trial in the task (default: the first of the test split). The
-    dense form is used, so that ``forward_k.w`` is the weight in force at every step.
+    `run` is a trained `Run` with its model and task; `sample` is the index of the trial in the task
+    (default: the first of the test split); `seed` draws its noise. The dense form is used, so that
+    ``forward_k.w`` is the weight in force at every step. A run of the rate engine is recorded with
+    the same text in the spiking engine. Returns a `Recording`.
+
+    Raises `InputError` for a loaded run without model and task, an architecture with convolutions,
+    and a sample that the task has not.
     """
     model, task = run.model, run.task
-    sample = int(task.splits["test"][0]) if sample is None else int(sample)
+    if model is None or task is None:
+        raise InputError("a loaded run has no model or task attached: set run.model, run.task")
+    if model.layout:
+        raise InputError(f"{model.layout!r} is an architecture; only networks with all-to-all "
+                         "layers can be recorded")
+    sample = task.splits["test"][0] if sample is None else sample
+    if isinstance(sample, bool) or not isinstance(sample, (int, np.integer)) \
+            or not 0 <= sample < task.samples:
+        raise InputError(f"sample is the index of a trial of {task.name}, 0 to {task.samples - 1}, "
+                         f"not {sample!r}")
+    sample = int(sample)
     shape = spiking.shape_of(task, 2)
     course = spiking.time_course(model, task)
     data = {"course": course, **tables(task, shape, np.array([sample]), plastic)}
@@ -47,7 +75,7 @@ def record(run, sample=None, seed=0, plastic=True):
 
 
 def cosine(a, b):
-    """Cosine of the angle between two arrays; NaN when one is zero."""
+    """Cosine of the angle between the arrays `a` and `b`; NaN when one is zero."""
     a, b = np.ravel(a), np.ravel(b)
     length = np.linalg.norm(a) * np.linalg.norm(b)
     return float(a @ b / length) if length else float("nan")
@@ -60,7 +88,25 @@ def jacobian(model, task, state, trials=128, epsilon=60 * Hz, seed=0, split="tra
     Every hidden neuron in turn sends epsilon more and epsilon less (spikes per second) than it
     fires, over the same `trials` with the same random numbers; the difference of the readouts,
     divided by what the perturbation leaves after the filters on its path, is J. Plasticity is
-    off. Returns ``{layer: array (readouts, neurons)}``, layers counted from 1, in the units of M.
+    off.
+
+    Parameters
+    ----------
+    model : Model
+        Edits of synapses and critic are left out: nothing learns here.
+    task : Task
+    state : mapping
+        Weights as in ``run.final``: ``{"forward_1.w": array, ...}``.
+    trials : int
+        How many are drawn, with `seed`, from the task's `split`.
+    epsilon : rate
+        Size of the perturbation.
+    jobs : int
+        Neurons at a time (compiled back end).
+    progress : bool
+        Whether a progress bar is shown.
+
+    Returns ``{layer: array (readouts, neurons)}``, layers counted from 1, in the units of M.
     """
     kept = tuple(e for e in model.edits if e[0].split(".")[0].split(":")[0] not in
                  ("forward", "forward_readout", "feedback", "critic"))
@@ -129,8 +175,9 @@ def _applicable(model, edits):
 def alignment(run, expected=None, **options):
     """cos(M, J) and |M|/|J| of every hidden layer of a run whose rule has a feedback matrix.
 
-    `expected` is the output of `jacobian` (computed when not given, with `options`). Returns
-    ``{layer: (cosine, ratio of norms)}``. Raises `InputError` for a rule without a matrix.
+    `run` is a trained `Run` with model and task; `expected` is the output of `jacobian` (computed
+    when not given, with `options`). Returns ``{layer: (cosine, ratio of norms)}``. Raises
+    `InputError` for a rule without a matrix.
     """
     name = run.model.rule.matrix
     if not name:
@@ -146,8 +193,9 @@ def alignment(run, expected=None, **options):
 def mean_update(model, task, state, trials=256, seed=0, split="train", small=1e-6):
     """The direction in which a rule moves the forward weights, summed over `trials`.
 
-    Learning rates are scaled by `small`, so the weights stay where they are. Returns
-    ``{"forward_1.w": array, ...}``.
+    `model` learns on `task` from the weights in `state` (as ``run.final``), on trials that `seed`
+    draws from `split`. Learning rates are scaled by `small`, so the weights stay where they are.
+    Returns ``{"forward_1.w": array (pre*post,), ...}``.
     """
     model = model.for_task(task)
     shape = spiking.shape_of(task, rows(task))
@@ -170,7 +218,8 @@ def mean_update(model, task, state, trials=256, seed=0, split="train", small=1e-
 def update_cosine(run, trials=256, seed=0):
     """Cosine between the rule's mean update and backpropagation's, at the run's final weights.
 
-    Returns ``{"forward_1.w": cosine, ...}``.
+    `run` is a `Run` of the spiking engine with model and task; each rule's update is that of
+    `trials` trials drawn with `seed` (see `mean_update`). Returns ``{"forward_1.w": cosine, ...}``.
     """
     from .model import Model
 
@@ -183,7 +232,43 @@ def update_cosine(run, trials=256, seed=0):
     return {name: cosine(mine[name], theirs[name]) for name in theirs}
 
 
+def weight_alignment(run):
+    """Cosine between the feedback matrix and the forward weights it should match, over training.
+
+    Of every hidden layer: the feedback M (or B), (readouts, neurons), against the product of the
+    forward weights from that layer to the readout, transposed, at every evaluation of the run.
+    Backpropagation sends the error through those weights (and through psi, left out here).
+    Returns ``(trials, {layer: cosines})`` with arrays (evaluations,), as `plots.alignment` takes
+    them.
+
+    Source: Lillicrap et al. 2016, who measure this angle.
+
+    Raises `InputError` for a rule without feedback matrix, a network with convolutions, or a run
+    too large for its weights to be kept.
+    """
+    names = {key.partition("/")[2] for key in run.arrays if key.startswith("snapshots/")}
+    sizes = run.meta["sizes"]
+    kind = next((name[-1] for name in names if re.match(r"feedback_\d+\.[MB]$", name)), None)
+    if kind is None:
+        raise InputError(f"the run of {run.meta['rule']} holds no feedback matrix over time")
+    found = {layer: [] for layer in range(1, len(sizes) - 1)}
+    for point in range(len(run.arrays["curve/trials"])):
+        weights = {name: run.matrix(name, {name: run.arrays[f"snapshots/{name}"][point]})
+                   for name in names}
+        path = np.eye(sizes[-1])
+        for layer in reversed(found):
+            forward = weights[f"forward_{layer + 1}.w"]
+            if forward.shape != (sizes[layer], sizes[layer + 1]):
+                raise InputError("weights of convolutions have no product to compare with")
+            path = forward @ path
+            found[layer].append(cosine(weights[f"feedback_{layer}.{kind}"], path.T))
+    return run.arrays["curve/trials"], {layer: np.array(v) for layer, v in found.items()}
+
+
 def firing_rates(run):
-    """Mean rate of every layer in Hz on the held-out trials: {layer: (untrained, trained)}."""
+    """Mean rate of every layer of a `run` in Hz on held-out trials: {layer: (untrained, trained)}.
+
+    The rates are those of the first and of the last evaluation.
+    """
     return {name[6:]: (float(values[0]), float(values[-1]))
             for name, values in run.arrays.items() if name.startswith("rates/")}

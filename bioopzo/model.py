@@ -12,7 +12,7 @@ import numpy as np
 from brian2.units import second
 from brian2.units.fundamentalunits import Quantity, have_same_dimensions
 
-from . import neurons, rules
+from . import display, neurons, rules
 from .connectivity import architecture
 from .equations import (
     compose,
@@ -154,7 +154,7 @@ class Model:
         if self.surrogate != "escape":
             table.update(neurons.SURROGATE_PARAMETERS)
         table.update(self.rule.parameters)
-        return MappingProxyType(table)
+        return display.Entries(table)
 
     @cached_property
     def blocks(self):
@@ -195,7 +195,7 @@ class Model:
             raise EquationError(mistakes)
         tidy = {name: text.strip() if is_expression(name) else render(parse(text, name))
                 for name, text in blocks.items()}
-        return MappingProxyType({name: text for name, text in tidy.items() if text})
+        return display.Entries({name: text for name, text in tidy.items() if text})
 
     @cached_property
     def parameters(self):
@@ -213,7 +213,7 @@ class Model:
                 problems.append(str(problem))
         if problems:
             raise InputError("\n".join(problems))
-        return MappingProxyType(values)
+        return display.Entries(values)
 
     def _no_parameter(self, name, value):
         """Why a name is no parameter: a line's name, or nothing that is known."""
@@ -261,7 +261,11 @@ class Model:
         return self._with(coding=task.coding, regime=MappingProxyType(regime))
 
     def equations(self, duration=None):
-        """The final text of every object as Brian2 gets it; printable, and a mapping by name."""
+        """The final text of every object as Brian2 gets it; printable, and a mapping by name.
+
+        `duration` is the length of a trial (a time); in long trials plasticity is emitted in its
+        dense form.
+        """
         from .assembly import assemble
 
         return assemble(self, duration=duration).text()
@@ -294,16 +298,22 @@ class Model:
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
+    def diff(self, other=None):
+        """What differs from `other`: lines by block, settings, and parameters with both values.
+
+        By default `other` is the rule as it came: the same network without edits and with every
+        parameter at its default. Returns a `Difference`, which prints itself and is false when
+        nothing differs. Raises `InputError` when `other` is no Model.
+        """
+        from .differences import difference
+
+        return difference(self, other)
+
     def __repr__(self):
-        edited = f", {len(self.edits)} edited" if self.edits else ""
-        shape = self.layout or "-".join(map(str, self.sizes))
-        head = (f"Model {shape}, rule {self.rule_name}, "
-                f"{self.neuron} neuron, {self.error} error, digest {self.digest}{edited}")
-        body = [f"[{name}]\n  " + text.replace("\n", "\n  ") for name, text in self.blocks.items()]
-        table = [f"  {name} = {value}" + (f"   # {self.declared[name].meaning}"
-                                          if name in self.declared else "")
-                 for name, value in self.parameters.items()]
-        return "\n".join([head, *body, "[parameters]", *table])
+        return display.text(self)
+
+    def _repr_html_(self):
+        return display.html(self)
 
 
 def _mistakes(problem):

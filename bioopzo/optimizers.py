@@ -15,7 +15,11 @@ from .errors import InputError, unknown
 
 @dataclass(frozen=True)
 class Optimizer:
-    """Statements run for every synapse after each batch; `variables` are kept per synapse."""
+    """How weights follow the change that the rule asks for; `name` and `source` say whose it is.
+
+    `text` holds statements that run for every synapse after each batch; they read `dw`, `n` and
+    the `parameters` (name -> number). `variables` are kept per synapse and start at zero.
+    """
 
     name: str
     text: str

@@ -6,6 +6,7 @@ at the width of a journal column (8.5 cm). Nothing is shown or saved by itself.
 """
 
 import functools
+import re
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -57,13 +58,16 @@ def styled(function):
 
 @styled
 def figure(width=COLUMN_CM, height=6.0, **options):
-    """A figure and its axes in this style, like ``plt.subplots``; `width` and `height` in cm."""
+    """A figure and its axes in this style; `width` and `height` in cm.
+
+    Further keywords and what is returned are those of ``plt.subplots``.
+    """
     return plt.subplots(figsize=(width / 2.54, height / 2.54), layout="constrained", **options)
 
 
 @styled
 def save(fig, path):
-    """Write a figure as ``path.png`` (300 dpi) and ``path.pdf``; returns both paths."""
+    """Write the figure `fig` as ``path.png`` (300 dpi) and ``path.pdf``; returns both paths."""
     paths = [Path(f"{path}.png"), Path(f"{path}.pdf")]
     for target in paths:
         write_atomically(target, lambda f, t=target: fig.savefig(f, format=t.suffix[1:], dpi=300))
@@ -119,7 +123,7 @@ def learning_curves(runs, ax=None, level=0.95, error=False):
         key = "error"
     elif key == "accuracy":
         ax.set_ylim(0, 100)
-    ax.set_xlim(0, last)
+    ax.set_xlim(0, last or 1)
     _dress(ax, "Training trials", f"Held-out {key}{unit}")
     _note_seeds(ax, groups, level)
     _label_ends(ax, ends)
@@ -130,7 +134,7 @@ def learning_curves(runs, ax=None, level=0.95, error=False):
 def final_accuracy(runs, ax=None, level=0.95):
     """Held-out accuracy (%) or loss at the end: a point a seed, mean and interval, best first.
 
-    Takes and raises what `learning_curves` does.
+    Takes `runs`, `ax` and `level`, and raises, what `learning_curves` does.
     """
     groups = _grouped(runs)
     every = [run for group in groups.values() for run in group]
@@ -161,7 +165,8 @@ def final_accuracy(runs, ax=None, level=0.95):
 def rates(run, ax=None):
     """Firing rate (Hz) of each hidden layer on held-out trials, against training trials.
 
-    Raises `InputError` when the run holds no rates.
+    Drawn into `ax`, by default a new figure of one column. Raises `InputError` when the run holds
+    no rates.
     """
     layers = sorted(name for name in run.arrays if name.startswith("rates/hidden"))
     if not layers:
@@ -184,7 +189,8 @@ def alignment(curves, ax=None):
     """Cosine between each rule's update (or feedback) and that of backpropagation, over training.
 
     `curves` maps a label (a rule's name has that rule's colour) to ``(trials, {layer: cosines})``;
-    layers differ in the dashes of their lines. Raises `InputError` when there is nothing to draw
+    layers differ in the dashes of their lines. Drawn into `ax`, by default a new figure of one
+    column. Raises `InputError` when there is nothing to draw
     or a curve and its trials differ in length.
     """
     if not curves:
@@ -220,7 +226,11 @@ def alignment(curves, ax=None):
 
 @styled
 def raster(recording, ax=None):
-    """Spikes of one trial, layer above layer; the time in which the target is shown is shaded."""
+    """Spikes of one trial, layer above layer; the time in which the target is shown is shaded.
+
+    `recording` is a `measures.Recording`; drawn into `ax`, by default a new figure of one column.
+    Raises `InputError` when it holds no spikes.
+    """
     layers = [name for name in ("input", *_hidden(recording)) if name in recording.spikes]
     if not layers:
         raise InputError("the recording holds no spikes")
@@ -248,10 +258,11 @@ def raster(recording, ax=None):
 def anatomy(recording, neuron=None, fig=None):
     """One trial of one synapse: all that its three-factor update is made of, on one time axis.
 
-    Rows: input, membrane with threshold and spikes, presynaptic trace, psi, error, top-down
-    modulator g, and the change of the weight. `neuron` is ``(layer, index)``, hidden layers
-    counted from 1, or the index alone in the last hidden layer; default: the neuron of that layer
-    that fired most. The synapse is the one onto it that changed most. Returns the figure.
+    `recording` is a `measures.Recording`. Rows: input, membrane with threshold and spikes,
+    presynaptic trace, psi, error, top-down modulator g, and the change of the weight. `neuron` is
+    ``(layer, index)``, hidden layers counted from 1, or the index alone in the last hidden layer;
+    default: the neuron of that layer that fired most. The synapse is the one onto it that changed
+    most. Drawn into `fig`, by default a new one. Returns the figure.
 
     Raises `InputError` for a neuron that does not exist.
     """
@@ -306,31 +317,59 @@ def anatomy(recording, neuron=None, fig=None):
 @styled
 def overview(run):
     """Learning curve, firing rates, and weights at start and end of one run; returns the figure."""
-    weights = sorted(name for name in run.arrays if name.startswith("snapshots/forward"))
+    count = len(_kept_weights(run))
     fig = plt.figure(figsize=(PAGE_CM / 2.54, 5.6 / 2.54), layout="constrained")
-    grid = fig.add_gridspec(max(1, len(weights)), 3)
+    grid = fig.add_gridspec(max(1, count), 3)
     learning_curves([run], fig.add_subplot(grid[:, 0]))
     if any(name.startswith("rates/hidden") for name in run.arrays):
         rates(run, fig.add_subplot(grid[:, 1]))
+    _weight_panels(run, fig, [grid[k, 2] for k in range(count)])
+    return fig
+
+
+@styled
+def weights(run, fig=None):
+    """Forward weights of every layer, before (filled) and after training; returns the figure.
+
+    Drawn into `fig`, by default a new one of one column. Raises `InputError` when the run holds no
+    weights over time.
+    """
+    count = len(_kept_weights(run))
+    if not count:
+        raise InputError("the run holds no weights over time (snapshots/forward_1.w ...)")
+    if fig is None:
+        fig = plt.figure(figsize=(COLUMN_CM / 2.54, (1 + 1.8 * count) / 2.54),
+                         layout="constrained")
+    grid = fig.add_gridspec(count, 1)
+    _weight_panels(run, fig, [grid[k, 0] for k in range(count)])
+    return fig
+
+
+def _kept_weights(run):
+    return sorted(name for name in run.arrays if re.match(r"snapshots/forward_\d+\.w$", name))
+
+
+def _weight_panels(run, fig, places):
+    """Histograms of the weights of a layer each, at start and end."""
+    names = _kept_weights(run)
     color = style(run.meta["rule"])[0]
     shared = None
-    for k, name in enumerate(weights):
-        shared = ax = fig.add_subplot(grid[k, 2], sharex=shared)
+    for k, (name, place) in enumerate(zip(names, places)):
+        shared = ax = fig.add_subplot(place, sharex=shared)
         first, last = run.arrays[name][0].ravel(), run.arrays[name][-1].ravel()
         edges = np.histogram_bin_edges(np.concatenate([first, last]), 30)
         ax.hist(first, edges, color=PALE, alpha=0.8)
         ax.hist(last, edges, histtype="step", color=color, lw=1.1)
-        target = "readout" if k == len(weights) - 1 else f"hidden {k + 1}"
+        target = "readout" if k == len(names) - 1 else f"hidden {k + 1}"
         ax.set_title(f"Into {target}", loc="left", fontsize=SMALL, pad=2)
         ax.yaxis.set_major_locator(MaxNLocator(2, integer=True))
-        ax.tick_params(labelbottom=k == len(weights) - 1)
-        _dress(ax, "Weight (1)" if k == len(weights) - 1 else "",
-               "Synapses" if k == len(weights) // 2 else "")
+        ax.tick_params(labelbottom=k == len(names) - 1)
+        _dress(ax, "Weight (1)" if k == len(names) - 1 else "",
+               "Synapses" if k == len(names) // 2 else "")
         if k == 0:
             for place, word, ink in ((0.84, "start", GREY), (1, "end", color)):
                 ax.annotate(word, (place, 1), xycoords="axes fraction", xytext=(0, 2),
                             textcoords="offset points", ha="right", color=ink, fontsize=SMALL)
-    return fig
 
 
 def style(label, labels=()):

@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,15 +14,39 @@ from .errors import InputError
 FORMAT = 1
 
 
+class Part(Mapping):
+    """The arrays of a run under a prefix, by the rest of their names; it follows the run."""
+
+    def __init__(self, arrays, prefix):
+        self._arrays, self._prefix = arrays, prefix
+
+    def __getitem__(self, name):
+        return self._arrays[self._prefix + name]
+
+    def __iter__(self):
+        return (name.removeprefix(self._prefix) for name in self._arrays
+                if name.startswith(self._prefix))
+
+    def __len__(self):
+        return sum(1 for _ in self)
+
+    def __repr__(self):
+        return "\n".join(f"{name}: array {np.shape(array)}" for name, array in self.items())
+
+    def _ipython_key_completions_(self):
+        return list(self)
+
+
 @dataclass
 class Run:
     """What a training run left.
 
     `arrays`: name -> array. `curve/trials`, `curve/accuracy`, `curve/loss` (held-out trials,
-    plasticity and perturbation off), `rates/hidden_1` ... (Hz, on the last evaluation; first
-    column untrained), `final/<object>.<variable>` (the state) and `snapshots/<synapses>.<w>`
-    (one per point of the curve). `units`: the unit of each array. `meta`: rule, task, seed,
-    trials, backend, versions, digest, `test_accuracy`, `complete` ... (all JSON).
+    plasticity and perturbation off), `rates/hidden_1` ... (Hz, on the last evaluation; first column
+    untrained), `final/<object>.<variable>` (the state) and `snapshots/<synapses>.<w>` (one per
+    point of the curve). `model` and `task` are None in a loaded run. `units`: the unit of each
+    array. `meta`: rule, task, seed, trials, backend, versions, digest, `test_accuracy`, `complete`
+    ... (all JSON). `final` is the final state by name: ``run.final["forward_1.w"]``.
     """
 
     arrays: dict = field(default_factory=dict)
@@ -29,6 +54,10 @@ class Run:
     meta: dict = field(default_factory=dict)
     model: object = None
     task: object = None
+
+    def __post_init__(self):
+        # An attribute, not a property: notebooks complete its keys.
+        self.final = Part(self.arrays, "final/")
 
     @property
     def test_accuracy(self):
@@ -42,7 +71,10 @@ class Run:
 
     @property
     def network(self):
-        """The Brian2 objects with the final state, by name: ``run.network["hidden_1"]``."""
+        """The Brian2 objects with the final state, by name: ``run.network["hidden_1"]``.
+
+        Raises `InputError` for a loaded run without model and task.
+        """
         from .spiking import restore
 
         if self.model is None or self.task is None:
@@ -51,13 +83,11 @@ class Run:
             self.__dict__["network"] = restore(self.model, self.task, self.final)
         return self.__dict__["network"]
 
-    @property
-    def final(self):
-        """The final state, ``{"forward_1.w": array, ...}``."""
-        return {k[6:]: v for k, v in self.arrays.items() if k.startswith("final/")}
-
     def matrix(self, name, state=None):
-        """A synaptic variable as a matrix (pre, post), e.g. ``matrix("forward_1.w")``."""
+        """A synaptic variable as a matrix (pre, post), e.g. ``matrix("forward_1.w")``.
+
+        `name` is ``"synapses.variable"``; `state` is where it is looked up, by default `final`.
+        """
         values = (state or self.final)[name]
         if name in self.meta.get("shapes", {}):
             return np.asarray(values).reshape(self.meta["shapes"][name])
@@ -70,13 +100,107 @@ class Run:
         return np.asarray(values).reshape(shape)
 
     def plot(self):
-        """Learning curve, firing rates and feedback weights of this run; returns the figure."""
+        """Learning curve, firing rates, and weights at start and end; returns the figure."""
         from .plots import overview
 
         return overview(self)
 
+    def plot_learning_curve(self, ax=None, error=False):
+        """Held-out accuracy (%) or loss against training trials, drawn into `ax`.
+
+        With `error` the error (100 - accuracy) on a logarithmic axis; see `plots.learning_curves`.
+        """
+        from .plots import learning_curves
+
+        return learning_curves([self], ax, error=error)
+
+    def plot_rates(self, ax=None):
+        """Firing rate (Hz) of every hidden layer against training trials, drawn into `ax`.
+
+        See `plots.rates`.
+        """
+        from .plots import rates
+
+        return rates(self, ax)
+
+    def plot_weights(self, fig=None):
+        """Forward weights of every layer at start and end; returns the figure.
+
+        Drawn into `fig`, by default a new one; see `plots.weights`.
+        """
+        from .plots import weights
+
+        return weights(self, fig)
+
+    def plot_alignment(self, ax=None):
+        """Cosine of feedback and forward weights over training; see `measures.weight_alignment`.
+
+        Drawn into `ax`, by default a new figure. It costs nothing, since the weights were kept;
+        `measures.alignment` compares with the expected Jacobian instead. Raises `InputError` for a
+        rule without a feedback matrix.
+        """
+        from .measures import weight_alignment
+        from .plots import alignment
+
+        ax = alignment({self.meta["rule"]: weight_alignment(self)}, ax)
+        ax.set_ylabel("Cosine, feedback and\nforward weights")
+        return ax
+
+    def plot_raster(self, sample=None, seed=0, ax=None):
+        """Spikes of one trial of the trained network, plasticity on; see `plots.raster`.
+
+        `sample` is the index of the trial in the task (default: the first of the test split),
+        `seed` draws its noise; drawn into `ax`, by default a new figure. Raises `InputError` as
+        `measures.record` does.
+        """
+        from .measures import record
+        from .plots import raster
+
+        return raster(record(self, sample, seed), ax)
+
+    def plot_anatomy(self, sample=None, neuron=None, seed=0, fig=None):
+        """One trial of one synapse, all that its update is made of; see `plots.anatomy`.
+
+        `sample` is the index of the trial in the task (default: the first of the test split),
+        `neuron` is ``(layer, index)``, `seed` draws the trial's noise; drawn into `fig`, by default
+        a new one. Returns the figure. Raises `InputError` as `measures.record` does.
+        """
+        from .measures import record
+        from .plots import anatomy
+
+        return anatomy(record(self, sample, seed), neuron, fig)
+
+    def to_xarray(self):
+        """The run as an `xarray.Dataset`; needs the package xarray (``pip install xarray``).
+
+        ``accuracy`` and ``loss`` have the dimension ``evaluation`` with the coordinate ``trials``;
+        ``rates_hidden_1`` (Hz) too; ``snapshots_forward_1_w`` has (evaluation, input, hidden_1):
+        a dimension is named after the population that it counts, the presynaptic one first;
+        ``final_hidden_1_u`` has (hidden_1). Units are in the attributes of each variable (those of
+        final states where the run has its model); `meta` is in those of the Dataset, what is not
+        text or a number as JSON. Raises `InputError` when xarray is not installed.
+        """
+        from .exports import to_xarray
+
+        return to_xarray(self)
+
+    def to_neo(self, sample=None, seed=0, plastic=True):
+        """Spikes of one trial of the trained network as a `neo.Block`.
+
+        `sample` is the index of the trial in the task (default: the first of the test split),
+        `seed` draws its noise, `plastic` says whether the weights change in it (see
+        `measures.record`). The block is described at `measures.Recording.to_neo`. Raises
+        `InputError` when neo is not installed (``pip install neo``).
+        """
+        from .measures import record
+
+        return record(self, sample, seed, plastic).to_neo()
+
     def save(self, path):
-        """Write ``path.npz`` and ``path.json``; each file appears whole or not at all."""
+        """Write ``path.npz`` and ``path.json``; each file appears whole or not at all.
+
+        Returns `path` without ending; `Run.load` reads it.
+        """
         path = _stem(path)
         meta = {**self.meta, "format": FORMAT, "units": self.units}
         write_atomically(path.with_name(path.name + ".npz"),
@@ -86,7 +210,10 @@ class Run:
 
     @classmethod
     def load(cls, path):
-        """Read what `save` wrote; `InputError` when a file is missing, foreign or damaged."""
+        """Read what `save` wrote at `path`; `InputError` when a file is missing or damaged.
+
+        The run has no model and task attached: set ``run.model`` and ``run.task`` where needed.
+        """
         path = _stem(path)
         try:
             meta = json.loads(path.with_name(path.name + ".json").read_text())
@@ -100,6 +227,11 @@ class Run:
             raise InputError(f"{path}.json has format {meta.get('format')!r}, "
                              f"this version reads {FORMAT}")
         return cls(arrays, meta.pop("units"), meta)
+
+    def _repr_html_(self):
+        from .cards import run_html
+
+        return run_html(self)
 
     def __repr__(self):
         m = self.meta
@@ -134,6 +266,6 @@ def write_atomically(path, write):
 
 
 def write_json(path, content):
-    """Write JSON atomically; a NaN is refused (JSON has none)."""
+    """Write `content` as JSON to `path`, atomically; a NaN is refused (JSON has none)."""
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
     write_atomically(path, lambda f: f.write(text.encode()))

@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 from . import backends, spiking
 from .checks import check
 from .errors import InputError, InterruptedRun, NonFiniteError, unknown
+from .live import listener
 from .results import Run
 from .tuning import tuned_parameters
 
@@ -32,7 +33,8 @@ class Stretch:
 
 
 def train(model, task, trials=None, seed=0, backend=None, evaluations=None, split="test",
-          save=None, progress=True, lazy=True, engine="spiking", epochs=None, **settings):
+          save=None, progress=True, lazy=True, engine="spiking", epochs=None, live=False,
+          **settings):
     """Train a model on a task, in the spiking engine (one trial at a time) or the rate engine.
 
     Parameters
@@ -53,10 +55,16 @@ def train(model, task, trials=None, seed=0, backend=None, evaluations=None, spli
         Where the run is saved, also when it ends early (then marked incomplete).
     progress : bool
         Whether a progress bar is shown.
+    lazy : bool
+        Of the spiking engine: False keeps every plasticity equation dense, as it is written.
     engine : ``"spiking"`` or ``"rate"``
     epochs : int
         In place of `trials`: how often every training trial is seen (default 10 in the rate
         engine).
+    live : bool or function
+        True draws the learning curve in a notebook while it grows (elsewhere it only warns). A
+        function is called with (trials, accuracy or None, loss) at every evaluation; the spiking
+        engine reads an evaluation with the trial after it, so it comes one chunk late.
     **settings
         Of the rate engine: `batch`, `activity`, `optimizer`, `rate`, `schedule`, `checkpoint` ...,
         see `epochs.Settings`.
@@ -79,7 +87,7 @@ def train(model, task, trials=None, seed=0, backend=None, evaluations=None, spli
             raise InputError("backend belongs to the spiking engine; the rate engine has compiled="
                              "True or False")
         return minibatches.train(model, task, trials, epochs, evaluations, seed, split, save,
-                                 progress, **settings)
+                                 progress, live, **settings)
     if engine != "spiking":
         raise unknown("engine", engine, ("spiking", "rate"))
     if settings:
@@ -102,6 +110,7 @@ def train(model, task, trials=None, seed=0, backend=None, evaluations=None, spli
                          "all: use engine='rate', or a list of sizes")
     model = model.for_task(task, tuned_parameters(task.name, model))
     check(model, complete=False)
+    tell = listener(live, model, task, trials)
     chosen = backends.choose(backend, trials)
     shape = spiking.shape_of(task, rows(task))
     course = spiking.time_course(model, task)
@@ -115,7 +124,7 @@ def train(model, task, trials=None, seed=0, backend=None, evaluations=None, spli
     values = parameter_values(model, shape)
     state = {**engine.start, **initial_weights(model, np.random.default_rng(seeds[1]))}
     noise = np.random.default_rng(seeds[2])
-    record = _Record(run, task, split, state)
+    record = _Record(run, task, split, state, tell)
     bar = tqdm(total=sum(len(s.samples) for s in plan), unit="trial", disable=not progress,
                delay=2, desc=f"{model.rule_name} on {task.name} ({chosen})", leave=False)
     try:
@@ -261,9 +270,9 @@ def _shift_last_spike(state, elapsed):
 class _Record:
     """Collects what chunks read out and turns it into a `Run`."""
 
-    def __init__(self, run, task, split, state):
+    def __init__(self, run, task, split, state, tell=None):
         self.run, self.task, self.split = run, task, split
-        self.state = state
+        self.state, self.tell, self.told = state, tell, 0
         self.decisions, self.costs, self.stretches, self.snapshots = [], [], [], []
         self.counts = []
 
@@ -274,6 +283,17 @@ class _Record:
         self.decisions.append(outcome.decision)
         self.costs.append(outcome.cost)
         self.state = outcome.state
+        if self.tell:
+            points = list(self._evaluations())[self.told:]
+            self.told += len(points)
+            for trained, samples, decision, cost, _, _ in points:
+                self.tell(trained, *self._score(samples, decision, cost))
+
+    def _score(self, samples, decision, cost):
+        """(accuracy or None without classes, loss) of one evaluation."""
+        labels, loss = self.task.labels, float(cost.sum(axis=1).mean())
+        return (None if labels is None else
+                float(np.mean(decision.argmax(axis=1) == labels[samples]))), loss
 
     @property
     def trials_done(self):
@@ -285,16 +305,14 @@ class _Record:
         run.meta["complete"] = complete
         for name, value in state.items():
             run.arrays[f"final/{name}"] = value
-        points = self._evaluations(complete)
         duration = float(task.duration)
         curve = {"trials": [], "accuracy": [], "loss": []}
         rates, snapshots = {}, {}
-        for trained, samples, decision, cost, before, after in points:
+        for trained, samples, decision, cost, before, after in self._evaluations():
+            accuracy, loss = self._score(samples, decision, cost)
             curve["trials"].append(trained)
-            curve["loss"].append(float(cost.sum(axis=1).mean()))
-            if task.labels is not None:
-                curve["accuracy"].append(
-                    float(np.mean(decision.argmax(axis=1) == task.labels[samples])))
+            curve["loss"].append(loss)
+            curve["accuracy"].extend([] if accuracy is None else [accuracy])
             for name in after:
                 owner, variable = name.split(".")
                 if variable == "count":
@@ -317,7 +335,7 @@ class _Record:
             run.meta["test_loss"] = curve["loss"][-1]
             run.meta["test_accuracy"] = curve["accuracy"][-1] if curve["accuracy"] else None
 
-    def _evaluations(self, complete):
+    def _evaluations(self):
         """(trained, samples, decision, cost, state before, after) of every whole evaluation.
 
         A reading belongs to the trial before it, so everything moves up by one row.

@@ -14,18 +14,26 @@ from typing import Mapping
 
 from ..errors import InputError, unknown
 
+__all__ = ["Rule", "available", "choose", "get", "options"]
+
+
+def __dir__():
+    return __all__
+
 
 @dataclass(frozen=True)
 class Rule:
     """A learning rule: text blocks that fill or replace those of the network.
 
-    `blocks` maps a block name (``"hidden"``, ``"forward"``, ``"feedback.pair.learn"`` ...) to
-    text; `parameters` maps a name to a `Parameter`; `matrix` names the feedback matrix (``"M"``,
-    ``"B"`` or empty) and `feedback_scale` the standard deviation of its start (0: zeros);
-    `perturbs` is empty, ``"hold"`` (one hold a trial) or ``"pair"`` (antithetic holds);
-    `branches` are the hidden layers with a readout of their own, `intermediate` the one of them
-    whose error also goes to the layers below; `needs` are the variables of the hidden neuron that
-    the rule's text reads, so that an edited neuron can be checked for them.
+    `name` is that of its file, `summary` says in one line what it does. `blocks` maps a block name
+    (``"hidden"``, ``"forward"``, ``"feedback.pair.learn"`` ...) to text; `parameters` maps a name
+    to a `Parameter`; `source` is short, `reference` the full entries of what to cite, an empty line
+    between two; `matrix` names the feedback matrix (``"M"``, ``"B"`` or empty) and `feedback_scale`
+    the standard deviation of its start (0: zeros); `perturbs` is empty, ``"hold"`` (one hold a
+    trial) or ``"pair"`` (antithetic holds); `branches` are the hidden layers with a readout of
+    their own, `intermediate` the one of them whose error also goes to the layers below; `needs` are
+    the variables of the hidden neuron that the rule's text reads, so that an edited neuron can be
+    checked for them.
     """
 
     name: str
@@ -33,6 +41,7 @@ class Rule:
     source: str
     blocks: Mapping[str, str]
     parameters: Mapping[str, object] = field(default_factory=dict)
+    reference: str = ""
     matrix: str = ""
     feedback_scale: float = 0.0
     perturbs: str = ""
@@ -55,7 +64,10 @@ def available():
 
 
 def options(name):
-    """The options of a rule with their defaults, e.g. ``{"place": "after", ...}``."""
+    """The options of the rule called `name` with their defaults, e.g. ``{"place": "after", ...}``.
+
+    Raises `InputError` for an unknown rule.
+    """
     signature = inspect.signature(_maker(name))
     return {key: p.default for key, p in signature.parameters.items() if key != "depth"}
 

@@ -6,6 +6,11 @@ presynaptic trace replaces backpropagation through time.
 
 from . import Rule
 
+REFERENCE = """
+Xiao M, Meng Q, Zhang Z, He D, Lin Z (2022). Online training through time for spiking neural
+networks. Advances in Neural Information Processing Systems 35.
+"""
+
 
 def rule(depth):
     """BP: g_j = sum over the next layer of w * psi * g, every step."""
@@ -16,4 +21,5 @@ def rule(depth):
             "readout": "delta = g : 1",
             "backward": "g_pre = w*delta_post : 1 (summed)",
         },
+        reference=REFERENCE,
     )

@@ -6,6 +6,11 @@ Source: Nokland 2016, "Direct feedback alignment provides learning in deep neura
 from . import Rule
 from ._branches import branches
 
+REFERENCE = """
+Nøkland A (2016). Direct feedback alignment provides learning in deep neural networks.
+Advances in Neural Information Processing Systems 29.
+"""
+
 
 def rule(depth, scale=0.5, local=False, intermediate=None):
     """DFA: g_j = sum_k B_jk err_k, B fixed and random (normal, standard deviation `scale`).
@@ -15,6 +20,6 @@ def rule(depth, scale=0.5, local=False, intermediate=None):
     blocks = {"feedback": "B : 1\ng_post = B*err_pre : 1 (summed)"}
     layers, parameters = branches(blocks, depth, local, intermediate)
     return Rule(
-        "dfa", "fixed random feedback", "Nokland 2016", blocks, parameters,
+        "dfa", "fixed random feedback", "Nokland 2016", blocks, parameters, reference=REFERENCE,
         matrix="B", feedback_scale=scale, branches=layers, intermediate=intermediate,
     )

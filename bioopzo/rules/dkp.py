@@ -8,6 +8,14 @@ from brian2.units import Hz
 from ..neurons import Parameter
 from . import Rule
 
+REFERENCE = """
+Kolen JF, Pollack JB (1994). Backpropagation without weight transport. Proceedings of the IEEE
+International Conference on Neural Networks 3, 1375-1380.
+
+Webster MB, Choi J, Ahn C (2020). Learning the connections in direct feedback alignment.
+OpenReview zgGmAx9ZcY.
+"""
+
 
 def rule(depth, scale=0.5):
     """DKP: g_j = sum_k B_jk err_k; B follows -xbar_j err_k at the forward rate, same decay."""
@@ -26,5 +34,5 @@ def rule(depth, scale=0.5):
         },
         {"decay": Parameter(0.002 * Hz, "weight decay of forward and feedback synapses",
                             search=(1e-4, 0.1))},
-        matrix="B", feedback_scale=scale,
+        reference=REFERENCE, matrix="B", feedback_scale=scale,
     )

@@ -7,6 +7,11 @@ spiking neurons", without recurrence and adaptation.
 from ..neurons import Parameter
 from . import Rule
 
+REFERENCE = """
+Bellec G, Scherr F, Subramoney A, Hajek E, Salaj D, Legenstein R, Maass W (2020). A solution to
+the learning dilemma for recurrent networks of spiking neurons. Nature Communications 11, 3625.
+"""
+
 
 def rule(depth, scale=0.5):
     """e-prop: dw = -eta * (xbar psi low-passed with tau_o) * g, triangular psi, random feedback."""
@@ -22,5 +27,5 @@ def rule(depth, scale=0.5):
             "feedback": "B : 1\ng_post = B*err_pre : 1 (summed)",
         },
         {"gamma": Parameter(1.0, "height of the triangular surrogate", True)},
-        matrix="B", feedback_scale=scale, needs=("u", "xbar", "g"),
+        reference=REFERENCE, matrix="B", feedback_scale=scale, needs=("u", "xbar", "g"),
     )

@@ -7,6 +7,11 @@ from ..errors import InputError
 from . import Rule, _reward, choose
 from ._perturbation import PARAMETERS, perturbation
 
+REFERENCE = """
+Fiete IR, Seung HS (2006). Gradient learning in spiking neural networks by dynamic perturbation
+of conductances. Physical Review Letters 97, 048104.
+"""
+
 
 def rule(depth, points="one", place="after", distribution="rademacher", baseline=True):
     """Node perturbation: dw = -eta * advantage * z * eligibility / alpha at the end of a trial.
@@ -31,6 +36,6 @@ def rule(depth, points="one", place="after", distribution="rademacher", baseline
     parameters = {**PARAMETERS, "eta": _reward.ETA, **(_reward.PARAMETERS if baseline else {})}
     return Rule(
         "node_perturbation", "reward times the neuron's own perturbation", "Fiete & Seung 2006",
-        blocks, parameters, perturbs=perturbs,
+        blocks, parameters, reference=REFERENCE, perturbs=perturbs,
         needs=("drive", "xbar", *(("psi",) if place == "after" else ())),
     )

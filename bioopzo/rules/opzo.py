@@ -13,6 +13,11 @@ from . import Rule, choose
 from ._branches import branches
 from ._perturbation import PARAMETERS, SOURCE, path_filter, perturbation
 
+REFERENCE = """
+Xiao M, Meng Q, Zhang Z, He D, Lin Z (2024). Online pseudo-zeroth-order training of
+neuromorphic spiking neural networks. arXiv:2407.12516.
+"""
+
 # Every layer predicts its share of the readout's deviation and takes its share of the correction,
 # in units of its own perturbation: the effect of a low layer is amplified on its way up, and a
 # common normaliser would leave the top layer a hundredth of the rate of the lowest.
@@ -106,7 +111,7 @@ def rule(depth, place="after", distribution="rademacher", form="lms", antithetic
     parameters.update(more)
     return Rule(
         "opzo", "feedback synapses learn the expected Jacobian from perturbation noise",
-        "Xiao et al. 2024", blocks, parameters, matrix="M",
+        "Xiao et al. 2024", blocks, parameters, reference=REFERENCE, matrix="M",
         perturbs="pair" if antithetic else "hold", branches=layers, intermediate=intermediate,
         needs=("drive", "xbar", "g", *(("psi",) if place == "after" else ()),
                *(("slope",) if depth > 1 or place == "before" else ())),

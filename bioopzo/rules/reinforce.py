@@ -8,6 +8,11 @@ from brian2.units import ms
 from ..neurons import Parameter
 from . import Rule, _reward
 
+REFERENCE = """
+Williams RJ (1992). Simple statistical gradient-following algorithms for connectionist
+reinforcement learning. Machine Learning 8, 229-256.
+"""
+
 
 def rule(depth):
     """REINFORCE: dw/dt = -eta * (loss - baseline) * E, with E the trace of every spike's score.
@@ -30,5 +35,5 @@ def rule(depth):
         blocks,
         {"eta": _reward.ETA, **_reward.PARAMETERS,
          "tau_e": Parameter(10.0 * ms, "memory of the eligibility", True, search=(0.003, 0.04))},
-        needs=("xbar", "psi", "slope", "S", "chance"),
+        reference=REFERENCE, needs=("xbar", "psi", "slope", "S", "chance"),
     )

@@ -36,6 +36,10 @@ from bioopzo.tasks.yin_yang import yin_yang_samples  # noqa: E402  (after the li
 __all__ = ["Task", "available", "get", "summary", "yin_yang_samples", *_functions]
 
 
+def __dir__():
+    return __all__
+
+
 def available() -> dict[str, Callable[..., Task]]:
     """Return every task function by name."""
     return dict(_functions)
