@@ -55,6 +55,11 @@ EDITED = [
     (case_of("dfa", coding="spikes", plastic=(1, 1, 1)), {
         "forward": "dw/dt = -eta*xbar_pre*psi_post*g_post - 0.5*Hz*w*xbar_post**2"
                    " + 0.2*Hz*(0.1 - w)*(1 + xbar_pre)*exp(-xbar_post) : 1"}),
+    # What depends on the sign of a weight: feedback of the right sign only, and a decay to zero.
+    (case_of("bp", plastic=(1, 1, 1)), {
+        "backward": "g_pre = 0.3*sign(w)*delta_post : 1 (summed)",
+        "forward": "dw/dt = -eta*xbar_pre*psi_post*g_post"
+                   " - 0.1*Hz*sign(w)*abs(xbar_pre - 0.5)*sqrt(w**2) : 1"}),
 ]
 
 
