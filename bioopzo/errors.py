@@ -31,6 +31,10 @@ class BuildError(BioopzoError, RuntimeError):
     """The compiled back end could not be built or run; the message holds the compiler's words."""
 
 
+class NotebookError(BioopzoError, RuntimeError):
+    """A notebook stopped; the message names the cell and its line."""
+
+
 def unknown(kind, name, known):
     """An `InputError` that names an unknown thing, the nearest known one and all of them."""
     known = [str(word) for word in known]
