@@ -1,4 +1,4 @@
-"""The command line: demo, train, compare, tune, results, rules, tasks, data."""
+"""The command line: demo, train, compare, tune, results, notebooks, rules, tasks, data."""
 
 import argparse
 import ast
@@ -18,6 +18,7 @@ RATE_OPTIONS = (
     ("updates", str, "trial (default) or step"),
     ("steps_at_once", int, "time steps that go through a layer together"),
 )
+RULES = "names, or files such as my_rule.py, separated by commas"
 DEMO_RULES = ("opzo", "dfa", "node_perturbation", "reinforce", "readout_only")
 
 
@@ -55,19 +56,19 @@ def _parser():
     demo.add_argument("--out", default="bioopzo-demo", help="folder for figure and numbers")
     train = add("train", _train, "train one rule on one task")
     train.add_argument("--task", required=True)
-    train.add_argument("--rule", default="opzo")
+    train.add_argument("--rule", default="opzo", help="a name, or a file such as my_rule.py")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--save", help="where the run is saved (.npz and .json)")
     train.add_argument("--checkpoint", help="rate: written at every evaluation; goes on from it")
     compare = add("compare", _compare, "train several rules over several seeds")
     compare.add_argument("--task", required=True)
-    compare.add_argument("--rules", required=True, help="names, separated by commas")
+    compare.add_argument("--rules", required=True, help=RULES)
     compare.add_argument("--seeds", type=int, default=3, help="how many (0, 1, 2 ...)")
     compare.add_argument("--out", required=True)
     compare.add_argument("--jobs", type=int, default=2)
     tune = add("tune", _tune, "search learning rates on the validation split")
     tune.add_argument("--task", required=True)
-    tune.add_argument("--rules", required=True, help="names, separated by commas")
+    tune.add_argument("--rules", required=True, help=RULES)
     tune.add_argument("--trials", type=int, default=4000)
     tune.add_argument("--candidates", type=int, default=24)
     tune.add_argument("--jobs", type=int, default=2)
@@ -81,6 +82,12 @@ def _parser():
                          help="of an experiment of the rate engine, one label; may be repeated")
     results.add_argument("--draw", action="store_true",
                          help="only draw again, from saved runs (rate engine)")
+    notebooks = add("notebooks", _notebooks, "execute the project's notebooks into a folder")
+    notebooks.add_argument("names", nargs="*", help="which (default: all of ./notebooks)")
+    notebooks.add_argument("--quick", action="store_true", help="a few trials: does it run?")
+    notebooks.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
+                           help="a parameter that the notebook names at its top, e.g. trials=500")
+    notebooks.add_argument("--out", default="out/notebooks", help="folder for executed notebooks")
     for command in (train, compare, tune):
         command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                              help="a parameter or option, e.g. tau_m=10*ms, place=before")
@@ -105,6 +112,21 @@ def _task(name):
     from . import tasks
 
     return tasks.get(name)
+
+
+def _rule(word):
+    """The name of a rule; a file of the user's own (``my_rule.py``) is added first."""
+    from . import rules
+
+    return rules.add(word) if word.endswith(".py") else word
+
+
+def _rules_of(words):
+    """The names in ``opzo,my_rule.py``, the user's own rules added."""
+    names = [_rule(word.strip()) for word in words.split(",") if word.strip()]
+    if not names:
+        raise InputError(f"--rules takes {RULES}")
+    return names
 
 
 def _settings(pairs):
@@ -159,7 +181,7 @@ def _train(options):
     from .training import train
 
     task = _task(options.task)
-    run = train(_model(options, task, options.rule), task, trials=options.trials,
+    run = train(_model(options, task, _rule(options.rule)), task, trials=options.trials,
                 epochs=options.epochs, seed=options.seed, backend=options.backend,
                 save=options.save, engine=options.engine, **_rate_settings(options))
     print(run)
@@ -173,8 +195,7 @@ def _compare(options):
     from .results import write_json
 
     task = _task(options.task)
-    names = [name.strip() for name in options.rules.split(",") if name.strip()]
-    models = {name: _model(options, task, name) for name in names}
+    models = {name: _model(options, task, name) for name in _rules_of(options.rules)}
     result = compare(models, task, seeds=range(options.seeds), trials=options.trials,
                      epochs=options.epochs, out=options.out, backend=options.backend,
                      jobs=options.jobs, engine=options.engine, settings=_rate_settings(options))
@@ -213,8 +234,8 @@ def _tune(options):
     from .tuning import tune_file
 
     task = _task(options.task)
-    for name in options.rules.split(","):
-        model = _model(options, task, name.strip())
+    for name in _rules_of(options.rules):
+        model = _model(options, task, name)
         key, entry = tune_file(model, task, options.out, trials=options.trials,
                                count=options.candidates, jobs=options.jobs)
         edge = f", at the edge of its range: {', '.join(entry['at_edge'])}" * bool(entry["at_edge"])
@@ -235,6 +256,13 @@ def _results(options):
         print(experiments.run(name, options.out, jobs=options.jobs, only=options.only))
     if options.readme:
         experiments.write_tables(options.out, options.readme)
+
+
+def _notebooks(options):
+    from .notebooks import execute
+
+    for path, seconds in execute(options.names, options.quick, options.set, options.out):
+        print(f"{path} ({seconds:.0f} s)")
 
 
 def _rules(options):

@@ -73,6 +73,10 @@ def nearest(name, known):
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
+class NotebookError(BioopzoError, RuntimeError):
+    """A notebook stopped; the message names the cell and its line."""
+
+
 def unknown(kind, name, known):
     """An `InputError` that names an unknown thing, the nearest known one and all of them."""
     known = [str(word) for word in known]

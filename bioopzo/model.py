@@ -42,7 +42,8 @@ class Model:
         architecture with convolutions for the rate engine, e.g. ``"28x28-32C3-AP2-64C3-AP2-10"``
         (see `connectivity.architecture`).
     rule : str
-        A name in ``bioopzo.rules.available()``; default ``"opzo"``.
+        A name in ``bioopzo.rules.available()``; default ``"opzo"``. A rule in a file of your
+        own is added first: ``rule=bioopzo.rules.add("my_rule.py")``.
     neuron : ``"logistic"``, ``"exponential"``, ``"erf"`` or ``"deterministic"``
         The escape noise; its derivative is psi.
     reset : ``"soft"`` (u -= theta) or ``"hard"`` (u = 0).
@@ -111,6 +112,8 @@ class Model:
         new = object.__new__(Model)
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
         _store(new, **{**fields, **changes})
+        if new.depth == self.depth and not changes.keys() & {"rule_name", "options"}:
+            new.__dict__["rule"] = self.rule  # though its file may have been added anew since
         new._compose()
         return new
 

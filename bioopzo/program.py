@@ -432,7 +432,8 @@ class _Builder:
         terms = {}
         for term in sympy.Add.make_args(expression):
             parts = {"pre": [], "post": [], "synapse": [], "scalar": []}
-            for factor in sympy.Mul.make_args(sympy.powdenest(term, force=True)):
+            # Not by force, which takes every variable for positive: abs(w) would be w.
+            for factor in sympy.Mul.make_args(sympy.powdenest(term)):
                 base = sympy.expand_power_base(factor, force=True)
                 for piece in sympy.Mul.make_args(base):
                     owners = {self._where(name, str(s)) for s in piece.free_symbols} - {"scalar"}

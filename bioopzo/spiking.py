@@ -6,6 +6,7 @@ targets chunk after chunk, in standalone as one binary that is built once.
 """
 
 import contextlib
+import gc
 import re
 from dataclasses import dataclass, replace
 
@@ -243,14 +244,18 @@ def dry_run(model):
 @contextlib.contextmanager
 def runtime(target="numpy"):
     """Within this context Brian2 runs in this process, with the given code generation target."""
-    before = b2.prefs.codegen.target
+    before, frozen = b2.prefs.codegen.target, gc.get_freeze_count()
     if not isinstance(b2.get_device(), RuntimeDevice):
         b2.set_device("runtime")
     b2.prefs.codegen.target = target
+    if not frozen:  # Brian2 collects garbage at every run: look at what is made within only
+        gc.freeze()
     try:
         yield
     finally:
         b2.prefs.codegen.target = before
+        if not frozen:
+            gc.unfreeze()
 
 
 def constants(assembly, model, shape):

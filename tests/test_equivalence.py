@@ -59,6 +59,11 @@ EDITED = [
     (case_of("bp"), {
         "forward": "dE/dt = (xbar_pre*psi_post*g_post - E)/tau_o : 1\ndw/dt = -eta*E : 1",
         "forward.trial": "E = 0"}),
+    # What depends on the sign of a weight: feedback of the right sign only, and a decay to zero.
+    (case_of("bp", plastic=(1, 1, 1)), {
+        "backward": "g_pre = 0.3*sign(w)*delta_post : 1 (summed)",
+        "forward": "dw/dt = -eta*xbar_pre*psi_post*g_post"
+                   " - 0.1*Hz*sign(w)*abs(xbar_pre - 0.5)*sqrt(w**2) : 1"}),
 ]
 
 
