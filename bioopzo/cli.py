@@ -1,4 +1,4 @@
-"""The command line: demo, train, compare, tune, results, rules, tasks, data."""
+"""The command line: demo, train, compare, tune, results, figures, rules, tasks, data."""
 
 import argparse
 import ast
@@ -81,6 +81,13 @@ def _parser():
                          help="of an experiment of the rate engine, one label; may be repeated")
     results.add_argument("--draw", action="store_true",
                          help="only draw again, from saved runs (rate engine)")
+    drawn = add("figures", _figures, "make the figures of the folder figures/ where out of date")
+    drawn.add_argument("names", nargs="*", help="which (default: all)")
+    drawn.add_argument("--quick", action="store_true", help="small versions, in figures/quick")
+    drawn.add_argument("--jobs", type=int, default=1, help="runs at a time within a figure (1)")
+    drawn.add_argument("--folder", default="figures", help="with the scripts (default figures)")
+    drawn.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
+                       help="a parameter of the figures, e.g. seeds=3; goes to figures/changed")
     for command in (train, compare, tune):
         command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                              help="a parameter or option, e.g. tau_m=10*ms, place=before")
@@ -169,7 +176,7 @@ def _train(options):
 
 
 def _compare(options):
-    from .compare import compare
+    from .comparison import compare
     from .results import write_json
 
     task = _task(options.task)
@@ -194,7 +201,7 @@ def _draw(result, out):
 
 
 def _demo(options):
-    from .compare import compare
+    from .comparison import compare
 
     begin = time.perf_counter()
     task = _task("digits")
@@ -235,6 +242,12 @@ def _results(options):
         print(experiments.run(name, options.out, jobs=options.jobs, only=options.only))
     if options.readme:
         experiments.write_tables(options.out, options.readme)
+
+
+def _figures(options):
+    from .figures import command
+
+    return command(options)
 
 
 def _rules(options):

@@ -66,7 +66,10 @@ def save(fig, path):
     """Write a figure as ``path.png`` (300 dpi) and ``path.pdf``; returns both paths."""
     paths = [Path(f"{path}.png"), Path(f"{path}.pdf")]
     for target in paths:
-        write_atomically(target, lambda f, t=target: fig.savefig(f, format=t.suffix[1:], dpi=300))
+        # Without a date the same figure is the same file.
+        undated = {"metadata": {"CreationDate": None}} if target.suffix == ".pdf" else {}
+        write_atomically(target, lambda f, t=target, o=undated: fig.savefig(
+            f, format=t.suffix[1:], dpi=300, **o))
     return paths
 
 
@@ -97,13 +100,8 @@ def learning_curves(runs, ax=None, level=0.95, error=False):
         values = scale * values
         error = error and key == "accuracy"
         values = 100 - values if error else values
-        mean, half = _interval(values, level)
-        color, marker, name = style(label, list(groups))
-        if half is not None:
-            ax.fill_between(trials, mean - half, mean + half, color=color, alpha=0.15, lw=0)
-        line, = ax.plot(trials, mean, color=color, marker=marker, label=name, clip_on=False,
-                        mec="white", mew=0.4, zorder=3)
-        ends.append((line, name))
+        line = band(ax, trials, values, label, list(groups), level)
+        ends.append((line, line.get_label()))
         last = max(last, trials[-1])
     chance = _chance(every) if key == "accuracy" else None
     if chance is not None:
@@ -120,9 +118,9 @@ def learning_curves(runs, ax=None, level=0.95, error=False):
     elif key == "accuracy":
         ax.set_ylim(0, 100)
     ax.set_xlim(0, last)
-    _dress(ax, "Training trials", f"Held-out {key}{unit}")
+    dress(ax, "Training trials", f"Held-out {key}{unit}")
     _note_seeds(ax, groups, level)
-    _label_ends(ax, ends)
+    label_ends(ax, ends)
     return ax
 
 
@@ -141,7 +139,7 @@ def final_accuracy(runs, ax=None, level=0.95):
     ax = _axes(ax, height=1.8 + 0.65 * len(groups))
     for row, label in enumerate(order):
         color, marker, _ = style(label, list(groups))
-        mean, half = _interval(scores[label][:, None], level)
+        mean, half = interval(scores[label][:, None], level)
         ax.plot(scores[label], np.full(len(scores[label]), row + 0.14), ls="", marker=marker,
                 color=color, alpha=0.6, mew=0, clip_on=False, label="seeds")
         ax.errorbar(mean, [row - 0.14], xerr=half, color=color, marker="|", ms=7, mew=1.4,
@@ -152,7 +150,7 @@ def final_accuracy(runs, ax=None, level=0.95):
     ax.set_yticks(range(len(order)), [style(label, list(groups))[2] for label in order])
     ax.set_ylim(-0.6, len(order) - 0.4)
     ax.tick_params(axis="y", length=0)
-    _dress(ax, f"Held-out {key}{unit}", "")
+    dress(ax, f"Held-out {key}{unit}", "")
     _note_seeds(ax, groups, level, points=True)
     return ax
 
@@ -174,8 +172,8 @@ def rates(run, ax=None):
         ends.append((line, f"hidden {name.rpartition('_')[2]}"))
     ax.set_xlim(left=0, right=run.arrays["curve/trials"][-1])
     ax.set_ylim(bottom=0)
-    _dress(ax, "Training trials", "Firing rate (Hz)")
-    _label_ends(ax, ends)
+    dress(ax, "Training trials", "Firing rate (Hz)")
+    label_ends(ax, ends)
     return ax
 
 
@@ -213,8 +211,8 @@ def alignment(curves, ax=None):
     ax.set_ylim(-1, 1)
     ax.set_yticks([-1, -0.5, 0, 0.5, 1])
     ax.set_xlim(0, max(np.max(trials) for trials, _ in curves.values()))
-    _dress(ax, "Training trials", "Cosine with backpropagation")
-    _label_ends(ax, ends)
+    dress(ax, "Training trials", "Cosine with backpropagation")
+    label_ends(ax, ends)
     return ax
 
 
@@ -240,7 +238,7 @@ def raster(recording, ax=None):
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(-1, base - 1)
     ax.set_xlim(0, _end(recording))
-    _dress(ax, "Time in the trial (ms)", "")
+    dress(ax, "Time in the trial (ms)", "")
     return ax
 
 
@@ -296,7 +294,7 @@ def anatomy(recording, neuron=None, fig=None):
         ax.set_title(title, loc="left", fontsize=SMALL, pad=2)
         if k:
             ax.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
-        _dress(ax, "Time in the trial (ms)" if k == 6 else "", label)
+        dress(ax, "Time in the trial (ms)" if k == 6 else "", label)
         ax.yaxis.label.set_size(SMALL)
     axes[0].set_xlim(0, _end(recording))
     fig.align_ylabels(axes)
@@ -324,13 +322,41 @@ def overview(run):
         ax.set_title(f"Into {target}", loc="left", fontsize=SMALL, pad=2)
         ax.yaxis.set_major_locator(MaxNLocator(2, integer=True))
         ax.tick_params(labelbottom=k == len(weights) - 1)
-        _dress(ax, "Weight (1)" if k == len(weights) - 1 else "",
+        dress(ax, "Weight (1)" if k == len(weights) - 1 else "",
                "Synapses" if k == len(weights) // 2 else "")
         if k == 0:
             for place, word, ink in ((0.84, "start", GREY), (1, "end", color)):
                 ax.annotate(word, (place, 1), xycoords="axes fraction", xytext=(0, 2),
                             textcoords="offset points", ha="right", color=ink, fontsize=SMALL)
     return fig
+
+
+# ---------------------------------------------------------------------------- parts of figures
+
+def band(ax, x, values, label, labels=(), level=0.95, **options):
+    """The mean over seeds (rows of `values`) against x with its t-interval; returns the line.
+
+    Colour, marker and name are the label's, see `style`; `options` are of the line.
+    """
+    mean, half = interval(values, level)
+    color, marker, name = style(label, labels)
+    look = {"color": color, "marker": marker, "label": name, "clip_on": False, "mec": "white",
+            "mew": 0.4, "zorder": 3, **options}
+    if half is not None:
+        ax.fill_between(x, mean - half, mean + half, color=look["color"], alpha=0.15, lw=0)
+    return ax.plot(x, mean, **look)[0]
+
+
+def note(ax, text, **options):
+    """Small grey words above axes: what points, lines and bands are."""
+    ax.set_title(text, **{"loc": "left", "fontsize": SMALL, "color": GREY, "pad": 4, **options})
+
+
+def letter(ax, text):
+    """The letter of a panel, at the upper left, outside of the axes."""
+    ax.annotate(text, (0, 1), xycoords="axes fraction", xytext=(-26, 8),
+                textcoords="offset points", fontsize=NORMAL + 1, fontweight="bold", color=INK,
+                ha="left", va="bottom", annotation_clip=False)
 
 
 def style(label, labels=()):
@@ -378,8 +404,9 @@ def _stacked(label, group, key):
     return trials[0], np.array([run.arrays[key] for run in group])
 
 
-def _interval(values, level):
-    """Mean over rows and half the t-interval, None for a single row."""
+def interval(values, level=0.95):
+    """Mean over rows (seeds) and half the t-interval, None for a single row."""
+    values = np.asarray(values, dtype=float)
     n = len(values)
     mean = values.mean(axis=0)
     if n < 2:
@@ -419,7 +446,7 @@ def _axes(ax, height=6.0):
     return figure(height=height)[1] if ax is None else ax
 
 
-def _dress(ax, xlabel, ylabel):
+def dress(ax, xlabel, ylabel):
     """Labels and frame in this style, also for axes that were made elsewhere."""
     ax.spines[["top", "right"]].set_visible(False)
     if xlabel:
@@ -443,7 +470,7 @@ def _shade(ax, recording):
                        color="#F3EFE0", lw=0, zorder=0)
 
 
-def _label_ends(ax, ends):
+def label_ends(ax, ends):
     """Write each line's name beside its end, moved apart where names would overlap."""
     share = ax.transAxes.inverted().transform
     points = ax.figure.get_size_inches()[1] * 72 * ax.get_position().height
@@ -467,8 +494,7 @@ def _note_seeds(ax, groups, level, points=False):
     if counts == [1]:
         return
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    ax.set_title(f"{'points: seeds; ' * points}mean, {100 * level:g} % interval, {seeds} seeds",
-                 loc="left", fontsize=SMALL, color=GREY, pad=4)
+    note(ax, f"{'points: seeds; ' * points}mean, {100 * level:g} % interval, {seeds} seeds")
 
 
 def _apart(places, step):

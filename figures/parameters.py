@@ -1,0 +1,4 @@
+"""The parameters of all figures: NAME -> "full" and "quick", units in the names."""
+
+PARAMETERS = {
+}
