@@ -23,7 +23,6 @@ data are drawn again.
 import ast
 import hashlib
 import importlib.metadata
-import importlib.util
 import json
 import os
 import runpy
@@ -32,6 +31,7 @@ import tempfile
 import time
 import traceback
 from pathlib import Path
+from types import ModuleType
 
 from .errors import BioopzoError, InputError, unknown
 
@@ -197,11 +197,10 @@ def _plain(script, content):
 
 
 def _load(script):
-    """A script as a module."""
-    name = f"bioopzo_figure_{script.stem}"
-    spec = importlib.util.spec_from_file_location(name, script)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    """A script as a module, from its text: Python may take an older one from its own cache."""
+    module = ModuleType(f"bioopzo_figure_{script.stem}")
+    module.__file__ = str(script)
+    exec(compile(script.read_text(), str(script), "exec"), module.__dict__)
     for part in ("__doc__", "compute", "draw"):
         if not getattr(module, part, None):
             raise InputError(f"{script} has no {'docstring' if part == '__doc__' else part}")
