@@ -6,7 +6,8 @@ A script ``figures/NAME.py`` holds
 - ``compute(parameters, jobs, progress) -> dict``: the numbers behind the figure, seeds included,
   as JSON holds them (arrays become lists). Runs with the same seeds give the same bytes, so wall
   times belong under the key ``"timing"``, which is kept beside the data and not in them;
-- ``draw(data) -> Figure``: from the data as read back from JSON, with ``"timing"`` among them;
+- ``draw(data) -> Figure``: from the data as read back from JSON, ``"parameters"`` and ``"timing"``
+  among them;
 - ``INPUTS`` (optional): files that `compute` reads, relative to the folder of the script;
 - ``if __name__ == "__main__": figures.main(__file__)``.
 
@@ -173,7 +174,7 @@ def _make(script, settings, out, jobs, progress, command, say):
         content = {"figure": script.stem, "about": module.__doc__.strip(), "command": command,
                    "parameters": settings, "keys": keys, **content}
         content = _plain(script, content)
-    fig = module.draw({**content["data"], "timing": content["timing"]})
+    fig = module.draw({**content["data"], **{k: content[k] for k in ("parameters", "timing")}})
     _write(fig, content, out / script.stem)
     return done
 

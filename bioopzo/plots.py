@@ -143,7 +143,9 @@ def final_accuracy(runs, ax=None, level=0.95):
         ax.plot(scores[label], np.full(len(scores[label]), row + 0.14), ls="", marker=marker,
                 color=color, alpha=0.6, mew=0, clip_on=False, label="seeds")
         ax.errorbar(mean, [row - 0.14], xerr=half, color=color, marker="|", ms=7, mew=1.4,
-                    capsize=2, elinewidth=1, clip_on=False)
+                    capsize=2, elinewidth=1, clip_on=key != "accuracy")
+    if key == "accuracy":  # an interval of few seeds may reach beyond what there is
+        ax.set_xlim(max(0, ax.get_xlim()[0]), min(100, ax.get_xlim()[1]))
     chance = _chance(every) if key == "accuracy" else None
     if chance is not None and ax.get_xlim()[0] < 2 * chance:
         ax.axvline(chance, color=GREY, lw=0.8, ls=(0, (3, 2)), zorder=1)
@@ -356,7 +358,7 @@ def note(ax, text, **options):
 
 def letter(ax, text):
     """The letter of a panel, at the upper left, outside of the axes."""
-    ax.annotate(text, (0, 1), xycoords="axes fraction", xytext=(-26, 8),
+    ax.annotate(text, (0, 1), xycoords="axes fraction", xytext=(-28, 3),
                 textcoords="offset points", fontsize=NORMAL + 1, fontweight="bold", color=INK,
                 ha="left", va="bottom", annotation_clip=False)
 
@@ -508,8 +510,8 @@ def _apart(places, step):
         while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
             (a, n), (b, m) = blocks[-2:]
             blocks[-2:] = [[(a * n + b * m) / (n + m), n + m]]
-    moved = np.concatenate([np.full(n, value) for value, n in blocks]) + offsets
-    return moved - max(0, moved[-1] - 1) + max(0, -moved[0])
+    moved = np.concatenate([np.full(n, value) for value, n in blocks])
+    return np.clip(moved, 0, max(0, 1 - offsets[-1])) + offsets
 
 
 def _input_panel(ax, recording):
