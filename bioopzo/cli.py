@@ -1,4 +1,4 @@
-"""The command line: demo, train, compare, tune, results, notebooks, rules, tasks, data."""
+"""The command line: train, compare, tune, draw figures, measure results and list what there is."""
 
 import argparse
 import ast
@@ -88,6 +88,13 @@ def _parser():
     notebooks.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                            help="a parameter that the notebook names at its top, e.g. trials=500")
     notebooks.add_argument("--out", default="out/notebooks", help="folder for executed notebooks")
+    drawn = add("figures", _figures, "make the figures of the folder figures/ where out of date")
+    drawn.add_argument("names", nargs="*", help="which (default: all)")
+    drawn.add_argument("--quick", action="store_true", help="small versions, in figures/quick")
+    drawn.add_argument("--jobs", type=int, default=1, help="runs at a time within a figure (1)")
+    drawn.add_argument("--folder", default="figures", help="with the scripts (default figures)")
+    drawn.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
+                       help="a parameter of the figures, e.g. seeds=3; goes to figures/changed")
     for command in (train, compare, tune):
         command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                              help="a parameter or option, e.g. tau_m=10*ms, place=before")
@@ -191,7 +198,7 @@ def _train(options):
 
 
 def _compare(options):
-    from .compare import compare
+    from .comparison import compare
     from .results import write_json
 
     task = _task(options.task)
@@ -215,7 +222,7 @@ def _draw(result, out):
 
 
 def _demo(options):
-    from .compare import compare
+    from .comparison import compare
 
     begin = time.perf_counter()
     task = _task("digits")
@@ -263,6 +270,12 @@ def _notebooks(options):
 
     for path, seconds in execute(options.names, options.quick, options.set, options.out):
         print(f"{path} ({seconds:.0f} s)")
+
+
+def _figures(options):
+    from .figures import command
+
+    return command(options)
 
 
 def _rules(options):

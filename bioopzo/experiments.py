@@ -13,7 +13,7 @@ import numpy as np
 from brian2.units import Hz
 
 from . import rate_experiments, tasks
-from .compare import Comparison, compare, format_table
+from .comparison import Comparison, compare, format_table
 from .errors import InputError, unknown
 from .model import Model
 from .results import Run, write_atomically, write_json

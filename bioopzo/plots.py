@@ -70,7 +70,10 @@ def save(fig, path):
     """Write the figure `fig` as ``path.png`` (300 dpi) and ``path.pdf``; returns both paths."""
     paths = [Path(f"{path}.png"), Path(f"{path}.pdf")]
     for target in paths:
-        write_atomically(target, lambda f, t=target: fig.savefig(f, format=t.suffix[1:], dpi=300))
+        # Without a date the same figure is the same file.
+        undated = {"metadata": {"CreationDate": None}} if target.suffix == ".pdf" else {}
+        write_atomically(target, lambda f, t=target, o=undated: fig.savefig(
+            f, format=t.suffix[1:], dpi=300, **o))
     return paths
 
 
@@ -101,13 +104,8 @@ def learning_curves(runs, ax=None, level=0.95, error=False):
         values = scale * values
         error = error and key == "accuracy"
         values = 100 - values if error else values
-        mean, half = _interval(values, level)
-        color, marker, name = style(label, list(groups))
-        if half is not None:
-            ax.fill_between(trials, mean - half, mean + half, color=color, alpha=0.15, lw=0)
-        line, = ax.plot(trials, mean, color=color, marker=marker, label=name, clip_on=False,
-                        mec="white", mew=0.4, zorder=3)
-        ends.append((line, name))
+        line = band(ax, trials, values, label, list(groups), level)
+        ends.append((line, line.get_label()))
         last = max(last, trials[-1])
     chance = _chance(every) if key == "accuracy" else None
     if chance is not None:
@@ -124,9 +122,9 @@ def learning_curves(runs, ax=None, level=0.95, error=False):
     elif key == "accuracy":
         ax.set_ylim(0, 100)
     ax.set_xlim(0, last or 1)
-    _dress(ax, "Training trials", f"Held-out {key}{unit}")
+    dress(ax, "Training trials", f"Held-out {key}{unit}")
     _note_seeds(ax, groups, level)
-    _label_ends(ax, ends)
+    label_ends(ax, ends)
     return ax
 
 
@@ -145,18 +143,20 @@ def final_accuracy(runs, ax=None, level=0.95):
     ax = _axes(ax, height=1.8 + 0.65 * len(groups))
     for row, label in enumerate(order):
         color, marker, _ = style(label, list(groups))
-        mean, half = _interval(scores[label][:, None], level)
+        mean, half = interval(scores[label][:, None], level)
         ax.plot(scores[label], np.full(len(scores[label]), row + 0.14), ls="", marker=marker,
                 color=color, alpha=0.6, mew=0, clip_on=False, label="seeds")
         ax.errorbar(mean, [row - 0.14], xerr=half, color=color, marker="|", ms=7, mew=1.4,
-                    capsize=2, elinewidth=1, clip_on=False)
+                    capsize=2, elinewidth=1, clip_on=key != "accuracy")
+    if key == "accuracy":  # an interval of few seeds may reach beyond what there is
+        ax.set_xlim(max(0, ax.get_xlim()[0]), min(100, ax.get_xlim()[1]))
     chance = _chance(every) if key == "accuracy" else None
     if chance is not None and ax.get_xlim()[0] < 2 * chance:
         ax.axvline(chance, color=GREY, lw=0.8, ls=(0, (3, 2)), zorder=1)
     ax.set_yticks(range(len(order)), [style(label, list(groups))[2] for label in order])
     ax.set_ylim(-0.6, len(order) - 0.4)
     ax.tick_params(axis="y", length=0)
-    _dress(ax, f"Held-out {key}{unit}", "")
+    dress(ax, f"Held-out {key}{unit}", "")
     _note_seeds(ax, groups, level, points=True)
     return ax
 
@@ -179,8 +179,8 @@ def rates(run, ax=None):
         ends.append((line, f"hidden {name.rpartition('_')[2]}"))
     ax.set_xlim(left=0, right=run.arrays["curve/trials"][-1])
     ax.set_ylim(bottom=0)
-    _dress(ax, "Training trials", "Firing rate (Hz)")
-    _label_ends(ax, ends)
+    dress(ax, "Training trials", "Firing rate (Hz)")
+    label_ends(ax, ends)
     return ax
 
 
@@ -219,8 +219,8 @@ def alignment(curves, ax=None):
     ax.set_ylim(-1, 1)
     ax.set_yticks([-1, -0.5, 0, 0.5, 1])
     ax.set_xlim(0, max(np.max(trials) for trials, _ in curves.values()))
-    _dress(ax, "Training trials", "Cosine with backpropagation")
-    _label_ends(ax, ends)
+    dress(ax, "Training trials", "Cosine with backpropagation")
+    label_ends(ax, ends)
     return ax
 
 
@@ -250,7 +250,7 @@ def raster(recording, ax=None):
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(-1, base - 1)
     ax.set_xlim(0, _end(recording))
-    _dress(ax, "Time in the trial (ms)", "")
+    dress(ax, "Time in the trial (ms)", "")
     return ax
 
 
@@ -289,6 +289,8 @@ def anatomy(recording, neuron=None, fig=None):
     fired = time[np.asarray(recording.spikes[name])[:, index] > 0]
     axes[1].vlines(fired, top + 0.12 * np.ptp([u.min(), top]), top + 0.4 * np.ptp([u.min(), top]),
                    color=INK, lw=1)
+    axes[1].annotate("shaded: target shown", (1, 1), xycoords="axes fraction", xytext=(0, 2),
+                     textcoords="offset points", ha="right", fontsize=SMALL, color=GREY)
     axes[2].plot(time, values[f"{before}.xbar"][:, pre], color=INK)
     axes[3].plot(time, values[f"{name}.psi"][:, index], color=INK)
     _error_panel(axes[4], recording)
@@ -307,7 +309,7 @@ def anatomy(recording, neuron=None, fig=None):
         ax.set_title(title, loc="left", fontsize=SMALL, pad=2)
         if k:
             ax.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
-        _dress(ax, "Time in the trial (ms)" if k == 6 else "", label)
+        dress(ax, "Time in the trial (ms)" if k == 6 else "", label)
         ax.yaxis.label.set_size(SMALL)
     axes[0].set_xlim(0, _end(recording))
     fig.align_ylabels(axes)
@@ -364,12 +366,40 @@ def _weight_panels(run, fig, places):
         ax.set_title(f"Into {target}", loc="left", fontsize=SMALL, pad=2)
         ax.yaxis.set_major_locator(MaxNLocator(2, integer=True))
         ax.tick_params(labelbottom=k == len(names) - 1)
-        _dress(ax, "Weight (1)" if k == len(names) - 1 else "",
-               "Synapses" if k == len(names) // 2 else "")
+        dress(ax, "Weight (1)" if k == len(names) - 1 else "",
+              "Synapses" if k == len(names) // 2 else "")
         if k == 0:
             for place, word, ink in ((0.84, "start", GREY), (1, "end", color)):
                 ax.annotate(word, (place, 1), xycoords="axes fraction", xytext=(0, 2),
                             textcoords="offset points", ha="right", color=ink, fontsize=SMALL)
+
+
+# ---------------------------------------------------------------------------- parts of figures
+
+def band(ax, x, values, label, labels=(), level=0.95, **options):
+    """The mean over seeds (rows of `values`) against x with its t-interval; returns the line.
+
+    Colour, marker and name are the label's, see `style`; `options` are of the line.
+    """
+    mean, half = interval(values, level)
+    color, marker, name = style(label, labels)
+    look = {"color": color, "marker": marker, "label": name, "clip_on": False, "mec": "white",
+            "mew": 0.4, "zorder": 3, **options}
+    if half is not None:
+        ax.fill_between(x, mean - half, mean + half, color=look["color"], alpha=0.15, lw=0)
+    return ax.plot(x, mean, **look)[0]
+
+
+def note(ax, text, **options):
+    """Small grey words above axes: what points, lines and bands are."""
+    ax.set_title(text, **{"loc": "left", "fontsize": SMALL, "color": GREY, "pad": 4, **options})
+
+
+def letter(ax, text):
+    """The letter of a panel, at the upper left, outside of the axes."""
+    ax.annotate(text, (0, 1), xycoords="axes fraction", xytext=(-28, 3),
+                textcoords="offset points", fontsize=NORMAL + 1, fontweight="bold", color=INK,
+                ha="left", va="bottom", annotation_clip=False)
 
 
 def style(label, labels=()):
@@ -417,8 +447,9 @@ def _stacked(label, group, key):
     return trials[0], np.array([run.arrays[key] for run in group])
 
 
-def _interval(values, level):
-    """Mean over rows and half the t-interval, None for a single row."""
+def interval(values, level=0.95):
+    """Mean over rows (seeds) and half the t-interval, None for a single row."""
+    values = np.asarray(values, dtype=float)
     n = len(values)
     mean = values.mean(axis=0)
     if n < 2:
@@ -458,7 +489,7 @@ def _axes(ax, height=6.0):
     return figure(height=height)[1] if ax is None else ax
 
 
-def _dress(ax, xlabel, ylabel):
+def dress(ax, xlabel, ylabel):
     """Labels and frame in this style, also for axes that were made elsewhere."""
     ax.spines[["top", "right"]].set_visible(False)
     if xlabel:
@@ -482,7 +513,7 @@ def _shade(ax, recording):
                        color="#F3EFE0", lw=0, zorder=0)
 
 
-def _label_ends(ax, ends):
+def label_ends(ax, ends):
     """Write each line's name beside its end, moved apart where names would overlap."""
     share = ax.transAxes.inverted().transform
     points = ax.figure.get_size_inches()[1] * 72 * ax.get_position().height
@@ -506,8 +537,7 @@ def _note_seeds(ax, groups, level, points=False):
     if counts == [1]:
         return
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    ax.set_title(f"{'points: seeds; ' * points}mean, {100 * level:g} % interval, {seeds} seeds",
-                 loc="left", fontsize=SMALL, color=GREY, pad=4)
+    note(ax, f"{'points: seeds; ' * points}mean, {100 * level:g} % interval, {seeds} seeds")
 
 
 def _apart(places, step):
@@ -519,8 +549,8 @@ def _apart(places, step):
         while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
             (a, n), (b, m) = blocks[-2:]
             blocks[-2:] = [[(a * n + b * m) / (n + m), n + m]]
-    moved = np.concatenate([np.full(n, value) for value, n in blocks]) + offsets
-    return moved - max(0, moved[-1] - 1) + max(0, -moved[0])
+    moved = np.concatenate([np.full(n, value) for value, n in blocks])
+    return np.clip(moved, 0, max(0, 1 - offsets[-1])) + offsets
 
 
 def _input_panel(ax, recording):

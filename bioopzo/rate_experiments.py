@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from . import gradients
-from .compare import compare
+from .comparison import compare
 from .errors import unknown
 from .model import Model
 from .results import write_json

@@ -327,6 +327,10 @@ def record(model, shape, state, data, seed):
         wanted = {"trial": ["gate"], "readout": ["o"], "error": ["err", "y"], "input": ["xbar"]}
         layers = [f"hidden_{k}" for k in range(1, model.depth + 1)]
         wanted.update({name: ["u", "xbar", "psi", "g", "S"] for name in layers})
+        if model.rule.perturbs:
+            wanted["trial"] = ["gate", "sigma"]
+            for name in layers:
+                wanted[name].append("z")
         wanted.update({f"forward_{k}": ["w"] for k in range(1, model.depth + 2)})
         if model.coding != "current":
             wanted["input"] = ["xbar", "S"]

@@ -279,7 +279,8 @@ def test_a_neuron_that_is_not_linear_is_integrated_by_euler_and_says_so():
         u="du/dt = (b + drive - u + 0.2*tanh(u))/tau_m + sigma*push : 1")
     with pytest.warns(ModelWarning, match="not linear in u.*Euler"):
         edited.check()
-    for engine, own in (("spiking", {"backend": "numpy"}), ("rate", {"compiled": False, "batch": 8})):
+    ways = {"spiking": {"backend": "numpy"}, "rate": {"compiled": False, "batch": 8}}
+    for engine, own in ways.items():
         assert bz.train(edited, XOR, trials=8, engine=engine, evaluations=1,
                         progress=False, **own).complete
 

@@ -16,7 +16,7 @@ from matplotlib.mathtext import MathTextParser
 
 import bioopzo as bz
 from bioopzo import display, live, plots, typeset
-from bioopzo.compare import Comparison
+from bioopzo.comparison import Comparison
 from bioopzo.equations import is_expression, parse, parse_line
 from bioopzo.errors import InputError
 from bioopzo.measures import Recording, weight_alignment
@@ -517,7 +517,7 @@ def public():
 
 PUBLIC = dict(public())
 #: Internals of the spiking engine, and what holds no names to explain.
-LOW_LEVEL = ("bioopzo.spiking.", "bioopzo.compare.summary", "bioopzo.compare.format_table")
+LOW_LEVEL = ("bioopzo.spiking.", "bioopzo.comparison.summary", "bioopzo.comparison.format_table")
 
 
 def test_everything_public_says_what_it_is():
