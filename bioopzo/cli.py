@@ -82,6 +82,8 @@ def _parser():
     results.add_argument("--draw", action="store_true",
                          help="only draw again, from saved runs (rate engine)")
     for command in (train, compare, tune):
+        command.add_argument("--task-set", action="append", default=[], metavar="NAME=VALUE",
+                             help="an option of the task, e.g. samples=1000, simulate=True")
         command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                              help="a parameter or option, e.g. tau_m=10*ms, place=before")
         command.add_argument("--hidden", help="sizes of hidden layers, e.g. 32,32")
@@ -101,13 +103,18 @@ def _parser():
     return parser
 
 
-def _task(name):
+def _task(options):
+    """The task asked for, with its options, in the form that suits the engine."""
     from . import tasks
 
-    return tasks.get(name)
+    given = _settings(options.task_set, "--task-set")
+    engine = getattr(options, "engine", "spiking")
+    if "engine" in tasks.defaults(options.task):
+        given = {"engine": engine, **given}
+    return tasks.get(options.task, **given)
 
 
-def _settings(pairs):
+def _settings(pairs, flag="--set"):
     """``["tau_m=10*ms", "place=before"]`` as a dict; units of Brian2 are understood."""
     import brian2.units
 
@@ -115,7 +122,7 @@ def _settings(pairs):
     for pair in pairs:
         name, found, text = pair.partition("=")
         if not found:
-            raise InputError(f"--set takes NAME=VALUE, e.g. tau_m=10*ms, not {pair!r}")
+            raise InputError(f"{flag} takes NAME=VALUE, e.g. tau_m=10*ms, not {pair!r}")
         settings[name.strip()] = _value(text.strip(), brian2.units)
     return settings
 
@@ -158,7 +165,7 @@ def _train(options):
     from .results import write_json
     from .training import train
 
-    task = _task(options.task)
+    task = _task(options)
     run = train(_model(options, task, options.rule), task, trials=options.trials,
                 epochs=options.epochs, seed=options.seed, backend=options.backend,
                 save=options.save, engine=options.engine, **_rate_settings(options))
@@ -172,7 +179,7 @@ def _compare(options):
     from .compare import compare
     from .results import write_json
 
-    task = _task(options.task)
+    task = _task(options)
     names = [name.strip() for name in options.rules.split(",") if name.strip()]
     models = {name: _model(options, task, name) for name in names}
     result = compare(models, task, seeds=range(options.seeds), trials=options.trials,
@@ -194,10 +201,11 @@ def _draw(result, out):
 
 
 def _demo(options):
+    from . import tasks
     from .compare import compare
 
     begin = time.perf_counter()
-    task = _task("digits")
+    task = tasks.get("digits")
     print(f"{task!r}\nEach rule trains a network of spiking neurons, one trial at a time; "
           "the first run of each compiles its equations.")
     result = compare(DEMO_RULES, task, seeds=range(options.seeds), trials=options.trials,
@@ -212,7 +220,7 @@ def _demo(options):
 def _tune(options):
     from .tuning import tune_file
 
-    task = _task(options.task)
+    task = _task(options)
     for name in options.rules.split(","):
         model = _model(options, task, name.strip())
         key, entry = tune_file(model, task, options.out, trials=options.trials,

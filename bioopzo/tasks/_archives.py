@@ -39,8 +39,9 @@ def download(event_set: EventSet, data=None, progress: bool = True) -> Path:
         pass
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for archive in event_set.archives:
-            _one(event_set, archive, home, folder, progress)
+        for split, archive in zip(event_set.complete, event_set.archives):
+            if not _whole(event_set, folder, split):
+                _one(event_set, archive, home, folder, progress)
     except OSError as problem:
         raise InputError(f"{folder} cannot be written ({problem.strerror or problem}); make room, "
                          "or choose another directory with --dir or BIOOPZO_DATA") from None
@@ -50,6 +51,15 @@ def download(event_set: EventSet, data=None, progress: bool = True) -> Path:
 def _checked(event_set, folder):
     _recordings.listing(event_set, folder)
     return folder
+
+
+def _whole(event_set, folder, split):
+    """Whether a split is all there: its archive is not needed again."""
+    try:
+        found = _recordings.listing(event_set, folder, partial=True)
+    except InputError:
+        return False
+    return len(found[split]) == event_set.total[split]
 
 
 def _one(event_set, archive, home, folder, progress):
