@@ -77,8 +77,7 @@ def recorded(shown: Presentation, event_set, data, partial, chosen, description)
     found = _recordings.listing(event_set, folder, flag(shown.name, "partial", partial))
     splits = chosen(found)
     everything = [item for part in splits.values() for item in part]
-    inputs = _read(shown, event_set, folder, everything)
-    _warn_of_silence(event_set, everything, inputs)
+    inputs = read(shown, event_set, folder, everything)
     labels = np.array([recording.label for _, recording in everything])
     sizes = {split: len(part) for split, part in splits.items()}
     return assembled(shown, inputs, labels, sizes,
@@ -145,8 +144,11 @@ def flag(name: str, option: str, value: object) -> bool:
     return value
 
 
-def _read(shown, event_set, folder, everything):
-    """The inputs of recordings in their order, from the cache or from their files."""
+def read(shown: Presentation, event_set, folder: Path, everything: list) -> EventInputs:
+    """The inputs of recordings [(split, Recording)] in their order, from the cache or the files.
+
+    Warns of recordings whose trial will be silent.
+    """
     stats = {recording.path: recording.path.stat() for _, recording in everything}
     files = [(r.path.relative_to(folder).as_posix(), r.number, stats[r.path].st_size,
               stats[r.path].st_mtime_ns) for _, r in everything]
@@ -160,7 +162,9 @@ def _read(shown, event_set, folder, everything):
             places += own
         return joined(parts).take(np.argsort(places))
 
-    return cached(event_set.name, shown.grid, {"files": files}, make)
+    inputs = cached(event_set.name, shown.grid, {"files": files}, make)
+    _warn_of_silence(event_set, everything, inputs)
+    return inputs
 
 
 def _warn_of_silence(event_set, everything, inputs):
