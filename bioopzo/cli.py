@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from .errors import BioopzoError, InputError
+from .errors import BioopzoError, InputError, unknown
 
 RATE_OPTIONS = (
     ("batch", int, "trials a batch (128)"),
@@ -263,23 +263,41 @@ def _tasks(options):
 
 
 def _data(options):
-    from .tasks import _files
+    from .tasks import _archives, _files, _recordings
 
+    sets = _recordings.EVENT_SETS
+    if options.name in sets:
+        folder = _archives.download(sets[options.name], options.dir)
+        print(f"{options.name}: in {folder}, checked")
+        return
     if options.name:
+        if options.name not in _files.DATASETS:
+            raise unknown("data set", options.name, [*_files.DATASETS, *sets])
         _files.download(options.name, options.dir)
         held = {str(path.parent) for path in _files.locate(options.name, options.dir)}
         print(f"{options.name}: in {', '.join(sorted(held))}, checked")
         return
     for name in _files.DATASETS:
-        try:
-            held = {str(path.parent) for path in _files.locate(name, options.dir)}
-            state = f"in {', '.join(sorted(held))}, checked"
-        except _files.MissingData:
-            state = f"not found; `bioopzo data {name}` downloads it"
-        except InputError as fault:
-            state = f"faulty: {fault}"
-        print(f"{name:<22}{state}")
-        print("\n".join(f"{'':<22}looked for in {f}" for f in _files.folders(name, options.dir)))
+        _show_data(name, lambda n=name: ", ".join(sorted(
+            {str(path.parent) for path in _files.locate(n, options.dir)})),
+            _files.folders(name, options.dir))
+    for name, event_set in sets.items():
+        _show_data(name, lambda e=event_set: _recordings.located(e, options.dir),
+                   _recordings.folders(event_set, options.dir))
+
+
+def _show_data(name, locate, looked):
+    """Say where a data set is, or what is wrong with it."""
+    from .tasks._files import MissingData
+
+    try:
+        state = f"in {locate()}, checked"
+    except MissingData:
+        state = f"not found; `bioopzo data {name}` downloads it"
+    except InputError as fault:
+        state = f"faulty: {fault}"
+    print(f"{name:<22}{state}")
+    print("\n".join(f"{'':<22}looked for in {folder}" for folder in looked))
 
 
 if __name__ == "__main__":

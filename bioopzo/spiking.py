@@ -70,15 +70,9 @@ class Built:
 
 
 def shape_of(task, rows):
-    """The `Shape` of a task; room for events is a power of two, so that tasks share programs.
-
-    Raises `InputError` for inputs that are counts: a spike is a spike here.
-    """
+    """The `Shape` of a task; room for events is a power of two, so that tasks share programs."""
     events = 0
     if isinstance(task.inputs, EventInputs):
-        if task.inputs.counts is not None:
-            raise InputError(f"task {task.name} counts events, and an input neuron of the spiking "
-                             "engine spikes once a step at most: use counts=False")
         events = 1 << max(1, task.inputs.most - 1).bit_length()
     return Shape(task.steps, float(task.dt), task.targets.ndim == 3, rows, events)
 

@@ -155,7 +155,13 @@ def _whole(name, value):
 
 
 def rows(task):
-    """Trials that one chunk can hold for a task, so that its tables stay small."""
+    """Trials that one chunk can hold for a task, so that its tables stay small.
+
+    Raises `InputError` for inputs that are counts: a spike is a spike in the spiking engine.
+    """
+    if getattr(task.inputs, "counts", None) is not None:
+        raise InputError(f"task {task.name} counts events, and an input neuron of the spiking "
+                         "engine spikes once a step at most: use counts=False")
     events = spiking.shape_of(task, 1).events
     stimulus = (events + 2 * task.n_in if events else
                 task.n_in * (task.steps if task.coding == "spikes" else 1))

@@ -59,7 +59,8 @@ def presentation(name, event_set, forms, engine, steps, dt, warmup, crop, size, 
     steps = whole(name, "steps", form.steps if steps is None else steps)
     dt = quantity(name, "dt", form.dt if dt is None else dt, second)
     warmup = whole(name, "warmup", form.warmup if warmup is None else warmup, least=0)
-    grid = binning(name, event_set.sensor, steps, float(dt / usecond), crop,
+    dt_us = round(float(dt / usecond), 6)  # 1 ms is 1000.0 us, not 999.99...
+    grid = binning(name, event_set.sensor, steps, dt_us, crop,
                    form.size if size is None else size, polarities,
                    form.counts if counts is None else counts)
     return Presentation(name, grid, dt, gate(name, steps * dt, dt, warmup * dt), form,

@@ -180,6 +180,13 @@ def listing(event_set: EventSet, folder: Path, partial: bool = False) -> dict:
     return found
 
 
+def located(event_set: EventSet, data=None) -> str:
+    """The folder of the recordings and how many of the data set it holds, names checked."""
+    folder = find(event_set, data)
+    found = listing(event_set, folder, partial=True)
+    return f"{folder} ({stated(event_set, found)})"
+
+
 def _check_numbers(found):
     """N-MNIST's file names are numbers of MNIST's images: 1 to 60000, then 60001 to 70000."""
     for split, first, last in (("train", 1, 60000), ("test", 60001, 70000)):

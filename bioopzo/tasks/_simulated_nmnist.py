@@ -42,32 +42,36 @@ def recordings(images: np.ndarray, seed: int = 0) -> Iterator[np.ndarray]:
     not depend on how many images there are.
     """
     for first in range(0, len(images), BLOCK):
-        yield from _block(images[first:first + BLOCK], np.random.default_rng([seed, first]))
+        part = images[first:first + BLOCK]
+        yield from _block(part, [np.random.default_rng([seed, first + k])
+                                 for k in range(len(part))])
 
 
-def _block(images, rng):
+def _block(images, rngs):
     """Events of a block of images: pixels signal whenever their log intensity has moved enough."""
     bright = gaussian_filter(images / 255, (0, BLUR, BLUR))
     frames = (_frame(bright, place) for place in path(np.arange(
         0, (len(CORNERS) - 1) * SACCADE_US + 1, STEP_US)))
-    reference = next(frames) + THRESHOLD * rng.uniform(-0.5, 0.5, (len(images), SIDE, SIDE))
+    reference = next(frames) + THRESHOLD * np.array(
+        [rng.uniform(-0.5, 0.5, (SIDE, SIDE)) for rng in rngs])
     found = []
     for step, frame in enumerate(frames):
-        steps = np.trunc((frame - reference) / THRESHOLD)
-        reference += steps * THRESHOLD
-        image, y, x = np.nonzero(steps)
-        number = steps[image, y, x].astype(int)
+        number = np.trunc((frame - reference) / THRESHOLD).astype(int)
+        reference += number * THRESHOLD
+        image, y, x = np.nonzero(number)
+        number = number[image, y, x]
         # A pixel that moves by several thresholds within a step signals as often.
-        image, y, x, p = (np.repeat(a, np.abs(number)) for a in (image, y, x, number < 0))
-        time = step * STEP_US + rng.integers(0, STEP_US, len(image))
-        found.append(np.array([image, time, x, y, p]))
-    image, time, x, y, p = np.concatenate(found, axis=1)
-    order = np.lexsort((time, image))
-    events = np.zeros(len(order), DTYPE)
-    for name, values in zip("xytp", (x, y, time, p)):
-        events[name] = values[order]
-    ends = np.cumsum(np.bincount(image, minlength=len(images)))
-    return np.split(events, ends[:-1])
+        found.append(np.repeat([image, np.full(len(x), step), x, y, number < 0], np.abs(number),
+                               axis=1))
+    image, step, x, y, p = np.concatenate(found, axis=1)
+    for k, rng in enumerate(rngs):
+        own = np.flatnonzero(image == k)
+        time = step[own] * STEP_US + rng.integers(0, STEP_US, len(own))
+        order = np.argsort(time, kind="stable")
+        events = np.zeros(len(own), DTYPE)
+        for name, values in zip("xytp", (x[own], y[own], time, p[own])):
+            events[name] = values[order]
+        yield events
 
 
 def path(times_us: np.ndarray) -> np.ndarray:
