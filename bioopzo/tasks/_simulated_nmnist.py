@@ -24,7 +24,7 @@ START_US, MOVE_US = 1_000, 92_000
 #: The digit's place at the start (pixels), its blur (pixels), the light of a black pixel (a white
 #: one has this plus 1), and the change of log intensity that makes an event.
 ORIGIN = (0.6, 1.1)
-BLUR, BACKGROUND, THRESHOLD = 0.53, 1.48, 0.074
+BLUR, BACKGROUND, THRESHOLD = 0.53, 1.48, 0.078
 STEP_US = 1_000
 BLOCK = 64  # images at a time
 

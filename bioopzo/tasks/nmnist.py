@@ -18,7 +18,9 @@ FORMS = {
     "spiking": Form(300, 1 * ms, 100, hidden=(100, 100), parameters={
         "rho0": 500 * Hz, "Delta": 0.1, "tau_m": 15 * ms, "tau_o": 15 * ms, "b": 0.5,
         "T_z": 50 * ms, "T_w": 20 * ms}),
-    "rate": Form(30, 10 * ms, 3, hidden=(800, 800), parameters=few_steps(10 * ms)),
+    # The readout gathers what a saccade brings; holds outlast it.
+    "rate": Form(30, 10 * ms, 3, hidden=(800, 800), parameters={
+        **few_steps(10 * ms), "tau_m": 20 * ms, "tau_o": 50 * ms, "T_z": 50 * ms, "T_w": 30 * ms}),
 }
 #: Sizes of the simulated task where the user gives none.
 SIMULATED = {"train": 6000, "validation": 1000, "test": 1000}
