@@ -605,7 +605,8 @@ def bars():
 
 def test_the_simulator_is_seeded_and_every_image_on_its_own(monkeypatch):
     first, empty = _simulated_nmnist.recordings(bars(), 3)
-    assert len(first) > 500 and len(empty) == 0
+    # An empty image moves nothing: what is left is noise, all of it darkening.
+    assert len(first) > 1000 and 60 < len(empty) < 200 and empty["p"].all()
     alone = next(_simulated_nmnist.recordings(np.repeat(bars()[:1], 2, axis=0), 3))
     np.testing.assert_array_equal(first, alone)
     assert (first != next(_simulated_nmnist.recordings(bars(), 4))[:len(first)]).any()

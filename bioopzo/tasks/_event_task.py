@@ -219,7 +219,7 @@ def _load(path, grid):
         if ("counts" in arrays) != grid.counts:
             return None
         return EventInputs(grid.steps, grid.n_in, arrays["offsets"], arrays["cells"],
-                           arrays.get("counts"))
+                           arrays.get("counts"), grid.grid)
     except FileNotFoundError:
         return None
     except Exception:  # zip and numpy have many ways to say that a file is damaged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -23,6 +24,8 @@ class EventInputs:
     offsets | (samples + 1,) int64 | the events of sample k are offsets[k] ... offsets[k + 1] - 1
     cells | (events,) uint32 | step*n_in + neuron of each event, rising and unique in a sample
     counts | (events,) uint16, or None | events in the cell; None: one (a spike is a spike)
+    grid | (width, height, polarities), or None | where inputs are in space, if that is known:
+        neuron = (p*height + y)*width + x
 
     `inputs[samples]` (an index, a slice or an array of indices) is a dense array (steps, n_in) or
     (samples, steps, n_in), uint8 without counts and uint16 with; nothing else is ever dense. The
@@ -34,6 +37,7 @@ class EventInputs:
     offsets: np.ndarray
     cells: np.ndarray
     counts: np.ndarray | None = None
+    grid: tuple[int, int, int] | None = None
 
     ndim = 3
 
@@ -42,6 +46,8 @@ class EventInputs:
         if size >= 2**32:
             raise InputError(f"{self.steps} steps of {self.n_in} inputs are too many: reduce them "
                              "(steps, size, polarities='merged')")
+        if self.grid is not None and math.prod(self.grid) != self.n_in:
+            raise InputError(f"{self.n_in} inputs do not make a grid {self.grid}")
         wrong = (len(self.offsets) < 2 or self.offsets[0] != 0
                  or (np.diff(self.offsets) < 0).any() or self.offsets[-1] != len(self.cells)
                  or (self.counts is not None and self.counts.shape != self.cells.shape))
@@ -106,7 +112,7 @@ class EventInputs:
         _, places = self.events(samples)
         offsets = np.concatenate([[0], np.cumsum(np.diff(self.offsets)[samples])])
         counts = None if self.counts is None else self.counts[places]
-        return EventInputs(self.steps, self.n_in, offsets, self.cells[places], counts)
+        return EventInputs(self.steps, self.n_in, offsets, self.cells[places], counts, self.grid)
 
 
 def joined(parts: Iterable[EventInputs]) -> EventInputs:
@@ -117,7 +123,7 @@ def joined(parts: Iterable[EventInputs]) -> EventInputs:
     if parts[0].counts is not None:
         counts = np.concatenate([part.counts for part in parts])
     return EventInputs(parts[0].steps, parts[0].n_in, np.concatenate([[0], np.cumsum(lengths)]),
-                       np.concatenate([part.cells for part in parts]), counts)
+                       np.concatenate([part.cells for part in parts]), counts, parts[0].grid)
 
 
 @dataclass(frozen=True)
@@ -209,7 +215,7 @@ class Binning:
             counts.append(found[1])
         offsets = np.concatenate([[0], np.cumsum([len(c) for c in cells])])
         return EventInputs(self.steps, self.n_in, offsets, np.concatenate(cells),
-                           np.concatenate(counts) if self.counts else None)
+                           np.concatenate(counts) if self.counts else None, self.grid)
 
 
 def binning(where: str, sensor: tuple[int, int, int], steps: int, dt_us: float, crop, size,

@@ -24,7 +24,9 @@ START_US, MOVE_US = 1_000, 92_000
 #: The digit's place at the start (pixels), its blur (pixels), the light of a black pixel (a white
 #: one has this plus 1), and the change of log intensity that makes an event.
 ORIGIN = (0.6, 1.1)
-BLUR, BACKGROUND, THRESHOLD = 0.53, 1.48, 0.078
+BLUR, BACKGROUND, THRESHOLD = 0.53, 1.48, 0.081
+#: Spontaneous events a pixel and recording, all darkening: measured at the border, far from digits.
+NOISE = 0.11
 STEP_US = 1_000
 BLOCK = 64  # images at a time
 
@@ -37,9 +39,9 @@ def recordings(images: np.ndarray, seed: int = 0) -> Iterator[np.ndarray]:
     """Simulated recordings of images (n, 28, 28) uint8, one after the other.
 
     Each is an array of events with fields x, y (0 to 33), t (microseconds, rising) and p (1 where
-    it became darker), as tonic reads N-MNIST. The seed draws what a camera's start leaves open: how
-    far each pixel is from its first event, and the times within a millisecond. Recording k does
-    not depend on how many images there are.
+    it became darker), as tonic reads N-MNIST. The seed draws what a camera's start leaves open (how
+    far each pixel is from its first event), the times within a millisecond, and spontaneous events.
+    Recording k does not depend on how many images there are.
     """
     for first in range(0, len(images), BLOCK):
         part = images[first:first + BLOCK]
@@ -67,11 +69,13 @@ def _block(images, rngs):
     for k, rng in enumerate(rngs):
         own = np.flatnonzero(image == k)
         time = step[own] * STEP_US + rng.integers(0, STEP_US, len(own))
-        order = np.argsort(time, kind="stable")
-        events = np.zeros(len(own), DTYPE)
-        for name, values in zip("xytp", (x[own], y[own], time, p[own])):
-            events[name] = values[order]
-        yield events
+        noise = rng.poisson(NOISE * SIDE**2)
+        events = np.zeros(len(own) + noise, DTYPE)
+        events["x"] = np.append(x[own], rng.integers(0, SIDE, noise))
+        events["y"] = np.append(y[own], rng.integers(0, SIDE, noise))
+        events["t"] = np.append(time, rng.integers(0, len(CORNERS[1:]) * SACCADE_US, noise))
+        events["p"] = np.append(p[own], np.ones(noise))
+        yield events[np.argsort(events["t"], kind="stable")]
 
 
 def path(times_us: np.ndarray) -> np.ndarray:
