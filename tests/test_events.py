@@ -12,12 +12,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import event_formats as formats
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from brian2.units import ms
 
 import bioopzo as bz
-from bioopzo import backends, epochs, spiking, tasks, training
+from bioopzo import (
+    backends,
+    epochs,
+    event_experiments,
+    experiments,
+    plots_events,
+    spiking,
+    tasks,
+    training,
+)
 from bioopzo.cli import main
 from bioopzo.errors import InputError
 from bioopzo.tasks import _archives, _recordings, _simulated_nmnist
@@ -732,12 +742,12 @@ def test_tables_of_a_chunk_are_bounded():
 def test_both_engines_learn_from_events(learnable):
     task = tasks.nmnist("rate", **learnable)
     run = bz.train(bz.Model([36, 10, 10], rule="opzo", mu=0.5), task, engine="rate", epochs=20,
-                   batch=8, rate=1e-2, progress=False)
+                   batch=8, rate=1e-2, compiled=False, evaluations=1, progress=False)
     assert run.test_accuracy > 0.9
-    task = tasks.nmnist(steps=60, dt=5 * ms, warmup=20, **learnable)
-    model = bz.Model([36, 10, 10], rule="opzo", T_z=50 * ms, T_w=25 * ms, tau_m=25 * ms,
+    task = tasks.nmnist(steps=30, dt=10 * ms, warmup=10, **learnable)
+    model = bz.Model([36, 10, 10], rule="opzo", T_z=50 * ms, T_w=20 * ms, tau_m=25 * ms,
                      tau_o=25 * ms)
-    run = bz.train(model, task, trials=60, evaluations=1, backend="numpy", progress=False)
+    run = bz.train(model, task, trials=40, evaluations=1, backend="numpy", progress=False)
     assert run.test_accuracy > 0.8 > run.arrays["curve/accuracy"][0]
 
 
@@ -757,6 +767,60 @@ def test_the_same_command_in_both_engines(learnable, tmp_path, capsys):
     assert "did you mean 'partial'" in capsys.readouterr().err
     assert main([*arguments, "--task-set", "partial"]) == 2
     assert "--task-set takes NAME=VALUE" in capsys.readouterr().err
+
+
+# ---- figures and results ------------------------------------------------------------------------
+
+
+def test_figures_show_the_events(root):
+    written = formats.nmnist(root, train=(1,), test=(1,))
+    events = written[root / "NMNIST/Train/0/00001.bin"]
+    task = tasks.nmnist("rate", partial=True, counts=True)
+    axes = plots_events.frames(task, 0, steps=[0, 29], axes=plt.subplots(1, 2)[1])
+    for ax, step in zip(axes, (0, 29)):
+        own = events[events["t"] // 10_000 == step]
+        image = ax.images[0].get_array()
+        assert image.sum() == 2 * own["p"].sum() - len(own) and np.abs(image).sum() > 0
+    assert [ax.get_title() for ax in axes] == ["0\N{EN DASH}10 ms", "290\N{EN DASH}300 ms"]
+    ax = plots_events.cloud(task, 0)
+    time, x, y = ax.collections[0]._offsets3d
+    shown = sorted(zip(np.asarray(time), x, -np.asarray(y)))
+    assert shown == sorted((t // 10_000 * 10.0, x, y) for x, y, t in
+                           events[["x", "y", "t"]].tolist())
+    with pytest.raises(InputError, match="projection='3d'"):
+        plots_events.cloud(task, 0, plt.subplots()[1])
+    with pytest.raises(InputError, match="task digits has no events on a grid"):
+        plots_events.cloud(tasks.digits(), 0)
+    plt.close("all")
+
+
+def test_the_raster_shows_every_layer_and_says_what_it_leaves_out():
+    rng = np.random.default_rng(0)
+    spikes = {name: (rng.random((20, size)) < 0.2).astype(int)
+              for name, size in (("input", 500), ("hidden_1", 10))}
+    recording = bz.measures.Recording(np.arange(20.0), spikes, {}, {"dt_ms": 1.0})
+    axes = plots_events.raster(recording)
+    assert [ax.get_title(loc="left") for ax in axes] == ["Input, 300 of 500 neurons",
+                                                         "Hidden 1, 10 neurons"]
+    assert len(axes[1].lines[0].get_xdata()) == spikes["hidden_1"].sum()
+    plt.close("all")
+
+
+def test_the_simulator_is_compared_image_by_image(root, images, tmp_path):
+    for number, image in ((1, 0), (2, 1)):
+        path = root / f"NMNIST/Train/0/{number:05d}.bin"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _simulated_nmnist.write(path, next(_simulated_nmnist.recordings(
+            images[0][image:image + 1], seed=9)))
+    content = event_experiments.simulation(tmp_path)
+    rows = {row[0]: row[1:] for row in content["simulated_against_real"]}
+    # Other noise, and nothing else, tells these "recordings" from their simulation.
+    real, simulated = rows["events per recording, mean"]
+    assert simulated == pytest.approx(real, rel=0.05)
+    assert rows["mean rate in bins of 10 ms, correlation"][0] > 0.99
+    assert content["recordings"] == 2 and content["left_out"] == 0
+    assert json.loads((tmp_path / "nmnist_simulation.json").read_text())["rate"]["bin_ms"] == 10
+    assert experiments.markdown(content).startswith("| quantity | recorded | simulated |")
 
 
 # ---- the real ones ------------------------------------------------------------------------------
