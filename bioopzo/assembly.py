@@ -16,6 +16,9 @@ A plasticity term ``xbar_pre * F_post`` with an exponentially decaying trace is 
 exact event-driven form. With dG/dt = G/tau + F kept by the postsynaptic neuron, the weight in
 force is always w + xbar_pre*G_post: xbar*G does not decay, and a spike, which raises xbar by 1,
 takes G out of w at once. The sum is the dense rule's, to rounding.
+
+Inputs that are given as events are handed over by event too: an input neuron knows the step of its
+next spike and looks up another only when that has come.
 """
 
 import re
@@ -125,7 +128,7 @@ class Texts(dict):
     __str__ = __repr__
 
 
-def assemble(model, duration=None, varying=False, lazy=True):
+def assemble(model, duration=None, varying=False, lazy=True, events=False):
     """The `Assembly` of a model.
 
     Parameters
@@ -137,6 +140,8 @@ def assemble(model, duration=None, varying=False, lazy=True):
         Whether the target changes within a trial.
     lazy : bool
         False keeps every plasticity equation dense.
+    events : bool
+        Whether given spikes come as lists of events, not as a table of every step and neuron.
     """
     assembly = draft(model, varying)
     _set_sum_order(assembly, model.depth)
@@ -158,7 +163,7 @@ def draft(model, varying=False):
     for k, name in enumerate(layers):
         groups[name] = _layer(model, name, model.sizes[k])
     groups["error"] = _layer(model, "error", model.sizes[-1])
-    _feed(model, groups, varying)
+    _feed(model, groups, varying, events)
     if "critic" in model.blocks:
         groups["critic"] = _layer(model, "critic", 1)
     synapses = _forward(model, layers)
@@ -239,16 +244,19 @@ def _layer(model, name, size):
     return group
 
 
-def _feed(model, groups, varying):
+def _feed(model, groups, varying, events):
     """Statements that hand a trial's input and target to the network."""
     source, target = groups["input"], groups["error"]
     coding = model.coding or "current"
     table, index, clock = "stimulus", "row*dt", "trial"
     if coding == "spikes":
         index, clock = "(row*steps + step)*dt", "step"
-    value = {"current": "x = {}", "poisson": "rate = input_rate*{}", "spikes": "given = {}"}
-    source.codes.append(Code("feed", value[coding].format(f"{table}({index}, i)"), "start", 2,
-                             clock))
+    if coding == "spikes" and events:
+        _feed_events(source)
+    else:
+        value = {"current": "x = {}", "poisson": "rate = input_rate*{}", "spikes": "given = {}"}
+        source.codes.append(Code("feed", value[coding].format(f"{table}({index}, i)"), "start", 2,
+                                 clock))
     index, clock = ("(row*steps + step)*dt", "step") if varying else ("row*dt", "trial")
     target.codes.append(Code("feed", f"y = target({index}, i)", "start", 2, clock))
     for group in (source, target):
@@ -260,6 +268,17 @@ def _feed(model, groups, varying):
             group.constants["steps"] = "integer"
     if coding == "poisson":
         source.constants["input_rate"] = "hertz"
+
+
+def _feed_events(source):
+    """An input neuron waits for the step of its next spike; -1 ends its list of a trial."""
+    source.equations += "\nentry : integer\nupcoming : 1"
+    source.codes += [
+        Code("list", "entry = int(first_event(row*dt, i))\nupcoming = event_step(entry*dt)",
+             "start", 2, "trial"),
+        Code("feed", "given = int(upcoming == step)", "start", 3)]
+    source.events.append(Event("arrival", "given > 0.5", "noise",
+                               "entry += 1\nupcoming = event_step(entry*dt)"))
 
 
 def _forward(model, layers):

@@ -158,7 +158,8 @@ class Standalone:
             raise BuildError("the standalone back end needs a C++ compiler (g++); install one or "
                              "use backend='numpy'")
         self.shape = shape
-        assembly = spiking.assemble(model, shape.duration, shape.varying, lazy)
+        assembly = spiking.assemble(model, shape.duration, shape.varying, lazy,
+                                    bool(shape.events))
         identity = json.dumps([PROTOCOL, repr(assembly), model.sizes, repr(shape), b2.__version__,
                                compiler_flags(), CORE_FLAGS, LOOP_FLAGS])
         self.directory = cache_directory() / hashlib.sha256(identity.encode()).hexdigest()[:20]

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from .errors import BioopzoError, InputError
+from .errors import BioopzoError, InputError, unknown
 
 RATE_OPTIONS = (
     ("batch", int, "trials a batch (128)"),
@@ -96,6 +96,8 @@ def _parser():
     drawn.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                        help="a parameter of the figures, e.g. seeds=3; goes to figures/changed")
     for command in (train, compare, tune):
+        command.add_argument("--task-set", action="append", default=[], metavar="NAME=VALUE",
+                             help="an option of the task, e.g. samples=1000, simulate=True")
         command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                              help="a parameter or option, e.g. tau_m=10*ms, place=before")
         command.add_argument("--hidden", help="sizes of hidden layers, e.g. 32,32")
@@ -115,10 +117,15 @@ def _parser():
     return parser
 
 
-def _task(name):
+def _task(options):
+    """The task asked for, with its options, in the form that suits the engine."""
     from . import tasks
 
-    return tasks.get(name)
+    given = _settings(options.task_set, "--task-set")
+    engine = getattr(options, "engine", "spiking")
+    if "engine" in tasks.defaults(options.task):
+        given = {"engine": engine, **given}
+    return tasks.get(options.task, **given)
 
 
 def _rule(word):
@@ -136,7 +143,7 @@ def _rules_of(words):
     return names
 
 
-def _settings(pairs):
+def _settings(pairs, flag="--set"):
     """``["tau_m=10*ms", "place=before"]`` as a dict; units of Brian2 are understood."""
     import brian2.units
 
@@ -144,7 +151,7 @@ def _settings(pairs):
     for pair in pairs:
         name, found, text = pair.partition("=")
         if not found:
-            raise InputError(f"--set takes NAME=VALUE, e.g. tau_m=10*ms, not {pair!r}")
+            raise InputError(f"{flag} takes NAME=VALUE, e.g. tau_m=10*ms, not {pair!r}")
         settings[name.strip()] = _value(text.strip(), brian2.units)
     return settings
 
@@ -187,7 +194,7 @@ def _train(options):
     from .results import write_json
     from .training import train
 
-    task = _task(options.task)
+    task = _task(options)
     run = train(_model(options, task, _rule(options.rule)), task, trials=options.trials,
                 epochs=options.epochs, seed=options.seed, backend=options.backend,
                 save=options.save, engine=options.engine, **_rate_settings(options))
@@ -201,7 +208,7 @@ def _compare(options):
     from .comparison import compare
     from .results import write_json
 
-    task = _task(options.task)
+    task = _task(options)
     models = {name: _model(options, task, name) for name in _rules_of(options.rules)}
     result = compare(models, task, seeds=range(options.seeds), trials=options.trials,
                      epochs=options.epochs, out=options.out, backend=options.backend,
@@ -222,10 +229,11 @@ def _draw(result, out):
 
 
 def _demo(options):
+    from . import tasks
     from .comparison import compare
 
     begin = time.perf_counter()
-    task = _task("digits")
+    task = tasks.get("digits")
     print(f"{task!r}\nEach rule trains a network of spiking neurons, one trial at a time; "
           "the first run of each compiles its equations.")
     result = compare(DEMO_RULES, task, seeds=range(options.seeds), trials=options.trials,
@@ -240,7 +248,7 @@ def _demo(options):
 def _tune(options):
     from .tuning import tune_file
 
-    task = _task(options.task)
+    task = _task(options)
     for name in _rules_of(options.rules):
         model = _model(options, task, name)
         key, entry = tune_file(model, task, options.out, trials=options.trials,
@@ -296,23 +304,41 @@ def _tasks(options):
 
 
 def _data(options):
-    from .tasks import _files
+    from .tasks import _archives, _files, _recordings
 
+    sets = _recordings.EVENT_SETS
+    if options.name in sets:
+        folder = _archives.download(sets[options.name], options.dir)
+        print(f"{options.name}: in {folder}, checked")
+        return
     if options.name:
+        if options.name not in _files.DATASETS:
+            raise unknown("data set", options.name, [*_files.DATASETS, *sets])
         _files.download(options.name, options.dir)
         held = {str(path.parent) for path in _files.locate(options.name, options.dir)}
         print(f"{options.name}: in {', '.join(sorted(held))}, checked")
         return
     for name in _files.DATASETS:
-        try:
-            held = {str(path.parent) for path in _files.locate(name, options.dir)}
-            state = f"in {', '.join(sorted(held))}, checked"
-        except _files.MissingData:
-            state = f"not found; `bioopzo data {name}` downloads it"
-        except InputError as fault:
-            state = f"faulty: {fault}"
-        print(f"{name:<22}{state}")
-        print("\n".join(f"{'':<22}looked for in {f}" for f in _files.folders(name, options.dir)))
+        _show_data(name, lambda n=name: ", ".join(sorted(
+            {str(path.parent) for path in _files.locate(n, options.dir)})),
+            _files.folders(name, options.dir))
+    for name, event_set in sets.items():
+        _show_data(name, lambda e=event_set: _recordings.located(e, options.dir),
+                   _recordings.folders(event_set, options.dir))
+
+
+def _show_data(name, locate, looked):
+    """Say where a data set is, or what is wrong with it."""
+    from .tasks._files import MissingData
+
+    try:
+        state = f"in {locate()}, checked"
+    except MissingData:
+        state = f"not found; `bioopzo data {name}` downloads it"
+    except InputError as fault:
+        state = f"faulty: {fault}"
+    print(f"{name:<22}{state}")
+    print("\n".join(f"{'':<22}looked for in {folder}" for folder in looked))
 
 
 if __name__ == "__main__":

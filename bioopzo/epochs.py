@@ -22,8 +22,8 @@ from .training import _whole, initial_weights, provenance, scheduled, versions
 from .tuning import tuned_parameters
 
 CHECKPOINT_FORMAT = 1
-#: Trials shown together when accuracy is measured.
-EVALUATION_BATCH = 1000
+#: Trials shown together when accuracy is measured, and what their inputs may weigh.
+EVALUATION_BATCH, EVALUATION_BYTES = 1000, 3e8
 #: After so many batches every weight that the text changes should have been asked to.
 SETTLED = 10
 #: Weights are kept at every evaluation where all of them together stay below this.
@@ -185,7 +185,8 @@ def task_digest(task):
     """A short hash of a task: its trials, their times and which of them are for what."""
     content = hashlib.blake2b(repr((task.name, task.coding, float(task.duration), float(task.dt),
                                     float(task.input_rate))).encode(), digest_size=8)
-    for array in (task.inputs, task.targets, task.mask, *map(task.splits.get, sorted(task.splits))):
+    inputs = getattr(task.inputs, "arrays", (task.inputs,))  # of events: those that make them up
+    for array in (*inputs, task.targets, task.mask, *map(task.splits.get, sorted(task.splits))):
         content.update(np.ascontiguousarray(array))
     return content.hexdigest()
 
@@ -295,8 +296,10 @@ class _Log:
         """Accuracy, loss and rates on the held-out trials, plasticity and perturbation off."""
         task, point = self.task, {"trials": trials}
         hits, loss, spikes, count = 0, 0.0, {}, len(self.members)
-        for k in range(0, count, EVALUATION_BATCH):
-            part = self.members[k:k + EVALUATION_BATCH]
+        a_trial = 4 * task.n_in * (task.steps if task.coding == "spikes" else 1)
+        most = int(max(1, min(EVALUATION_BATCH, EVALUATION_BYTES // a_trial)))
+        for k in range(0, count, most):
+            part = self.members[k:k + most]
             decision, cost, fired = engine.evaluate(self.inputs[part], self.targets[part])
             loss += float(cost.sum()) / count
             if task.labels is not None:

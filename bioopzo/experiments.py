@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from brian2.units import Hz
 
-from . import rate_experiments, tasks
+from . import event_experiments, rate_experiments, tasks
 from .comparison import Comparison, compare, format_table
 from .errors import InputError, unknown
 from .model import Model
@@ -27,7 +27,10 @@ RIVALS = {
 
 @dataclass(frozen=True)
 class Experiment:
-    """Models on a task: `models` label -> keywords of `Model` (the label starts with the rule)."""
+    """Models on a task: `models` label -> keywords of `Model` (the label starts with the rule).
+
+    `test_more`: the task's validation trials are held out with the test's, for data sets with few.
+    """
 
     about: str
     task: str
@@ -36,6 +39,23 @@ class Experiment:
     seeds: int = 5
     measure: str = "accuracy"
     task_options: dict = field(default_factory=dict)
+    test_more: bool = False
+
+    def make_task(self):
+        """The task, with the splits of the experiment."""
+        task = tasks.get(self.task, **self.task_options)
+        if not self.test_more:
+            return task
+        held = np.concatenate([task.splits["validation"], task.splits["test"]])
+        return task.replace(splits={**task.splits, "validation": np.array([], int), "test": held})
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A result without training: `make(out)` measures, writes and returns its content."""
+
+    about: str
+    make: object
 
 
 def _pick(*labels):
@@ -73,12 +93,20 @@ EXPERIMENTS = {
     "pattern_generation": Experiment("a target that varies in time, 2,000 trials",
                                      "pattern_generation", 2000,
                                      _pick("opzo", "bp", "dfa", "readout_only"), seeds=3),
+    "nmnist_spiking": Experiment(
+        "real N-MNIST recordings, one trial at a time, 4,000 trials", "nmnist", 4000,
+        _pick("opzo", "bp", "dfa", "node_perturbation", "reinforce", "readout_only"), seeds=3,
+        measure="costs", task_options={"partial": True, "validation": 150}, test_more=True),
+}
+MEASUREMENTS = {
+    "nmnist_simulation": Measurement("simulated against real N-MNIST recordings",
+                                     event_experiments.simulation),
 }
 
 
 def available():
     """Every experiment, of both engines: name -> what it measures."""
-    return {**EXPERIMENTS, **rate_experiments.EXPERIMENTS}
+    return {**EXPERIMENTS, **rate_experiments.EXPERIMENTS, **MEASUREMENTS}
 
 
 def models_of(experiment, task):
@@ -99,14 +127,17 @@ def run(name, out, jobs=2, progress=True, only=()):
         content, result = rate_experiments.run(name, out, jobs, progress, only)
         _draw(result, Path(out) / name, error=True)
         return markdown(content)
+    if name in MEASUREMENTS:
+        return markdown(MEASUREMENTS[name].make(out))
     if only:
         raise InputError(f"{name}: only experiments of the rate engine can be run in part")
     experiment = EXPERIMENTS[name]
-    task = tasks.get(experiment.task, **experiment.task_options)
+    task = experiment.make_task()
     models = models_of(experiment, task)
     result = compare(models, task, seeds=range(experiment.seeds), trials=experiment.trials,
                      evaluations=8, jobs=jobs, progress=progress)
-    content = {"about": experiment.about, "task": task.name, "coding": task.coding,
+    content = {"about": experiment.about, "task": task.name, "data": task.description,
+               "splits": {k: len(v) for k, v in task.splits.items()}, "coding": task.coding,
                "command": f"bioopzo results {name}", "rows": result.table(),
                "models": {k: {n: str(v) for n, v in m.for_task(task).parameters.items()}
                           for k, m in models.items()},
@@ -117,6 +148,8 @@ def run(name, out, jobs=2, progress=True, only=()):
                "versions": result.table() and next(iter(result.runs.values()))[0].meta["versions"]}
     if experiment.measure == "alignment":
         content["alignment"] = _alignment(result, jobs, progress)
+    if experiment.measure == "costs":
+        content["cpu_ms_per_trial"] = event_experiments.costs(task, list(task.hidden))
     write_json(Path(out) / f"{name}.json", content)
     _draw(result, Path(out) / name)
     return markdown(content) if experiment.measure == "alignment" else format_table(
@@ -164,6 +197,10 @@ def markdown(content, view=""):
     """The table of one experiment as Markdown; `view` names one where a file holds several."""
     if view in ("costs", "rate"):
         return {"costs": _costs, "rate": _rate_speed}[view](content)
+    if view == "trial_costs":
+        return event_experiments.cost_table(content)
+    if "simulated_against_real" in content:
+        return event_experiments.table(content)
     if "spiking_speed" in content:
         return _speed(content)
     if "variance_over_bp" in content:

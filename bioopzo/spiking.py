@@ -20,6 +20,7 @@ from brian2.units import second
 from .assembly import SCHEDULE, Assembly, assemble
 from .equations import linear, parse, render
 from .errors import EquationError, InputError
+from .tasks._events import EventInputs
 
 # A text that Brian2 refuses leaves half a network behind; a page of warnings about it helps nobody.
 b2.BrianLogger.suppress_name("unused_brian_object")
@@ -38,14 +39,16 @@ cdef extern from "<math.h>":
 class Shape:
     """What of a task a network is built for: everything else is data handed in later.
 
-    `steps` a trial, `dt`, whether the target varies within a trial, and `rows`, the most trials
-    that one chunk can hold.
+    `steps` a trial, `dt`, whether the target varies within a trial, `rows`, the most trials that
+    one chunk can hold, and `events`, the most of one trial where inputs are given as events (else
+    0).
     """
 
     steps: int
     dt: float
     varying: bool
     rows: int
+    events: int = 0
 
     @property
     def duration(self):
@@ -67,8 +70,11 @@ class Built:
 
 
 def shape_of(task, rows):
-    """The `Shape` of a task."""
-    return Shape(task.steps, float(task.dt), task.targets.ndim == 3, rows)
+    """The `Shape` of a task; room for events is a power of two, so that tasks share programs."""
+    events = 0
+    if isinstance(task.inputs, EventInputs):
+        events = 1 << max(1, task.inputs.most - 1).bit_length()
+    return Shape(task.steps, float(task.dt), task.targets.ndim == 3, rows, events)
 
 
 def time_course(model, task):
@@ -125,7 +131,7 @@ def build(model, shape, lazy=True, functions=None):
 
     Raises `EquationError` with the object's name where Brian2 refuses the text.
     """
-    assembly = assemble(model, shape.duration, shape.varying, lazy)
+    assembly = assemble(model, shape.duration, shape.varying, lazy, bool(shape.events))
     b2.start_scope()
     step_clock = b2.Clock(dt=shape.dt * second, name="step_clock")
     trial_clock = b2.Clock(dt=shape.duration, name="trial_clock")
@@ -156,9 +162,14 @@ def _tables(model, shape):
     n_in, n_out = model.sizes[0], model.sizes[-1]
     stimulus = shape.rows * (shape.steps if model.coding == "spikes" else 1)
     target = shape.rows * (shape.steps if shape.varying else 1)
-    return {name: b2.TimedArray(np.zeros(size), dt=dt, name=name) for name, size in {
-        "course": (shape.steps, 6), "schedule": shape.rows,
-        "stimulus": (stimulus, n_in), "target": (target, n_out)}.items()}
+    sizes = {"course": (shape.steps, 6), "schedule": shape.rows, "target": (target, n_out)}
+    if shape.events:
+        # One entry more for each neuron: the end of its list.
+        sizes.update(first_event=(shape.rows, n_in),
+                     event_step=shape.rows * (shape.events + n_in))
+    else:
+        sizes["stimulus"] = (stimulus, n_in)
+    return {name: b2.TimedArray(np.zeros(size), dt=dt, name=name) for name, size in sizes.items()}
 
 
 def _method(text):
@@ -362,7 +373,7 @@ def abstract_code(model, shape):
     """
     small = model._with(sizes=(1,) * len(model.sizes))
     with runtime():
-        built = build(small, replace(shape, rows=2), lazy=False)
+        built = build(small, replace(shape, rows=2, events=0), lazy=False)
         set_parameters(built, small, shape)
         try:
             built.network.run(0 * second, namespace={})

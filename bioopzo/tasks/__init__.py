@@ -33,7 +33,7 @@ _functions = _discover()
 globals().update(_functions)
 from bioopzo.tasks.yin_yang import yin_yang_samples  # noqa: E402  (after the line above)
 
-__all__ = ["Task", "available", "get", "summary", "yin_yang_samples", *_functions]
+__all__ = ["Task", "available", "defaults", "get", "summary", "yin_yang_samples", *_functions]
 
 
 def __dir__():
@@ -50,17 +50,23 @@ def summary() -> dict[str, str]:
     return {name: inspect.getdoc(function).splitlines()[0] for name, function in _functions.items()}
 
 
-def get(name: str, **options) -> Task:
-    """Make the task called `name` with the options of its function.
-
-    Raises InputError for an unknown task or option, listing those that exist.
-    """
+def defaults(name: str) -> dict[str, object]:
+    """Return the options of the task called `name` with their defaults; InputError if unknown."""
     if not isinstance(name, str) or name not in _functions:
         raise InputError(
             f"there is no task {name!r}{hint(name, _functions)}; "
             f"the tasks are {', '.join(_functions)}"
         )
-    allowed = list(inspect.signature(_functions[name]).parameters)
+    parameters = inspect.signature(_functions[name]).parameters
+    return {key: parameter.default for key, parameter in parameters.items()}
+
+
+def get(name: str, **options) -> Task:
+    """Make the task called `name` with the options of its function.
+
+    Raises InputError for an unknown task or option, listing those that exist.
+    """
+    allowed = list(defaults(name))
     for option in options:
         if option not in allowed:
             raise InputError(

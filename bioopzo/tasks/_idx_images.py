@@ -64,23 +64,28 @@ def image_task(
         duration=steps * dt,
         dt=dt,
         hidden=(800, 800),
-        parameters={
-            "tau_m": dt / math.log(2),  # half of the potential is left after a step
-            "tau_o": dt / math.log(2),
-            "theta": 1.0,
-            "b": 0.0,
-            "c": 0.05,
-            "gain": 2.0,
-            # A hold of two steps, read in the second: a spike takes one step a layer.
-            "T_z": 2 * dt,
-            "T_w": dt,
-            "alpha": 0.2 / dt,
-            "decay": 0.0 / dt,
-            # The mean over a batch of 128 allows a step 100 times that of one trial at a time.
-            "mu": 10.0,
-        },
+        parameters=few_steps(dt),
         description=description,
     )
+
+
+def few_steps(dt: Quantity) -> dict[str, object]:
+    """Parameters of a network in few time steps of length `dt`, trained in batches (the papers')."""
+    return {
+        "tau_m": dt / math.log(2),  # half of the potential is left after a step
+        "tau_o": dt / math.log(2),
+        "theta": 1.0,
+        "b": 0.0,
+        "c": 0.05,
+        "gain": 2.0,
+        # A hold of two steps, read in the second: a spike takes one step a layer.
+        "T_z": 2 * dt,
+        "T_w": dt,
+        "alpha": 0.2 / dt,
+        "decay": 0.0 / dt,
+        # The mean over a batch of 128 allows a step 100 times that of one trial at a time.
+        "mu": 10.0,
+    }
 
 
 def normalised(train: np.ndarray, test: np.ndarray) -> np.ndarray:

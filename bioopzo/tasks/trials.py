@@ -12,6 +12,7 @@ from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity
 
 from bioopzo.errors import InputError
+from bioopzo.tasks._events import EventInputs
 from bioopzo.tasks._options import choice, hint, quantity, step_count, whole
 
 CODINGS = ("current", "poisson", "spikes")
@@ -29,7 +30,8 @@ class Task:
     ----- | ------------- | ------- | -------
     name | text | | used in messages and figures
     inputs | (samples, n_in) float64 (float32 stays so with coding 'current'), or (samples, steps,
-        n_in) uint8 with coding 'spikes' | | what the input neurons get, see `coding`
+        n_in) uint8 or an `EventInputs` with coding 'spikes' | | what the input neurons get, see
+        `coding`; only an `EventInputs` may hold counts above 1, for the rate engine
     targets | (samples, m) or (samples, steps, m) float64 | | what the m readout units should show
     labels | (samples,) int64, or None | | the class of each sample; None for regression over time
     mask | (steps,) of 0 and 1, float64 | | 1 while the target is shown and the readout is read
@@ -47,7 +49,7 @@ class Task:
     """
 
     name: str
-    inputs: np.ndarray
+    inputs: np.ndarray | EventInputs
     targets: np.ndarray
     labels: np.ndarray | None
     mask: np.ndarray
@@ -224,6 +226,13 @@ def _finite(where, name, array):
 
 
 def _checked_inputs(task, steps):
+    if isinstance(task.inputs, EventInputs):  # checked when made
+        if task.coding != "spikes":
+            raise InputError(f"{task.name}: events are inputs of coding 'spikes', not "
+                             f"{task.coding!r}")
+        if task.inputs.steps != steps:
+            raise _wrong_steps(task, task.inputs.steps, steps)
+        return task.inputs
     where, inputs = task.name, _array(task.name, "inputs", task.inputs)
     wanted = "(samples, steps, n_in)" if task.coding == "spikes" else "(samples, n_in)"
     if inputs.ndim != (3 if task.coding == "spikes" else 2) or 0 in inputs.shape:
@@ -234,10 +243,7 @@ def _checked_inputs(task, steps):
     _finite(where, "inputs", inputs)
     if task.coding == "spikes":
         if inputs.shape[1] != steps:
-            raise InputError(
-                f"{where}: inputs have {inputs.shape[1]} time steps, but duration={task.duration} "
-                f"with dt={task.dt} makes {steps}"
-            )
+            raise _wrong_steps(task, inputs.shape[1], steps)
         if not ((inputs == 0) | (inputs == 1)).all():
             raise InputError(
                 f"{where}: inputs with coding 'spikes' must be 0 or 1 (at most one spike per "
@@ -259,6 +265,13 @@ def _checked_inputs(task, steps):
     # Big image sets come as float32: half the memory.
     single = task.coding == "current" and inputs.dtype == np.float32
     return _frozen(inputs, np.float32 if single else np.float64)
+
+
+def _wrong_steps(task, found, steps):
+    return InputError(
+        f"{task.name}: inputs have {found} time steps, but duration={task.duration} "
+        f"with dt={task.dt} makes {steps}"
+    )
 
 
 def _checked_targets(where, targets, samples, steps):

@@ -1,0 +1,131 @@
+"""Results of event data beside accuracies: the simulator against recordings, and what trials cost."""
+
+import resource
+from pathlib import Path
+
+import numpy as np
+
+from . import backends, spiking
+from .errors import InputError
+from .model import Model
+from .results import write_json
+from .tasks import _files, _recordings, _simulated_nmnist
+from .training import initial_weights, parameter_values, rows, tables, versions
+
+BIN_US, END_US = 10_000, 310_000
+#: The training recordings the simulator's constants were fitted to: every fourth, 48 in all. They
+#: are left out of the comparison.
+FITTED = slice(None, 192, 4)
+
+
+def simulation(out, data=None):
+    """Compare simulated with recorded N-MNIST, image by image; writes ``out/NAME.json``.
+
+    Real recordings of any part of N-MNIST, and simulations of the same images. Returns the
+    content: a row per quantity. InputError where recordings or MNIST are missing.
+    """
+    event_set = _recordings.EVENT_SETS["nmnist"]
+    folder = _recordings.find(event_set, data)
+    found = _recordings.listing(event_set, folder, partial=True)
+    images = _files.load("mnist", data)
+    fitted = set(found["train"][FITTED]) if len(found["train"]) == 600 else set()
+    real, simulated, count = [], [], 0
+    for split, offset, pixels in (("train", 1, images[0]), ("test", 60001, images[2])):
+        chosen = [r for r in found[split] if r not in fitted]
+        numbers = [int(r.path.stem) - offset for r in chosen]
+        real += map(_described, _recordings.events_of(event_set, folder, chosen, split))
+        simulated += map(_described, _simulated_nmnist.recordings(pixels[numbers], seed=0))
+        count += len(chosen)
+    content = {
+        "about": "simulated against real N-MNIST, recordings of the same digits",
+        "command": "bioopzo results nmnist_simulation", "recordings": count,
+        "left_out": len(fitted), "simulator": _simulated_nmnist.CONSTANTS,
+        "simulated_against_real": _rows(real, simulated),
+        "rate": {"bin_ms": BIN_US / 1000,
+                 **{name: np.mean([d["rate"] for d in described], axis=0).round(3).tolist()
+                    for name, described in (("real", real), ("simulated", simulated))}},
+        "versions": versions()}
+    write_json(Path(out) / "nmnist_simulation.json", content)
+    return content
+
+
+def _described(events):
+    """Numbers of one recording: events, share of p = 1, events in time, where they fall."""
+    side = _simulated_nmnist.SIDE
+    cells = ((np.minimum(events["t"] // _simulated_nmnist.SACCADE_US, 2) * 2 + events["p"]) * side
+             + events["y"]) * side + events["x"]
+    return {"events": len(events), "share": float(np.mean(events["p"])),
+            "rate": np.histogram(events["t"], np.arange(0, END_US + 1, BIN_US))[0],
+            "map": np.bincount(cells, minlength=6 * side * side)}
+
+
+def _rows(real, simulated):
+    """[quantity, of recordings, of simulations]; a quantity of both has one number."""
+    def both(name, function, digits):
+        return [name, *(round(float(function(d)), digits) for d in (real, simulated))]
+
+    def column(described, key):
+        return np.array([d[key] for d in described])
+
+    rates = [column(d, "rate").mean(axis=0) for d in (real, simulated)]
+    numbers = [column(d, "events") for d in (real, simulated)]
+    maps = [np.corrcoef(a["map"], b["map"])[0, 1] for a, b in zip(real, simulated)]
+    return [
+        both("events per recording, mean", lambda d: column(d, "events").mean(), 0),
+        both("events per recording, sd over recordings", lambda d: column(d, "events").std(), 0),
+        both("share of events that are darkening (p = 1)", lambda d: column(d, "share").mean(), 3),
+        ["events per recording, correlation over digits",
+         round(float(np.corrcoef(*numbers)[0, 1]), 3)],
+        ["mean rate in bins of 10 ms, correlation", round(float(np.corrcoef(*rates)[0, 1]), 3)],
+        ["where events fall (pixel, polarity, saccade), correlation, mean over digits",
+         round(float(np.mean(maps)), 3)],
+    ]
+
+
+def table(content):
+    """The comparison as Markdown."""
+    lines = ["| quantity | recorded | simulated |", "|---|---|---|"]
+    for name, *values in content["simulated_against_real"]:
+        shown = [f"{v:.0f}" if v > 10 else f"{v:.3f}" for v in values]
+        lines.append(f"| {name} | {shown[0]} | {shown[-1] if len(shown) > 1 else ''} |")
+    return "\n".join(lines)
+
+
+def cost_table(content):
+    """What a trial costs, as Markdown."""
+    lines = ["| network in the spiking engine | ms of CPU a trial |", "|---|---|"]
+    return "\n".join(lines + [f"| {label} | {value:.1f} |"
+                              for label, value in content["cpu_ms_per_trial"].items()])
+
+
+def costs(task, hidden, rules=("opzo", "readout_only"), trials=64):
+    """Milliseconds of CPU a trial in the spiking engine, beside those of the input alone.
+
+    `input alone` is the network with one neuron a layer and plasticity off: the input neurons, how
+    events reach them, the clock. Everything is counted, the exchange of a chunk too; compilation is
+    not. Needs a C++ compiler.
+    """
+    networks = {rule: (rule, hidden, True) for rule in rules}
+    networks["input alone"] = ("readout_only", [1] * len(hidden), False)
+    return {label: round(_cost(task, *network, trials), 2) for label, network in networks.items()}
+
+
+def _cost(task, rule, hidden, plastic, trials):
+    if backends.compiler() is None:
+        raise InputError("the cost of a trial is that of the compiled network; install g++")
+    model = Model([task.n_in, *hidden, task.n_out], rule=rule).for_task(task)
+    shape = spiking.shape_of(task, rows(task))
+    engine = backends.open_backend("standalone", model, shape)
+    state = {**engine.start, **initial_weights(model, np.random.default_rng(0))}
+    samples = np.resize(task.splits["train"], min(trials, shape.rows))
+    begin = _cpu()
+    engine.run(backends.Chunk(
+        len(samples), state, parameter_values(model, shape),
+        {"course": spiking.time_course(model, task), **tables(task, shape, samples, plastic)}, 1))
+    return 1e3 * (_cpu() - begin) / len(samples)
+
+
+def _cpu():
+    """Seconds of CPU of this process and of those it waited for."""
+    return sum(used.ru_utime + used.ru_stime for used in map(
+        resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))

@@ -1,0 +1,231 @@
+"""From recordings to a `Task`: what the tasks of event data share, and the cache of binned events."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from brian2.units import second, usecond
+from brian2.units.fundamentalunits import Quantity
+
+from bioopzo.errors import InputError
+from bioopzo.results import write_atomically
+from bioopzo.tasks import _recordings
+from bioopzo.tasks._events import Binning, EventInputs, binning, joined
+from bioopzo.tasks._options import choice, quantity, whole
+from bioopzo.tasks.trials import Task, gate, one_hot
+
+SPLIT_SEED = 0
+CACHE_FORMAT = 1
+ENGINES = ("spiking", "rate")
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a data set is presented to one engine unless the user says otherwise."""
+
+    steps: int
+    dt: Quantity
+    warmup: int
+    size: int | None = None
+    counts: bool = False
+    hidden: tuple[int, ...] = (100, 100)
+    parameters: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Presentation:
+    """A form with the user's options in it, checked."""
+
+    name: str
+    grid: Binning
+    dt: Quantity
+    mask: np.ndarray
+    form: Form
+    classes: int
+
+
+def presentation(name, event_set, forms, engine, steps, dt, warmup, crop, size, polarities,
+                 counts) -> Presentation:
+    """The options that all event tasks have, checked; None stands for the form's own value."""
+    form = forms[choice(name, "engine", engine, ENGINES)]
+    steps = whole(name, "steps", form.steps if steps is None else steps)
+    dt = quantity(name, "dt", form.dt if dt is None else dt, second)
+    warmup = whole(name, "warmup", form.warmup if warmup is None else warmup, least=0)
+    dt_us = round(float(dt / usecond), 6)  # 1 ms is 1000.0 us, not 999.99...
+    grid = binning(name, event_set.sensor, steps, dt_us, crop,
+                   form.size if size is None else size, polarities,
+                   form.counts if counts is None else counts)
+    return Presentation(name, grid, dt, gate(name, steps * dt, dt, warmup * dt), form,
+                        len(event_set.labels))
+
+
+def recorded(shown: Presentation, event_set, data, partial, chosen, description) -> Task:
+    """The task of the recordings on disk.
+
+    `chosen(found)` picks from the listing, {'train': [Recording], 'test': [...]}, what each split
+    holds: {'train': [...], 'validation': [...], 'test': [...]}, each with the folder's own split in
+    front: (split, Recording).
+    """
+    folder = _recordings.find(event_set, data)
+    found = _recordings.listing(event_set, folder, flag(shown.name, "partial", partial))
+    splits = chosen(found)
+    everything = [item for part in splits.values() for item in part]
+    inputs = read(shown, event_set, folder, everything)
+    labels = np.array([recording.label for _, recording in everything])
+    sizes = {split: len(part) for split, part in splits.items()}
+    return assembled(shown, inputs, labels, sizes,
+                     f"{description} {_recordings.stated(event_set, found)}.")
+
+
+def assembled(shown: Presentation, inputs: EventInputs, labels: np.ndarray, sizes: dict,
+              description: str) -> Task:
+    """A task whose samples are those of train, validation and test in a row."""
+    ends = np.cumsum([0, *(sizes[split] for split in ("train", "validation", "test"))])
+    splits = {split: np.arange(ends[k], ends[k + 1])
+              for k, split in enumerate(("train", "validation", "test"))}
+    return Task(
+        name=shown.name, inputs=inputs, targets=one_hot(labels, shown.classes), labels=labels,
+        mask=shown.mask, splits=splits, coding="spikes",
+        duration=shown.grid.steps * shown.dt, dt=shown.dt, hidden=shown.form.hidden,
+        parameters={"input_gain": input_gain(inputs, shown), **shown.form.parameters},
+        description=description)
+
+
+def input_gain(inputs: EventInputs, shown: Presentation) -> float:
+    """The gain that makes up for silent inputs: then drive is as if all of them had size 1.
+
+    Summed over a membrane time constant, inputs of mean square m give a drive of variance
+    m*tau_m/dt at most; two digits, so that a recording more or less changes nothing.
+    """
+    tau = shown.form.parameters["tau_m"]
+    power = inputs.mean_square * max(1.0, float(tau / shown.dt))
+    return float(f"{1 / math.sqrt(power):.2g}") if power else 1.0
+
+
+def shares(name: str, found: list, samples, validation) -> tuple[list, list]:
+    """Training and validation recordings: from the start and the end of one fixed permutation.
+
+    `samples` None: all that are left; `validation` None: a tenth.
+    """
+    count = len(found)
+    validation = count // 10 if validation is None else whole(name, "validation", validation, 0)
+    if samples is not None:
+        samples = whole(name, "samples", samples)
+    needed = (samples or 1) + validation
+    if needed > count:
+        raise InputError(f"{name}: samples={samples} and validation={validation} need {needed} "
+                         f"training recordings, but there are {count}")
+    order = np.random.RandomState(SPLIT_SEED).permutation(count)
+    last = count - validation
+    train, held = order[:last if samples is None else samples], order[last:]
+    return [found[k] for k in np.sort(train)], [found[k] for k in np.sort(held)]
+
+
+def first(name: str, found: list, count: int | None) -> list:
+    """The first `count` of some recordings; None: all of them."""
+    if count is None:
+        return found
+    if whole(name, "test", count, least=0) > len(found):
+        raise InputError(f"{name}: test={count} recordings are wanted, but there are {len(found)}")
+    return found[:count]
+
+
+def flag(name: str, option: str, value: object) -> bool:
+    """Return `value` if it is True or False, else raise InputError."""
+    if not isinstance(value, bool):
+        raise InputError(f"{name}: {option} must be True or False, not {value!r}")
+    return value
+
+
+def read(shown: Presentation, event_set, folder: Path, everything: list) -> EventInputs:
+    """The inputs of recordings [(split, Recording)] in their order, from the cache or the files.
+
+    Warns of recordings whose trial will be silent.
+    """
+    stats = {recording.path: recording.path.stat() for _, recording in everything}
+    files = [(r.path.relative_to(folder).as_posix(), r.number, stats[r.path].st_size,
+              stats[r.path].st_mtime_ns) for _, r in everything]
+
+    def make():
+        parts, places = [], []
+        for split in sorted({split for split, _ in everything}):
+            own = [k for k, (s, _) in enumerate(everything) if s == split]
+            parts.append(shown.grid.inputs(_recordings.events_of(
+                event_set, folder, [everything[k][1] for k in own], split)))
+            places += own
+        return joined(parts).take(np.argsort(places))
+
+    inputs = cached(event_set.name, shown.grid, {"files": files}, make)
+    _warn_of_silence(event_set, everything, inputs)
+    return inputs
+
+
+def _warn_of_silence(event_set, everything, inputs):
+    silent = np.flatnonzero(np.diff(inputs.offsets) == 0)
+    if len(silent):
+        first = _recordings.where(event_set, everything[silent[0]][1])
+        more = f" (and {len(silent) - 1} more)" * (len(silent) > 1)
+        warnings.warn(f"{first}{more} holds no events in the trial's time and window: a silent "
+                      "trial", stacklevel=4)
+
+
+# ---- the cache ----------------------------------------------------------------------------------
+
+
+def cache_directory() -> Path:
+    """Where binned events are kept: BIOOPZO_CACHE, else the user's cache; safe to delete."""
+    root = os.environ.get("BIOOPZO_CACHE") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "bioopzo")
+    return Path(root) / "events"
+
+
+def cached(name: str, grid: Binning, source: dict, make: Callable[[], EventInputs]) -> EventInputs:
+    """What `make` makes, kept on disk under a key of the transform and of where it comes from.
+
+    The key holds every parameter of `grid` and `source` (files with sizes and times, or images and
+    the simulator's constants). A file appears whole or not at all; one that cannot be read is made
+    anew, one that cannot be written is a warning.
+    """
+    text = json.dumps([CACHE_FORMAT, name, asdict(grid), source])
+    key = hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+    path = cache_directory() / f"{name}-{key}.npz"
+    found = _load(path, grid)
+    if found is not None:
+        return found
+    inputs = make()
+    arrays = {"offsets": inputs.offsets, "cells": inputs.cells}
+    if inputs.counts is not None:
+        arrays["counts"] = inputs.counts
+    try:
+        write_atomically(path, lambda file: np.savez(file, **arrays))
+    except OSError as problem:
+        warnings.warn(f"{path} cannot be written ({problem.strerror or problem}): the events will "
+                      "be read again next time", stacklevel=2)
+    return inputs
+
+
+def _load(path, grid):
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        if ("counts" in arrays) != grid.counts:
+            return None
+        return EventInputs(grid.steps, grid.n_in, arrays["offsets"], arrays["cells"],
+                           arrays.get("counts"), grid.grid)
+    except FileNotFoundError:
+        return None
+    except Exception:  # zip and numpy have many ways to say that a file is damaged
+        return None
+
+
+def labelled(split: str, recordings: Iterable) -> list:
+    """Recordings with the folder's split in front, as `recorded` wants them."""
+    return [(split, recording) for recording in recordings]

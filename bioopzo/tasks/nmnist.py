@@ -1,0 +1,117 @@
+"""N-MNIST: MNIST's digits seen by an event camera in three saccades."""
+
+from __future__ import annotations
+
+import numpy as np
+from brian2.units import Hz, ms
+from brian2.units.fundamentalunits import Quantity
+
+from bioopzo.tasks import _event_task, _files, _simulated_nmnist
+from bioopzo.tasks._event_task import Form, labelled, presentation, recorded, shares
+from bioopzo.tasks._events import Binning, EventInputs, joined
+from bioopzo.tasks._idx_images import few_steps
+from bioopzo.tasks._options import whole
+from bioopzo.tasks._recordings import EVENT_SETS
+from bioopzo.tasks.trials import Task
+
+FORMS = {
+    "spiking": Form(300, 1 * ms, 100, hidden=(100, 100), parameters={
+        "rho0": 500 * Hz, "Delta": 0.1, "tau_m": 15 * ms, "tau_o": 15 * ms, "b": 0.5,
+        "T_z": 50 * ms, "T_w": 20 * ms}),
+    # The readout gathers what a saccade brings; holds outlast it.
+    "rate": Form(30, 10 * ms, 3, hidden=(800, 800), parameters={
+        **few_steps(10 * ms), "tau_m": 20 * ms, "tau_o": 50 * ms, "T_z": 50 * ms, "T_w": 30 * ms}),
+}
+#: Sizes of the simulated task where the user gives none.
+SIMULATED = {"train": 6000, "validation": 1000, "test": 1000}
+
+
+def nmnist(
+    engine: str = "spiking",
+    data: str | None = None,
+    partial: bool = False,
+    samples: int | None = None,
+    validation: int | None = None,
+    test: int | None = None,
+    steps: int | None = None,
+    dt: Quantity | None = None,
+    warmup: int | None = None,
+    crop: int | None = None,
+    size: int | None = None,
+    polarities: str = "separate",
+    counts: bool | None = None,
+    simulate: bool = False,
+    seed: int = 0,
+) -> Task:
+    """Classify digits recorded by an event camera (needs its data: `bioopzo data nmnist`).
+
+    option | default | meaning
+    ------ | ------- | -------
+    engine | 'spiking' | whose form the other defaults take: 'spiking' or 'rate'
+    data | None | data directory; None: BIOOPZO_DATA, else the user's cache
+    partial | False | True: the folder is meant to hold only a part of the 60000 + 10000 recordings
+    samples | None | number of training recordings; None: all but those held out (simulated: 6000)
+    validation | None | training recordings held out for validation; None: a tenth (simulated: 1000)
+    test | None | number of test recordings, the first ones; None: all (simulated: 1000)
+    steps, dt | 300, 1 ms; rate: 30, 10 ms | time steps of a trial and their length
+    warmup | 100; rate: 3 | steps before the target is shown and the readout read
+    crop | None | side of the centred square of pixels that is kept, of 34
+    size | None | side in pixels after pooling
+    polarities | 'separate' | 'separate' (2312 inputs) or 'merged' (1156)
+    counts | False | True (rate engine): an input is the number of events in its time step
+    simulate | False | True: no recordings, but a simulation made of MNIST's images
+    seed | 0 | of the simulation
+
+    Inputs are events: (samples, steps, n_in), 1 where a pixel has an event of a polarity in a time
+    step; neuron = (p*34 + y)*34 + x. Events after the last step are left out (recordings last 297
+    to 336 ms). Targets are (samples, 10) one-hot. Samples are in the order of the files (the number
+    in the file's name is that of MNIST's image); training and validation recordings come from the
+    start and the end of a fixed permutation (numpy RandomState, seed 0), test recordings from the
+    folder Test. The simulated task is called 'nmnist_simulated'; it takes its images from MNIST
+    (`bioopzo data mnist`) by the same permutation. Raises InputError for impossible options, and
+    for missing or damaged recordings, naming the file.
+
+    Source: Orchard, Jayawant, Cohen & Thakor 2015, Converting static image datasets to spiking
+    neuromorphic datasets using saccades, Frontiers in Neuroscience 9:437 (CC BY-SA 4.0).
+    """
+    event_set = EVENT_SETS["nmnist"]
+    name = "nmnist_simulated" if simulate else "nmnist"
+    shown = presentation(name, event_set, FORMS, engine, steps, dt, warmup, crop, size, polarities,
+                         counts)
+    if _event_task.flag(name, "simulate", simulate):
+        return _simulated(shown, data, samples, validation, test, seed)
+
+    def chosen(found):
+        train, held = shares(name, found["train"], samples, validation)
+        return {"train": labelled("train", train), "validation": labelled("train", held),
+                "test": labelled("test", _event_task.first(name, found["test"], test))}
+
+    return recorded(shown, event_set, data, partial, chosen,
+                    "N-MNIST, digits recorded in three saccades. Orchard et al. 2015.")
+
+
+def _simulated(shown, data, samples, validation, test, seed):
+    """The task made of MNIST's images."""
+    images, labels, test_images, test_labels = _files.load("mnist", data)
+    train, held = shares(shown.name, list(range(len(images))), samples or SIMULATED["train"],
+                         SIMULATED["validation"] if validation is None else validation)
+    shown_last = _event_task.first(shown.name, list(range(len(test_images))),
+                                   SIMULATED["test"] if test is None else test)
+    seed = whole(shown.name, "seed", seed, least=0)
+    parts = [simulation(shown.grid, source, chosen, split, seed) for source, chosen, split in (
+        (images, train, "train"), (images, held, "train"), (test_images, shown_last, "test"))
+        if chosen]
+    return _event_task.assembled(
+        shown, joined(parts),
+        np.concatenate([labels[train], labels[held], test_labels[shown_last]]).astype(np.int64),
+        {"train": len(train), "validation": len(held), "test": len(shown_last)},
+        "SIMULATED N-MNIST: made of MNIST's images, not recorded.")
+
+
+def simulation(grid: Binning, images: np.ndarray, chosen: list, split: str,
+               seed: int) -> EventInputs:
+    """Simulated recordings of the images `chosen` (indices) of MNIST's split, binned, cached."""
+    source = {"split": split, "images": [int(k) for k in chosen], "seed": seed,
+              "simulator": _simulated_nmnist.CONSTANTS}
+    return _event_task.cached("nmnist_simulated", grid, source, lambda: grid.inputs(
+        _simulated_nmnist.recordings(images[chosen], seed)))
