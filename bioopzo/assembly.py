@@ -143,7 +143,7 @@ def assemble(model, duration=None, varying=False, lazy=True, events=False):
     events : bool
         Whether given spikes come as lists of events, not as a table of every step and neuron.
     """
-    assembly = draft(model, varying)
+    assembly = draft(model, varying, events)
     _set_sum_order(assembly, model.depth)
     for synapse in assembly.synapses.values():
         if synapse.name.startswith("forward"):
@@ -155,7 +155,7 @@ def assemble(model, duration=None, varying=False, lazy=True, events=False):
     return assembly
 
 
-def draft(model, varying=False):
+def draft(model, varying=False, events=False):
     """Every object with the text of its blocks as written: what `checks` reads."""
     top = len(model.sizes) - 1
     layers = ["input", *(f"hidden_{k}" for k in range(1, top)), "readout"]

@@ -1,4 +1,4 @@
-"""Results of event data beside accuracies: the simulator against recordings, and what trials cost."""
+"""Results of event data beside accuracies: simulator against recordings, and cost of a trial."""
 
 import resource
 from pathlib import Path

@@ -110,8 +110,8 @@ def run(name, out, jobs=2, progress=True, only=()):
               for label, keywords in chosen.items()}
     result = compare(models, task, seeds=range(experiment.seeds), epochs=experiment.epochs,
                      jobs=jobs, progress=progress, engine="rate", out=Path(out) / "runs" / name,
-                     settings={**SETTINGS, **experiment.common, **{k: v for k, v in experiment.settings.items()
-                                              if k in models}})
+                     settings={**SETTINGS, **experiment.common,
+                               **{k: v for k, v in experiment.settings.items() if k in models}})
     first = next(iter(result.runs.values()))[0]
     content = {
         "about": experiment.about, "task": task.name, "data": task.description,

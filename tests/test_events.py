@@ -543,8 +543,8 @@ def zip_link():
     (zipped([("ok.bin", b"1")])[:-30], "no sound archive"),
     (tarred([("ok.bin", b"1" * 5000)])[:-30], "no sound archive"),
     (b"<html>log in first</html>", "no sound archive"),
-], ids=["up", "absolute", "backslash", "link", "tar link", "tar up", "many", "big", "cut", "tar cut",
-        "html"])
+], ids=["up", "absolute", "backslash", "link", "tar link", "tar up", "many", "big", "cut",
+        "tar cut", "html"])
 def test_an_unsafe_archive_leaves_nothing(published, root, monkeypatch, content, message):
     pin(monkeypatch, published, content)
     with pytest.raises(InputError, match=message):

@@ -1,4 +1,4 @@
-"""From recordings to a `Task`: what the tasks of event data share, and the cache of binned events."""
+"""From recordings to a `Task`: what tasks of event data share, and the cache of binned events."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def image_task(
 
 
 def few_steps(dt: Quantity) -> dict[str, object]:
-    """Parameters of a network in few time steps of length `dt`, trained in batches (the papers')."""
+    """Parameters of the papers' networks, which have few time steps of length `dt`, in batches."""
     return {
         "tau_m": dt / math.log(2),  # half of the potential is left after a step
         "tau_o": dt / math.log(2),

@@ -215,8 +215,8 @@ def _check_complete(event_set, folder, found):
     if lacks:
         more = f" and {len(lacks) - 3} more" * (len(lacks) > 3)
         raise InputError(
-            f"{folder} does not hold the whole data set {event_set.name}: {stated(event_set, found)}"
-            f" ({'; '.join(lacks[:3])}{more}); get the rest: `bioopzo data {event_set.name}`, or "
+            f"{folder} does not hold the whole data set {event_set.name}: "
+            f"{stated(event_set, found)} ({'; '.join(lacks[:3])}{more}); get the rest: `bioopzo data {event_set.name}`, or "
             "say that a part is meant: partial=True (in the shell: --task-set partial=True)")
 
 

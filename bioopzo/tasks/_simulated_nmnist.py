@@ -32,7 +32,8 @@ BLOCK = 64  # images at a time
 
 #: All that a simulation depends on beside images and seed.
 CONSTANTS = {"corners": CORNERS.tolist(), "origin": ORIGIN, "saccade_us": SACCADE_US,
-             "start_us": START_US, "move_us": MOVE_US, "blur": BLUR, "background": BACKGROUND, "threshold": THRESHOLD, "step_us": STEP_US}
+             "start_us": START_US, "move_us": MOVE_US, "blur": BLUR, "background": BACKGROUND,
+             "threshold": THRESHOLD, "noise": NOISE, "step_us": STEP_US}
 
 
 def recordings(images: np.ndarray, seed: int = 0) -> Iterator[np.ndarray]:
