@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from pathlib import Path
 
 import pytest
 from brian2 import Hz, ms, mV
@@ -12,6 +13,7 @@ from bioopzo.checks import check
 from bioopzo.errors import EquationError, InputError, ModelWarning
 
 SIZES = [4, 5, 3, 2]
+README = Path(__file__).parents[1] / "README.md"
 XOR = bz.tasks.xor()
 XOR = XOR.replace(splits={**XOR.splits, "test": XOR.splits["test"][:2]})
 
@@ -223,6 +225,14 @@ def test_all_mistakes_are_listed_together_with_block_line_and_remedy():
                      ("forward.spike", "v_post += w")}
     assert str(caught.value).startswith("3 mistakes")
     assert all(m.remedy for m in caught.value.mistakes if "unit" not in m.what)
+
+
+def test_the_message_in_the_readme_is_the_message():
+    wrong = bz.Model([64, 32, 32, 10]).edit({"psi": "psi = 4*q*(1 - p) : 1",
+                                             "forward.spike": "v_post += w"})
+    with pytest.raises(EquationError) as caught:
+        wrong.check()
+    assert f"EquationError: {caught.value}\n" in README.read_text()
 
 
 def test_mistakes_of_one_edit_are_listed_together():

@@ -216,8 +216,9 @@ def _check_complete(event_set, folder, found):
         more = f" and {len(lacks) - 3} more" * (len(lacks) > 3)
         raise InputError(
             f"{folder} does not hold the whole data set {event_set.name}: "
-            f"{stated(event_set, found)} ({'; '.join(lacks[:3])}{more}); get the rest: `bioopzo data {event_set.name}`, or "
-            "say that a part is meant: partial=True (in the shell: --task-set partial=True)")
+            f"{stated(event_set, found)} ({'; '.join(lacks[:3])}{more}); get the rest: "
+            f"`bioopzo data {event_set.name}`, or say that a part is meant: partial=True "
+            "(in the shell: --task-set partial=True)")
 
 
 def stated(event_set: EventSet, found: dict) -> str:
