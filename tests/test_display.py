@@ -540,9 +540,10 @@ def test_docstrings_name_what_is_to_be_given():
                 assert re.search(rf"\b{parameter.name}\b", documented), f"{name}: {parameter.name}"
 
 
-@pytest.mark.parametrize("module", [bz.tasks, bz.rules])
+@pytest.mark.parametrize("module", [bz, bz.tasks, bz.rules])
 def test_only_what_is_public_completes(module):
-    assert dir(module) == sorted(module.__all__)
+    assert set(dir(module)) - {"__version__"} == set(module.__all__)
+    assert all(hasattr(module, name) for name in module.__all__) and not hasattr(module, "plot")
 
 
 def test_units_in_a_quantity_for_people():
