@@ -152,9 +152,9 @@ def test_every_rule_has_a_full_reference(name):
 
 
 def test_what_an_edit_writes_cannot_break_the_page():
-    model = bz.Model(SIZES).edit(psi="psi = (u < 1)*beta + (p > 0 & 1) : 1", beta=1.0)
+    model = bz.Model(SIZES).edit(psi="psi = beta*int(u < 1) + int(p > 0) : 1", beta=1.0)
     page = Outline(model._repr_html_())
-    assert "psi = (u < 1)*beta + (p > 0 & 1) : 1" in page.text
+    assert "psi = beta*int(u < 1) + int(p > 0) : 1" in page.text
 
 
 def test_what_a_user_adds_is_shown():
@@ -495,7 +495,7 @@ def test_a_sample_that_the_task_has_not(sample, trained):
 
 MODULES = [bz, *(importlib.import_module(f"bioopzo.{name}") for name in (
     "tasks", "measures", "gradients", "plots", "rules", "optimizers", "spiking", "compare",
-    "results"))]
+    "results", "notebooks"))]
 
 
 def public():
