@@ -3,7 +3,7 @@
 import importlib
 
 __all__ = ["BioopzoError", "EquationError", "InputError", "Model", "Run", "compare", "gradients",
-           "measures", "notebooks", "optimizers", "rules", "spiking", "tasks", "train"]
+           "measures", "notebooks", "optimizers", "plots", "rules", "spiking", "tasks", "train"]
 __version__ = "0.1.0"
 #: Where a public name lives that is not a module. Brian2 takes seconds to import: what does not
 #: need it (the command line, figures that are up to date) should not wait for it.
@@ -27,4 +27,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted({*globals(), *__all__})
+    return [*__all__, "__version__"]
