@@ -25,27 +25,9 @@ def cloud(task, sample, ax=None, size=1.5):
     size : float
         Area of a dot in square points.
     """
-    step, p, y, x = _events(task, sample)
     if ax is None:
-        _, ax = plt.subplots(figsize=(8.5 / 2.54, 6.5 / 2.54), subplot_kw={"projection": "3d"})
-    if not hasattr(ax, "zaxis"):
-        raise InputError("an event cloud needs axes with projection='3d'")
-    colours = np.where(p > 0, DARKER, BRIGHTER)
-    order = np.random.default_rng(0).permutation(len(x))  # so that neither colour lies on top
-    ax.scatter((step * _dt_ms(task))[order], x[order], -y[order], s=size, c=colours[order], lw=0,
-               alpha=0.7, rasterized=True)
-    ax.set_box_aspect((2.2, 1, 1), zoom=1.12)
-    ax.view_init(elev=16, azim=-62)
-    for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
-        axis.pane.set_visible(False)
-    ax.set_xlabel("Time (ms)", labelpad=2)
-    ax.set_ylabel("x (pixel)", labelpad=-4)
-    ax.set_zlabel("y (pixel)", labelpad=-6)
-    ticks = np.arange(0, task.inputs.grid[1], 10)
-    ax.set_zticks(-ticks, ticks)
-    for name, pad in (("x", -1), ("y", -3), ("z", -2)):
-        ax.tick_params(axis=name, pad=pad)
-    return ax
+        _, ax = plt.subplots(figsize=(8.5 / 2.54, 5.5 / 2.54), subplot_kw={"projection": "3d"})
+    return draw_cloud(events(task, sample), ax, size)
 
 
 @styled
@@ -62,39 +44,72 @@ def frames(task, sample, axes=None, steps=None):
     steps : sequence of int, optional
         Which; default evenly spread.
     """
-    _events(task, sample)  # or the error
-    width, height, polarities = task.inputs.grid
     if axes is None:
         _, axes = plt.subplots(1, 6, figsize=(17.4 / 2.54, 3.2 / 2.54), layout="constrained")
     axes = np.ravel(axes)
     if steps is None:
         steps = np.linspace(0, task.steps - 1, 2 * len(axes) + 1).round().astype(int)[1::2]
-    images = task.inputs[sample].reshape(-1, polarities, height, width).astype(float)
-    images = images[:, 1] - images[:, 0] if polarities == 2 else images[:, 0]
-    top = max(1.0, np.abs(images[np.asarray(steps)]).max())
-    for ax, step in zip(axes, steps):
-        ax.imshow(images[step], cmap=_MAP, vmin=-top, vmax=top, interpolation="nearest")
-        ax.set_xticks([])
-        ax.set_yticks([])
-        ax.spines[:].set(visible=True, color=GREY)
-        begin, end = (k * _dt_ms(task) for k in (step, step + 1))
-        ax.set_title(f"{begin:g}\N{EN DASH}{end:g} ms", fontsize=SMALL, pad=2)
-    return axes
+    return draw_frames(images(task, sample, steps), steps, 1e3 * float(task.dt), axes)
 
 
-def _events(task, sample):
-    """Step, polarity, y and x of every event of a sample."""
+def events(task, sample):
+    """The events of a sample: arrays `time_ms`, `x`, `y`, `p`; `InputError` without a grid."""
     inputs = task.inputs
     if getattr(inputs, "grid", None) is None:
         raise InputError(f"task {task.name} has no events on a grid; e.g. tasks.nmnist has")
     _, places = inputs.events(np.atleast_1d(np.arange(len(inputs))[sample]))
     step, neuron = np.divmod(inputs.cells[places].astype(int), inputs.n_in)
     width, height, polarities = inputs.grid
-    return step, *np.unravel_index(neuron, (polarities, height, width))
+    p, y, x = np.unravel_index(neuron, (polarities, height, width))
+    return {"time_ms": step * 1e3 * float(task.dt), "x": x, "y": y, "p": p}
 
 
-def _dt_ms(task):
-    return 1e3 * float(task.dt)
+def images(task, sample, steps):
+    """Some steps of a sample as images (steps, height, width), ON minus OFF where both are."""
+    events(task, sample)  # or the error
+    width, height, polarities = task.inputs.grid
+    found = task.inputs[sample][np.asarray(steps)].astype(int)
+    found = found.reshape(-1, polarities, height, width)
+    return found[:, 1] - found[:, 0] if polarities == 2 else found[:, 0]
+
+
+@styled
+def draw_cloud(found, ax, size=1.5):
+    """`cloud` from what `events` gives."""
+    if not hasattr(ax, "zaxis"):
+        raise InputError("an event cloud needs axes with projection='3d'")
+    found = {name: np.asarray(values) for name, values in found.items()}
+    order = np.random.default_rng(0).permutation(len(found["x"]))  # neither colour lies on top
+    ax.scatter(found["time_ms"][order], found["x"][order], -found["y"][order], s=size, lw=0,
+               c=np.where(found["p"] > 0, DARKER, BRIGHTER)[order], alpha=0.7, rasterized=True)
+    ax.set_box_aspect((2.4, 1, 1), zoom=1.3)
+    ax.view_init(elev=18, azim=-65)
+    for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
+        axis.pane.set_visible(False)
+        axis._axinfo["grid"].update(color="#E4E4E4", linewidth=0.5)  # there is no public way
+    ax.set_xlabel("Time (ms)", labelpad=1)
+    ax.set_ylabel("x (pixel)", labelpad=-6)
+    ax.set_zlabel("y (pixel)", labelpad=-7)
+    ax.set_yticks([0, 15, 30])
+    ax.set_zticks([0, -15, -30], ["0", "15", "30"])
+    for name, pad in (("x", -2), ("y", -4), ("z", -3)):
+        ax.tick_params(axis=name, pad=pad)
+    return ax
+
+
+@styled
+def draw_frames(pictures, steps, dt_ms, axes):
+    """`frames` from what `images` gives."""
+    pictures = np.asarray(pictures)
+    top = max(1.0, np.abs(pictures).max())
+    for ax, step, picture in zip(axes, steps, pictures):
+        ax.imshow(picture, cmap=_MAP, vmin=-top, vmax=top, interpolation="nearest")
+        ax.set_xticks([])
+        ax.set_yticks([])
+        ax.spines[:].set(visible=True, color=GREY)
+        ax.set_title(f"{step * dt_ms:g}\N{EN DASH}{(step + 1) * dt_ms:g} ms", fontsize=SMALL,
+                     pad=2)
+    return axes
 
 
 @styled

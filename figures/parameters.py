@@ -18,4 +18,10 @@ PARAMETERS = {
         "quick": {"membrane_range": [-0.5, 2.5], "points": 201, "sampled_points": 31,
                   "draws": 500, "seeds": 3, "Delta": 0.2, "delta_z": 0.5, "rho0_hz": 500.0},
     },
+    "event_data": {
+        "full": {"source": "simulated", "samples": 1000, "hidden": [100, 100], "trials": 2000,
+                 "seed": 0, "shown": 0, "frames": [3, 6, 9, 13, 17, 25]},
+        "quick": {"source": "simulated", "samples": 100, "hidden": [20, 20], "trials": 300,
+                  "seed": 0, "shown": 0, "frames": [3, 6, 9, 13, 17, 25]},
+    },
 }

@@ -673,6 +673,20 @@ def test_simulated_tasks_say_so(images):
         tasks.nmnist(simulate=True, samples=12, validation=3, test=1)
 
 
+def test_simulation_without_any_data(root):
+    task = tasks.nmnist("rate", simulate=True, images="digits", samples=20, validation=4, test=3)
+    assert task.name == "digits_simulated" and task.inputs.shape == (27, 30, 2312)
+    digits = tasks.digits()
+    order = np.random.RandomState(0).permutation(1437)
+    wanted = [*np.sort(order[:20]), *np.sort(order[-4:]), 1437, 1438, 1439]
+    np.testing.assert_array_equal(task.labels, digits.labels[wanted])
+    # More ink, more events.
+    ink = digits.inputs[wanted].sum(axis=1)
+    assert np.corrcoef(ink, np.diff(task.inputs.offsets))[0, 1] > 0.5
+    with pytest.raises(InputError, match="images must be 'mnist' or 'digits'"):
+        tasks.nmnist(simulate=True, images="emnist")
+
+
 def test_transfer_never_trains_on_images_it_is_tested_on(root, images):
     written = formats.nmnist(root)  # recordings 1 to 5 and 60001 to 60003
     task = tasks.nmnist_transfer(samples=6, validation=1)

@@ -10,7 +10,7 @@ from bioopzo.tasks import _event_task, _files, _simulated_nmnist
 from bioopzo.tasks._event_task import Form, labelled, presentation, recorded, shares
 from bioopzo.tasks._events import Binning, EventInputs, joined
 from bioopzo.tasks._idx_images import few_steps
-from bioopzo.tasks._options import whole
+from bioopzo.tasks._options import choice, whole
 from bioopzo.tasks._recordings import EVENT_SETS
 from bioopzo.tasks.trials import Task
 
@@ -22,7 +22,10 @@ FORMS = {
     "rate": Form(30, 10 * ms, 3, hidden=(800, 800), parameters={
         **few_steps(10 * ms), "tau_m": 20 * ms, "tau_o": 50 * ms, "T_z": 50 * ms, "T_w": 30 * ms}),
 }
-#: Sizes of the simulated task where the user gives none.
+#: What the simulated task of each kind of images is called; the most recordings of each split
+#: where the user gives no number.
+IMAGES = {"mnist": "nmnist_simulated", "digits": "digits_simulated"}
+DIGITS_TEST = 360
 SIMULATED = {"train": 6000, "validation": 1000, "test": 1000}
 
 
@@ -41,6 +44,7 @@ def nmnist(
     polarities: str = "separate",
     counts: bool | None = None,
     simulate: bool = False,
+    images: str = "mnist",
     seed: int = 0,
 ) -> Task:
     """Classify digits recorded by an event camera (needs its data: `bioopzo data nmnist`).
@@ -59,7 +63,8 @@ def nmnist(
     size | None | side in pixels after pooling
     polarities | 'separate' | 'separate' (2312 inputs) or 'merged' (1156)
     counts | False | True (rate engine): an input is the number of events in its time step
-    simulate | False | True: no recordings, but a simulation made of MNIST's images
+    simulate | False | True: no recordings, but a simulation made of still images
+    images | 'mnist' | of what images: 'mnist', or 'digits' (8x8 pixels enlarged), which need no data
     seed | 0 | of the simulation
 
     Inputs are events: (samples, steps, n_in), 1 where a pixel has an event of a polarity in a time
@@ -67,19 +72,21 @@ def nmnist(
     to 336 ms). Targets are (samples, 10) one-hot. Samples are in the order of the files (the number
     in the file's name is that of MNIST's image); training and validation recordings come from the
     start and the end of a fixed permutation (numpy RandomState, seed 0), test recordings from the
-    folder Test. The simulated task is called 'nmnist_simulated'; it takes its images from MNIST
-    (`bioopzo data mnist`) by the same permutation. Raises InputError for impossible options, and
-    for missing or damaged recordings, naming the file.
+    folder Test. The simulated task is called 'nmnist_simulated' ('digits_simulated' for
+    images='digits': 1437 to train, 360 to test); it takes its images from MNIST (`bioopzo data
+    mnist`) or from scikit-learn's digits by the same permutation. Raises InputError for impossible
+    options, and for missing or damaged recordings, naming the file.
 
     Source: Orchard, Jayawant, Cohen & Thakor 2015, Converting static image datasets to spiking
     neuromorphic datasets using saccades, Frontiers in Neuroscience 9:437 (CC BY-SA 4.0).
     """
     event_set = EVENT_SETS["nmnist"]
-    name = "nmnist_simulated" if simulate else "nmnist"
+    choice("nmnist", "images", images, IMAGES)
+    name = IMAGES[images] if simulate else "nmnist"
     shown = presentation(name, event_set, FORMS, engine, steps, dt, warmup, crop, size, polarities,
                          counts)
     if _event_task.flag(name, "simulate", simulate):
-        return _simulated(shown, data, samples, validation, test, seed)
+        return _simulated(shown, _still(images, data), samples, validation, test, seed)
 
     def chosen(found):
         train, held = shares(name, found["train"], samples, validation)
@@ -90,27 +97,47 @@ def nmnist(
                     "N-MNIST, digits recorded in three saccades. Orchard et al. 2015.")
 
 
-def _simulated(shown, data, samples, validation, test, seed):
-    """The task made of MNIST's images."""
-    images, labels, test_images, test_labels = _files.load("mnist", data)
-    train, held = shares(shown.name, list(range(len(images))), samples or SIMULATED["train"],
-                         SIMULATED["validation"] if validation is None else validation)
-    shown_last = _event_task.first(shown.name, list(range(len(test_images))),
-                                   SIMULATED["test"] if test is None else test)
+def _still(images, data):
+    """Training images, labels, test images, labels; images (n, 28, 28) uint8."""
+    if images == "mnist":
+        return _files.load("mnist", data)
+    from scipy.ndimage import zoom  # slow to import, used only here
+    from sklearn.datasets import load_digits
+
+    small, labels = load_digits(return_X_y=True)
+    large = zoom(small.reshape(-1, 8, 8) * (255 / 16), (1, 3, 3), order=1, grid_mode=True,
+                 mode="nearest")
+    large = np.pad(large.round().astype(np.uint8), ((0, 0), (2, 2), (2, 2)))
+    return large[:-DIGITS_TEST], labels[:-DIGITS_TEST], large[-DIGITS_TEST:], labels[-DIGITS_TEST:]
+
+
+def _simulated(shown, still, samples, validation, test, seed):
+    """The task made of still images."""
+    images, labels, test_images, test_labels = still
+    if validation is None:
+        validation = min(SIMULATED["validation"], len(images) // 10)
+    if samples is None:
+        samples = min(SIMULATED["train"], len(images) - validation)
+    test = min(SIMULATED["test"], len(test_images)) if test is None else test
+    train, held = shares(shown.name, list(range(len(images))), samples, validation)
+    last = _event_task.first(shown.name, list(range(len(test_images))), test)
     seed = whole(shown.name, "seed", seed, least=0)
-    parts = [simulation(shown.grid, source, chosen, split, seed) for source, chosen, split in (
-        (images, train, "train"), (images, held, "train"), (test_images, shown_last, "test"))
-        if chosen]
+    parts = [simulation(shown.grid, source, chosen, f"{shown.name}, {split}", seed)
+             for source, chosen, split in ((images, train, "train"), (images, held, "train"),
+                                           (test_images, last, "test")) if chosen]
     return _event_task.assembled(
         shown, joined(parts),
-        np.concatenate([labels[train], labels[held], test_labels[shown_last]]).astype(np.int64),
-        {"train": len(train), "validation": len(held), "test": len(shown_last)},
-        "SIMULATED N-MNIST: made of MNIST's images, not recorded.")
+        np.concatenate([labels[train], labels[held], test_labels[last]]).astype(np.int64),
+        {"train": len(train), "validation": len(held), "test": len(last)},
+        "SIMULATED event data: made of still images, not recorded.")
 
 
 def simulation(grid: Binning, images: np.ndarray, chosen: list, split: str,
                seed: int) -> EventInputs:
-    """Simulated recordings of the images `chosen` (indices) of MNIST's split, binned, cached."""
+    """Simulated recordings of some images (indices `chosen`), binned, cached.
+
+    `split` names the images in the cache's key.
+    """
     source = {"split": split, "images": [int(k) for k in chosen], "seed": seed,
               "simulator": _simulated_nmnist.CONSTANTS}
     return _event_task.cached("nmnist_simulated", grid, source, lambda: grid.inputs(
