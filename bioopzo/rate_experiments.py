@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from brian2.units import ms
 
 from . import gradients
 from .comparison import compare
@@ -90,6 +91,22 @@ EXPERIMENTS = {
         {rule: {} for rule in ("opzo", "bp", "readout_only")}, task="nmnist_transfer",
         task_options={"counts": True}, epochs=20, common=EVENTS),
 }
+
+
+def discrete(name, steps=6, warmup=3, **regime):
+    """A small task in the papers' discrete setting: few steps, half of the potential left at each.
+
+    For ``"digits"`` and ``"yin_yang"``; `mnist` has this regime by itself. The task's name is
+    ``"discrete_NAME"``, so that rates tuned for the spiking engine are not taken for it. `regime`
+    replaces values of the regime, such as ``input_gain=2.0``.
+    """
+    from . import tasks
+
+    dt = 1 * ms
+    task = tasks.get(name, duration=steps * dt, dt=dt, warmup=warmup * dt)
+    return task.replace(name=f"discrete_{name}", hidden=(100, 100), parameters={
+        "tau_m": dt / np.log(2), "tau_o": dt / np.log(2), "b": 0.5, "c": 0.05, "gain": 2.0,
+        "T_z": 2 * dt, "T_w": dt, "alpha": 0.2 / dt, "mu": 10.0, "decay": 0.0 / dt, **regime})
 
 
 def run(name, out, jobs=2, progress=True, only=()):

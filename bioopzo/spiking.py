@@ -365,12 +365,23 @@ def record(model, shape, state, data, seed):
     return spikes, values
 
 
+#: What `abstract_code` found, by text, units and shape.
+_ABSTRACT_CODE = {}
+
+
 def abstract_code(model, shape):
     """Brian2's own code for one step of every group's equations: ``{"hidden_1": "_u = ..."}``.
 
     The network is built with one neuron a group on the numpy target and prepared for a run, so
-    names and units are checked on the way. Raises `EquationError`.
+    names and units are checked on the way. Raises `EquationError`. It takes most of the time in
+    which an engine is made, so code is kept for the next model of the same text and units.
     """
+    units = tuple((name, repr(getattr(value, "dim", 1)))
+                  for name, value in sorted(model.parameters.items()))
+    key = (model.depth, tuple(sorted(model.blocks.items())), units, repr(model.refractory),
+           replace(shape, rows=2))
+    if key in _ABSTRACT_CODE:
+        return dict(_ABSTRACT_CODE[key])
     small = model._with(sizes=(1,) * len(model.sizes))
     with runtime():
         built = build(small, replace(shape, rows=2, events=0), lazy=False)
@@ -379,4 +390,6 @@ def abstract_code(model, shape):
             built.network.run(0 * second, namespace={})
         except Exception as problem:
             raise explain(problem) from problem
-    return {name: built[name].state_updater.abstract_code for name in built.assembly.groups}
+    _ABSTRACT_CODE[key] = {name: built[name].state_updater.abstract_code
+                           for name in built.assembly.groups}
+    return dict(_ABSTRACT_CODE[key])
