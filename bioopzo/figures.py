@@ -38,8 +38,10 @@ from .errors import BioopzoError, InputError, unknown
 
 FORMAT = 1
 PACKAGE = Path(__file__).parent
-#: Files of the package that no number depends on.
-DRAWING = ("plots.py", "figures.py", "cli.py")
+#: Files of the package that no number depends on: pictures, words, and checks that only refuse.
+DRAWING = ("plots.py", "plots_events.py", "figures.py", "cli.py", "display.py", "typeset.py",
+           "differences.py", "exports.py", "live.py", "notebooks.py", "errors.py", "checks.py",
+           "lint.py", "flow.py", "experiments.py", "rate_experiments.py", "event_experiments.py")
 SUFFIXES = (".png", ".pdf", ".json")
 DISTRIBUTIONS = ("bioopzo", "brian2", "numpy", "scipy", "sympy", "matplotlib")
 
@@ -258,7 +260,7 @@ def _package():
             found[name] = ast.unparse(_without_docstrings(path.read_text(), path))
         elif path.is_file() and "__pycache__" not in path.parts:
             found[name] = _digest(path.read_bytes())
-    style = _digest(found["plots.py"].encode())
+    style = _digest((found["plots.py"] + found["plots_events.py"]).encode())
     return _digest(json.dumps({k: v for k, v in found.items() if k not in DRAWING}).encode()), style
 
 

@@ -64,7 +64,7 @@ def nmnist(
     polarities | 'separate' | 'separate' (2312 inputs) or 'merged' (1156)
     counts | False | True (rate engine): an input is the number of events in its time step
     simulate | False | True: no recordings, but a simulation made of still images
-    images | 'mnist' | of what images: 'mnist', or 'digits' (8x8 pixels enlarged), which need no data
+    images | 'mnist' | of 'mnist', or of 'digits' (8x8 pixels enlarged), which need no data
     seed | 0 | of the simulation
 
     Inputs are events: (samples, steps, n_in), 1 where a pixel has an event of a polarity in a time
