@@ -41,7 +41,7 @@ PACKAGE = Path(__file__).parent
 #: Files of the package that no number depends on: pictures, words, and checks that only refuse.
 DRAWING = ("plots.py", "plots_events.py", "figures.py", "cli.py", "display.py", "typeset.py",
            "differences.py", "exports.py", "live.py", "notebooks.py", "errors.py", "checks.py",
-           "lint.py", "flow.py", "experiments.py", "rate_experiments.py", "event_experiments.py")
+           "lint.py", "flow.py", "experiments.py", "event_experiments.py")
 SUFFIXES = (".png", ".pdf", ".json")
 DISTRIBUTIONS = ("bioopzo", "brian2", "numpy", "scipy", "sympy", "matplotlib")
 
