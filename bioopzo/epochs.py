@@ -168,7 +168,6 @@ def finished(path, model, task, epochs=None, trials=None, seed=0, split="test", 
         return None
     chosen = settings(**given)
     model = _prepared(model, task, chosen)
-    check(model, complete=False)
     plan = _Plan(task, trials, epochs, None, split, chosen.batch, seed)
     mine = {"digest": model.digest, "task": task.name, "task_digest": task_digest(task),
             "seed": seed, "split": split, "trials": plan.trials,
