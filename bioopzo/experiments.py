@@ -232,12 +232,8 @@ def markdown(content, view=""):
 def _accuracies(content):
     """Accuracies of the rate engine: test set, spread over seeds, loss, activity."""
     one = len(content["rows"][0]["seeds"]) == 1
-    extra, table = [], content.get("alignment")
-    if "published" in content:
-        extra = ["published (%)"]
-    if table:
-        layers = list(next(iter(table.values())))
-        extra = [f"cos(M, J), layer {layer}" for layer in layers]
+    columns = _feedback_columns(content)
+    extra = ["published (%)"] * ("published" in content) + list(columns)
     heads = ["rule", f"test accuracy (%){'' if one else ', mean ± sd'}", "seeds",
              "firing rate (share of steps)", *extra]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
@@ -248,10 +244,24 @@ def _accuracies(content):
         cells = [row["label"], score, str(len(scores)), share]
         if "published" in content:
             cells.append(f"{content['published'].get(row['label'], float('nan')):.2f}")
-        if table:
-            cells += [_spread(table[row["label"]][layer]["cosine"], 3) for layer in layers]
+        cells += [_spread(values[row["label"]], 3) if row["label"] in values else ""
+                  for values in columns.values()]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _feedback_columns(content):
+    """Further columns of a table of accuracies: head -> label -> values over seeds."""
+    table, angle = content.get("alignment", {}), content.get("angle", {})
+    layers = list(next(iter(table.values()), ()))
+    columns = {f"cos to bp, layer {k}": {label: found[k] for label, found in angle.items()}
+               for k in layers if angle}
+    for part, head in (("cosine", "cos(M, J)"), ("ratio", "\\|M\\|/\\|J\\|")):
+        if part == "cosine" or angle:
+            columns.update({f"{head}, layer {k}": {label: found[k][part]
+                                                   for label, found in table.items()}
+                            for k in layers})
+    return columns
 
 
 def _gradients(content):

@@ -81,6 +81,9 @@ EXPERIMENTS = {
          "opzo, momentum, alpha falls": {"form": "momentum", "alpha_final": 0.01},
          "opzo, least mean squares, alpha falls": {"form": "lms", "alpha_final": 0.01}},
         task_options=_small(), measure="alignment"),
+    "mnist_gain": RateExperiment(
+        "MNIST, 10 epochs, initial weights of half the size (gain 1 in place of 2)",
+        {f"{rule}, gain 1": {"gain": 1.0} for rule in ("opzo", "bp")}, measure="angle"),
     "nmnist_simulated": RateExperiment(
         "SIMULATED N-MNIST, 7,000 recordings to train, 2,000 to test, 30 frames of 10 ms, 20 "
         "epochs", {rule: {} for rule in ("opzo", "bp", "dfa", "readout_only")}, task="nmnist",
@@ -144,8 +147,10 @@ def run(name, out, jobs=2, progress=True, only=()):
     }
     if name == "mnist_50":
         content["published"] = PUBLISHED
-    if experiment.measure == "alignment":
+    if experiment.measure in ("alignment", "angle"):
         content["alignment"] = _alignment(result)
+    if experiment.measure == "angle":
+        content["angle"] = _angles(result)
     write_json(Path(out) / f"{name}.json", content)
     if experiment.measure == "gradients":
         found = measure(result)
@@ -155,10 +160,24 @@ def run(name, out, jobs=2, progress=True, only=()):
     return content, result
 
 
+def _with_matrix(result):
+    """The runs of a comparison whose rule has a feedback matrix: label -> runs."""
+    return {label: runs for label, runs in result.runs.items() if runs[0].model.rule.matrix}
+
+
+def _angles(result):
+    """Cosine of every run's update with backpropagation's: label -> layer -> list over seeds."""
+    table = {}
+    for label, runs in _with_matrix(result).items():
+        found = [gradients.update_angle(run, seed=run.meta["seed"]) for run in runs]
+        table[label] = {key.split(".")[0][8:]: [f[key][0] for f in found] for key in found[0]}
+    return table
+
+
 def _alignment(result):
     """cos(M, J) and |M|/|J| of every run: label -> layer -> lists over seeds."""
     table = {}
-    for label, runs in result.runs.items():
+    for label, runs in _with_matrix(result).items():
         found = [gradients.alignment(run, seed=run.meta["seed"]) for run in runs]
         table[label] = {str(layer): {"cosine": [f[layer][0] for f in found],
                                      "ratio": [f[layer][1] for f in found]} for layer in found[0]}
