@@ -1,4 +1,4 @@
-"""Figures are made when something changed, whole or not at all, and the real scripts are complete."""
+"""Figures are made when something changed, whole or not at all; the real scripts are complete."""
 
 import importlib.util
 import json
@@ -65,7 +65,7 @@ def package(tmp_path, monkeypatch):
     place = tmp_path / "package"
     (place / "data").mkdir(parents=True)
     for name, text in {"model.py": 'def f():\n    """Doc."""\n    return 1\n',
-                       "plots.py": 'COLOUR = "red"', "cli.py": "x = 1",
+                       "plots.py": 'COLOUR = "red"', "cli.py": "x = 1", "plots_events.py": "",
                        "data/tuned.json": "[1]"}.items():
         (place / name).write_text(text)
     monkeypatch.setattr(figures, "PACKAGE", place)
