@@ -114,15 +114,18 @@ def make(names=(), folder="figures", quick=False, jobs=1, changes=None, progress
         if name not in scripts:
             raise unknown("figure", name, scripts)
     names = list(dict.fromkeys(names)) or list(scripts)
+    if jobs < 1:
+        raise InputError(f"jobs is a whole number of at least 1, not {jobs}")
     settings = parameters(folder, quick, changes, names)
     out = Path(folder) / ("changed" if changes else "quick" if quick else "images")
     command = " ".join(["bioopzo figures NAME", *["--quick"] * quick,
                         *(f"--set {k}={v!r}" for k, v in (changes or {}).items())])
-    outcome = {}
+    package, outcome = _package(), {}
     for name in names:
         begin = time.perf_counter()
         try:
-            outcome[name] = _make(scripts[name], settings[name], out, jobs, progress,
+            keys = _keys(scripts[name], settings[name], *package)
+            outcome[name] = _make(scripts[name], settings[name], keys, out, jobs, progress,
                                   command.replace("NAME", name), say)
         except KeyboardInterrupt:
             raise
@@ -161,11 +164,10 @@ def main(script):
 
 # ---------------------------------------------------------------------------- one figure
 
-def _make(script, settings, out, jobs, progress, command, say):
+def _make(script, settings, keys, out, jobs, progress, command, say):
     """Make one figure where it is not up to date; what was done."""
-    keys = _keys(script, settings)
-    old = _complete(out / script.stem)
-    if old and old["keys"] == keys:
+    old = _kept(out / script.stem)
+    if old and old["keys"] == keys and old["files"] == _images(out / script.stem):
         return "up to date"
     module = _load(script)
     if old and old["keys"]["data"] == keys["data"]:
@@ -222,28 +224,32 @@ def _write(fig, content, stem):
         fresh = Path(folder) / stem.name
         save(fig, fresh)
         plt.close(fig)
-        content["files"] = {s: _digest(_beside(fresh, s).read_bytes()) for s in SUFFIXES[:2]}
+        content["files"] = _images(fresh)
         write_json(_beside(fresh, ".json"), content)
         for suffix in SUFFIXES:
             os.replace(_beside(fresh, suffix), _beside(stem, suffix))
 
 
-def _complete(stem):
-    """The content of a figure whose three files are there and belong together, else None."""
+def _kept(stem):
+    """The content of a figure that was made before, or None."""
     try:
         content = json.loads(_beside(stem, ".json").read_text())
-        images = {s: _digest(_beside(stem, s).read_bytes()) for s in SUFFIXES[:2]}
-        return content if content["files"] == images and content["keys"]["data"] else None
+        return content if all(content[k] for k in ("keys", "files", "parameters", "data")) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
+def _images(stem):
+    """Digests of the images: those that do not belong to the data are drawn again."""
+    return {s: _digest(_beside(stem, s).read_bytes()) for s in SUFFIXES[:2]
+            if _beside(stem, s).is_file()}
+
+
 # ---------------------------------------------------------------------------- keys
 
-def _keys(script, settings):
+def _keys(script, settings, package, style):
     """What the data and the drawing of a figure depend on, as two hashes."""
     tree = _without_docstrings(script.read_text(), script)
-    package, style = _package()
     data = [FORMAT, ast.unparse(_reached(tree, "compute")), settings, package,
             {name: _input(script, name) for name in _inputs(tree, script)}]
     data = _digest(json.dumps(data).encode())

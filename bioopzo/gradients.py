@@ -3,11 +3,13 @@
 Every function leaves the network as it found it: changes are read, not applied.
 """
 
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
 
 from .epochs import open_engine, presented, settings
+from .equations import defines
 from .errors import InputError
 from .measures import cosine, spiking_parameters
 from .model import Model
@@ -43,22 +45,21 @@ class Frozen:
 
 
 def freeze(run, model=None, batches=50, seed=0, split="train", **given):
-    """A `Frozen` network with the final weights of a run (of the rate engine).
+    """A `Frozen` network with the final weights of a run, ready for mini-batches.
 
+    A run of the spiking engine is read with ``activity="spikes"``: the same text in batches.
     `model` is what learns in it (default the run's own): another rule on the same weights. Its
     feedback is drawn anew, with `seed`, unless it is the run's own. `seed` also draws the samples
     of `batches` batches from the task's `split`. Dropout is on as in training; its masks are
     drawn first, so they are the same for every rule. Keywords are those of `epochs.Settings`.
 
-    Raises `InputError` for a run of the spiking engine, or a loaded one without model and task.
+    Raises `InputError` for a loaded run without model and task.
     """
-    if "settings" not in run.meta:
-        raise InputError("this is a run of the spiking engine: measure it with bioopzo.measures, "
-                         "or train with engine='rate'")
     if run.model is None or run.task is None:
         raise InputError("a loaded run has no model or task attached: set run.model, run.task")
     # Changes are read when the trial has ended: within it, plain descent would apply them.
-    chosen = settings(**{**{k: v for k, v in run.meta["settings"].items()
+    theirs = run.meta.get("settings", {"activity": "spikes"})
+    chosen = settings(**{**{k: v for k, v in theirs.items()
                             if k not in ("optimizer", "rate", "schedule", "updates")},
                          "optimizer": "sgd", **given})
     own = model is None
@@ -131,40 +132,48 @@ def gradient_variance(run, models, batches=50, **given):
 def update_angle(run, model=None, batches=20, perturbed=None, **given):
     """Cosine between the rule's update and backpropagation's on the same batch, averaged.
 
-    The `run` is one of the rate engine; `model` is another rule on its weights (default its own);
-    the average is over `batches`; further keywords are those of `freeze`. Backpropagation has no
-    perturbation. With `perturbed` False the rule's is silent, too, so that both see the same
-    activity and only the feedback differs; default for rules with a feedback matrix. With True it
-    is on, as in training: it makes another activity and another error. Returns
-    ``{"forward_1.w": (mean, sd), ...}``.
+    The average is over `batches`; `model` is another rule on the weights of the `run` (default its
+    own); further keywords are those of `freeze`. Both draw the same random numbers for the same
+    variables. Backpropagation has no perturbation. With `perturbed` False the rule's is silent,
+    too, so that both see the same activity and only the feedback differs; default for rules with a
+    feedback matrix. With True it is on, as in training: it makes another activity and another
+    error. Returns ``{"forward_1.w": (mean, sd), ...}``.
     """
     frozen = freeze(run, model, batches, **given)
     perturbed = not frozen.engine.model.rule.matrix if perturbed is None else perturbed
     if not perturbed:
         frozen.engine.course = frozen.engine.course.copy()
         frozen.engine.course[:, SIGMA] = 0
-    theirs = updates(freeze(run, reference(run), batches, **given), batches)
+    other = freeze(run, reference(run), batches, **given)
+    _share_noise(frozen.engine, other.engine)
     found = {}
-    for a, b in zip(updates(frozen, batches), theirs):
+    for a, b in zip(updates(frozen, batches), updates(other, batches)):
         for key in b:
             found.setdefault(key, []).append(cosine(a[key], b[key]) if key in a else 0.0)
     return {key: (float(np.mean(v)), float(np.std(v))) for key, v in found.items()}
+
+
+def _share_noise(engine, other):
+    """Let `other` draw what `engine` draws, variable by variable, e.g. for the same spikes."""
+    mine = {draw[:2]: stream for draw, stream in zip(engine.program.draws, engine.streams[True])}
+    for number, draw in enumerate(other.program.draws):
+        if draw[:2] in mine:
+            other.streams[True][number] = deepcopy(mine[draw[:2]])
 
 
 def jacobian(run, batches=400, **given):
     """The expected Jacobian E[do/ds] of the run's network, in the holds in which M is read.
 
     With weights and feedback frozen, the readout's deviation Do is regressed on what the
-    perturbation leaves after its path, Dz, over batches * batch trials. Returns
+    perturbation leaves after its path, Dz, over batches * batch trials. The network of a rule
+    that does not perturb in pairs of holds is perturbed as under OPZO. Returns
     ``{layer: (J, J')}``, each (readouts, neurons) from one half of the trials: J.J' is the squared
-    length without the noise of the estimate. Raises `InputError` for a rule without Dz and Do.
+    length without the noise of the estimate.
     """
-    frozen = freeze(run, None, batches, **given)
-    model, engine = run.model, frozen.engine
-    if "hidden_1.Dz" not in engine.program.last or "error.Do" not in engine.program.last:
-        raise InputError(f"rule {model.rule_name} does not perturb in pairs of holds, so there is "
-                         "no J in its own units; use measures.jacobian")
-    sums = {layer: [[0.0, 0.0], [0.0, 0.0]] for layer in range(1, model.depth + 1)}
+    own = all(defines(run.model.blocks[block], name) for block, name in (("hidden", "Dz"),
+                                                                         ("error", "Do")))
+    frozen = freeze(run, None if own else reference(run, "opzo"), batches, **given)
+    sums = {layer: [[0.0, 0.0], [0.0, 0.0]] for layer in range(1, run.model.depth + 1)}
     for k, reader in enumerate(frozen.trials(batches)):
         Do = reader.state["error.Do"].astype(float)
         Do = Do - Do.mean(axis=0)
@@ -181,7 +190,8 @@ def alignment(run, batches=400, **given):
     """cos(M, J) and |M|/|J| of every layer of a `run`, free of the noise in the estimate of J.
 
     J comes from `batches` batches, see `jacobian`, which also takes the further keywords. Returns
-    ``{layer: (cosine, ratio)}``. Raises `InputError` for a rule without a feedback matrix.
+    ``{layer: (cosine, ratio)}``; a matrix that is still zero has the cosine NaN. Raises
+    `InputError` for a rule without a feedback matrix.
     """
     name = run.model.rule.matrix
     if not name:
@@ -191,7 +201,8 @@ def alignment(run, batches=400, **given):
         M = np.asarray(run.matrix(f"feedback_{layer}.{name}"), float)
         length = np.sqrt(max(float(np.vdot(J, K)), 1e-300))
         size = np.linalg.norm(M)
-        found[layer] = (float(np.vdot(M, (J + K) / 2) / (size * length)), float(size / length))
+        cos = float(np.vdot(M, (J + K) / 2) / (size * length)) if size else float("nan")
+        found[layer] = (cos, float(size / length))
     return found
 
 

@@ -83,6 +83,18 @@ class Run:
             self.__dict__["network"] = restore(self.model, self.task, self.final)
         return self.__dict__["network"]
 
+    def at(self, point):
+        """The run as it was at a point of its learning curve (0: untrained): weights, feedback.
+
+        What is not in the snapshots stays that of the end. Raises `InputError` for no such point.
+        """
+        count = len(self.arrays.get("curve/trials", ()))
+        if not 0 <= point < count:
+            raise InputError(f"the learning curve has the points 0 to {count - 1}, not {point}")
+        then = {f"final/{name[10:]}": values[point] for name, values in self.arrays.items()
+                if name.startswith("snapshots/")}
+        return Run({**self.arrays, **then}, self.units, self.meta, self.model, self.task)
+
     def matrix(self, name, state=None):
         """A synaptic variable as a matrix (pre, post), e.g. ``matrix("forward_1.w")``.
 

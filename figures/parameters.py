@@ -8,7 +8,7 @@ PARAMETERS = {
         "quick": {"trials": 300, "seed": 0, "layer": 2},
     },
     "learning_dynamics": {
-        "full": {"rules": RULES, "seeds": 5, "trials": 4000, "evaluations": 10},
+        "full": {"rules": RULES, "seeds": 5, "trials": 4000, "evaluations": 8},
         "quick": {"rules": ["opzo", "bp", "dfa", "readout_only"], "seeds": 3, "trials": 600,
                   "evaluations": 3},
     },
@@ -36,5 +36,28 @@ PARAMETERS = {
                   "rate": 0.01, "mu": 3.0, "n_M": 300.0, "falling_alpha_hz": 200.0,
                   "alpha_hz": {"after": 100.0, "before": 800.0, "before, psi": 400.0},
                   "alpha_final": 0.01, "jacobian_batches": 15},
+    },
+    # Points are indices into the learning curve of `evaluations` + 1 points.
+    "feedback_alignment": {
+        "full": {"rules": ["opzo", "dfa", "dkp", "eprop", "reinforce", "node_perturbation"],
+                 "seeds": 5, "trials": 4000, "evaluations": 8, "points": [0, 1, 2, 4, 8],
+                 "batch": 256, "jacobian_batches": 25, "update_batches": 6},
+        "quick": {"rules": ["opzo", "dfa"], "seeds": 3, "trials": 600, "evaluations": 2,
+                  "points": [0, 1, 2], "batch": 128, "jacobian_batches": 8, "update_batches": 2},
+    },
+    "gradient_variance": {
+        "full": {"estimates": ["opzo", "dfa", "dkp", "eprop", "reinforce", "node_perturbation",
+                               "node_perturbation, two-point"],
+                 "seeds": 5, "trials": 4000, "batch": 32, "batches": 100},
+        "quick": {"estimates": ["opzo", "dfa", "node_perturbation"], "seeds": 3, "trials": 600,
+                  "batch": 16, "batches": 10},
+    },
+    # The first delay is 0; the others are the mean of a chain of `stages` filters, so at least
+    # `stages` time steps of 1 ms.
+    "error_delay": {
+        "full": {"rules": ["opzo", "bp", "dfa", "eprop", "readout_only"],
+                 "delays_ms": [0, 5, 10, 20, 40, 60], "stages": 4, "seeds": 5, "trials": 4000},
+        "quick": {"rules": ["opzo", "readout_only"], "delays_ms": [0, 20, 60], "stages": 4,
+                  "seeds": 3, "trials": 600},
     },
 }

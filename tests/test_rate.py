@@ -15,6 +15,7 @@ from bioopzo import backends, epochs, gradients, kernels, optimizers, rate, spik
 from bioopzo.equations import parse
 from bioopzo.errors import EquationError, InputError, InterruptedRun, NonFiniteError
 from bioopzo.kernels import Assignment, Kernel
+from bioopzo.measures import cosine as cosine_of
 from bioopzo.optimizers import Optimizer
 
 matplotlib.use("Agg")
@@ -883,15 +884,39 @@ def test_what_cannot_be_measured_is_said(task, learned):
     run = run_of(task, bz.Model([4, 5, 2], rule="bp"), trials=8, evaluations=1)
     with pytest.raises(InputError, match="bp has no feedback matrix"):
         gradients.alignment(run)
-    with pytest.raises(InputError, match="bp does not perturb"):
-        gradients.jacobian(run)
-    meta = {k: v for k, v in learned.meta.items() if k != "settings"}
-    spiking_run = bz.Run(learned.arrays, learned.units, meta, learned.model, task)
-    with pytest.raises(InputError, match="engine='rate'"):
-        gradients.update_angle(spiking_run)
     loaded = bz.Run(learned.arrays, learned.units, learned.meta)
     with pytest.raises(InputError, match="set run.model, run.task"):
         gradients.update_angle(loaded)
+
+
+def test_a_run_of_the_spiking_engine_is_measured_in_batches(task):
+    """The readout learns the same under every rule: on the same spikes the cosine is 1."""
+    for rule in ("opzo", "dfa", "bp"):
+        run = bz.train(bz.Model([4, 8, 6, 2], rule=rule), task, trials=4, evaluations=2,
+                       backend="numpy", progress=False)
+        angles = gradients.update_angle(run.at(1), batches=2, batch=20)
+        assert angles["forward_3.w"] == pytest.approx((1, 0), abs=1e-5)
+        if rule == "bp":
+            assert angles["forward_1.w"] == pytest.approx((1, 0), abs=1e-5)
+        else:
+            assert angles["forward_1.w"][0] < 0.99
+
+
+def test_the_jacobian_does_not_depend_on_the_rule(task, learned):
+    """The same weights under another rule have the same J, up to the noise of the estimate."""
+    other = gradients.reference(learned, "dfa").for_task(task)
+    run = bz.Run(learned.arrays, learned.units, learned.meta, other, task)
+    for layer, (J, K) in gradients.jacobian(learned, batches=60, batch=60, seed=1).items():
+        mine = np.add(*gradients.jacobian(run, batches=60, batch=60, seed=2)[layer])
+        assert cosine_of(mine, J + K) > 0.9, layer
+
+
+def test_a_run_at_an_earlier_point(learned):
+    last = len(learned.arrays["curve/trials"]) - 1
+    assert np.array_equal(learned.at(last).final["forward_1.w"], learned.final["forward_1.w"])
+    assert not np.array_equal(learned.at(0).final["forward_1.w"], learned.final["forward_1.w"])
+    with pytest.raises(InputError, match=f"0 to {last}"):
+        learned.at(last + 1)
 
 
 @pytest.mark.parametrize("model, settings", [

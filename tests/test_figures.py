@@ -1,0 +1,313 @@
+"""Figures are made when something changed, whole or not at all; the real scripts are complete."""
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bioopzo import figures
+from bioopzo.cli import main
+from bioopzo.errors import InputError
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = figures.discover(ROOT / "figures")
+TINY = '''"""What it shows."""
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+LOG = Path(__file__).with_name("log")
+INPUTS = ["input.txt"]
+COLOUR = "red"
+
+
+def helper(n):
+    return np.arange(n)
+
+
+def compute(parameters, jobs, progress):
+    """Doc."""
+    with LOG.open("a") as log:
+        log.write("compute ")
+    return {"x": helper(parameters["n"]), "timing": {"seconds": 1.5}}
+
+
+def draw(data):
+    with LOG.open("a") as log:
+        log.write("draw ")
+    assert data["timing"] == {"seconds": 1.5} and isinstance(data["x"], list)
+    fig, ax = plt.subplots(figsize=(1, 1))
+    ax.plot(data["x"], color=COLOUR)
+    return fig
+
+
+if __name__ == "__main__":
+    from bioopzo import figures
+    figures.main(__file__)
+'''
+PARAMETERS = """PARAMETERS = {
+    "tiny": {"full": {"n": 5, "width": 1.5}, "quick": {"n": 3, "width": 1.5}},
+    "other": {"full": {"n": 1}, "quick": {"n": 1}},
+}
+"""
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A small package in place of bioopzo, whose whole source is read for every key."""
+    place = tmp_path / "package"
+    (place / "data").mkdir(parents=True)
+    for name, text in {"model.py": 'def f():\n    """Doc."""\n    return 1\n',
+                       "plots.py": 'COLOUR = "red"', "cli.py": "x = 1", "plots_events.py": "",
+                       "data/tuned.json": "[1]"}.items():
+        (place / name).write_text(text)
+    monkeypatch.setattr(figures, "PACKAGE", place)
+    return place
+
+
+@pytest.fixture
+def folder(tmp_path, package):
+    """A folder with one small script, and its parameters."""
+    place = tmp_path / "figures"
+    place.mkdir()
+    (place / "tiny.py").write_text(TINY)
+    (place / "parameters.py").write_text(PARAMETERS)
+    (place / "input.txt").write_text("1")
+    return place
+
+
+def made(folder, *names, **options):
+    """Make figures silently; the outcome."""
+    return figures.make(names, folder, progress=False, say=lambda line: None, **options)
+
+
+def edit(path, before, after):
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
+
+
+def contents(place):
+    return {path.name: path.read_bytes() for path in place.iterdir()}
+
+
+def test_a_figure_is_three_files_and_is_made_once(folder):
+    assert made(folder) == {"tiny": "made"}
+    first = contents(folder / "images")
+    assert sorted(first) == ["tiny.json", "tiny.pdf", "tiny.png"]
+    found = json.loads(first["tiny.json"])
+    assert found["data"] == {"x": [0, 1, 2, 3, 4]} and found["timing"] == {"seconds": 1.5}
+    assert found["parameters"] == {"n": 5, "width": 1.5} and found["about"] == "What it shows."
+    assert found["command"] == "bioopzo figures tiny" and found["versions"]["numpy"]
+    assert first["tiny.png"][:4] == b"\x89PNG" and first["tiny.pdf"][:4] == b"%PDF"
+    assert made(folder) == {"tiny": "up to date"}
+    assert contents(folder / "images") == first
+    assert (folder / "log").read_text() == "compute draw "
+
+
+@pytest.mark.parametrize("name, before, after, outcome", [
+    ("tiny.py", '"""What it shows."""', '"""Other words."""', "up to date"),
+    ("tiny.py", '    """Doc."""\n', "    # A comment.\n", "up to date"),
+    ("tiny.py", 'COLOUR = "red"', 'COLOUR = "blue"', "drawn"),
+    ("tiny.py", "figsize=(1, 1)", "figsize=(2, 1)", "drawn"),
+    ("tiny.py", "np.arange(n)", "np.arange(n) + 1", "made"),
+    ("tiny.py", "import numpy as np", "import numpy as np, math", "made"),
+    ("parameters.py", '"n": 5', '"n": 6', "made"),
+    ("parameters.py", '"n": 3', '"n": 4', "up to date"),
+    ("input.txt", "1", "2", "made"),
+])
+def test_what_counts_as_a_change(folder, name, before, after, outcome):
+    made(folder)
+    edit(folder / name, before, after)
+    assert made(folder) == {"tiny": outcome}
+    assert made(folder) == {"tiny": "up to date"}
+
+
+@pytest.mark.parametrize("name, before, after, outcome", [
+    ("model.py", "Doc", "Words", "up to date"),
+    ("model.py", "return 1", "return 2", "made"),
+    ("plots.py", "red", "blue", "drawn"),
+    ("cli.py", "1", "2", "up to date"),
+    ("data/tuned.json", "1", "2", "made"),
+])
+def test_the_package_counts_too(folder, package, name, before, after, outcome):
+    made(folder)
+    edit(package / name, before, after)
+    assert made(folder) == {"tiny": outcome}
+
+
+@pytest.mark.parametrize("harm", ["missing", "foreign"])
+def test_images_that_do_not_belong_to_the_data_are_drawn_again(folder, harm):
+    made(folder)
+    good = contents(folder / "images")
+    image = folder / "images" / "tiny.png"
+    image.unlink() if harm == "missing" else image.write_bytes(b"half an im")
+    assert made(folder) == {"tiny": "drawn"}
+    assert contents(folder / "images") == good
+    (folder / "images" / "tiny.json").write_text('{"keys": ')
+    assert made(folder) == {"tiny": "made"}
+    assert contents(folder / "images") == good
+
+
+@pytest.mark.parametrize("before, after, says", [
+    ('return {"x": helper', 'raise ValueError("no luck")\n    return {"x": helper', "no luck"),
+    ('return {"x": helper(parameters["n"])', 'return {"x": float("nan")', "JSON"),
+    ('return {"x": helper(parameters["n"])', 'return {"x": object()', "JSON"),
+    ("    return fig", "    raise RuntimeError('no ink')", "no ink"),
+    ("    return fig", "    return 'no figure'", "savefig"),
+    ("def draw", "def paint", "no draw"),
+    ("def helper(n):", "def helper(n:", "line 12"),
+    ('INPUTS = ["input.txt"]', 'INPUTS = ["output.txt"]', "output.txt"),
+    ('INPUTS = ["input.txt"]', "INPUTS = [LOG]", "INPUTS"),
+])
+def test_a_failure_leaves_what_was_there_and_the_others_are_made(folder, capsys, before, after,
+                                                                 says):
+    assert main(["figures", "--folder", str(folder)]) == 0
+    good = contents(folder / "images")
+    edit(folder / "tiny.py", before, after)
+    (folder / "other.py").write_text(TINY.replace("red", "green"))
+    capsys.readouterr()
+    assert main(["figures", "--folder", str(folder)]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "not made: tiny" in error and says in error and "other" not in error
+    now = contents(folder / "images")
+    assert {name: now[name] for name in good} == good
+    assert set(now) - set(good) == {"other.json", "other.pdf", "other.png"}
+
+
+def test_an_interruption_while_drawing_leaves_what_was_there(folder):
+    made(folder)
+    good = contents(folder / "images")
+    edit(folder / "tiny.py", "return fig", "raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        made(folder)
+    assert contents(folder / "images") == good
+
+
+def test_an_interruption_while_writing_leaves_what_was_there(folder, monkeypatch):
+    made(folder)
+    good = contents(folder / "images")
+    edit(folder / "tiny.py", '"red"', '"blue"')
+
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bioopzo.results.write_json", stop)  # the last of the three
+    with pytest.raises(KeyboardInterrupt):
+        made(folder)
+    assert contents(folder / "images") == good
+
+
+def test_quick_and_changed_figures_have_folders_of_their_own(folder):
+    made(folder)
+    good = contents(folder / "images")
+    assert made(folder, quick=True) == {"tiny": "made"}
+    assert made(folder, changes={"n": 7}) == {"tiny": "made"}
+    assert made(folder, quick=True, changes={"width": 2}) == {"tiny": "made"}
+    assert contents(folder / "images") == good
+    quick, changed = (json.loads((folder / place / "tiny.json").read_text())
+                      for place in ("quick", "changed"))
+    assert quick["parameters"] == {"n": 3, "width": 1.5}
+    assert quick["command"] == "bioopzo figures tiny --quick"
+    assert changed["parameters"] == {"n": 3, "width": 2}
+    assert changed["command"] == "bioopzo figures tiny --quick --set width=2"
+
+
+@pytest.mark.parametrize("arguments, says", [
+    (["tinny"], "unknown figure 'tinny' (did you mean 'tiny'?); known: tiny"),
+    (["--set", "m=3"], "'m'; known: n, width"),
+    (["--set", "n=many"], "parameter n is of the kind of 5, not 'many'"),
+    (["--set", "n=2.5"], "parameter n"),
+    (["--set", "n"], "NAME=VALUE"),
+    (["--jobs", "0"], "jobs"),
+])
+def test_unknown_names_and_values_are_named(folder, capsys, arguments, says):
+    assert main(["figures", *arguments, "--folder", str(folder)]) == 2
+    message = capsys.readouterr().err
+    assert says in message and message.count("\n") == 1
+    assert not (folder / "images").exists()
+
+
+def test_a_folder_without_scripts_is_named(tmp_path):
+    with pytest.raises(InputError, match=re.escape(str(tmp_path))):
+        made(tmp_path)
+
+
+@pytest.mark.parametrize("text, says", [
+    ("PARAMETERS = {", "parameters.py cannot be used"),
+    ("PARAMETERS = {}", "'tiny' needs the entries"),
+    ('PARAMETERS = {"tiny": {"full": {"n": 1}, "quick": {"m": 1}}}', "same names"),
+    (None, "is missing"),
+])
+def test_parameters_that_cannot_be_used(folder, text, says):
+    if text is None:
+        (folder / "parameters.py").unlink()
+    else:
+        (folder / "parameters.py").write_text(text)
+    with pytest.raises(InputError, match=says):
+        made(folder)
+
+
+def test_a_script_runs_by_itself_and_nothing_to_do_is_quick(folder):
+    """Brian2 and matplotlib, which take seconds to import, are left alone when there is no need."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, str(folder / "tiny.py"), "--quick"], env=environment,
+                          capture_output=True, text=True)
+    assert done.returncode == 0 and "tiny: made" in done.stdout, done.stderr
+    code = ("import sys; from bioopzo.cli import main; "
+            f"assert main(['figures', '--quick', '--folder', {str(folder)!r}]) == 0; "
+            "assert not {'brian2', 'scipy'} & set(sys.modules)")
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True,
+                          text=True)
+    assert done.returncode == 0 and "up to date" in done.stdout, done.stderr
+
+
+# ---------------------------------------------------------------------------- the real scripts
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_script_is_complete(name):
+    module = figures._load(SCRIPTS[name])
+    assert len(module.__doc__.split()) > 20
+    for quick in (False, True):
+        settings = figures.parameters(ROOT / "figures", quick, names=[name])[name]
+        assert figures._keys(SCRIPTS[name], settings, "package", "style")["data"]
+    assert SCRIPTS[name].read_text().endswith(
+        'if __name__ == "__main__":\n    figures.main(__file__)\n')
+    # Run by itself, its folder is on Python's path: it must not hide a module.
+    assert importlib.util.find_spec(name) is None
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_the_committed_figures_belong_together(name):
+    stem = ROOT / "figures" / "images" / name
+    found = figures._kept(stem)
+    assert found and found["files"] == figures._images(stem)
+    assert found["parameters"] == json.loads(json.dumps(
+        figures.parameters(ROOT / "figures", names=[name])[name]))
+    assert _size(stem, ".png") < 400e3
+
+
+def _size(stem, suffix):
+    return stem.with_name(stem.name + suffix).stat().st_size
+
+
+def test_what_no_number_depends_on_is_there():
+    assert all((figures.PACKAGE / name).is_file() for name in figures.DRAWING)
+
+
+def test_the_same_seeds_give_the_same_bytes(tmp_path):
+    found = []
+    for place in ("one", "two"):
+        (tmp_path / place).mkdir()
+        for name in ("escape_noise.py", "parameters.py"):
+            shutil.copy(ROOT / "figures" / name, tmp_path / place / name)
+        assert made(tmp_path / place, "escape_noise", quick=True) == {"escape_noise": "made"}
+        found.append(contents(tmp_path / place / "quick"))
+    assert found[0] == found[1]
