@@ -377,9 +377,10 @@ def _weight_panels(run, fig, places):
 # ---------------------------------------------------------------------------- parts of figures
 
 def band(ax, x, values, label, labels=(), level=0.95, **options):
-    """The mean over seeds (rows of `values`) against x with its t-interval; returns the line.
+    """The mean over seeds (rows of `values`) against `x` with its t-interval; returns the line.
 
-    Colour, marker and name are the label's, see `style`; `options` are of the line.
+    Drawn into `ax`. Colour, marker and name are the label's among `labels`, see `style`; `level` is
+    that of the interval; `options` are of the line.
     """
     mean, half = interval(values, level)
     color, marker, name = style(label, labels)
@@ -391,12 +392,12 @@ def band(ax, x, values, label, labels=(), level=0.95, **options):
 
 
 def note(ax, text, **options):
-    """Small grey words above axes: what points, lines and bands are."""
+    """Small grey words, `text`, above the axes `ax`: what points, lines and bands are."""
     ax.set_title(text, **{"loc": "left", "fontsize": SMALL, "color": GREY, "pad": 4, **options})
 
 
 def letter(ax, text):
-    """The letter of a panel, at the upper left, outside of the axes."""
+    """The letter of a panel, `text`, at the upper left of the axes `ax`, outside of them."""
     ax.annotate(text, (0, 1), xycoords="axes fraction", xytext=(-28, 3),
                 textcoords="offset points", fontsize=NORMAL + 1, fontweight="bold", color=INK,
                 ha="left", va="bottom", annotation_clip=False)
@@ -448,7 +449,10 @@ def _stacked(label, group, key):
 
 
 def interval(values, level=0.95):
-    """Mean over rows (seeds) and half the t-interval, None for a single row."""
+    """Mean over the rows (seeds) of `values` and half the t-interval, None for a single row.
+
+    `level` is that of the interval, 0.95 for 95 %.
+    """
     values = np.asarray(values, dtype=float)
     n = len(values)
     mean = values.mean(axis=0)
@@ -490,7 +494,7 @@ def _axes(ax, height=6.0):
 
 
 def dress(ax, xlabel, ylabel):
-    """Labels and frame in this style, also for axes that were made elsewhere."""
+    """Labels (`xlabel`, `ylabel`) and frame of `ax` in this style, wherever it was made."""
     ax.spines[["top", "right"]].set_visible(False)
     if xlabel:
         ax.set_xlabel(xlabel, fontsize=NORMAL)
@@ -514,7 +518,10 @@ def _shade(ax, recording):
 
 
 def label_ends(ax, ends):
-    """Write each line's name beside its end, moved apart where names would overlap."""
+    """Write each line's name beside its end, moved apart where names would overlap.
+
+    `ends` are pairs (line, name) of the axes `ax`.
+    """
     share = ax.transAxes.inverted().transform
     points = ax.figure.get_size_inches()[1] * 72 * ax.get_position().height
     step = 1.25 * SMALL / points

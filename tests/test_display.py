@@ -494,7 +494,7 @@ def test_a_sample_that_the_task_has_not(sample, trained):
 # ---------------------------------------------------------------------------- docstrings
 
 MODULES = [bz, *(importlib.import_module(f"bioopzo.{name}") for name in (
-    "tasks", "measures", "gradients", "plots", "rules", "optimizers", "spiking", "compare",
+    "tasks", "measures", "gradients", "plots", "rules", "optimizers", "spiking", "comparison",
     "results", "notebooks"))]
 
 
