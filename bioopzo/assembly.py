@@ -265,7 +265,8 @@ def _feed(model, groups, varying, events):
         if clock == "step" or (group is source and coding == "spikes"):
             group.links["step"] = ("trial", "step")
             group.equations += "\nstep : integer"
-            group.constants["steps"] = "integer"
+            if not (group is source and events):  # lists of events hold steps of a trial
+                group.constants["steps"] = "integer"
     if coding == "poisson":
         source.constants["input_rate"] = "hertz"
 

@@ -52,17 +52,18 @@ def recordings(images: np.ndarray, seed: int = 0) -> Iterator[np.ndarray]:
 
 def _block(images, rngs):
     """Events of a block of images: pixels signal whenever their log intensity has moved enough."""
-    bright = gaussian_filter(images / 255, (0, BLUR, BLUR))
+    bright = gaussian_filter(images / np.float32(255), (0, BLUR, BLUR))
     frames = (_frame(bright, place) for place in path(np.arange(
         0, (len(CORNERS) - 1) * SACCADE_US + 1, STEP_US)))
-    reference = next(frames) + THRESHOLD * np.array(
-        [rng.uniform(-0.5, 0.5, (SIDE, SIDE)) for rng in rngs])
+    threshold = np.float32(THRESHOLD)
+    reference = next(frames) + threshold * np.array(
+        [rng.uniform(-0.5, 0.5, (SIDE, SIDE)) for rng in rngs], np.float32)
     found = []
     for step, frame in enumerate(frames):
-        number = np.trunc((frame - reference) / THRESHOLD).astype(int)
-        reference += number * THRESHOLD
+        number = np.trunc((frame - reference) / threshold)
+        reference += number * threshold
         image, y, x = np.nonzero(number)
-        number = number[image, y, x]
+        number = number[image, y, x].astype(int)
         # A pixel that moves by several thresholds within a step signals as often.
         found.append(np.repeat([image, np.full(len(x), step), x, y, number < 0], np.abs(number),
                                axis=1))
@@ -91,13 +92,13 @@ def path(times_us: np.ndarray) -> np.ndarray:
 def _frame(bright, place):
     """Log intensity (n, 34, 34) of images (n, 28, 28) moved to a place, between pixels linearly."""
     columns, rows = (_shift(bright.shape[k], x) for k, x in ((2, place[0]), (1, place[1])))
-    return np.log(BACKGROUND + rows @ bright @ columns.T)
+    return np.log(np.float32(BACKGROUND) + rows @ bright @ columns.T)
 
 
 def _shift(size, offset):
     """The matrix (34, size) that moves a row of pixels by an offset."""
     source = np.arange(SIDE)[:, None] - offset
-    return np.clip(1 - np.abs(source - np.arange(size)), 0, None)
+    return np.clip(1 - np.abs(source - np.arange(size)), 0, None).astype(np.float32)
 
 
 def write(path: Path, events: np.ndarray):
