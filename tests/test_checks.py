@@ -14,7 +14,7 @@ from bioopzo.errors import EquationError, InputError, ModelWarning
 
 SIZES = [4, 5, 3, 2]
 README = Path(__file__).parents[1] / "README.md"
-XOR = bz.tasks.xor()
+XOR = bz.tasks.xor(duration=16 * ms, warmup=4 * ms)
 XOR = XOR.replace(splits={**XOR.splits, "test": XOR.splits["test"][:2]})
 
 
@@ -269,11 +269,10 @@ def test_a_right_edit_passes_without_a_warning_and_trains_in_both_engines(name):
     with warnings.catch_warnings():
         warnings.simplefilter("error", ModelWarning)
         assert edited.check() is edited
-    spiking = bz.train(edited, XOR, trials=3, backend="numpy", progress=False,
-                       evaluations=1)
-    rate = bz.train(edited, XOR, engine="rate", trials=16, batch=8, progress=False,
-                    evaluations=1, compiled=False)
-    for run in (spiking, rate):
+    edited, options = edited.edit(T_z=6 * ms, T_w=2 * ms), {"progress": False, "evaluations": 1}
+    for run in (bz.train(edited, XOR, trials=2, backend="numpy", **options),
+                bz.train(edited, XOR, engine="rate", trials=16, batch=8, compiled=False,
+                         **options)):
         first, last = (run.arrays["snapshots/forward_1.w"][k] for k in (0, -1))
         assert run.complete and (first != last).any()
 
@@ -289,9 +288,10 @@ def test_a_neuron_that_is_not_linear_is_integrated_by_euler_and_says_so():
         u="du/dt = (b + drive - u + 0.2*tanh(u))/tau_m + sigma*push : 1")
     with pytest.warns(ModelWarning, match="not linear in u.*Euler"):
         edited.check()
+    edited = edited.edit(T_z=6 * ms, T_w=2 * ms)
     ways = {"spiking": {"backend": "numpy"}, "rate": {"compiled": False, "batch": 8}}
     for engine, own in ways.items():
-        assert bz.train(edited, XOR, trials=8, engine=engine, evaluations=1,
+        assert bz.train(edited, XOR, trials=own.get("batch", 2), engine=engine, evaluations=1,
                         progress=False, **own).complete
 
 
@@ -301,7 +301,7 @@ def test_what_the_rate_engine_cannot_factor_is_a_warning_here_and_an_error_there
     with pytest.warns(ModelWarning, match="the rate engine cannot run this.*factor"):
         edited.check()
     with pytest.raises(EquationError, match="factor"):
-        bz.train(edited, XOR, engine="rate", trials=8, batch=8, progress=False)
+        bz.train(edited.edit(T_z=6 * ms, T_w=2 * ms), XOR, engine="rate", trials=8, batch=8, progress=False)
 
 
 def test_a_name_of_the_notebook_that_shadows_a_parameter_is_a_warning():
