@@ -35,7 +35,8 @@ def parameters(quick=None, **defaults):
     quick : mapping, optional
         Values in place of the defaults when the environment variable BIOOPZO_QUICK is set.
     **defaults
-        Every parameter with its default: a number, a word, True or False, or a tuple.
+        Every parameter with its default: a number, a word, True or False, or a tuple (None: a
+        value of any of these kinds).
 
     The variable BIOOPZO_SET (``"trials=500 seeds=2"``) goes over both. Raises `InputError` for an
     unknown name or a value of another type than the default's, naming the known ones.
@@ -80,7 +81,7 @@ def _value(name, text, defaults):
         value = float(value)
     if isinstance(default, str) and not isinstance(value, str):
         value = text
-    if type(value) is not type(default):
+    if default is not None and type(value) is not type(default):
         known = ", ".join(f"{key}={other!r}" for key, other in defaults.items())
         raise InputError(f"notebook parameter {name} takes a value like {default!r}, not {text!r}; "
                          f"known: {known}")
@@ -144,6 +145,7 @@ def executed(path, environment=None):
     started = []
     client = nbclient.NotebookClient(
         notebook, kernel_name="python3", timeout=None, record_timing=False,
+        extra_arguments=["--log-level=ERROR"],  # it warns of its sockets, which are local
         on_cell_start=lambda cell, cell_index: started.append(cell_index))
     try:
         return client.execute(env=dict(environment or os.environ))

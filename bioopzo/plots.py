@@ -51,7 +51,11 @@ def styled(function):
     @functools.wraps(function)
     def wrapper(*arguments, **options):
         with plt.rc_context(STYLE):
-            return function(*arguments, **options)
+            found = function(*arguments, **options)
+            interactive = plt.isinteractive()
+        # The first figure of a notebook loads the backend, which turns this on for all that follow.
+        plt.interactive(interactive)
+        return found
 
     return wrapper
 

@@ -278,3 +278,13 @@ def test_further_input_errors():
         plots.alignment({"opzo": (TRIALS, {1: [0, 1]})})
     with pytest.raises(InputError, match="no spikes"):
         plots.raster(SimpleNamespace(spikes={}))
+
+
+def test_a_backend_that_turns_interactive_mode_on_is_left_to_it():
+    """In a notebook the first figure does, and without it no later figure would be shown."""
+    before = plt.isinteractive()
+    try:
+        plots.styled(plt.ion)()
+        assert plt.isinteractive()
+    finally:
+        plt.interactive(before)

@@ -183,6 +183,21 @@ def test_real_brian2_objects_are_within_reach(task):
     assert np.array_equal(run.network["forward_1"].w[:], run.final["forward_1.w"])
 
 
+def test_a_run_can_be_measured_at_any_point_of_its_curve(task):
+    run = run_of(task)
+    for point in (0, 1, 2, -1):
+        early = bz.measures.at(run, point)
+        for name in ("forward_1.w", "feedback_1.M"):
+            assert np.array_equal(early.final[name], run.arrays[f"snapshots/{name}"][point])
+        assert set(early.final) == set(run.final)
+    assert not np.array_equal(bz.measures.at(run, 0).final["forward_1.w"], run.final["forward_1.w"])
+    with pytest.raises(InputError, match="point 3.*0 to 2"):
+        bz.measures.at(run, 3)
+    bare = bz.Run({k: v for k, v in run.arrays.items() if not k.startswith("snapshots/")})
+    with pytest.raises(InputError, match="kept no weights"):
+        bz.measures.at(bare, 0)
+
+
 def test_a_recording_shows_the_trial_and_its_learning(task):
     run = run_of(task)
     seen = bz.measures.record(run, seed=1)
