@@ -206,16 +206,17 @@ def alignment(run, batches=400, **given):
     return found
 
 
-def synaptic_operations(run):
+def synaptic_operations(run, evaluation=-1):
     """Additions that spikes cause in a trial of a `run`: spikes of every layer times their targets.
 
-    Returns ``{"hidden_1": operations, ...}`` of the trained network on the held-out trials; a
-    constant input costs nothing once it has been added. Source: OPZO, appendix D.2.
+    Returns ``{"hidden_1": operations, ...}`` on the held-out trials, of the trained network or of
+    another point of the learning curve (0: untrained); a constant input costs nothing once it has
+    been added. Source: OPZO, appendix D.2.
     """
     duration, sizes = float(run.task.duration), run.meta["sizes"]
     found = {}
     for layer in range(1, len(sizes) - 1):
-        spikes = float(run.arrays[f"rates/hidden_{layer}"][-1]) * duration * sizes[layer]
+        spikes = float(run.arrays[f"rates/hidden_{layer}"][evaluation]) * duration * sizes[layer]
         connection = run.model.connections.get(f"forward_{layer + 1}")
         fan_out = connection.fan_out if connection else sizes[layer + 1]
         found[f"hidden_{layer}"] = spikes * fan_out

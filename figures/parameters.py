@@ -1,6 +1,22 @@
 """The parameters of all figures: NAME -> "full" and "quick", units in the names."""
 
 RULES = ["opzo", "bp", "dfa", "dkp", "eprop", "reinforce", "node_perturbation", "readout_only"]
+# Rates of the figure `accuracy`: of 0.0003, 0.001, 0.003, 0.01, 0.03 (and 0.1 where 0.03 was best)
+# the best on the validation split, for every rule and data set by itself: digits 20 epochs, seeds
+# 100 to 102; Yin-Yang 5 epochs, seeds 100 and 101. With them: alpha of OPZO 100, 200, 400 Hz and mu
+# 3, 10; alpha of node perturbation 50, 200, 400 Hz; REINFORCE's rho0 1, 3, 6 kHz, Delta 0.1, 0.25.
+DIGITS_RATES = {
+    "bp": {"rate": 0.03}, "opzo": {"rate": 0.01, "alpha_hz": 100.0, "mu": 3.0},
+    "dkp": {"rate": 0.03}, "dfa": {"rate": 0.03}, "eprop": {"rate": 0.03},
+    "reinforce": {"rate": 0.003, "rho0_hz": 3000.0, "Delta": 0.1},
+    "node_perturbation": {"rate": 0.003, "alpha_hz": 200.0}, "readout_only": {"rate": 0.03},
+}
+YIN_YANG_RATES = {
+    "bp": {"rate": 0.01}, "opzo": {"rate": 0.01, "alpha_hz": 100.0, "mu": 3.0},
+    "dkp": {"rate": 0.01}, "dfa": {"rate": 0.01}, "eprop": {"rate": 0.01},
+    "reinforce": {"rate": 0.003, "rho0_hz": 3000.0, "Delta": 0.1},
+    "node_perturbation": {"rate": 0.003, "alpha_hz": 200.0}, "readout_only": {"rate": 0.01},
+}
 
 PARAMETERS = {
     "anatomy": {
@@ -59,5 +75,25 @@ PARAMETERS = {
                  "delays_ms": [0, 5, 10, 20, 40, 60], "stages": 4, "seeds": 5, "trials": 4000},
         "quick": {"rules": ["opzo", "readout_only"], "delays_ms": [0, 20, 60], "stages": 4,
                   "seeds": 3, "trials": 600},
+    },
+    "accuracy": {
+        "full": {"hidden": [100, 100], "seeds": 5, "batch": 32, "sets": {
+            "digits": {"epochs": 20, "regime": {}, "rules": DIGITS_RATES},
+            "yin_yang": {"epochs": 5, "regime": {"input_gain": 2.0}, "rules": YIN_YANG_RATES}}},
+        "quick": {"hidden": [100, 100], "seeds": 3, "batch": 32, "sets": {
+            "digits": {"epochs": 5, "regime": {}, "rules": DIGITS_RATES},
+            "yin_yang": {"epochs": 1, "regime": {"input_gain": 2.0}, "rules": YIN_YANG_RATES}}},
+    },
+    "rates_and_operations": {
+        "full": {"hidden": [100, 100], "seeds": 5, "batch": 32, "epochs": 20,
+                 "rules": DIGITS_RATES},
+        "quick": {"hidden": [100, 100], "seeds": 3, "batch": 32, "epochs": 5,
+                  "rules": DIGITS_RATES},
+    },
+    "cost": {
+        "full": {"widths": [50, 100, 200, 400, 800], "depths": [1, 2, 3, 4, 6, 8], "width": 200,
+                 "batch": 128, "rounds": 25, "seed": 0},
+        "quick": {"widths": [50, 100, 200, 400], "depths": [1, 2, 4], "width": 100,
+                  "batch": 128, "rounds": 7, "seed": 0},
     },
 }
