@@ -301,7 +301,8 @@ def test_what_the_rate_engine_cannot_factor_is_a_warning_here_and_an_error_there
     with pytest.warns(ModelWarning, match="the rate engine cannot run this.*factor"):
         edited.check()
     with pytest.raises(EquationError, match="factor"):
-        bz.train(edited.edit(T_z=6 * ms, T_w=2 * ms), XOR, engine="rate", trials=8, batch=8, progress=False)
+        bz.train(edited.edit(T_z=6 * ms, T_w=2 * ms), XOR, engine="rate", trials=8, batch=8,
+                 progress=False)
 
 
 def test_a_name_of_the_notebook_that_shadows_a_parameter_is_a_warning():
