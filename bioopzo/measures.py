@@ -2,7 +2,7 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from brian2.units import Hz
@@ -72,22 +72,6 @@ def record(run, sample=None, seed=0, plastic=True):
             "rule": model.rule_name, "dt_ms": dt, "sample": sample,
             "target": task.targets[sample].tolist()}
     return Recording(np.arange(task.steps) * dt, spikes, values, meta)
-
-
-def at(run, point):
-    """The run with the weights and feedback of one point of its learning curve, to be measured.
-
-    `point` is an index into ``run.arrays["curve/trials"]``; the curve itself stays whole. Raises
-    `InputError` when there is no such point, or the run kept no weights (large networks do not).
-    """
-    kept = {name: values for name, values in run.arrays.items() if name.startswith("snapshots/")}
-    points = len(run.arrays["curve/trials"])
-    if not kept:
-        raise InputError("the run kept no weights on its way (no arrays snapshots/...)")
-    if not -points <= point < points:
-        raise InputError(f"point {point}: the learning curve has the points 0 to {points - 1}")
-    earlier = {f"final/{name[10:]}": values[point] for name, values in kept.items()}
-    return replace(run, arrays={**run.arrays, **earlier})
 
 
 def cosine(a, b):

@@ -171,9 +171,10 @@ def hidden(neuron, reset, refractory):
         raise unknown("neuron", neuron, ESCAPE)
     if reset not in RESETS:
         raise unknown("reset", reset, RESETS)
-    decide = "int(u > theta)" if neuron == "deterministic" else "int(rand() < chance)"
-    if refractory:
-        decide += "*int(not_refractory)"
+    # Within the brackets: rand() beside the flag, Brian2's numpy target fails at the first step.
+    ready = "*int(not_refractory)" if refractory else ""
+    decide = f"int(u > theta){ready}" if neuron == "deterministic" else \
+        f"int(rand() < chance{ready})"
     flag = " (unless refractory)" if refractory else ""
     # A step of its own: without the random number, the compiler uses vector instructions.
     chance = {} if neuron == "deterministic" else {"hidden.chance": "chance = 1 - exp(-rho*dt)"}

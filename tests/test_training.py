@@ -183,19 +183,13 @@ def test_real_brian2_objects_are_within_reach(task):
     assert np.array_equal(run.network["forward_1"].w[:], run.final["forward_1.w"])
 
 
-def test_a_run_can_be_measured_at_any_point_of_its_curve(task):
-    run = run_of(task)
-    for point in (0, 1, 2, -1):
-        early = bz.measures.at(run, point)
-        for name in ("forward_1.w", "feedback_1.M"):
-            assert np.array_equal(early.final[name], run.arrays[f"snapshots/{name}"][point])
-        assert set(early.final) == set(run.final)
-    assert not np.array_equal(bz.measures.at(run, 0).final["forward_1.w"], run.final["forward_1.w"])
-    with pytest.raises(InputError, match="point 3.*0 to 2"):
-        bz.measures.at(run, 3)
-    bare = bz.Run({k: v for k, v in run.arrays.items() if not k.startswith("snapshots/")})
-    with pytest.raises(InputError, match="kept no weights"):
-        bz.measures.at(bare, 0)
+@pytest.mark.parametrize("neuron", ["logistic", "deterministic"])
+def test_a_neuron_is_silent_in_its_refractory_period(task, neuron):
+    model = bz.Model([4, 5, 2], rule="bp", neuron=neuron, refractory=4 * ms, b=5.0)
+    run = bz.train(model, task, trials=1, seed=0, backend="numpy", evaluations=1, progress=False)
+    spikes = bz.measures.record(run, plastic=False).spikes["hidden_1"]
+    gaps = np.concatenate([np.diff(np.flatnonzero(column)) for column in spikes.T])
+    assert len(gaps) > 20 and gaps.min() == 4
 
 
 def test_a_recording_shows_the_trial_and_its_learning(task):
