@@ -59,8 +59,8 @@ def nmnist_transfer(
     free = [k for k in range(len(images)) if k not in taken]
     train, held = _event_task.shares(name, free, whole(name, "samples", samples), validation)
     seed = whole(name, "seed", seed, least=0)
-    parts = [simulation(shown.grid, images, chosen, "nmnist_simulated, train", seed) for chosen in (train, held)
-             if chosen]
+    parts = [simulation(shown.grid, images, chosen, "nmnist_simulated, train", seed)
+             for chosen in (train, held) if chosen]
     parts.append(_event_task.read(shown, event_set, folder, tested))
     everything = np.concatenate([labels[train], labels[held], [r.label for _, r in tested]])
     return _event_task.assembled(
