@@ -17,7 +17,8 @@ from bioopzo.tasks.trials import Task
 FORMS = {
     "spiking": Form(300, 1 * ms, 100, hidden=(100, 100), parameters={
         "rho0": 500 * Hz, "Delta": 0.1, "tau_m": 15 * ms, "tau_o": 15 * ms, "b": 0.5,
-        "T_z": 50 * ms, "T_w": 20 * ms}),
+        # Short holds, and so four pairs a trial: the input changes, and M needs many of them.
+        "T_z": 25 * ms, "T_w": 15 * ms}),
     # The readout gathers what a saccade brings; holds outlast it.
     "rate": Form(30, 10 * ms, 3, hidden=(800, 800), parameters={
         **few_steps(10 * ms), "tau_m": 20 * ms, "tau_o": 50 * ms, "T_z": 50 * ms, "T_w": 30 * ms}),
@@ -64,7 +65,7 @@ def nmnist(
     polarities | 'separate' | 'separate' (2312 inputs) or 'merged' (1156)
     counts | False | True (rate engine): an input is the number of events in its time step
     simulate | False | True: no recordings, but a simulation made of still images
-    images | 'mnist' | of 'mnist', or of 'digits' (8x8 pixels enlarged), which need no data
+    images | 'mnist' | of what images: 'mnist', or 'digits' (8x8, enlarged): need no data
     seed | 0 | of the simulation
 
     Inputs are events: (samples, steps, n_in), 1 where a pixel has an event of a polarity in a time
