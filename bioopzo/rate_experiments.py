@@ -32,7 +32,8 @@ class RateExperiment:
     """Models on a data set in the rate engine.
 
     `models` label -> keywords of `Model` (the label starts with the rule); `settings` label ->
-    settings of one, `common` of all; `hidden` layers, where not the task's; `measure` what is measured beside accuracy.
+    settings of one, `common` of all; `hidden` layers, where not the task's; `measure` what is
+    measured beside accuracy.
     """
 
     about: str
