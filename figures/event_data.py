@@ -23,7 +23,8 @@ def compute(parameters, jobs, progress):
     options = {"recorded": {"partial": True},
                "simulated": {"simulate": True, "images": "digits"}}[parameters["source"]]
     options = {**options, "samples": parameters["samples"], "test": 50}
-    task, framed = (bz.tasks.nmnist(engine, **options) for engine in ("spiking", "rate"))
+    task = bz.tasks.nmnist("spiking", **options)
+    framed = bz.tasks.nmnist("rate", counts=True, **options)
     model = bz.Model([task.n_in, *parameters["hidden"], task.n_out], rule="opzo")
     run = bz.train(model, task, parameters["trials"], parameters["seed"], evaluations=1,
                    progress=progress)
@@ -52,7 +53,7 @@ def draw(data):
                             hspace=0.2)
     axes = [fig.add_subplot(place) for place in grid]
     plots_events.draw_frames(data["frames"], data["frame_steps"], data["frame_ms"], axes)
-    rows = fig.add_gridspec(4, 1, left=0.09, right=0.99, bottom=0.075, top=0.49, hspace=0.32,
+    rows = fig.add_gridspec(4, 1, left=0.09, right=0.98, bottom=0.075, top=0.49, hspace=0.32,
                             height_ratios=[1.5, 1, 1, 1.2])
     rows = [fig.add_subplot(place) for place in rows]
     spikes = {name: np.zeros((len(data["time_ms"]), size), int)
@@ -68,11 +69,11 @@ def draw(data):
                    color="#F3EFE0", lw=0, zorder=0)
         ax.set_xlim(0, data["time_ms"][-1] + data["dt_ms"])
         if ax is not rows[3]:
-            ax.tick_params(labelbottom=False)
+            ax.tick_params(bottom=False, labelbottom=False)
             ax.set_xlabel("")
     kind = "simulated" if "SIMULATED" in data["data"] else "recorded"
-    fig.text(0.99, 0.985, f"{kind} digit {data['label']}", ha="right", va="top",
-             fontsize=plots.SMALL, color=plots.GREY)
+    fig.text(0.035, 0.982, f"{kind} digit {data['label']}", va="top", fontsize=plots.SMALL,
+             color=plots.GREY)
     for word, x, y in (("A", 0.01, 0.985), ("B", 0.52, 0.985), ("C", 0.01, 0.505)):
         fig.text(x, y, word, fontweight="bold", fontsize=plots.NORMAL + 1, va="top")
     return fig
