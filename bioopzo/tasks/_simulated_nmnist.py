@@ -3,7 +3,8 @@
 A simulation is not a recording: every task made from it has *simulated* in its name.
 Source of what is imitated: Orchard, Jayawant, Cohen & Thakor 2015 (N-MNIST). The constants below
 were fitted (Nelder-Mead; events per recording, their course in time, where they fall) to 48 real
-training recordings; `bioopzo results nmnist_simulation` compares with the others.
+training recordings, but for the threshold, set by eye, and the noise, measured at the border;
+`bioopzo results nmnist_simulation` compares with the other recordings.
 """
 
 from __future__ import annotations
