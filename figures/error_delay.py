@@ -102,6 +102,7 @@ def draw(data):
         for k, (rule, values) in enumerate(accuracy.items()):
             values = 100 * np.array(values, dtype=float)
             mean, half = plots.interval(np.where(np.isfinite(values), values, chance).T)
+            half = np.minimum(half, [mean, 100 - mean])  # not beyond what there is
             color, marker, name = plots.style(rule)
             line = ax.errorbar(delays, mean, half, color=color, marker=marker, mec="white",
                                mew=0.4, capsize=1.5, elinewidth=0.8, clip_on=False, zorder=3 + k)

@@ -88,7 +88,7 @@ def draw(data):
             plots.dress(ax, "Training trials" if row else "", label if ax is axes[row, 0] else "")
             plots.letter(ax, next(words))
             ax.set_xlim(0, data["trials"][-1])
-            ax.set_ylim(-0.5, 1)
+            ax.set_ylim(-0.25, 1)
             plots.label_ends(ax, ends)
     return fig
 
