@@ -161,7 +161,8 @@ def _failure(path, notebook, number, problem):
     if errors:
         what = f"{errors[0].ename}: {errors[0].evalue}"
         trace = re.sub(r"\x1b\[[\d;]*m", "", "\n".join(errors[0].traceback))
-        lines = re.findall(r"Cell In\[\d+\], line (\d+)", trace)
+        # The line of this cell, though it may have failed further down, in another one's function.
+        lines = re.findall(rf"Cell In\[{cell.execution_count}\], line (\d+)", trace)
         if lines:
             line = int(lines[-1])
             where = f", line {line}, {cell.source.splitlines()[line - 1].strip()!r}"

@@ -175,10 +175,10 @@ def test_a_quick_value_of_an_unknown_parameter_is_refused_at_once():
 def project(tmp_path, monkeypatch):
     """A folder with one notebook, which fails where it is asked to."""
     cells = [nbformat.v4.new_markdown_cell("# A", id="title"),
-             nbformat.v4.new_code_cell("import os\nfail = 'bad=1' == os.environ.get('BIOOPZO_SET')",
-                                       id="setup"),
-             nbformat.v4.new_code_cell("print(os.environ['BIOOPZO_QUICK'])\n\nif fail:\n    1/0",
-                                       id="work")]
+             nbformat.v4.new_code_cell("import os\nfail = 'bad=1' == os.environ.get('BIOOPZO_SET')"
+                                       "\n\n\n\n\ndef ratio(x):\n    return 1/x", id="setup"),
+             nbformat.v4.new_code_cell("print(os.environ['BIOOPZO_QUICK'])\n\nif fail:\n"
+                                       "    ratio(0)", id="work")]
     (tmp_path / "notebooks").mkdir()
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "notebooks" / "a.ipynb")
     monkeypatch.chdir(tmp_path)
@@ -197,7 +197,7 @@ def test_the_command_executes_into_another_folder(project, capsys):
     assert main(["notebooks", "--quick", "--set", "bad=1", "--out", "done"]) == 2
     message = capsys.readouterr().err
     assert message.count("\n") == 1
-    for word in ("a.ipynb", "cell 3 (work)", "line 4, '1/0'", "ZeroDivisionError"):
+    for word in ("a.ipynb", "cell 3 (work)", "line 4, 'ratio(0)'", "ZeroDivisionError"):
         assert word in message
     assert [path.name for path in (project / "done").iterdir()] == ["a.ipynb"]
     assert (project / "done" / "a.ipynb").read_bytes() == good
