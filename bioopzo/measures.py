@@ -190,16 +190,18 @@ def alignment(run, expected=None, **options):
     return result
 
 
-def mean_update(model, task, state, trials=256, seed=0, split="train", small=1e-6):
+def mean_update(model, task, state, trials=256, seed=0, split="train", small=1e-6, backend=None):
     """The direction in which a rule moves the forward weights, summed over `trials`.
 
     `model` learns on `task` from the weights in `state` (as ``run.final``), on trials that `seed`
     draws from `split`. Learning rates are scaled by `small`, so the weights stay where they are.
-    Returns ``{"forward_1.w": array (pre*post,), ...}``.
+    `backend` is ``"numpy"``, ``"cython"``, ``"standalone"`` or None (standalone where there is a
+    compiler). Returns ``{"forward_1.w": array (pre*post,), ...}``.
     """
     model = model.for_task(task)
     shape = spiking.shape_of(task, rows(task))
-    engine = backends.open_backend("standalone" if backends.compiler() else "numpy", model, shape)
+    chosen = backends.choose(backend, backends.WORTH_COMPILING)
+    engine = backends.open_backend(chosen, model, shape)
     values = parameter_values(model, shape)
     values = {k: v * small if k.split(".")[1] in ("eta", "eta_o") else v
               for k, v in values.items()}

@@ -36,6 +36,24 @@ YIN_YANG_RATES = {
     "node_perturbation": {"rate": 0.01, "alpha_hz": 200.0}, "readout_only": {"rate": 0.1},
 }
 
+# Rates of the figure `robustness`: the best after 5 epochs on the validation split, seeds 100 and
+# 101, of 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, for every rule and fault; with OPZO's, alpha 100,
+# 200, 400 Hz with mu 3, 10. "faults" says how large each is.
+ROBUSTNESS_RATES = {
+    "membrane": {
+        "bp": {"rate": 0.03}, "opzo": {"rate": 0.03, "alpha_hz": 200.0, "mu": 3.0},
+        "dkp": {"rate": 0.03}, "dfa": {"rate": 0.03},
+        "node_perturbation": {"rate": 0.003, "alpha_hz": 200.0}, "readout_only": {"rate": 0.01}},
+    "weights": {
+        "bp": {"rate": 0.01}, "opzo": {"rate": 0.01, "alpha_hz": 200.0, "mu": 10.0},
+        "dkp": {"rate": 0.03}, "dfa": {"rate": 0.03},
+        "node_perturbation": {"rate": 0.003, "alpha_hz": 200.0}, "readout_only": {"rate": 0.03}},
+    "silent": {
+        "bp": {"rate": 0.03}, "opzo": {"rate": 0.01, "alpha_hz": 400.0, "mu": 10.0},
+        "dkp": {"rate": 0.03}, "dfa": {"rate": 0.03},
+        "node_perturbation": {"rate": 0.003, "alpha_hz": 200.0}, "readout_only": {"rate": 0.03}},
+}
+
 PARAMETERS = {
     "anatomy": {
         "full": {"trials": 600, "seed": 0, "layer": 2},
@@ -114,5 +132,25 @@ PARAMETERS = {
                  "batch": 128, "rounds": 25, "seed": 0},
         "quick": {"widths": [50, 100, 200, 400], "depths": [1, 2, 4], "width": 100,
                   "batch": 128, "rounds": 7, "seed": 0},
+    },
+    # Blocks of trials that the spiking engine averages, over a few images; repeats of every image
+    # in the rate engine.
+    "spiking_and_rate_updates": {
+        "full": {"rules": ["bp", "dfa", "opzo"], "seeds": 5, "epochs": 3, "rate": 0.01, "batch": 16,
+                 "layer": 2, "images": 20, "blocks": [16, 48, 192, 768, 3072], "repeats": 500,
+                 "compiled": True, "Deltas": [0.1, 0.2, 0.5, 1.0]},
+        "quick": {"rules": ["bp", "opzo"], "seeds": 3, "epochs": 1, "rate": 0.01, "batch": 16,
+                  "layer": 2, "images": 4, "blocks": [8, 40], "repeats": 100,
+                  "compiled": False, "Deltas": [0.1, 1.0]},
+    },
+    "robustness": {
+        "full": {"hidden": [100, 100], "seeds": 5, "batch": 32, "training_rate": 0.01,
+                 "training_epochs": 20, "epochs": 5, "evaluations": 10, "readings": 5,
+                 "faults": {"membrane": 1.0, "weights": 0.8, "silent": 0.5},
+                 "rules": ROBUSTNESS_RATES},
+        "quick": {"hidden": [100, 100], "seeds": 3, "batch": 32, "training_rate": 0.01,
+                  "training_epochs": 5, "epochs": 2, "evaluations": 4, "readings": 1,
+                  "faults": {"membrane": 1.0, "weights": 0.8, "silent": 0.5},
+                  "rules": ROBUSTNESS_RATES},
     },
 }
