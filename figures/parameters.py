@@ -37,8 +37,8 @@ YIN_YANG_RATES = {
 }
 
 # Rates of the figure `robustness`: the best after 5 epochs on the validation split, seeds 100 and
-# 101, of 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, for every rule and fault; with OPZO's, alpha 100,
-# 200, 400 Hz with mu 3, 10. "faults" says how large each is.
+# 101, of 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, for every rule and fault; with them, OPZO's
+# alpha 100, 200, 400 Hz and mu 3, 10. "faults" says how large each is.
 ROBUSTNESS_RATES = {
     "membrane": {
         "bp": {"rate": 0.03}, "opzo": {"rate": 0.03, "alpha_hz": 200.0, "mu": 3.0},

@@ -40,15 +40,13 @@ def compute(parameters, jobs, progress):
                         evaluations=1, jobs=jobs, progress=progress, settings={
                             "activity": "deterministic", "batch": p["batch"], **settings})
     layers = [f"hidden_{k}" for k in range(1, len(sizes) - 1)]
-    step = float(task.dt)
+    step, points = float(task.dt), {"before": 0, "after": -1}
     return {"sizes": sizes, "steps": task.steps, "seeds": p["seeds"], "rules": {
         label: {"accuracy": [100 * run.test_accuracy for run in runs],
                 "rates": {when: [[step * run.arrays[f"rates/{layer}"][point] for layer in layers]
-                                 for run in runs]
-                          for when, point in (("before", 0), ("after", -1))},
+                                 for run in runs] for when, point in points.items()},
                 "operations": {when: [[synaptic_operations(run, point)[layer] for layer in layers]
-                                      for run in runs]
-                               for when, point in (("before", 0), ("after", -1))}}
+                                      for run in runs] for when, point in points.items()}}
         for label, runs in result.runs.items()}}
 
 

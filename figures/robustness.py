@@ -19,7 +19,6 @@ Source: Xiao et al. 2024 (OPZO), section 5.4, table 4 and appendix C.2.2.
 
 from concurrent.futures import ThreadPoolExecutor
 
-import matplotlib.pyplot as plt
 import numpy as np
 from brian2 import Hz
 from tqdm.auto import tqdm

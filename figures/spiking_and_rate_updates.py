@@ -3,8 +3,8 @@
 A network learns the digits for a while; from then on its weights stay, and each rule's change of
 the forward weights is averaged over trials with a few images, shown again and again: in the spiking
 engine (Brian2, one trial after the other) and in the rate engine (mini-batches), with the same
-text, weights and feedback. The rate engine either draws spikes, as Brian2 does, or sends every neuron's chance to spike (rates,
-the mean-field approximation).
+text, weights and feedback. The rate engine either draws spikes, as Brian2 does, or sends every
+neuron's chance to spike (rates, the mean-field approximation).
 
 A, changes of single weights into hidden layer 2, one seed, one point a weight; dashed: equality. B,
 cosine between the two engines by the number of trials averaged in the spiking engine, for every
@@ -39,7 +39,8 @@ def compute(parameters, jobs, progress):
     for seed in range(p["seeds"]):
         state = _trained(task, p, seed)
         for rule in p["rules"]:
-            model = bz.Model([task.n_in, *task.hidden, task.n_out], rule=rule, **STILL.get(rule, {}))
+            sizes = [task.n_in, *task.hidden, task.n_out]
+            model = bz.Model(sizes, rule=rule, **STILL.get(rule, {}))
             start = _state(model.for_task(task), state, seed)
             spiking = _spiking(model, few, start, p, seed)
             for kind in ("rates", "spikes"):
