@@ -35,7 +35,7 @@ PROTOCOL = 2
 #: Shorter runs than this many trials do not repay a compilation of about ten seconds.
 WORTH_COMPILING = 300
 #: Brian2's device is global: only one thread may generate code at a time.
-ONE_AT_A_TIME = threading.Lock()
+ONE_AT_A_TIME = threading.RLock()
 
 
 @dataclass(frozen=True)

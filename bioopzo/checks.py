@@ -13,7 +13,7 @@ from numbers import Real
 
 from brian2.units.fundamentalunits import Quantity, have_same_dimensions
 
-from . import flow, lint
+from . import backends, flow, lint
 from .assembly import assemble, draft, readable
 from .equations import identifiers, is_expression, linear, parse
 from .errors import BioopzoError, EquationError, Mistake, ModelWarning, nearest
@@ -40,13 +40,14 @@ def check(model, complete=True):
         model = model._with(coding="current")
     around = _surroundings()
     text = Text(model, around)
-    mistakes = list(text.mistakes())
     code = None
-    if not mistakes and complete:
-        try:
-            code = dry_run(model)
-        except EquationError as problem:
-            mistakes = problem.mistakes or [Mistake("Brian2", str(problem))]
+    with backends.ONE_AT_A_TIME:  # Brian2 and the syntax trees of Python 3.11 bear one thread
+        mistakes = list(text.mistakes())
+        if not mistakes and complete:
+            try:
+                code = dry_run(model)
+            except EquationError as problem:
+                mistakes = problem.mistakes or [Mistake("Brian2", str(problem))]
     if mistakes:
         raise EquationError(mistakes)
     if complete:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from . import optimizers, spiking
+from . import backends, optimizers, spiking
 from .checks import check
 from .errors import InputError, InterruptedRun, NonFiniteError, unknown
 from .live import listener
@@ -193,9 +193,10 @@ def task_digest(task):
 def open_engine(model, task, chosen, seed=0, draw=None):
     """The `Engine` of a model that has been given its task."""
     shape = spiking.shape_of(task, 2)
-    return Engine(model, shape, spiking.time_course(model, task), chosen.activity,
-                  chosen.precision, chosen.updates, chosen.steps_at_once,
-                  chosen.chosen_optimizer(), chosen.compiled, seed, draw)
+    course = spiking.time_course(model, task)
+    with backends.ONE_AT_A_TIME:
+        return Engine(model, shape, course, chosen.activity, chosen.precision, chosen.updates,
+                      chosen.steps_at_once, chosen.chosen_optimizer(), chosen.compiled, seed, draw)
 
 
 def _go(engine, plan, chosen, log, start, bar, identity):

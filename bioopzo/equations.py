@@ -9,6 +9,7 @@ import functools
 import keyword
 import re
 import textwrap
+import threading
 from dataclasses import dataclass
 
 import sympy
@@ -67,6 +68,17 @@ _KNOWN = (ast.Expression, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.C
           ast.Constant, ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context)
 
 
+#: Python 3.11 mixes up syntax trees that two threads build at once.
+PARSING = threading.RLock()
+
+
+@functools.lru_cache(maxsize=8192)
+def tree(expression):
+    """The syntax tree of an expression; raises `SyntaxError`."""
+    with PARSING:
+        return ast.parse(expression, mode="eval")
+
+
 def fault(expression):
     """What is wrong with the grammar of an expression as (what, column), or None."""
     for word in _WORD.finditer(expression):
@@ -76,12 +88,12 @@ def fault(expression):
         if foreign in expression:
             return f"{foreign!r} is not known; write {own!r}", expression.index(foreign)
     try:
-        tree = ast.parse(expression, mode="eval")
+        parsed = tree(expression)
     except SyntaxError as problem:
         reason = problem.msg.split(".")[0].split("(")[0].strip()
         return (f"this is no expression: {reason} (a product needs *, a power **)",
                 min((problem.offset or 1) - 1, len(expression)))
-    for node in ast.walk(tree):
+    for node in ast.walk(parsed):
         part = node.op if isinstance(node, ast.BinOp) else node
         column = getattr(node, "col_offset", 0)
         if type(part) in _FOREIGN:

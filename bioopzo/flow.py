@@ -10,7 +10,7 @@ import functools
 from dataclasses import dataclass
 
 from .assembly import readable
-from .equations import parse
+from .equations import parse, tree
 
 ZERO, MOVES, INFLUENCED = 0, 1, 2
 #: Functions that are zero where their first argument is.
@@ -98,7 +98,7 @@ def reach(draft, roots, moving, sealed=(), parameters=None):
             event.rpartition(".")[2], MOVES)
 
     def judge(owner, text):
-        return _judge(_tree(text), functools.partial(value, owner))
+        return _judge(tree(text).body, functools.partial(value, owner))
 
     changed = True
     while changed:
@@ -112,11 +112,6 @@ def reach(draft, roots, moving, sealed=(), parameters=None):
                 level[line.target] = new
                 changed = True
     return level
-
-
-@functools.lru_cache(maxsize=4096)
-def _tree(text):
-    return ast.parse(text, mode="eval").body
 
 
 def _judge(node, value):

@@ -210,8 +210,8 @@ def synaptic_operations(run, evaluation=-1):
     """Additions that spikes cause in a trial of a `run`: spikes of every layer times their targets.
 
     Returns ``{"hidden_1": operations, ...}`` on the held-out trials of the trained network, or of
-    `evaluation`, another point of the learning curve (0: untrained); a constant input costs nothing once it has
-    been added. Source: OPZO, appendix D.2.
+    `evaluation`, another point of the learning curve (0: untrained); a constant input costs nothing
+    once it has been added. Source: OPZO, appendix D.2.
     """
     duration, sizes = float(run.task.duration), run.meta["sizes"]
     found = {}

@@ -21,7 +21,7 @@ import numpy as np
 import scipy.special
 from brian2.parsing.rendering import CPPNodeRenderer, NumpyNodeRenderer
 
-from .equations import identifiers, substitute
+from .equations import PARSING, identifiers, substitute
 from .errors import BuildError
 
 FLAGS = ("-O3", "-march=native", "-mprefer-vector-width=512", "-fno-math-errno",
@@ -149,8 +149,10 @@ class Interpreted:
                     place[...] = value
 
 
+@functools.cache
 def _numpy(code):
-    return NumpyNodeRenderer().render_expr(code)
+    with PARSING:
+        return NumpyNodeRenderer().render_expr(code)
 
 
 # ---------------------------------------------------------------------------- compiled

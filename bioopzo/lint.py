@@ -21,7 +21,7 @@ from brian2.units.fundamentalunits import (
     have_same_dimensions,
 )
 
-from .equations import identifiers, unit_text
+from .equations import identifiers, tree, unit_text
 from .errors import Mistake, nearest
 from .neurons import CLOCK_NAMES
 from .spiking import ERF
@@ -99,9 +99,9 @@ def dimension(line):
 def of_condition(scope, text):
     """Mistakes in a threshold or the condition of an event."""
     found = [*_names(scope, text, text)]
-    tree = ast.parse(text, mode="eval").body
-    if not isinstance(tree, (ast.Compare, ast.BoolOp)) and not (
-            isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.Not)):
+    whole = tree(text).body
+    if not isinstance(whole, (ast.Compare, ast.BoolOp)) and not (
+            isinstance(whole, ast.UnaryOp) and isinstance(whole.op, ast.Not)):
         found.append(Mistake("", "a condition is true or false", text,
                              f"compare, e.g. '{text} > 0.5'"))
     return found or [*_consistency(scope, text, text)]
@@ -214,11 +214,10 @@ def _target(scope, line, shown):
 
 def _names(scope, text, shown):
     """Unknown names and functions in an expression, each once and with a caret."""
-    tree = ast.parse(text, mode="eval")
     start = shown.rindex(text)
-    functions = {id(node.func): node.func for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    functions = {id(node.func) for node in ast.walk(tree(text)) if isinstance(node, ast.Call)}
     seen = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(tree(text)):
         if not isinstance(node, ast.Name) or node.id in seen or node.id in ("True", "False"):
             continue
         seen.add(node.id)

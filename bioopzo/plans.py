@@ -1,5 +1,7 @@
 """A stage of element-wise operations: its `Kernel`, and where its values are found and go."""
 
+from functools import cached_property
+
 import numpy as np
 import sympy
 from brian2.parsing.sympytools import str_to_sympy
@@ -112,13 +114,17 @@ class KernelPlan:
             [owner.state[key] for key in self.stage.carried],
             [owner.buffers[number][1:owner.count + 1] for number in self.stage.stored])
 
+    @cached_property
+    def _in_double(self):
+        return kernels.Interpreted(self.kernel, np.float64)
+
     def _run_linear(self, courses, constants):
         """The time course for an input of 1, in double precision; the array stays as it is."""
         owner = self.owner
         if owner.first == 0:
             self.kept = [np.zeros((1, 1)) for _ in self.stage.carried]
         outputs = [np.zeros((owner.count, 1, 1)) for _ in self.stage.stored]
-        kernels.Interpreted(self.kernel, np.float64)(
+        self._in_double(
             owner.count, [np.ones((1, 1, 1))], courses, constants, self.kept, outputs)
         base = owner.state[self.inputs[0].key]
         for number, found in zip(self.stage.stored, outputs):

@@ -85,7 +85,7 @@ EXPERIMENTS = {
         task_options=_small(), measure="alignment"),
     "mnist_gain": RateExperiment(
         "MNIST, 10 epochs, initial weights of half the size (gain 1 in place of 2)",
-        {f"{rule}, gain 1": {"gain": 1.0} for rule in ("opzo", "bp")}, measure="angle"),
+        {f"{rule}, gain 1": {"gain": 1.0} for rule in ("opzo", "bp")}, seeds=2, measure="angle"),
     "nmnist_simulated": RateExperiment(
         "SIMULATED N-MNIST, 7,000 recordings to train, 2,000 to test, 30 frames of 10 ms, 12 "
         "epochs", {rule: {} for rule in ("opzo", "bp", "dfa", "readout_only")}, task="nmnist",
