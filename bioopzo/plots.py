@@ -293,7 +293,7 @@ def anatomy(recording, neuron=None, fig=None):
     fired = time[np.asarray(recording.spikes[name])[:, index] > 0]
     axes[1].vlines(fired, top + 0.12 * np.ptp([u.min(), top]), top + 0.4 * np.ptp([u.min(), top]),
                    color=INK, lw=1)
-    axes[1].annotate("shaded: target shown", (1, 1), xycoords="axes fraction", xytext=(0, 2),
+    axes[5].annotate("shaded: target shown", (1, 1), xycoords="axes fraction", xytext=(0, 2),
                      textcoords="offset points", ha="right", fontsize=SMALL, color=GREY)
     axes[2].plot(time, values[f"{before}.xbar"][:, pre], color=INK)
     axes[3].plot(time, values[f"{name}.psi"][:, index], color=INK)
