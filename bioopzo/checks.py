@@ -124,7 +124,13 @@ class Text:
     def _kinds(self):
         """Equations where statements belong, the other way round, and names given twice."""
         for block, text in self.model.blocks.items():
-            seen = set()
+            seen, moment = set(), block.partition(".")[2].partition(".")[0]
+            if moment in ("pair", "event", "on") and block not in self._before.model.blocks \
+                    and block.count(".") == 2:
+                yield "", block, Mistake(
+                    "", f"there is no such block{nearest(block, self._before.model.blocks)}", "",
+                    "an edit changes blocks and adds moments (.reset, .step ...); a new phase or "
+                    "event belongs into a rule's file")
             for line in () if is_expression(block) else parse(text, block):
                 shown, equations = str(line), "." not in block
                 if equations and line.kind == "statement":

@@ -171,6 +171,11 @@ def _sum(scope, line, shown, summed):
         yield Mistake("", f"{line.name} sums into {bare!r}, which {block_of(group)!r} does not "
                       f"declare{nearest(bare, known)}", shown,
                       f"declare '{bare} : {line.unit}' in block {block_of(group)!r}", 0)
+    elif not have_same_dimensions(dimension(known[bare]), dimension(line)):
+        yield Mistake("", f"{line.name} has the unit {line.unit}, {bare!r} of "
+                      f"{block_of(group)!r} the unit {known[bare].unit}", shown,
+                      f"give both the same unit, e.g. ' : {known[bare].unit}' here",
+                      shown.rindex(line.unit))
     elif known[bare].kind != "parameter":
         yield Mistake("", f"{line.name} sums into {bare!r}, which follows from an equation there",
                       shown, f"declare it in block {block_of(group)!r} as '{bare} : {line.unit}'",
@@ -215,6 +220,7 @@ def _target(scope, line, shown):
 def _names(scope, text, shown):
     """Unknown names and functions in an expression, each once and with a caret."""
     start = shown.rindex(text)
+    yield from _numbers(text, shown, start)
     functions = {id(node.func) for node in ast.walk(tree(text)) if isinstance(node, ast.Call)}
     seen = set()
     for node in ast.walk(tree(text)):
@@ -235,6 +241,19 @@ def _names(scope, text, shown):
         elif found is None:
             what, remedy = _unknown(scope, node.id)
             yield Mistake("", what, shown, remedy, column)
+
+
+def _numbers(text, shown, start):
+    """Numbers that no computer holds, and what is called that is no name."""
+    for node in ast.walk(tree(text)):
+        if isinstance(node, ast.Constant) and node.value in (float("inf"), float("-inf")):
+            yield Mistake("", "this number is infinite", shown, "", start + node.col_offset)
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Div, ast.Mod, ast.FloorDiv)) \
+                and isinstance(node.right, ast.Constant) and node.right.value == 0:
+            yield Mistake("", "this divides by 0", shown, "", start + node.right.col_offset)
+        elif isinstance(node, ast.Call) and not isinstance(node.func, ast.Name):
+            yield Mistake("", "only a function's name stands before its arguments", shown,
+                          "a product is written with *", start + node.col_offset)
 
 
 def _unknown(scope, name):

@@ -174,6 +174,13 @@ WRONG = {
     # the edit itself
     "unknown line": (dict(psy="psy = 1 : 1"), ["'psy'", "'psi'"]),
     "unknown block": ({"hiden.reset": "u = 0"}, ["'hiden.reset'", "'hidden.reset'"]),
+    "unknown phase": ({"feedback.pair.lern": "M += mu*Dz_post*Do_pre"},
+                      ["feedback.pair.lern", "'feedback.pair.learn'"]),
+    "unit of a sum": ({"feedback": "M : 1\ng_post = M*err_pre*Hz : Hz (summed)"},
+                      ["g_post has the unit Hz", "the unit 1"]),
+    "division by zero": (dict(psi="psi = p/0 : 1"), ["divides by 0", "^"]),
+    "infinite number": (dict(psi="psi = p + 1e400 : 1"), ["infinite", "^"]),
+    "call of a call": (dict(psi="psi = exp(u)(p) : 1"), ["function's name", "^"]),
     "unknown layer": ({"hidden_7.step": "S = 1"}, ["'hidden_7.step'"]),
     "another name": (dict(psi="phi = 4*p*(1 - p) : 1"), ["'psi'", "must define"]),
     "empty text": (dict(psi=""), ["'psi'", "must define"]),
