@@ -291,7 +291,7 @@ def test_the_committed_figures_belong_together(name):
     assert found and found["files"] == figures._images(stem)
     assert found["parameters"] == json.loads(json.dumps(
         figures.parameters(ROOT / "figures", names=[name])[name]))
-    assert _size(stem, ".png") < 400e3
+    assert _size(stem, ".png") < 500e3
 
 
 def _size(stem, suffix):
