@@ -6,8 +6,8 @@ engine (Brian2, one trial after the other) and in the rate engine (mini-batches)
 text, weights and feedback. The rate engine either draws spikes, as Brian2 does, or sends every
 neuron's chance to spike (rates, the mean-field approximation).
 
-A, changes of single weights into hidden layer 2, one seed, one point a weight; dashed: equality. B,
-cosine between the two engines by the number of trials averaged in the spiking engine, for every
+A, changes of single weights into hidden layer 2, one seed, one point a weight; dashed: equality;
+length: that of the spiking engine's change over that of the rate engine's. B, cosine between the two engines by the number of trials averaged in the spiking engine, for every
 layer: against drawn spikes it goes to 1, since the engines do the same; against rates it stays
 below, because a mean of products is not the product of means. C, that gap closes as the escape
 noise grows wide (Delta), where hazard, psi and softmax are linear over the fluctuations; every
@@ -151,7 +151,7 @@ def _scatter(ax, rule, rate, spiking):
     ax.plot([-reach, reach], [-reach, reach], color=plots.GREY, lw=0.8, ls=(0, (3, 2)), zorder=0)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
     length = np.linalg.norm(spiking) / np.linalg.norm(rate)
-    plots.note(ax, f"{name}: cosine {cosine(rate, spiking):.2f}, length ratio {length:.2f}",
+    plots.note(ax, f"{name}: cosine {cosine(rate, spiking):.2f}, length {length:.2f}",
                color=colour)
     plots.dress(ax, "", "")
 
