@@ -108,7 +108,7 @@ PARAMETERS = {
     # `stages` time steps of 1 ms.
     "error_delay": {
         "full": {"rules": ["opzo", "bp", "dfa", "eprop", "readout_only"],
-                 "delays_ms": [0, 5, 10, 20, 40, 60], "stages": 4, "seeds": 5, "trials": 4000,
+                 "delays_ms": [0, 10, 20, 40, 60], "stages": 4, "seeds": 3, "trials": 4000,
                  "eta_o_hz": 0.75},
         "quick": {"rules": ["opzo", "readout_only"], "delays_ms": [0, 20, 60], "stages": 4,
                   "seeds": 3, "trials": 600, "eta_o_hz": 0.75},
