@@ -191,8 +191,8 @@ def draw(data):
     handles, names = axes[0, 0].get_legend_handles_labels()
     fig.legend(handles, names, loc="outside upper center", ncols=len(names), handlelength=2.2,
                columnspacing=1.2)
-    plots.note(axes[2, 0], f"median of {len(rounds[0])} rounds, bars: quartiles; batches of "
-                           f"{data['batch']}, {data['steps']} steps, one thread")
+    plots.note(axes[2, 0], f"median of {len(rounds[0])} rounds, bars: quartiles")
+    plots.note(axes[2, 1], f"batches of {data['batch']}, {data['steps']} steps, one thread")
     return fig
 
 
