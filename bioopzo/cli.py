@@ -72,6 +72,8 @@ def _parser():
     tune.add_argument("--trials", type=int, default=4000)
     tune.add_argument("--candidates", type=int, default=24)
     tune.add_argument("--jobs", type=int, default=2)
+    tune.add_argument("--range", action="append", default=[], metavar="NAME=LOWEST,HIGHEST",
+                      help="where to search a parameter, in Hz or seconds")
     tune.add_argument("--out", help="data file; default the package's own")
     results = add("results", _results, "measure the figures of the README again")
     results.add_argument("names", nargs="*", help="which (default: list them)")
@@ -252,10 +254,22 @@ def _tune(options):
     for name in _rules_of(options.rules):
         model = _model(options, task, name)
         key, entry = tune_file(model, task, options.out, trials=options.trials,
-                               count=options.candidates, jobs=options.jobs)
+                               count=options.candidates, jobs=options.jobs,
+                               ranges=dict(map(_range, options.range)))
         edge = f", at the edge of its range: {', '.join(entry['at_edge'])}" * bool(entry["at_edge"])
         print(f"{task.name}, {key}: {entry['parameters']}, validation "
               f"{entry['validation']:.4f}{edge}")
+
+
+def _range(text):
+    """``"eta=1,20"`` as a name and two numbers."""
+    name, _, limits = text.partition("=")
+    try:
+        low, high = map(float, limits.split(","))
+    except ValueError:
+        raise InputError(
+            f"--range takes NAME=LOWEST,HIGHEST, e.g. eta=1,20, not {text!r}") from None
+    return name.strip(), (low, high)
 
 
 def _results(options):

@@ -125,7 +125,7 @@ class Model:
                 getattr(self, part)
             except InputError as problem:
                 problems.append(problem)
-        if len(problems) == 1:
+        if len({str(problem) for problem in problems}) == 1:  # the rule fails in both, say
             raise problems[0]
         if problems:
             raise EquationError([m for problem in problems for m in _mistakes(problem)])
@@ -238,7 +238,7 @@ class Model:
         Raises `EquationError` when a text cannot be read or does not define the name, and for a
         key or value that cannot be used; what the text means is for `check`.
         """
-        changes = {**(changes or {}), **named}
+        changes = _mapping(changes) | named
         texts = tuple((k, v) for k, v in changes.items() if isinstance(v, str))
         values = {k: v for k, v in changes.items() if not isinstance(v, str)}
         try:
@@ -317,6 +317,18 @@ class Model:
 
     def _repr_html_(self):
         return display.html(self)
+
+
+def _mapping(changes):
+    """The first argument of `edit` as a dict from text to a new text or value."""
+    if changes is None:
+        return {}
+    if isinstance(changes, Mapping) and all(isinstance(key, str) for key in changes):
+        return dict(changes)
+    raise EquationError([Mistake(
+        "edit", f"it takes names with a new text or value, not {changes!r}",
+        remedy='for example edit(psi="psi = exp(-(u - theta)**2) : 1"), edit(eta=10*Hz) or '
+               'edit({"hidden.reset": "u = 0"})')])
 
 
 def _mistakes(problem):

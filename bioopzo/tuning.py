@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from . import rules
 from .equations import identifiers
-from .errors import InputError
+from .errors import InputError, unknown
 
 FILE = "data/tuned.json"
 
@@ -28,7 +28,7 @@ def key_of(model):
 
 
 def table():
-    """The whole data file: task -> key -> entry."""
+    """The whole data file: task -> key -> entry, or task -> another task whose entries it takes."""
     path = resources.files("bioopzo") / FILE
     return json.loads(path.read_text()) if path.is_file() else {}
 
@@ -38,7 +38,7 @@ def tuned_parameters(task, model):
 
     A variant of a rule that was not searched by itself uses the rule's own values.
     """
-    entries = table().get(task, {})
+    entries = _entries(table(), task)
     entry = entries.get(key_of(model)) or entries.get(model.rule_name)
     if entry is None:
         return {}
@@ -46,17 +46,40 @@ def tuned_parameters(task, model):
             for name, value in entry["parameters"].items() if name in model.declared}
 
 
+def _entries(content, task):
+    entries = content.get(task, {})
+    return content[entries] if isinstance(entries, str) else entries
+
+
 def _with_unit(value, like):
     return value * get_unit(like.dim) if isinstance(like, Quantity) else value
 
 
-def candidates(model, count, seed):
+def search_space(model, ranges=None):
+    """The parameters that are searched: name -> (lowest, highest) in base units (Hz, second).
+
+    Those of the model's text that declare a range; `ranges` gives others, also for parameters
+    without one. Raises `InputError` for a name that the text does not use and for an empty range.
+    """
+    used = set().union(*map(identifiers, model.blocks.values())) & model.declared.keys()
+    space = {name: model.declared[name].search for name in model.declared
+             if name in used and model.declared[name].search}
+    for name, limits in (ranges or {}).items():
+        if name not in used:
+            raise unknown("parameter to search", name, used)
+        low, high = limits
+        if not 0 < low < high < np.inf:
+            raise InputError(f"the range of {name} needs 0 < lowest < highest, not {limits}")
+        space[name] = (low, high)
+    return space
+
+
+def candidates(model, count, seed, ranges=None):
     """`count` settings spread evenly (Sobol) over the search ranges, on a logarithmic scale.
 
     The first is the value in force. Returns a list of dicts name -> number in base units.
     """
-    used = set().union(*map(identifiers, model.blocks.values()))
-    space = {name: p.search for name, p in model.declared.items() if p.search and name in used}
+    space = search_space(model, ranges)
     if not space:
         return [{}]
     points = qmc.Sobol(len(space), rng=np.random.default_rng(seed)).random_base2(
@@ -69,23 +92,23 @@ def candidates(model, count, seed):
 
 
 def tune(model, task, trials=4000, count=24, finalists=5, seeds=3, jobs=2, seed=1,
-         backend="standalone", progress=True):
+         backend="standalone", progress=True, ranges=None):
     """Search a rule's learning rates (and its own parameters) on the validation split.
 
     Half of the candidates are spread over the ranges, half lie near the best of those; each is
     trained with two seeds and the full number of `trials`. The best `finalists` are trained with
     `seeds` further seeds, and the highest mean validation accuracy (lowest loss for a task
-    without classes) wins.
+    without classes) wins. `ranges` (name -> (lowest, highest)) replaces ranges of `search_space`.
 
     Returns the entry of the data file as a dict. Raises `InputError` for a task without a
-    validation split.
+    validation split and for a wrong range.
     """
     from .training import train, versions
 
     if len(task.splits["validation"]) == 0:
         raise InputError(f"task {task.name} has no validation split to tune on")
     model = model.for_task(task, tuned_parameters(task.name, model))
-    settings = candidates(model, -(-count // 2), seed)
+    settings = candidates(model, -(-count // 2), seed, ranges)
 
     def score(job):
         index, run_seed = job
@@ -119,7 +142,7 @@ def tune(model, task, trials=4000, count=24, finalists=5, seeds=3, jobs=2, seed=
     return {
         "parameters": settings[winner], "validation": means[winner], "trials": trials,
         "candidates": len(settings), "seeds": seeds + 2,
-        "at_edge": _at_edge(model, settings[winner]), "versions": versions(),
+        "at_edge": _at_edge(search_space(model, ranges), settings[winner]), "versions": versions(),
     }
 
 
@@ -130,11 +153,11 @@ def refined(settings, scores, count, rng, spread=0.4, around=3):
              for n, v in settings[best[k % len(best)]].items()} for k in range(count)]
 
 
-def _at_edge(model, setting):
+def _at_edge(space, setting):
     """Parameters whose best value lies in the outer tenth of its range: widen and look again."""
     edge = []
     for name, value in setting.items():
-        low, high = np.log(model.declared[name].search)
+        low, high = np.log(space[name])
         if not 0.1 <= (np.log(value) - low) / (high - low) <= 0.9:
             edge.append(name)
     return edge
@@ -149,6 +172,6 @@ def tune_file(model, task, path=None, **options):
     path = Path(path) if path else Path(str(resources.files("bioopzo") / FILE))
     entry = tune(model, task, **options)
     content = json.loads(path.read_text()) if path.is_file() else {}
-    content.setdefault(task.name, {})[key_of(model)] = entry
+    content[task.name] = {**_entries(content, task.name), key_of(model): entry}
     write_json(path, content)
     return key_of(model), entry

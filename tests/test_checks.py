@@ -242,6 +242,18 @@ def test_the_message_in_the_readme_is_the_message():
     assert f"EquationError: {caught.value}\n" in README.read_text()
 
 
+@pytest.mark.parametrize("wrong", [3, "psi = 1 : 1", [("psi", "psi = 1 : 1")], {("a", 1): "b"}])
+def test_edit_says_what_it_takes(wrong):
+    with pytest.raises(EquationError, match=r"edit: it takes names with a new text or value, not"):
+        bz.Model([4, 5, 3], rule="opzo").edit(wrong)
+
+
+def test_a_wrong_option_of_a_rule_is_said_once():
+    with pytest.raises(InputError) as told:
+        bz.Model([4, 5, 3], rule="opzo", place="behind")
+    assert str(told.value) == "place is one of 'after', 'before', not 'behind'"
+
+
 def test_mistakes_of_one_edit_are_listed_together():
     with pytest.raises(EquationError) as caught:
         model().edit({"psi": "psi = 4p : 1", "hidden.reset": "u = np.inf", "tua": "x"}, taum=3)

@@ -619,7 +619,7 @@ def test_the_simulator_is_seeded_and_every_image_on_its_own(monkeypatch):
     assert len(first) > 1000 and 60 < len(empty) < 200 and empty["p"].all()
     alone = next(_simulated_nmnist.recordings(np.repeat(bars()[:1], 2, axis=0), 3))
     np.testing.assert_array_equal(first, alone)
-    assert (first != next(_simulated_nmnist.recordings(bars(), 4))[:len(first)]).any()
+    assert not np.array_equal(first, next(_simulated_nmnist.recordings(bars(), 4)))
     assert (np.diff(first["t"]) >= 0).all() and 0 <= first["t"].min()
     assert first["t"].max() < 315_000 and first["x"].max() < 34 and first["y"].max() < 34
     assert 0.4 < first["p"].mean() < 0.6
@@ -632,6 +632,14 @@ def test_on_and_off_events_are_on_the_right_edges():
     events = events[(events["t"] > 5_000) & (events["t"] < 90_000) & (events["y"] > 14)
                     & (events["y"] < 20)]
     assert events["x"][events["p"] == 0].mean() > events["x"][events["p"] == 1].mean() + 2
+
+
+def test_simulated_recordings_differ_in_their_thresholds():
+    numbers = [len(events) for events in _simulated_nmnist.recordings(
+        np.repeat(bars()[:1], 40, axis=0))]
+    # The number of events is close to inverse to the threshold; 95 % of sd's of 40 draws lie here.
+    spread = np.std(numbers, ddof=1) / np.mean(numbers)
+    assert 0.78 < spread / _simulated_nmnist.RECORDING_SPREAD < 1.22
 
 
 def test_a_simulated_recording_survives_its_file(root):
@@ -820,7 +828,8 @@ def test_the_raster_shows_every_layer_and_says_what_it_leaves_out():
     plt.close("all")
 
 
-def test_the_simulator_is_compared_image_by_image(root, images, tmp_path):
+def test_the_simulator_is_compared_image_by_image(root, images, tmp_path, monkeypatch):
+    monkeypatch.setattr(_simulated_nmnist, "RECORDING_SPREAD", 0.0)
     for number, image in ((1, 0), (2, 1)):
         path = root / f"NMNIST/Train/0/{number:05d}.bin"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,62 @@
+"""The search of learning rates: ranges, candidates, what is kept."""
+
+import json
+
+import pytest
+from brian2 import Hz
+
+import bioopzo as bz
+from bioopzo import tuning
+from bioopzo.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def model():
+    return bz.Model([4, 5, 2], rule="readout_only")
+
+
+def test_candidates_begin_with_the_value_in_force_and_stay_in_their_ranges(model):
+    found = tuning.candidates(model.edit(eta_o=7 * Hz), 9, seed=1, ranges={"tau_o": (0.01, 0.1)})
+    assert found[0] == {"eta_o": 7.0, "tau_o": pytest.approx(0.01)}
+    low, high = model.declared["eta_o"].search
+    assert len(found) == 9 and all(low <= f["eta_o"] <= high for f in found[1:])
+    assert all(0.01 <= f["tau_o"] <= 0.1 for f in found[1:])
+    assert found == tuning.candidates(model.edit(eta_o=7 * Hz), 9, 1, {"tau_o": (0.01, 0.1)})
+
+
+@pytest.mark.parametrize("ranges, says", [
+    ({"eta_q": (1, 2)}, "unknown parameter to search 'eta_q'"),
+    ({"eta_o": (2, 1)}, r"the range of eta_o needs 0 < lowest < highest, not \(2, 1\)"),
+    ({"eta_o": (0, 1)}, "the range of eta_o needs"),
+    ({"eta_o": (1, float("nan"))}, "the range of eta_o needs"),
+])
+def test_a_wrong_range_is_refused_before_anything_runs(model, ranges, says, monkeypatch):
+    monkeypatch.setattr("bioopzo.training.train", None)
+    with pytest.raises(InputError, match=says):
+        tuning.tune(model, bz.tasks.xor(), ranges=ranges)
+
+
+@pytest.mark.parametrize("text", ["eta", "eta=1", "eta=1,2,3", "eta=low,high"])
+def test_the_command_line_says_how_a_range_is_written(text, capsys):
+    from bioopzo.cli import main
+
+    assert main(["tune", "--task", "xor", "--rules", "readout_only", "--range", text]) != 0
+    assert "--range takes NAME=LOWEST,HIGHEST" in capsys.readouterr().err
+
+
+def test_a_search_finds_the_better_rate_and_is_used_by_a_task_that_takes_its_values(
+        model, tmp_path, monkeypatch):
+    task, path = bz.tasks.xor(), tmp_path / "tuned.json"
+    path.write_text(json.dumps({"other": {"opzo": {"parameters": {}}}, task.name: "other"}))
+    key, entry = tuning.tune_file(model, task, path, trials=40, count=2, finalists=1, seeds=1,
+                                  jobs=1, backend="numpy", progress=False,
+                                  ranges={"eta_o": (1, 9)})
+    content = json.loads(path.read_text())
+    assert key == "readout_only" and entry["candidates"] == 2 and entry["trials"] == 40
+    # The task has its own values now; it keeps those it took, and the other is as it was.
+    assert content[task.name] == {"opzo": {"parameters": {}}, "readout_only": entry}
+    assert content["other"] == {"opzo": {"parameters": {}}}
+    monkeypatch.setattr(tuning, "table", lambda: {**content, "third": task.name})
+    rate = tuning.tuned_parameters("third", model)["eta_o"]
+    assert rate == entry["parameters"]["eta_o"] * Hz
+    assert tuning.tuned_parameters("unknown", model) == {}
