@@ -174,9 +174,6 @@ def listing(event_set: EventSet, folder: Path, partial: bool = False) -> dict:
         _check_numbers(found)
     if not partial:
         _check_complete(event_set, folder, found)
-    if not found["train"]:
-        raise InputError(f"{folder} holds no training recordings; get them: `bioopzo data "
-                         f"{event_set.name}`")
     return found
 
 
