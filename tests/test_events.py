@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import event_formats as formats
+import h5py
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -313,9 +314,19 @@ def array(**changes):
     (lambda path: np.save(path, np.zeros((5, 3))), r"numbers \(events, 4\).* \(5, 3\)"),
     (lambda path: np.save(path, np.array([{}] * 4)), "truncated or no .npy"),
     (lambda path: np.save(path, array(t=np.nan)), "not finite"),
-    (lambda path: np.save(path, array(t=-3)), "negative time: event 5 at -3000 us"),
+    (lambda path: np.save(path, array(t=-3)), "negative time: event 5 at -3 ms"),
     (lambda path: np.save(path, array(x=128)), "event 5 has x = 128, the sensor 0 to 127"),
     (lambda path: np.save(path, array(y=-1)), "event 5 has y = -1"),
+    # tonic's narrower types would make sound values of these.
+    (lambda path: np.save(path, array(x=65541)), "event 5 has x = 65541, the sensor 0 to 127"),
+    (lambda path: np.save(path, array(x=3.7)), "no whole number as x: event 5 has x = 3.7"),
+    (lambda path: np.save(path, array(p=5)), "neither 0 nor 1: event 5 has p = 5;"),
+    (lambda path: np.save(path, array(p=-1)), "neither 0 nor 1: event 5 has p = -1;"),
+    (lambda path: np.save(path, array().astype(np.int16)), "holds int16, in which times in us"),
+    (lambda path: np.save(path, (array() % 2).astype(np.uint8)), "holds uint8"),
+    (lambda path: np.save(path, array(t=3e6).astype(np.int32)),
+     "too large for int32, which holds 2147483 ms at most in us: event 5 at 3000000 ms"),
+    (lambda path: np.save(path, array(t=1e30)), r"too large for float64.* event 5 at 1e\+30 ms"),
     (lambda path: path.rename(path.with_name("11.npy")), "no recording of dvs_gesture"),
 ])
 def test_a_faulty_gesture_is_named(root, content, message):
@@ -325,6 +336,15 @@ def test_a_faulty_gesture_is_named(root, content, message):
     with pytest.raises(InputError, match=message) as fault:
         tasks.dvs_gesture(partial=True, validation=0)
     assert str(path.parent) in str(fault.value)
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.uint32, np.int64, np.float32, np.float64])
+def test_sound_gestures_of_every_wide_type_are_read(root, kind):
+    formats.dvs_gesture(root, labels=(0,))
+    wanted = tasks.dvs_gesture(partial=True, validation=0).inputs[:]
+    for path in root.rglob("*.npy"):
+        np.save(path, np.load(path).astype(kind))
+    np.testing.assert_array_equal(tasks.dvs_gesture(partial=True, validation=0).inputs[:], wanted)
 
 
 @pytest.mark.parametrize("content, message", [
@@ -372,6 +392,18 @@ def test_a_faulty_speech_file_is_named(root, labels, trains, message):
     assert str(path) in str(fault.value)
     path.write_bytes(path.read_bytes()[:900])
     with pytest.raises(InputError, match="shd_train.h5 is truncated or no file of SHD"):
+        tasks.shd(partial=True, validation=0)
+
+
+@pytest.mark.parametrize("labels", [3, [0.5], [np.nan], [b"three"], [[3]]],
+                         ids=["scalar", "fraction", "nan", "text", "table"])
+def test_labels_of_speech_must_be_a_list_of_whole_numbers(root, labels):
+    formats.shd(root, train=1)
+    path = root / "SHD/shd_train.h5"
+    with h5py.File(path, "a") as file:
+        del file["labels"]
+        file["labels"] = labels
+    with pytest.raises(InputError, match="shd_train.h5 is (damaged: its labels|truncated or no)"):
         tasks.shd(partial=True, validation=0)
 
 

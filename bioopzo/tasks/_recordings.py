@@ -287,24 +287,53 @@ def _damaged(event_set, recording, what):
 
 def _check_file(event_set, recording):
     """What can be told before tonic reads a file."""
+    if event_set.name == "dvs_gesture":
+        return _check_gesture(event_set, recording)
     size = recording.path.stat().st_size
     if event_set.name == "nmnist" and size % EVENT_BYTES:
         raise _damaged(event_set, recording, f"is truncated: {size} bytes are no whole number of "
                        f"events of {EVENT_BYTES} bytes")
-    if event_set.name == "dvs_gesture":
-        try:
-            array = np.load(recording.path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, EOFError, OSError) as problem:
-            raise _damaged(event_set, recording, f"is truncated or no .npy file ({problem})") \
-                from None
-        if array.ndim != 2 or array.shape[1] != 4 or array.dtype.kind not in "iuf":
-            raise _damaged(event_set, recording, "must hold numbers (events, 4), not "
-                           f"{array.dtype} {array.shape}")
-        if array.offset + array.nbytes != size:
-            raise _damaged(event_set, recording, f"holds more than its header announces: {size} "
-                           f"bytes, not {array.offset + array.nbytes}")
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise _damaged(event_set, recording, "holds values that are not finite")
+
+
+def _check_gesture(event_set, recording):
+    """Numbers (events, 4): x, y, p, t in ms, checked before tonic casts them to narrower types."""
+    try:
+        array = np.load(recording.path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as problem:
+        raise _damaged(event_set, recording, f"is truncated or no .npy file ({problem})") from None
+    if array.ndim != 2 or array.shape[1] != 4 or array.dtype.kind not in "iuf":
+        raise _damaged(event_set, recording, "must hold numbers (events, 4), not "
+                       f"{array.dtype} {array.shape}")
+    size = recording.path.stat().st_size
+    if array.offset + array.nbytes != size:
+        raise _damaged(event_set, recording, f"holds more than its header announces: {size} "
+                       f"bytes, not {array.offset + array.nbytes}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise _damaged(event_set, recording, "holds values that are not finite")
+    if array.dtype.itemsize < 4:
+        raise _damaged(event_set, recording, f"holds {array.dtype}, in which times in us do not "
+                       "fit; it takes a type of 4 bytes or more")
+    _check_columns(event_set, recording, array)
+
+
+def _check_columns(event_set, recording, array):
+    def refuse(wrong, what):
+        if wrong.any():
+            k = int(np.argmax(wrong))
+            raise _damaged(event_set, recording, what.format(f"event {k}", f"{values[k]:.10g}"))
+
+    for name, side, values in zip("xyp", event_set.sensor, array.T):
+        place = "a polarity that is neither 0 nor 1" if name == "p" else "outside the sensor"
+        sensor = "" if name == "p" else f", the sensor 0 to {side - 1}"
+        refuse(values % 1 != 0, f"has no whole number as {name}: {{}} has {name} = {{}}")
+        refuse((values < 0) | (values >= side),
+               f"has an event {place}: {{}} has {name} = {{}}{sensor}")
+    values = array[:, 3]  # may have fractions: microseconds
+    refuse(values < 0, "has a negative time: {} at {} ms")
+    most = np.iinfo(values.dtype).max if values.dtype.kind in "iu" else 2**53
+    most = min(int(most), 2**53) // 1000
+    refuse(values > most, f"has a time too large for {values.dtype}, which holds {most} ms at "
+           "most in us: {} at {} ms")
 
 
 def _check_events(event_set, recording, events):
@@ -335,11 +364,14 @@ def _shd_recordings(path, event_set):
     remedy = "get a good one: `bioopzo data shd`"
     try:
         with h5py.File(path, "r") as file:
-            labels = np.asarray(file["labels"])
+            labels = np.asarray(file["labels"][:])
             lengths = [len(file[f"spikes/{name}"]) for name in ("times", "units")]
             file["extra/keys"], file["extra/speaker"]  # tonic reads them
-    except (OSError, KeyError) as problem:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as problem:
         raise InputError(f"{path} is truncated or no file of SHD ({problem}); {remedy}") from None
+    if labels.ndim != 1 or labels.dtype.kind not in "iuf" or (labels % 1 != 0).any():
+        raise InputError(f"{path} is damaged: its labels must be a list of whole numbers, not "
+                         f"{labels.dtype} {labels.shape}; {remedy}")
     if set(lengths) != {len(labels)}:
         raise InputError(f"{path} is damaged: {len(labels)} labels, {lengths[0]} lists of times, "
                          f"{lengths[1]} of units; {remedy}")
