@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import re
 import tarfile
 import urllib.error
 import zipfile
@@ -327,6 +328,7 @@ def array(**changes):
     (lambda path: np.save(path, array(t=3e6).astype(np.int32)),
      "too large for int32, which holds 2147483 ms at most in us: event 5 at 3000000 ms"),
     (lambda path: np.save(path, array(t=1e30)), r"too large for float64.* event 5 at 1e\+30 ms"),
+    (lambda path: path.unlink() or path.mkdir(), "0.npy is no file; remove it"),
     (lambda path: path.rename(path.with_name("11.npy")), "no recording of dvs_gesture"),
 ])
 def test_a_faulty_gesture_is_named(root, content, message):
@@ -355,6 +357,7 @@ def test_sound_gestures_of_every_wide_type_are_read(root, kind):
     (lambda path: path.write_bytes(formats.aedat4(with_events(
         lambda found: found["t"].__setitem__(0, -5)))), "negative time: event 0 at -5 us"),
     (lambda path: path.rename(path.parents[1] / path.name), "no recording of cifar10_dvs"),
+    (lambda path: path.unlink() or path.mkdir(), "is no file; remove it"),
 ])
 def test_a_faulty_aedat_file_is_named(root, content, message):
     formats.cifar10_dvs(root)
@@ -405,6 +408,109 @@ def test_labels_of_speech_must_be_a_list_of_whole_numbers(root, labels):
         file["labels"] = labels
     with pytest.raises(InputError, match="shd_train.h5 is (damaged: its labels|truncated or no)"):
         tasks.shd(partial=True, validation=0)
+
+
+@pytest.mark.parametrize("name, part", [
+    ("nmnist", "NMNIST/Train"), ("dvs_gesture", "DVSGesture/ibmGestureTrain"),
+    ("cifar10_dvs", "CIFAR10DVS"), ("shd", "SHD/shd_train.h5")])
+def test_the_remedy_of_a_damaged_recording_is_no_circle(root, name, part):
+    getattr(formats, name)(root)
+    path = next(path for path in sorted((root / part).rglob("*")) or [root / part]
+                if path.is_file())
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(InputError, match=f"move {root / part} away, then get it: `bioopzo data "
+                       f"{name}`, or remove the file and .* partial=True"):
+        tasks.available()[name](partial=True, validation=0)
+
+
+# ---- what lies in the folder besides recordings -------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hidden_files_are_passed_over(root, name):
+    getattr(formats, name)(root)
+    make = tasks.available()[name]
+    wanted = make(partial=True, validation=0).inputs[:]
+    (folder,) = root.iterdir()
+    suffix = EVENT_SETS[name].suffix
+    for path in [*folder.rglob(f"*{suffix}")]:
+        path.with_name(f"._{path.name}").write_bytes(b"Mac OS X")
+    (folder / "__MACOSX/Train").mkdir(parents=True)
+    (folder / f"__MACOSX/Train/00008{suffix}").write_bytes(b"Mac OS X")
+    for path in Path(os.environ["BIOOPZO_CACHE"]).rglob("*.npz"):
+        path.unlink()
+    np.testing.assert_array_equal(make(partial=True, validation=0).inputs[:], wanted)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_foreign_names_are_counted_and_an_example_is_shown(root, name):
+    getattr(formats, name)(root)
+    event_set = EVENT_SETS[name]
+    assert re.fullmatch(event_set.pattern, event_set.example.split(":")[0])
+    for k in range(3):
+        (root / event_set.reader / f"foreign{k}{event_set.suffix}").write_bytes(b"")
+    with pytest.raises(InputError) as fault:
+        tasks.available()[name](partial=True)
+    for words in (f"foreign0{event_set.suffix} is no recording", "nor are 2 other files",
+                  f"such a name is {event_set.example}; remove them"):
+        assert words in str(fault.value)
+
+
+@pytest.mark.parametrize("place", ["Train", "Train/0"])
+def test_links_to_folders_are_refused_and_others_followed(root, tmp_path, place):
+    formats.nmnist(tmp_path / "other")
+    root.mkdir()
+    (root / "NMNIST").symlink_to(tmp_path / "other/NMNIST")
+    assert tasks.nmnist(partial=True).samples == 8
+    file = root / "NMNIST/Train/0/00001.bin"
+    file.rename(tmp_path / "elsewhere")
+    file.symlink_to(tmp_path / "elsewhere")
+    assert tasks.nmnist(partial=True).samples == 8
+    (root / "NMNIST" / place).rename(tmp_path / "moved")
+    (root / "NMNIST" / place).symlink_to(tmp_path / "moved")
+    with pytest.raises(InputError, match=f"NMNIST/{place} is a link to a folder, which is not "
+                       "followed; put the files themselves there, or make .* a link: NMNIST"):
+        tasks.nmnist(partial=True)
+
+
+@pytest.mark.parametrize("place", ["Train", "Train/0/00001.bin"])
+def test_a_link_that_leads_nowhere_is_named(root, tmp_path, place):
+    formats.nmnist(root)
+    path = root / "NMNIST" / place
+    path.rename(tmp_path / "moved")
+    path.symlink_to(tmp_path / "gone")
+    with pytest.raises(InputError, match=f"{place} is a link that leads nowhere .*/gone.; remove"):
+        tasks.nmnist(partial=True)
+
+
+def test_a_folder_in_the_place_of_a_recording_is_named(root):
+    formats.nmnist(root)
+    (root / "NMNIST/Train/3/00099.bin").mkdir(parents=True)
+    with pytest.raises(InputError, match="Train/3/00099.bin is no file; remove it"):
+        tasks.nmnist(partial=True)
+
+
+def test_recordings_in_a_neighbouring_place_are_hinted_at(root, monkeypatch):
+    formats.nmnist(root)
+
+    def hint():
+        with pytest.raises(InputError) as fault:
+            tasks.nmnist(partial=True)
+        return [line.strip() for line in str(fault.value).splitlines() if "perhaps: " in line]
+
+    monkeypatch.setenv("BIOOPZO_DATA", str(root / "NMNIST"))
+    assert hint() == [f"perhaps: {root}/NMNIST is the folder NMNIST itself; give the one above "
+                      f"it, {root}"]
+    monkeypatch.setenv("BIOOPZO_DATA", str(root))
+    (root / "NMNIST").rename(root / "nmnist")
+    assert hint() == [f"perhaps: {root}/nmnist holds Test and Train; put that into "
+                      f"{root}/nmnist/NMNIST"]
+    (root / "nmnist/Train").rename(root / "nmnist/train")
+    assert hint()[1:] == [f"perhaps: rename {root}/nmnist/train to Train"]
+    (root / "nmnist").rename(root / "NMNIST")
+    with pytest.raises(InputError, match=f"nor are 4 other files.*capitals count: rename "
+                       f"{root}/NMNIST/train to Train"):
+        tasks.nmnist(partial=True)
 
 
 # ---- the cache ----------------------------------------------------------------------------------
