@@ -657,6 +657,32 @@ def test_an_archive_that_is_there_and_a_split_that_is_there_are_used(published, 
         _archives.download(EVENT_SETS["nmnist"], progress=False)
 
 
+def test_what_is_in_the_way_is_named_before_anything_is_fetched(published, root, monkeypatch):
+    formats.nmnist(root / "nmnist", train=(3, 1))
+    with pytest.raises(InputError, match=f"move {root}/nmnist/NMNIST/Train away, then get it: "
+                       "`bioopzo data nmnist`, or say that a part is meant"):
+        tasks.nmnist()
+    formats.nmnist(root.with_name("other") / "n-mnist", train=(3, 1))  # in nothing's way
+    with pytest.raises(InputError, match="; get it: `bioopzo data nmnist`, or say"):
+        tasks.nmnist(data=root.with_name("other"))
+    fetched = []
+    original = _archives._fetch
+    monkeypatch.setattr(_archives, "_fetch", lambda archive, *arguments: fetched.append(
+        archive.name) or original(archive, *arguments))
+    with pytest.raises(InputError, match="NMNIST/Train is in the way of what train.zip holds: it "
+                       "has 4 of 5 recordings; move it away, then run this command again"):
+        _archives.download(EVENT_SETS["nmnist"], progress=False)
+    stray = root / "nmnist/NMNIST/Test/one.bin"
+    stray.write_bytes(b"")
+    with pytest.raises(InputError, match="Test/one.bin is no recording of nmnist by its name"):
+        _archives.download(EVENT_SETS["nmnist"], progress=False)
+    stray.unlink()
+    assert not fetched
+    (root / "nmnist/NMNIST/Train").rename(root / "nmnist/old")
+    _archives.download(EVENT_SETS["nmnist"], progress=False)
+    assert fetched == ["train.zip"] and len(tasks.nmnist().splits["train"]) == 5
+
+
 def link(name="Train/0/00001.bin"):
     found = tarfile.TarInfo(name)
     found.type, found.linkname = tarfile.SYMTYPE, "/etc/passwd"
@@ -681,14 +707,27 @@ def zip_link():
     (zipped([("ok.bin", b"1")])[:-30], "no sound archive"),
     (tarred([("ok.bin", b"1" * 5000)])[:-30], "no sound archive"),
     (b"<html>log in first</html>", "no sound archive"),
+    (zipped([("a", b"1"), ("a/b", b"1")]), "train.zip holds 'a' as a file and as a folder"),
+    (zipped([("a/b", b"1"), ("./a", b"1")]), "train.zip holds 'a' as a file and as a folder"),
+    (tarred([("a", b"1"), ("./a", b"2")]), "train.zip holds './a' twice"),
+    (zipped([("n" * 300, b"1")]), "train.zip holds 'nnn.*, no possible name of a file"),
+    (tarred([(("d" * 200 + "/") * 30 + "a", b"1")]), "train.zip holds 'ddd.* cannot be unpacked"),
 ], ids=["up", "absolute", "backslash", "link", "tar link", "tar up", "many", "big", "cut",
-        "tar cut", "html"])
+        "tar cut", "html", "file and folder", "folder and file", "twice", "long", "deep"])
 def test_an_unsafe_archive_leaves_nothing(published, root, monkeypatch, content, message):
     pin(monkeypatch, published, content)
     with pytest.raises(InputError, match=message):
         _archives.download(EVENT_SETS["nmnist"], progress=False)
     assert entries(root) == ["nmnist", "nmnist/NMNIST"]
     assert not list(root.parent.rglob("outside.bin"))
+
+
+def test_hidden_members_are_left_out(tmp_path):
+    path = tmp_path / "mac.zip"
+    path.write_bytes(zipped([("Train/0/00001.bin", b"1"), ("Train/0/._00001.bin", b"2"),
+                             (".DS_Store", b"3"), ("__MACOSX/Train/0/00001.bin", b"4")]))
+    _archives.unpack(path, tmp_path / "out", 10**6, 10)
+    assert entries(tmp_path / "out") == ["Train", "Train/0", "Train/0/00001.bin"]
 
 
 def test_a_member_larger_than_it_says_is_refused(tmp_path):
