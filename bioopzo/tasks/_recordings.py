@@ -448,23 +448,23 @@ def _check_gesture(event_set, recording):
 
 
 def _check_columns(event_set, recording, array):
-    def refuse(wrong, what):
+    def refuse(wrong, values, what):
         if wrong.any():
             k = int(np.argmax(wrong))
             raise _damaged(event_set, recording, what.format(f"event {k}", f"{values[k]:.10g}"))
 
-    for name, side, values in zip("xyp", event_set.sensor, array.T):
+    for name, side, own in zip("xyp", event_set.sensor, array.T):
         place = "a polarity that is neither 0 nor 1" if name == "p" else "outside the sensor"
         sensor = "" if name == "p" else f", the sensor 0 to {side - 1}"
-        refuse(values % 1 != 0, f"has no whole number as {name}: {{}} has {name} = {{}}")
-        refuse((values < 0) | (values >= side),
+        refuse(own % 1 != 0, own, f"has no whole number as {name}: {{}} has {name} = {{}}")
+        refuse((own < 0) | (own >= side), own,
                f"has an event {place}: {{}} has {name} = {{}}{sensor}")
-    values = array[:, 3]  # may have fractions: microseconds
-    refuse(values < 0, "has a negative time: {} at {} ms")
-    most = np.iinfo(values.dtype).max if values.dtype.kind in "iu" else 2**53
+    times = array[:, 3]  # may have fractions: microseconds
+    most = np.iinfo(times.dtype).max if times.dtype.kind in "iu" else 2**53
     most = min(int(most), 2**53) // 1000
-    refuse(values > most, f"has a time too large for {values.dtype}, which holds {most} ms at "
-           "most in us: {} at {} ms")
+    refuse(times < 0, times, "has a negative time: {} at {} ms")
+    refuse(times > most, times, f"has a time too large for {times.dtype}, which holds {most} ms "
+           "at most in us: {} at {} ms")
 
 
 def _check_events(event_set, recording, events):
