@@ -72,7 +72,8 @@ def compiler_flags():
 
 
 def choose(backend, trials):
-    """The back end for a run of `trials`: as asked, else by length and by what is installed.
+    """The back end for a run of `trials`, those of evaluations too: as asked, else by their number
+    and by what is installed.
 
     Raises `InputError` for an unknown name.
     """

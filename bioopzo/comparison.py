@@ -153,7 +153,8 @@ def compare(rules, task, seeds=range(3), trials=None, sizes=None, out=None, back
     if not models:
         raise InputError("a comparison needs at least one rule")
     spiking = engine == "spiking"
-    chosen = backends.choose(backend, trials or 4000) if spiking else None
+    held_out = (evaluations + 1 if isinstance(evaluations, int) else 11) * len(task.splits["test"])
+    chosen = backends.choose(backend, (trials or 4000) + held_out) if spiking else None
     common = {k: v for k, v in (settings or {}).items() if k not in models}
     todo = [(label, seed) for seed in seeds for label in models]
     bar = tqdm(total=len(todo), desc=f"{task.name} ({chosen or engine})", unit="run",

@@ -28,6 +28,8 @@ EVALUATION_BATCH, EVALUATION_BYTES = 1000, 3e8
 SETTLED = 10
 #: Weights are kept at every evaluation where all of them together stay below this.
 SNAPSHOT_BYTES = 50e6
+#: Where the user gives none, and there are as many trials.
+BATCH = 128
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,9 @@ class Settings:
 
     Parameters
     ----------
-    batch : int
+    batch : int, optional
         Trials whose weight changes are averaged; the last incomplete batch of an epoch is left.
+        Default 128, or as many as there are where there are fewer.
     activity : ``"rates"`` (default), ``"spikes"`` or ``"deterministic"``
     optimizer : str or Optimizer
         ``"adamw"`` (default), ``"momentum"``, ``"sgd"`` (dw/dt as it is written), or a text of
@@ -56,7 +59,7 @@ class Settings:
         Written after every evaluation; where it exists, training goes on from it, to the same bits.
     """
 
-    batch: int = 128
+    batch: int | None = None
     activity: str = "rates"
     optimizer: object = "adamw"
     rate: float | None = None
@@ -89,7 +92,9 @@ def settings(**given):
         if name not in names:
             raise unknown("setting of the rate engine", name, names)
     chosen = Settings(**given)
-    if isinstance(chosen.batch, bool) or not isinstance(chosen.batch, int) or chosen.batch < 1:
+    if chosen.batch is not None and (
+            isinstance(chosen.batch, bool) or not isinstance(chosen.batch, int)
+            or chosen.batch < 1):
         raise InputError(f"batch is a whole number of at least 1, not {chosen.batch!r}")
     if chosen.schedule not in optimizers.SCHEDULES:
         raise unknown("schedule", chosen.schedule, optimizers.SCHEDULES)
@@ -113,6 +118,7 @@ def train(model, task, trials=None, epochs=None, evaluations=None, seed=0, split
     model = _prepared(model, task, chosen)
     check(model, complete=False)
     plan = _Plan(task, trials, epochs, evaluations, split, chosen.batch, seed)
+    chosen = replace(chosen, batch=plan.batch)
     engine = open_engine(model, task, chosen, seed)
     run = Run(model=engine.model, task=task)
     run.meta.update(provenance(engine.model, task, plan.trials, seed, "rate", split))
@@ -169,6 +175,7 @@ def finished(path, model, task, epochs=None, trials=None, seed=0, split="test", 
     chosen = settings(**given)
     model = _prepared(model, task, chosen)
     plan = _Plan(task, trials, epochs, None, split, chosen.batch, seed)
+    chosen = replace(chosen, batch=plan.batch)
     mine = {"digest": model.digest, "task": task.name, "task_digest": task_digest(task),
             "seed": seed, "split": split, "trials": plan.trials,
             "settings": json.loads(json.dumps(_described(chosen))),
@@ -245,19 +252,21 @@ class _Plan:
         train = task.splits["train"]
         if split == "test":
             train = np.sort(np.concatenate([train, task.splits["validation"]]))
+        if trials is not None and epochs is not None:
+            raise InputError("give trials or epochs, not both")
+        trials = trials if trials is None else _whole("trials", trials)
+        batch = min(BATCH, len(train), trials or BATCH) if batch is None else batch
         self.samples, self.batch, self.seed = train, batch, seed
-        self.in_epoch = len(train) // batch
+        self.in_epoch = len(train) // batch if batch else 0
         if not self.in_epoch:
             raise InputError(f"batch={batch} is more than the {len(train)} training trials of "
                              f"{task.name}")
-        if trials is not None and epochs is not None:
-            raise InputError("give trials or epochs, not both")
         if trials is None:
             self.epochs = _whole("epochs", 10 if epochs is None else epochs)
             self.total = self.epochs * self.in_epoch
             evaluations = self.epochs if evaluations is None else evaluations
         else:
-            self.total = _whole("trials", trials) // batch
+            self.total = trials // batch
             if not self.total:
                 raise InputError(f"trials={trials} are less than one batch of {batch}")
             self.epochs = round(self.total / self.in_epoch, 3)

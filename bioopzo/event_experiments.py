@@ -13,33 +13,38 @@ from .tasks import _files, _recordings, _simulated_nmnist
 from .training import initial_weights, parameter_values, rows, tables, versions
 
 BIN_US, END_US = 10_000, 310_000
-#: The training recordings (of 600) that were looked at while the simulator was made: every second.
-#: They are left out of the comparison.
-SEEN = slice(None, None, 2)
 
 
 def simulation(out, data=None):
     """Compare simulated with recorded N-MNIST, image by image; writes ``out/NAME.json``.
 
-    Real recordings of any part of N-MNIST, and simulations of the same images. Returns the
-    content: a row per quantity. InputError where recordings or MNIST are missing.
+    Real recordings of any part of N-MNIST, and simulations of the same images; recordings that
+    were looked at while the simulator was made, and silent ones, are left out. Returns the
+    content: a row per quantity. InputError where MNIST is missing or fewer than two are left.
     """
     event_set = _recordings.EVENT_SETS["nmnist"]
     folder = _recordings.find(event_set, data)
     found = _recordings.listing(event_set, folder, partial=True)
     images = _files.load("mnist", data)
-    seen = set(found["train"][SEEN]) if len(found["train"]) == 600 else set()
-    real, simulated, count = [], [], 0
-    for split, offset, pixels in (("train", 1, images[0]), ("test", 60001, images[2])):
-        chosen = [r for r in found[split] if r not in seen]
+    real, simulated = [], []
+    for split, offset, pixels, left_out in (
+            ("train", 1, images[0], set(_simulated_nmnist.seen())), ("test", 60001, images[2], ())):
+        chosen = [r for r in found[split] if int(r.path.stem) - offset not in left_out]
         numbers = [int(r.path.stem) - offset for r in chosen]
-        real += map(_described, _recordings.events_of(event_set, folder, chosen, split))
-        simulated += map(_described, _simulated_nmnist.recordings(pixels[numbers], seed=0))
-        count += len(chosen)
+        for events, made in zip(
+                _recordings.events_of(event_set, folder, chosen, split),
+                _simulated_nmnist.recordings(pixels[numbers], seed=0)):
+            if len(events):
+                real.append(_described(events))
+                simulated.append(_described(made))
+    if len(real) < 2:
+        raise InputError(f"{folder} holds {len(real)} recordings to compare with (others are "
+                         "silent, or were looked at while the simulator was made); it takes two")
     content = {
         "about": "simulated against real N-MNIST, recordings of the same digits",
-        "command": "bioopzo results nmnist_simulation", "recordings": count,
-        "left_out": len(seen), "simulator": _simulated_nmnist.CONSTANTS,
+        "command": "bioopzo results nmnist_simulation", "recordings": len(real),
+        "left_out": sum(map(len, found.values())) - len(real),
+        "simulator": _simulated_nmnist.CONSTANTS,
         "simulated_against_real": _rows(real, simulated),
         "rate": {"bin_ms": BIN_US / 1000,
                  **{name: np.mean([d["rate"] for d in described], axis=0).round(3).tolist()

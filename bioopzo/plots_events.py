@@ -7,7 +7,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from .errors import InputError
 from .plots import GREY, SMALL, styled
 
-#: Colours of events: where it became darker (p = 1), where it became brighter (p = 0).
+#: Colours of events, as N-MNIST has them: it became darker (p = 1), brighter (p = 0). Other cameras
+#: may say it the other way round.
 DARKER, BRIGHTER = "#0072B2", "#D55E00"
 _MAP = LinearSegmentedColormap.from_list("events", [BRIGHTER, "#FFFFFF", DARKER])
 
@@ -65,7 +66,7 @@ def events(task, sample):
 
 
 def images(task, sample, steps):
-    """Some steps of a sample as images (steps, height, width), ON minus OFF where both are."""
+    """Some steps of a sample as images (steps, height, width), p = 1 minus p = 0 where both are."""
     events(task, sample)  # or the error
     width, height, polarities = task.inputs.grid
     found = task.inputs[sample][np.asarray(steps)].astype(int)

@@ -111,7 +111,7 @@ def train(model, task, trials=None, seed=0, backend=None, evaluations=None, spli
     model = model.for_task(task, tuned_parameters(task.name, model))
     check(model, complete=False)
     tell = listener(live, model, task, trials)
-    chosen = backends.choose(backend, trials)
+    chosen = backends.choose(backend, trials + (evaluations + 1) * len(task.splits[split]))
     shape = spiking.shape_of(task, rows(task))
     course = spiking.time_course(model, task)
     seeds = np.random.SeedSequence(seed).spawn(3)

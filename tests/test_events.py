@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import tarfile
 import urllib.error
 import zipfile
@@ -536,8 +537,9 @@ def test_binned_events_are_read_once_and_again_when_something_changes(root, monk
     again, count = read()
     assert count == 0
     np.testing.assert_array_equal(again.inputs[:], first.inputs[:])
-    for options in ({"steps": 200}, {"dt": 2 * ms}, {"size": 17}, {"crop": 20}, {"counts": True},
-                    {"polarities": "merged"}, {"samples": 2}):
+    for options in ({"steps": 200}, {"dt": 2 * ms}, {"size": 17}, {"crop": 20}, {"samples": 2},
+                    {"polarities": "merged"}, {"engine": "rate"},
+                    {"engine": "rate", "counts": True}):
         assert read(**options)[1] == 2 and read(**options)[1] == 0
     path = root / "NMNIST/Train/0/00001.bin"
     _simulated_nmnist.write(path, formats.events(60, seed=77))
@@ -780,6 +782,57 @@ def test_archives_within_an_archive(tmp_path, root, monkeypatch):
     assert len(tasks.cifar10_dvs(validation=0, test=0.3).splits["train"]) == 4
 
 
+@pytest.mark.parametrize("only", ["Train", "Test"])
+def test_a_part_with_one_split_lends_a_tenth_to_the_other(root, only):
+    counts = {"train": (7, 5), "test": ()} if only == "Train" else {"train": (), "test": (7, 5)}
+    written = formats.nmnist(root, **counts)
+    task = tasks.nmnist(partial=True, validation=2)
+    sizes = {split: len(samples) for split, samples in task.splits.items()}
+    assert sizes == {"train": 9, "validation": 2, "test": 1}
+    lacks = {"Train": "no test recordings: 1 of its 12 train", "Test": "no training recordings"}
+    assert lacks[only] in task.description
+    # Every recording is in one split, with its own events and label.
+    expected = sorted((int(path.parent.name), binned(events, 300, 1000).nonzero()[1].tolist())
+                      for path, events in written.items())
+    assert expected == sorted((label, task.inputs[k].nonzero()[1].tolist())
+                              for k, label in enumerate(task.labels))
+
+
+def test_one_recording_is_not_enough(root):
+    formats.nmnist(root, train=(1,), test=())
+    with pytest.raises(InputError, match="NMNIST holds one recording; training and testing need"):
+        tasks.nmnist(partial=True)
+
+
+def test_a_part_of_any_size_trains_in_the_rate_engine_without_options(root):
+    formats.nmnist(root)
+    task = tasks.nmnist("rate", partial=True)
+    run = bz.train(bz.Model([task.n_in, 4, 10]), task, engine="rate", epochs=1, progress=False)
+    assert run.meta["settings"]["batch"] == 5
+    run = bz.train(bz.Model([task.n_in, 4, 10]), task, engine="rate", trials=4, progress=False)
+    assert run.meta["settings"]["batch"] == 4
+
+
+def test_the_back_end_is_chosen_by_all_trials_that_are_presented(root, monkeypatch):
+    formats.nmnist(root)
+    task, asked = tasks.nmnist(partial=True), []
+    monkeypatch.setattr(bz.backends, "choose",
+                        lambda backend, trials: asked.append(trials) or "numpy")
+    model = bz.Model([task.n_in, 2, 10], rule="readout_only")
+    bz.train(model, task, trials=1, evaluations=1, progress=False)
+    assert asked == [1 + 2 * len(task.splits["test"])]
+
+
+@pytest.mark.parametrize("options, says", [
+    ({"steps": 10**7}, "nmnist: 10000000 steps of 2312 inputs are too many"),
+    ({"counts": True}, "nmnist: counts=True is for engine='rate'")])
+def test_what_cannot_be_held_is_refused_before_recordings_are_read(root, options, says,
+                                                                   monkeypatch):
+    monkeypatch.setattr(_recordings, "find", None)
+    with pytest.raises(InputError, match=says):
+        tasks.nmnist(**options)
+
+
 # ---- the simulator ------------------------------------------------------------------------------
 
 
@@ -887,6 +940,22 @@ def test_transfer_never_trains_on_images_it_is_tested_on(root, images):
     assert len(tasks.nmnist_transfer(real="test", samples=7, validation=1).splits["test"]) == 3
 
 
+def test_transfer_can_leave_out_what_the_simulator_was_made_by(root, images, monkeypatch):
+    formats.nmnist(root)  # five recordings in Train, of the images 0 to 4; three in Test
+    monkeypatch.setattr(_simulated_nmnist, "seen", lambda: [0, 3])
+    task = tasks.nmnist_transfer(real="unseen", samples=6, validation=1)
+    assert len(task.splits["test"]) == 6
+    monkeypatch.setattr(_simulated_nmnist, "seen", lambda: range(5))
+    shutil.rmtree(root / "NMNIST/Test")
+    with pytest.raises(InputError, match="no recordings for real='unseen'; use real='all'"):
+        tasks.nmnist_transfer(real="unseen", samples=6, validation=1)
+
+
+def test_the_recordings_that_were_seen_are_half_of_those_at_hand():
+    found = _simulated_nmnist.seen()
+    assert len(set(found)) == 300 and 0 <= min(found) and max(found) < 60000
+
+
 # ---- both engines -------------------------------------------------------------------------------
 
 
@@ -922,7 +991,7 @@ def test_event_lists_hand_over_every_spike(learnable):
         for key, value in wanted.state.items():
             np.testing.assert_array_equal(found.state[key], value, err_msg=key)
     with pytest.raises(InputError, match="counts events.*counts=False"):
-        bz.train(model, tasks.nmnist(counts=True, **learnable), trials=2)
+        bz.train(model, tasks.nmnist("rate", counts=True, **learnable), trials=2)
 
 
 def test_tables_of_a_chunk_are_bounded():
@@ -1007,7 +1076,8 @@ def test_the_raster_shows_every_layer_and_says_what_it_leaves_out():
 
 def test_the_simulator_is_compared_image_by_image(root, images, tmp_path, monkeypatch):
     monkeypatch.setattr(_simulated_nmnist, "RECORDING_SPREAD", 0.0)
-    for number, image in ((1, 0), (2, 1)):
+    monkeypatch.setattr(_simulated_nmnist, "seen", lambda: [2])
+    for number, image in ((1, 0), (2, 1), (3, 2)):
         path = root / f"NMNIST/Train/0/{number:05d}.bin"
         path.parent.mkdir(parents=True, exist_ok=True)
         _simulated_nmnist.write(path, next(_simulated_nmnist.recordings(
@@ -1018,9 +1088,18 @@ def test_the_simulator_is_compared_image_by_image(root, images, tmp_path, monkey
     real, simulated = rows["events per recording, mean"]
     assert simulated == pytest.approx(real, rel=0.05)
     assert rows["mean rate in bins of 10 ms, correlation"][0] > 0.99
-    assert content["recordings"] == 2 and content["left_out"] == 0
+    assert content["recordings"] == 2 and content["left_out"] == 1  # the one that was seen
     assert json.loads((tmp_path / "nmnist_simulation.json").read_text())["rate"]["bin_ms"] == 10
     assert experiments.markdown(content).startswith("| quantity | recorded | simulated |")
+
+
+def test_two_recordings_are_the_least_that_the_simulator_is_compared_with(root, images, tmp_path):
+    path = root / "NMNIST/Train/0/00001.bin"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    with pytest.raises(InputError, match="holds 0 recordings to compare with .* it takes two"):
+        event_experiments.simulation(tmp_path)
+    assert not list(tmp_path.glob("*.json"))
 
 
 # ---- the real ones ------------------------------------------------------------------------------

@@ -7,13 +7,15 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 from brian2.units import second, usecond
 from brian2.units.fundamentalunits import Quantity
+from tqdm.auto import tqdm
 
 from bioopzo.errors import InputError
 from bioopzo.results import write_atomically
@@ -59,6 +61,9 @@ def presentation(name, event_set, forms, engine, steps, dt, warmup, crop, size, 
     steps = whole(name, "steps", form.steps if steps is None else steps)
     dt = quantity(name, "dt", form.dt if dt is None else dt, second)
     warmup = whole(name, "warmup", form.warmup if warmup is None else warmup, least=0)
+    if engine == "spiking" and counts is True:
+        raise InputError(f"{name}: counts=True is for engine='rate': an input neuron of the "
+                         "spiking engine spikes once a step at most")
     dt_us = round(float(dt / usecond), 6)  # 1 ms is 1000.0 us, not 999.99...
     grid = binning(name, event_set.sensor, steps, dt_us, crop,
                    form.size if size is None else size, polarities,
@@ -71,18 +76,34 @@ def recorded(shown: Presentation, event_set, data, partial, chosen, description)
     """The task of the recordings on disk.
 
     `chosen(found)` picks from the listing, {'train': [Recording], 'test': [...]}, what each split
-    holds: {'train': [...], 'validation': [...], 'test': [...]}, each with the folder's own split in
-    front: (split, Recording).
+    holds: {'train': [...], 'validation': [...], 'test': [...]}.
     """
     folder = _recordings.find(event_set, data)
     found = _recordings.listing(event_set, folder, flag(shown.name, "partial", partial))
-    splits = chosen(found)
-    everything = [item for part in splits.values() for item in part]
+    origin = {recording: split for split, part in found.items() for recording in part}
+    whole, note = _with_both_splits(shown.name, folder, found)
+    splits = chosen(whole)
+    everything = [(origin[recording], recording) for part in splits.values() for recording in part]
     inputs = read(shown, event_set, folder, everything)
     labels = np.array([recording.label for _, recording in everything])
     sizes = {split: len(part) for split, part in splits.items()}
     return assembled(shown, inputs, labels, sizes,
-                     f"{description} {_recordings.stated(event_set, found)}.")
+                     f"{description} {_recordings.stated(event_set, found)}.{note}")
+
+
+def _with_both_splits(name, folder, found):
+    """The listing, and a note: a part with only one split lends a tenth of it to the other."""
+    there = [split for split, part in found.items() if part]
+    if len(found) == 1 or len(there) == 2:
+        return found, ""
+    only, = there
+    if len(found[only]) < 2:
+        raise InputError(f"{name}: {folder} holds one recording; training and testing need two")
+    test = max(1, len(found[only]) // 10)
+    train, held = shares(name, found[only], None, test)
+    note = (f" The folder holds no {'test' if only == 'train' else 'training'} recordings: {test} "
+            f"of its {len(found[only])} {only} recordings (drawn, seed {SPLIT_SEED}) are the test.")
+    return {"train": train, "test": held}, note
 
 
 def assembled(shown: Presentation, inputs: EventInputs, labels: np.ndarray, sizes: dict,
@@ -155,17 +176,24 @@ def read(shown: Presentation, event_set, folder: Path, everything: list) -> Even
               stats[r.path].st_mtime_ns) for _, r in everything]
 
     def make():
-        parts, places = [], []
-        for split in sorted({split for split, _ in everything}):
-            own = [k for k, (s, _) in enumerate(everything) if s == split]
-            parts.append(shown.grid.inputs(_recordings.events_of(
-                event_set, folder, [everything[k][1] for k in own], split)))
-            places += own
-        return joined(parts).take(np.argsort(places))
+        bar = tqdm(total=len(everything), desc=f"reading {event_set.name}", unit="recording",
+                   delay=2)
+        parts = []
+        for split, run in groupby(everything, key=lambda item: item[0]):  # tonic reads one split
+            events = _recordings.events_of(event_set, folder, [r for _, r in run], split)
+            parts.append(shown.grid.inputs(_counted(events, bar)))
+        bar.close()
+        return joined(parts)
 
     inputs = cached(event_set.name, shown.grid, {"files": files}, make)
     _warn_of_silence(event_set, everything, inputs)
     return inputs
+
+
+def _counted(events, bar):
+    for found in events:
+        yield found
+        bar.update()
 
 
 def _warn_of_silence(event_set, everything, inputs):
@@ -182,7 +210,7 @@ def _warn_of_silence(event_set, everything, inputs):
 
 def cache_directory() -> Path:
     """Where binned events are kept: BIOOPZO_CACHE, else the user's cache; safe to delete."""
-    root = os.environ.get("BIOOPZO_CACHE") or os.path.join(
+    root = os.path.expanduser(os.environ.get("BIOOPZO_CACHE", "")) or os.path.join(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "bioopzo")
     return Path(root) / "events"
 
@@ -222,10 +250,7 @@ def _load(path, grid):
                            arrays.get("counts"), grid.grid)
     except FileNotFoundError:
         return None
+    except MemoryError:
+        raise
     except Exception:  # zip and numpy have many ways to say that a file is damaged
         return None
-
-
-def labelled(split: str, recordings: Iterable) -> list:
-    """Recordings with the folder's split in front, as `recorded` wants them."""
-    return [(split, recording) for recording in recordings]

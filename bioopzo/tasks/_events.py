@@ -12,6 +12,7 @@ from bioopzo.errors import InputError
 from bioopzo.tasks._options import choice, whole
 
 POLARITIES = ("separate", "merged")
+MOST_CELLS = 2**32  # of a sample: they are numbered by uint32
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +44,7 @@ class EventInputs:
 
     def __post_init__(self):
         size = self.steps * self.n_in
-        if size >= 2**32:
+        if size >= MOST_CELLS:
             raise InputError(f"{self.steps} steps of {self.n_in} inputs are too many: reduce them "
                              "(steps, size, polarities='merged')")
         if self.grid is not None and math.prod(self.grid) != self.n_in:
@@ -51,7 +52,7 @@ class EventInputs:
         wrong = (len(self.offsets) < 2 or self.offsets[0] != 0
                  or (np.diff(self.offsets) < 0).any() or self.offsets[-1] != len(self.cells)
                  or (self.counts is not None and self.counts.shape != self.cells.shape))
-        rising = np.diff(self.cells.astype(np.int64)) > 0
+        rising = self.cells[1:] > self.cells[:-1]
         borders = self.offsets[1:-1]
         borders = borders[(borders > 0) & (borders < len(self.cells))] - 1
         rising[borders] = True
@@ -235,5 +236,9 @@ def binning(where: str, sensor: tuple[int, int, int], steps: int, dt_us: float, 
                              f"crop), not {size}")
     if not isinstance(counts, bool):
         raise InputError(f"{where}: counts must be True or False, not {counts!r}")
-    return Binning(sensor, steps, dt_us, 0.0, crop, size,
+    grid = Binning(sensor, steps, dt_us, 0.0, crop, size,
                    choice(where, "polarities", polarities, POLARITIES), counts)
+    if steps * grid.n_in >= MOST_CELLS:
+        raise InputError(f"{where}: {steps} steps of {grid.n_in} inputs are too many: reduce them "
+                         "(steps, size, polarities='merged')")
+    return grid

@@ -226,9 +226,6 @@ def listing(event_set: EventSet, folder: Path, partial: bool = False) -> dict:
     found = held(event_set, folder)
     if not partial:
         _check_complete(event_set, folder, found)
-    if not found["train"]:
-        raise InputError(f"{folder} holds no training recordings; get them: `bioopzo data "
-                         f"{event_set.name}`")
     return found
 
 

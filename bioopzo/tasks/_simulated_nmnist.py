@@ -11,7 +11,9 @@ other recordings.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -49,13 +51,23 @@ CONSTANTS = {"path": PATH.tolist(), "blur": BLUR, "background": BACKGROUND,
              "step_us": STEP_US}
 
 
+def seen() -> list[int]:
+    """The MNIST training images (from 0) whose recordings were looked at for the constants above.
+
+    Every second one of 600; comparisons with recordings leave them out.
+    """
+    found = resources.files("bioopzo") / "data/nmnist_seen.json"
+    return json.loads(found.read_text())["images"]
+
+
 def recordings(images: np.ndarray, seed: int = 0) -> Iterator[np.ndarray]:
     """Simulated recordings of images (n, 28, 28) uint8, one after the other.
 
     Each is an array of events with fields x, y (0 to 33), t (microseconds, rising) and p (1 where
     it became darker), as tonic reads N-MNIST. The seed draws place and thresholds of a recording,
     how far each pixel is from its first event, times within a millisecond, and spontaneous events.
-    Recording k does not depend on how many images there are.
+    Recording k does not depend on how many images there are; its place and thresholds are those of
+    every recording k of that seed, whatever the image.
     """
     for first in range(0, len(images), BLOCK):
         part = images[first:first + BLOCK]

@@ -7,7 +7,7 @@ from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity
 
 from bioopzo.errors import InputError
-from bioopzo.tasks._event_task import Form, labelled, presentation, recorded, shares
+from bioopzo.tasks._event_task import Form, presentation, recorded, shares
 from bioopzo.tasks._idx_images import few_steps
 from bioopzo.tasks._options import number
 from bioopzo.tasks._recordings import EVENT_SETS
@@ -78,8 +78,7 @@ def cifar10_dvs(
         if not rest:
             raise InputError(f"{name}: test={test:g} leaves no recordings to train with")
         train, held = shares(name, rest, samples, validation)
-        return {split: labelled("train", part) for split, part in (
-            ("train", train), ("validation", held), ("test", last))}
+        return {"train": train, "validation": held, "test": last}
 
     return recorded(shown, event_set, data, partial, chosen,
                     f"CIFAR10-DVS, {100 * test:g} % of each class for the test. Li et al. 2017.")

@@ -7,7 +7,7 @@ from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity
 
 from bioopzo.tasks import _event_task, _files, _simulated_nmnist
-from bioopzo.tasks._event_task import Form, labelled, presentation, recorded, shares
+from bioopzo.tasks._event_task import Form, presentation, recorded, shares
 from bioopzo.tasks._events import Binning, EventInputs, joined
 from bioopzo.tasks._idx_images import few_steps
 from bioopzo.tasks._options import choice, whole
@@ -91,8 +91,8 @@ def nmnist(
 
     def chosen(found):
         train, held = shares(name, found["train"], samples, validation)
-        return {"train": labelled("train", train), "validation": labelled("train", held),
-                "test": labelled("test", _event_task.first(name, found["test"], test))}
+        return {"train": train, "validation": held,
+                "test": _event_task.first(name, found["test"], test)}
 
     return recorded(shown, event_set, data, partial, chosen,
                     "N-MNIST, digits recorded in three saccades. Orchard et al. 2015.")

@@ -6,7 +6,7 @@ import numpy as np
 from brian2.units.fundamentalunits import Quantity
 
 from bioopzo.errors import InputError
-from bioopzo.tasks import _event_task, _files, _recordings
+from bioopzo.tasks import _event_task, _files, _recordings, _simulated_nmnist
 from bioopzo.tasks._event_task import presentation
 from bioopzo.tasks._events import joined
 from bioopzo.tasks._options import choice, whole
@@ -34,7 +34,8 @@ def nmnist_transfer(
 
     option | default | meaning
     ------ | ------- | -------
-    real | 'all' | which recordings of the folder are the test: 'all', or 'test' (those in Test)
+    real | 'all' | which recordings of the folder are the test: 'all', 'test' (those in Test), or
+        'unseen' (all but those that were looked at while the simulator was made)
     samples, validation | 10000, 1000 | numbers of simulated recordings to train and to choose with
     engine, data, steps, dt, warmup, crop, size, polarities, counts, seed | as `tasks.nmnist`; the
         engine is 'rate' unless given
@@ -46,15 +47,17 @@ def nmnist_transfer(
     name, event_set = "nmnist_transfer", EVENT_SETS["nmnist"]
     shown = presentation(name, event_set, FORMS, engine, steps, dt, warmup, crop, size, polarities,
                          counts)
-    splits = {"all": ("train", "test"), "test": ("test",)}[choice(name, "real", real,
-                                                                  ("all", "test"))]
+    splits = ("test",) if choice(name, "real", real, ("all", "test", "unseen")) == "test" \
+        else ("train", "test")
     folder = _recordings.find(event_set, data)
     found = _recordings.listing(event_set, folder, partial=True)
-    tested = [(split, recording) for split in splits for recording in found[split]]
-    if not tested:
-        raise InputError(f"{name}: {folder} holds no recordings in Test; use real='all'")
-    images, labels, _, _ = _files.load("mnist", data)
     # The number in a recording's name is that of its image, counted from 1.
+    left_out = set(_simulated_nmnist.seen()) if real == "unseen" else ()
+    tested = [(split, recording) for split in splits for recording in found[split]
+              if split == "test" or int(recording.path.stem) - 1 not in left_out]
+    if not tested:
+        raise InputError(f"{name}: {folder} holds no recordings for real={real!r}; use real='all'")
+    images, labels, _, _ = _files.load("mnist", data)
     taken = {int(r.path.stem) - 1 for split, r in tested if split == "train"}
     free = [k for k in range(len(images)) if k not in taken]
     train, held = _event_task.shares(name, free, whole(name, "samples", samples), validation)
