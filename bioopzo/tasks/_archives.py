@@ -62,7 +62,7 @@ def _checked(event_set, folder):
 
 def _lacking(event_set, folder):
     """The archives of the splits that are not there; InputError for one that is there in part."""
-    found = _recordings.held(event_set, folder)
+    found = _recordings.listing(event_set, folder, partial=True)
     lacking = []
     for split, archive in zip(event_set.complete, event_set.archives):
         total = event_set.total[split]

@@ -223,14 +223,6 @@ def listing(event_set: EventSet, folder: Path, partial: bool = False) -> dict:
     for a folder that does not hold the whole data set, naming what lacks. Hidden files and
     folders, and `__MACOSX`, are passed over.
     """
-    found = held(event_set, folder)
-    if not partial:
-        _check_complete(event_set, folder, found)
-    return found
-
-
-def held(event_set: EventSet, folder: Path) -> dict:
-    """What `listing` returns, of a folder that may hold little or nothing."""
     files = list(_files_below(event_set, folder))
     names = _names(event_set, folder, [path for path, _ in files])
     found = {split: [] for split in event_set.complete}
@@ -245,6 +237,8 @@ def held(event_set: EventSet, folder: Path) -> dict:
             found[split].append(Recording(path, event_set.labels.index(name["label"])))
     if event_set.name == "nmnist":
         _check_numbers(found)
+    if not partial:
+        _check_complete(event_set, folder, found)
     return found
 
 
