@@ -158,6 +158,19 @@ def test_directory_is_the_argument_then_the_variable_then_the_cache(tmp_path, mo
         _files.load("mnits")
 
 
+@pytest.mark.parametrize("directory", [2024, b"data", ["data"], False])
+def test_a_directory_that_is_no_path_is_refused(directory):
+    for make in (lambda data: _files.load("mnist", data), tasks.nmnist):
+        with pytest.raises(InputError, match="data must be a directory .*, not "):
+            make(data=directory)
+
+
+def test_the_home_of_nobody_is_named(monkeypatch):
+    monkeypatch.setenv("BIOOPZO_DATA", "~nobody-of-this-name/data")
+    with pytest.raises(InputError, match="~nobody-of-this-name/data cannot be found: .*no such"):
+        tasks.nmnist()
+
+
 def test_missing_files_are_named_with_places_checksums_and_remedy(tiny):
     folder = tiny.put("mnist")
     (folder / f"{LABELS}.gz").unlink()

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import re
 import shutil
 import tarfile
 import urllib.error
@@ -13,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import event_formats as formats
+import h5py
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -314,9 +316,20 @@ def array(**changes):
     (lambda path: np.save(path, np.zeros((5, 3))), r"numbers \(events, 4\).* \(5, 3\)"),
     (lambda path: np.save(path, np.array([{}] * 4)), "truncated or no .npy"),
     (lambda path: np.save(path, array(t=np.nan)), "not finite"),
-    (lambda path: np.save(path, array(t=-3)), "negative time: event 5 at -3000 us"),
+    (lambda path: np.save(path, array(t=-3)), "negative time: event 5 at -3 ms"),
     (lambda path: np.save(path, array(x=128)), "event 5 has x = 128, the sensor 0 to 127"),
     (lambda path: np.save(path, array(y=-1)), "event 5 has y = -1"),
+    # tonic's narrower types would make sound values of these.
+    (lambda path: np.save(path, array(x=65541)), "event 5 has x = 65541, the sensor 0 to 127"),
+    (lambda path: np.save(path, array(x=3.7)), "no whole number as x: event 5 has x = 3.7"),
+    (lambda path: np.save(path, array(p=5)), "neither 0 nor 1: event 5 has p = 5;"),
+    (lambda path: np.save(path, array(p=-1)), "neither 0 nor 1: event 5 has p = -1;"),
+    (lambda path: np.save(path, array().astype(np.int16)), "holds int16, in which times in us"),
+    (lambda path: np.save(path, (array() % 2).astype(np.uint8)), "holds uint8"),
+    (lambda path: np.save(path, array(t=3e6).astype(np.int32)),
+     "too large for int32, which holds 2147483 ms at most in us: event 5 at 3000000 ms"),
+    (lambda path: np.save(path, array(t=1e30)), r"too large for float64.* event 5 at 1e\+30 ms"),
+    (lambda path: path.unlink() or path.mkdir(), "0.npy is no file; remove it"),
     (lambda path: path.rename(path.with_name("11.npy")), "no recording of dvs_gesture"),
 ])
 def test_a_faulty_gesture_is_named(root, content, message):
@@ -328,6 +341,15 @@ def test_a_faulty_gesture_is_named(root, content, message):
     assert str(path.parent) in str(fault.value)
 
 
+@pytest.mark.parametrize("kind", [np.int32, np.uint32, np.int64, np.float32, np.float64])
+def test_sound_gestures_of_every_wide_type_are_read(root, kind):
+    formats.dvs_gesture(root, labels=(0,))
+    wanted = tasks.dvs_gesture(partial=True, validation=0).inputs[:]
+    for path in root.rglob("*.npy"):
+        np.save(path, np.load(path).astype(kind))
+    np.testing.assert_array_equal(tasks.dvs_gesture(partial=True, validation=0).inputs[:], wanted)
+
+
 @pytest.mark.parametrize("content, message", [
     (lambda path: path.write_bytes(path.read_bytes()[:-30]), "cannot be read"),
     (lambda path: path.write_bytes(b""), "cannot be read"),
@@ -336,6 +358,7 @@ def test_a_faulty_gesture_is_named(root, content, message):
     (lambda path: path.write_bytes(formats.aedat4(with_events(
         lambda found: found["t"].__setitem__(0, -5)))), "negative time: event 0 at -5 us"),
     (lambda path: path.rename(path.parents[1] / path.name), "no recording of cifar10_dvs"),
+    (lambda path: path.unlink() or path.mkdir(), "is no file; remove it"),
 ])
 def test_a_faulty_aedat_file_is_named(root, content, message):
     formats.cifar10_dvs(root)
@@ -374,6 +397,121 @@ def test_a_faulty_speech_file_is_named(root, labels, trains, message):
     path.write_bytes(path.read_bytes()[:900])
     with pytest.raises(InputError, match="shd_train.h5 is truncated or no file of SHD"):
         tasks.shd(partial=True, validation=0)
+
+
+@pytest.mark.parametrize("labels", [3, [0.5], [np.nan], [b"three"], [[3]]],
+                         ids=["scalar", "fraction", "nan", "text", "table"])
+def test_labels_of_speech_must_be_a_list_of_whole_numbers(root, labels):
+    formats.shd(root, train=1)
+    path = root / "SHD/shd_train.h5"
+    with h5py.File(path, "a") as file:
+        del file["labels"]
+        file["labels"] = labels
+    with pytest.raises(InputError, match="shd_train.h5 is (damaged: its labels|truncated or no)"):
+        tasks.shd(partial=True, validation=0)
+
+
+@pytest.mark.parametrize("name, part", [
+    ("nmnist", "NMNIST/Train"), ("dvs_gesture", "DVSGesture/ibmGestureTrain"),
+    ("cifar10_dvs", "CIFAR10DVS"), ("shd", "SHD/shd_train.h5")])
+def test_the_remedy_of_a_damaged_recording_is_no_circle(root, name, part):
+    getattr(formats, name)(root)
+    path = next(path for path in sorted((root / part).rglob("*")) or [root / part]
+                if path.is_file())
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(InputError, match=f"move {root / part} away, then get it: `bioopzo data "
+                       f"{name}`, or remove the file and .* partial=True"):
+        tasks.available()[name](partial=True, validation=0)
+
+
+# ---- what lies in the folder besides recordings -------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hidden_files_are_passed_over(root, name):
+    getattr(formats, name)(root)
+    make = tasks.available()[name]
+    wanted = make(partial=True, validation=0).inputs[:]
+    (folder,) = root.iterdir()
+    suffix = EVENT_SETS[name].suffix
+    for path in [*folder.rglob(f"*{suffix}")]:
+        path.with_name(f"._{path.name}").write_bytes(b"Mac OS X")
+    (folder / "__MACOSX/Train").mkdir(parents=True)
+    (folder / f"__MACOSX/Train/00008{suffix}").write_bytes(b"Mac OS X")
+    for path in Path(os.environ["BIOOPZO_CACHE"]).rglob("*.npz"):
+        path.unlink()
+    np.testing.assert_array_equal(make(partial=True, validation=0).inputs[:], wanted)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_foreign_names_are_counted_and_an_example_is_shown(root, name):
+    getattr(formats, name)(root)
+    event_set = EVENT_SETS[name]
+    assert re.fullmatch(event_set.pattern, event_set.example.split(":")[0])
+    for k in range(3):
+        (root / event_set.reader / f"foreign{k}{event_set.suffix}").write_bytes(b"")
+    with pytest.raises(InputError) as fault:
+        tasks.available()[name](partial=True)
+    for words in (f"foreign0{event_set.suffix} is no recording", "nor are 2 other files",
+                  f"such a name is {event_set.example}; remove them"):
+        assert words in str(fault.value)
+
+
+@pytest.mark.parametrize("place", ["Train", "Train/0"])
+def test_links_to_folders_are_refused_and_others_followed(root, tmp_path, place):
+    formats.nmnist(tmp_path / "other")
+    root.mkdir()
+    (root / "NMNIST").symlink_to(tmp_path / "other/NMNIST")
+    assert tasks.nmnist(partial=True).samples == 8
+    file = root / "NMNIST/Train/0/00001.bin"
+    file.rename(tmp_path / "elsewhere")
+    file.symlink_to(tmp_path / "elsewhere")
+    assert tasks.nmnist(partial=True).samples == 8
+    (root / "NMNIST" / place).rename(tmp_path / "moved")
+    (root / "NMNIST" / place).symlink_to(tmp_path / "moved")
+    with pytest.raises(InputError, match=f"NMNIST/{place} is a link to a folder, which is not "
+                       "followed; put the files themselves there, or make .* a link: NMNIST"):
+        tasks.nmnist(partial=True)
+
+
+@pytest.mark.parametrize("place", ["Train", "Train/0/00001.bin"])
+def test_a_link_that_leads_nowhere_is_named(root, tmp_path, place):
+    formats.nmnist(root)
+    path = root / "NMNIST" / place
+    path.rename(tmp_path / "moved")
+    path.symlink_to(tmp_path / "gone")
+    with pytest.raises(InputError, match=f"{place} is a link that leads nowhere .*/gone.; remove"):
+        tasks.nmnist(partial=True)
+
+
+def test_a_folder_in_the_place_of_a_recording_is_named(root):
+    formats.nmnist(root)
+    (root / "NMNIST/Train/3/00099.bin").mkdir(parents=True)
+    with pytest.raises(InputError, match="Train/3/00099.bin is no file; remove it"):
+        tasks.nmnist(partial=True)
+
+
+def test_recordings_in_a_neighbouring_place_are_hinted_at(root, monkeypatch):
+    formats.nmnist(root)
+
+    def hint():
+        with pytest.raises(InputError) as fault:
+            tasks.nmnist(partial=True)
+        return [line.strip() for line in str(fault.value).splitlines() if "perhaps: " in line]
+
+    monkeypatch.setenv("BIOOPZO_DATA", str(root / "NMNIST"))
+    assert hint() == [f"perhaps: {root}/NMNIST is the folder NMNIST itself; give the one above "
+                      f"it, {root}"]
+    monkeypatch.setenv("BIOOPZO_DATA", str(root))
+    (root / "NMNIST").rename(root / "nmnist")
+    assert hint() == [f"perhaps: {root}/nmnist holds Test and Train; put that into "
+                      f"{root}/nmnist/NMNIST"]
+    (root / "nmnist/Train").rename(root / "nmnist/train")
+    assert hint()[1:] == [f"perhaps: rename {root}/nmnist/train to Train"]
+    (root / "nmnist").rename(root / "NMNIST")
+    with pytest.raises(InputError, match=f"nor are 4 other files.*capitals count: rename "
+                       f"{root}/NMNIST/train to Train"):
+        tasks.nmnist(partial=True)
 
 
 # ---- the cache ----------------------------------------------------------------------------------
@@ -521,6 +659,32 @@ def test_an_archive_that_is_there_and_a_split_that_is_there_are_used(published, 
         _archives.download(EVENT_SETS["nmnist"], progress=False)
 
 
+def test_what_is_in_the_way_is_named_before_anything_is_fetched(published, root, monkeypatch):
+    formats.nmnist(root / "nmnist", train=(3, 1))
+    with pytest.raises(InputError, match=f"move {root}/nmnist/NMNIST/Train away, then get it: "
+                       "`bioopzo data nmnist`, or say that a part is meant"):
+        tasks.nmnist()
+    formats.nmnist(root.with_name("other") / "n-mnist", train=(3, 1))  # in nothing's way
+    with pytest.raises(InputError, match="; get it: `bioopzo data nmnist`, or say"):
+        tasks.nmnist(data=root.with_name("other"))
+    fetched = []
+    original = _archives._fetch
+    monkeypatch.setattr(_archives, "_fetch", lambda archive, *arguments: fetched.append(
+        archive.name) or original(archive, *arguments))
+    with pytest.raises(InputError, match="NMNIST/Train is in the way of what train.zip holds: it "
+                       "has 4 of 5 recordings; move it away, then run this command again"):
+        _archives.download(EVENT_SETS["nmnist"], progress=False)
+    stray = root / "nmnist/NMNIST/Test/one.bin"
+    stray.write_bytes(b"")
+    with pytest.raises(InputError, match="Test/one.bin is no recording of nmnist by its name"):
+        _archives.download(EVENT_SETS["nmnist"], progress=False)
+    stray.unlink()
+    assert not fetched
+    (root / "nmnist/NMNIST/Train").rename(root / "nmnist/old")
+    _archives.download(EVENT_SETS["nmnist"], progress=False)
+    assert fetched == ["train.zip"] and len(tasks.nmnist().splits["train"]) == 5
+
+
 def link(name="Train/0/00001.bin"):
     found = tarfile.TarInfo(name)
     found.type, found.linkname = tarfile.SYMTYPE, "/etc/passwd"
@@ -545,14 +709,27 @@ def zip_link():
     (zipped([("ok.bin", b"1")])[:-30], "no sound archive"),
     (tarred([("ok.bin", b"1" * 5000)])[:-30], "no sound archive"),
     (b"<html>log in first</html>", "no sound archive"),
+    (zipped([("a", b"1"), ("a/b", b"1")]), "train.zip holds 'a' as a file and as a folder"),
+    (zipped([("a/b", b"1"), ("./a", b"1")]), "train.zip holds 'a' as a file and as a folder"),
+    (tarred([("a", b"1"), ("./a", b"2")]), "train.zip holds './a' twice"),
+    (zipped([("n" * 300, b"1")]), "train.zip holds 'nnn.*, no possible name of a file"),
+    (tarred([(("d" * 200 + "/") * 30 + "a", b"1")]), "train.zip holds 'ddd.* cannot be unpacked"),
 ], ids=["up", "absolute", "backslash", "link", "tar link", "tar up", "many", "big", "cut",
-        "tar cut", "html"])
+        "tar cut", "html", "file and folder", "folder and file", "twice", "long", "deep"])
 def test_an_unsafe_archive_leaves_nothing(published, root, monkeypatch, content, message):
     pin(monkeypatch, published, content)
     with pytest.raises(InputError, match=message):
         _archives.download(EVENT_SETS["nmnist"], progress=False)
     assert entries(root) == ["nmnist", "nmnist/NMNIST"]
     assert not list(root.parent.rglob("outside.bin"))
+
+
+def test_hidden_members_are_left_out(tmp_path):
+    path = tmp_path / "mac.zip"
+    path.write_bytes(zipped([("Train/0/00001.bin", b"1"), ("Train/0/._00001.bin", b"2"),
+                             (".DS_Store", b"3"), ("__MACOSX/Train/0/00001.bin", b"4")]))
+    _archives.unpack(path, tmp_path / "out", 10**6, 10)
+    assert entries(tmp_path / "out") == ["Train", "Train/0", "Train/0/00001.bin"]
 
 
 def test_a_member_larger_than_it_says_is_refused(tmp_path):

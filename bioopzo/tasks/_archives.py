@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import gzip
 import hashlib
 import http.client
 import os
@@ -11,6 +13,7 @@ import tarfile
 import tempfile
 import urllib.request
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from tqdm.auto import tqdm
@@ -21,6 +24,8 @@ from bioopzo.tasks._files import TIMEOUT_S, data_directory
 from bioopzo.tasks._recordings import Archive, EventSet
 
 BLOCK = 1 << 20
+FULL = (errno.ENOSPC, errno.EDQUOT)
+LONGEST = 255  # bytes of a name, on all common file systems
 
 
 def download(event_set: EventSet, data=None, progress: bool = True) -> Path:
@@ -28,8 +33,9 @@ def download(event_set: EventSet, data=None, progress: bool = True) -> Path:
 
     An archive that lies in `<data>/<name>` already is used in place of a download. It is checked
     (md5), unpacked beside the folder, and what is in it appears in the folder only when all of it
-    is there. A folder that is complete stays as it is. InputError, naming the URL or file and a
-    remedy: no network, a wrong or unsafe archive, no room, something in the way.
+    is there. A folder that is complete (names and numbers, not contents) stays as it is.
+    InputError, naming the URL or file and a remedy: a part of a split in the way (said before
+    anything is fetched), no network, a wrong or unsafe archive, no room.
     """
     home = data_directory(data) / event_set.name
     folder = home / event_set.reader
@@ -39,12 +45,13 @@ def download(event_set: EventSet, data=None, progress: bool = True) -> Path:
         pass
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for split, archive in zip(event_set.complete, event_set.archives):
-            if not _whole(event_set, folder, split):
-                _one(event_set, archive, home, folder, progress)
+        for archive in _lacking(event_set, folder):
+            _one(archive, home, folder, progress)
     except OSError as problem:
-        raise InputError(f"{folder} cannot be written ({problem.strerror or problem}); make room, "
-                         "or choose another directory with --dir or BIOOPZO_DATA") from None
+        full = problem.errno in FULL
+        raise InputError(f"{folder} cannot be written ({problem.strerror or problem}); "
+                         f"{'make room, or ' * full}choose another directory with --dir or "
+                         "BIOOPZO_DATA") from None
     return _checked(event_set, folder)
 
 
@@ -53,16 +60,24 @@ def _checked(event_set, folder):
     return folder
 
 
-def _whole(event_set, folder, split):
-    """Whether a split is all there: its archive is not needed again."""
-    try:
-        found = _recordings.listing(event_set, folder, partial=True)
-    except InputError:
-        return False
-    return len(found[split]) == event_set.total[split]
+def _lacking(event_set, folder):
+    """The archives of the splits that are not there; InputError for one that is there in part."""
+    found = _recordings.listing(event_set, folder, partial=True)
+    lacking = []
+    for split, archive in zip(event_set.complete, event_set.archives):
+        total = event_set.total[split]
+        if len(found[split]) == total:
+            continue
+        there = _recordings.replaced(event_set, folder, split)
+        if there:
+            raise InputError(
+                f"{there} is in the way of what {archive.name} holds: it has {len(found[split])} "
+                f"of {total} recordings; move it away, then run this command again")
+        lacking.append(archive)
+    return lacking
 
 
-def _one(event_set, archive, home, folder, progress):
+def _one(archive, home, folder, progress):
     """Fetch, check and unpack one archive, all of it in a folder of its own until it is right."""
     with tempfile.TemporaryDirectory(dir=home, prefix=".download-") as place:
         path = home / archive.name
@@ -83,8 +98,8 @@ def _one(event_set, archive, home, folder, progress):
         for entry in sorted(unpacked.iterdir()):
             target = folder / entry.name
             if target.exists():
-                raise InputError(f"{target} is in the way of what {archive.name} holds; it is not "
-                                 "complete: move it away and try again")
+                raise InputError(f"{target} is in the way of what {archive.name} holds; move "
+                                 "it away, then run this command again")
             os.replace(entry, target)
 
 
@@ -120,8 +135,10 @@ def _md5(path):
 def unpack(path: Path, folder: Path, most: int, files: int):
     """Unpack a .zip or .tar.gz into `folder`: plain files and folders, and nothing outside it.
 
-    InputError, before anything is written, for a member with an absolute path or `..`, a link or
-    a device, for more than `files` members or `most` bytes; and for a file that is no archive.
+    Hidden members and those of `__MACOSX` are left out. InputError, before anything is written,
+    for a member with an absolute path or `..`, a link or a device, a name that is too long or
+    taken by another, for more than `files` members or `most` bytes; and for a file that is no
+    archive.
     """
     try:
         if zipfile.is_zipfile(path):
@@ -135,7 +152,7 @@ def unpack(path: Path, folder: Path, most: int, files: int):
                            for m in archive.getmembers()]
                 _write(path, folder, members, archive.extractfile, most, files)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, NotImplementedError,
-            RuntimeError) as problem:
+            RuntimeError, gzip.BadGzipFile, zlib.error) as problem:
         raise InputError(f"{path} is no sound archive ({problem}); remove it and download it "
                          "again") from None
 
@@ -152,13 +169,15 @@ def _write(path, folder, members, open_member, most, files):
                          f"than {files} files or {most} bytes; it is not what it should be: "
                          "remove it")
     for name, _, plain, _, _ in members:
-        parts = PurePosixPath(name.replace("\\", "/"))
+        parts = _parts(name)
         if parts.is_absolute() or ".." in parts.parts or ":" in name:
             raise InputError(f"{path} holds {name!r}, a path outside the folder it is unpacked "
                              "into; nothing was unpacked: remove it")
         if not plain:
             raise InputError(f"{path} holds {name!r}, which is no plain file but a link or a "
                              "device; nothing was unpacked: remove it")
+    members = [m for m in members if not any(map(_recordings.skipped, _parts(m[0]).parts))]
+    _check_names(path, members)
     room = shutil.disk_usage(folder.parent).free
     if total > room:
         raise InputError(f"{path} unpacks to {total / 1e6:.0f} MB, but there are {room / 1e6:.0f} "
@@ -166,15 +185,47 @@ def _write(path, folder, members, open_member, most, files):
                          "BIOOPZO_DATA")
     folder.mkdir(exist_ok=True)
     for name, directory, _, size, member in members:
-        target = folder / PurePosixPath(name.replace("\\", "/"))
-        (target if directory else target.parent).mkdir(parents=True, exist_ok=True)
-        if directory:
-            continue
-        with open_member(member) as source, open(target, "xb") as file:
-            left = size  # what the member says, which the limits were checked with
-            while block := source.read(min(BLOCK, left + 1)):
-                left -= len(block)
-                if left < 0:
-                    raise InputError(f"{path} holds {name!r}, which is larger than it says; "
-                                     "remove it")
-                file.write(block)
+        try:
+            _write_member(path, folder, name, directory, size, member, open_member)
+        except OSError as problem:
+            if problem.errno in FULL or isinstance(problem, gzip.BadGzipFile):
+                raise
+            raise InputError(f"{path} holds {name!r}, which cannot be unpacked "
+                             f"({problem.strerror or problem}); remove it") from None
+
+
+def _parts(name):
+    return PurePosixPath(name.replace("\\", "/"))
+
+
+def _check_names(path, members):
+    """Every member must have a name and a place of its own."""
+    files, folders = set(), {PurePosixPath()}
+    for name, directory, _, _, _ in members:
+        parts = _parts(name)
+        if "\0" in name or any(len(part.encode(errors="replace")) > LONGEST
+                               for part in parts.parts):
+            raise InputError(f"{path} holds {name[:60] + '...'!r}, no possible name of a file (at "
+                             f"most {LONGEST} bytes); nothing was unpacked: remove it")
+        folders.update(parts.parents)
+        if not directory and parts in files:
+            raise InputError(f"{path} holds {name!r} twice; nothing was unpacked: remove it")
+        (folders if directory else files).add(parts)
+    for both in sorted(files & folders):
+        raise InputError(f"{path} holds {str(both)!r} as a file and as a folder; nothing was "
+                         "unpacked: remove it")
+
+
+def _write_member(path, folder, name, directory, size, member, open_member):
+    target = folder / _parts(name)
+    (target if directory else target.parent).mkdir(parents=True, exist_ok=True)
+    if directory:
+        return
+    with open_member(member) as source, open(target, "xb") as file:
+        left = size  # what the member says, which the limits were checked with
+        while block := source.read(min(BLOCK, left + 1)):
+            left -= len(block)
+            if left < 0:
+                raise InputError(f"{path} holds {name!r}, which is larger than it says; "
+                                 "remove it")
+            file.write(block)

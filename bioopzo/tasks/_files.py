@@ -123,10 +123,19 @@ DATASETS = {
 
 
 def data_directory(directory: str | os.PathLike | None = None) -> Path:
-    """Return `directory`, else BIOOPZO_DATA, else `<user cache>/bioopzo/data`."""
+    """Return `directory`, else BIOOPZO_DATA, else `<user cache>/bioopzo/data`.
+
+    InputError for what is no path, and for the home of a user that there is not (`~nobody`).
+    """
+    if not isinstance(directory, (str, os.PathLike, type(None))):
+        raise InputError(f"data must be a directory (a string or a path), not {directory!r}")
     chosen = directory or os.environ.get("BIOOPZO_DATA") or os.path.join(
         os.environ.get("XDG_CACHE_HOME") or "~/.cache", "bioopzo", "data")
-    return Path(chosen).expanduser().absolute()
+    try:
+        return Path(chosen).expanduser().absolute()
+    except RuntimeError:
+        raise InputError(f"the data directory {chosen} cannot be found: there is no such user; "
+                         "write the path in full") from None
 
 
 def folders(name: str, directory: str | os.PathLike | None = None) -> list[Path]:

@@ -8,6 +8,7 @@ checked before anything is made of it.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -52,6 +53,8 @@ class EventSet:
     reader | tonic's class, whose name is the folder that holds the recordings
     sensor | (width, height, polarities)
     pattern | what a file's path in that folder looks like: groups `split` (if any) and `label`
+    example | such a path and what it says, for messages
+    parts | split -> names in that folder that hold it
     labels | the words that `label` may be, in the order of the classes
     suffix | of the files
     complete | split -> recordings of the whole data set, each class
@@ -63,6 +66,8 @@ class EventSet:
     reader: str
     sensor: tuple[int, int, int]
     pattern: str
+    example: str
+    parts: dict[str, tuple[str, ...]]
     labels: tuple[str, ...]
     suffix: str
     complete: dict[str, tuple[int, ...] | int]
@@ -83,6 +88,7 @@ CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog",
 EVENT_SETS = {
     "nmnist": EventSet(
         "nmnist", "NMNIST", (34, 34, 2), r"(?P<split>Train|Test)/(?P<label>[0-9])/[0-9]{5}\.bin",
+        "Train/3/00008.bin: split, digit, number", {"train": ("Train",), "test": ("Test",)},
         tuple("0123456789"), ".bin",
         {"train": (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),
          "test": (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009)}, 500_000,
@@ -93,6 +99,8 @@ EVENT_SETS = {
     "dvs_gesture": EventSet(
         "dvs_gesture", "DVSGesture", (128, 128, 2),
         r"ibmGesture(?P<split>Train|Test)/user[0-9]+_\w+/(?P<label>[0-9]+)\.npy",
+        "ibmGestureTrain/user01_led/7.npy: split, user and light, gesture 0 to 10",
+        {"train": ("ibmGestureTrain",), "test": ("ibmGestureTest",)},
         tuple(str(k) for k in range(11)), ".npy", {"train": 1077, "test": 264}, 10**9,
         (Archive("ibmGestureTrain.tar.gz", _FIGSHARE + "38022171",
                  "3a8f0d4120a166bac7591f77409cb105", 50 * 10**9, 3_000),
@@ -100,12 +108,15 @@ EVENT_SETS = {
                  "56070e45dadaa85fff82e0fbfbc06de5", 15 * 10**9, 1_000))),
     "cifar10_dvs": EventSet(
         "cifar10_dvs", "CIFAR10DVS", (128, 128, 2),
-        rf"(?P<label>{'|'.join(CIFAR_CLASSES)})/[^/]+\.aedat4", CIFAR_CLASSES, ".aedat4",
+        rf"(?P<label>{'|'.join(CIFAR_CLASSES)})/[^/]+\.aedat4",
+        "truck/cifar10_truck_8.aedat4: class, any name", {"train": CIFAR_CLASSES}, CIFAR_CLASSES,
+        ".aedat4",
         {"train": (1000,) * 10}, 10**8,
         (Archive("CIFAR10DVS.zip", _FIGSHARE + "38023437",
                  "ce3a4a0682dc0943703bd8f749a7701c", 40 * 10**9, 11_000),)),
     "shd": EventSet(
         "shd", "SHD", (700, 1, 1), r"shd_(?P<split>train|test)\.h5",
+        "shd_train.h5: split", {"train": ("shd_train.h5",), "test": ("shd_test.h5",)},
         tuple(str(k) for k in range(20)), ".h5", {"train": 8156, "test": 2264}, 2 * 10**9,
         (Archive("shd_train.h5.zip", _ZENKE + "shd_train.h5.zip",
                  "f3252aeb598ac776c1b526422d90eecb", 2 * 10**9, 10),
@@ -133,7 +144,7 @@ def find(event_set: EventSet, data=None) -> Path:
     """The first of `folders` that holds recordings; MissingData says where it was looked."""
     looked = folders(event_set, data)
     for folder in looked:
-        if folder.is_dir() and next(folder.rglob(f"*{event_set.suffix}"), None):
+        if folder.is_dir() and next(_files_below(event_set, folder), None):
             return folder
     raise MissingData("\n  ".join([
         f"there are no recordings of {event_set.name}",
@@ -141,35 +152,89 @@ def find(event_set: EventSet, data=None) -> Path:
         f"data=...) to the directory that has the folder {event_set.reader} as tonic lays it out",
         *(f"looked in: {folder}{'' if folder.is_dir() else ' (no such folder)'}"
           for folder in looked),
+        *_misplaced(event_set, looked),
         *(["without recordings: tasks.nmnist(simulate=True), made of still MNIST images"]
           if event_set.name == "nmnist" else [])]))
+
+
+def _misplaced(event_set, looked):
+    """Hints: recordings beside the folder they should lie in, or in folders misspelled."""
+    parts = {part.lower(): part for names in event_set.parts.values() for part in names}
+    for folder in looked:
+        try:
+            there = sorted(n for n in os.listdir(folder.parent) if n.lower() in parts)
+        except OSError:
+            continue
+        if not there:
+            continue
+        if folder.parent.name == event_set.reader:
+            yield (f"perhaps: {folder.parent} is the folder {event_set.reader} itself; give the "
+                   f"one above it, {folder.parent.parent}")
+        else:
+            yield (f"perhaps: {folder.parent} holds {' and '.join(there[:2])}"
+                   f"{', ...' * (len(there) > 2)}; put that into {folder}")
+        yield from (f"perhaps: rename {folder.parent / name} to {parts[name.lower()]}"
+                    for name in there if name != parts[name.lower()])
+
+
+def skipped(name: str) -> bool:
+    """Whether a file or folder is none of a data set's: hidden, or what macOS adds to archives."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _files_below(event_set, folder):
+    """Every file that should be a recording: (path, bytes), in the order of the paths.
+
+    tonic's readers do not follow links to folders: one is refused, not passed over.
+    """
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as problem:
+        raise InputError(f"{folder} cannot be read ({problem.strerror or problem})") from None
+    for entry in entries:
+        if skipped(entry.name):
+            continue
+        if entry.is_symlink():
+            _check_link(event_set, entry)
+        named = entry.name.endswith(event_set.suffix)
+        if named and not entry.is_file():
+            raise InputError(f"{entry.path} is no file; remove it")
+        if named:
+            yield Path(entry.path), entry.stat().st_size
+        elif entry.is_dir():
+            yield from _files_below(event_set, Path(entry.path))
+
+
+def _check_link(event_set, entry):
+    if not os.path.exists(entry.path):
+        raise InputError(f"{entry.path} is a link that leads nowhere (to "
+                         f"{os.readlink(entry.path)}); remove it, or put what it stands for there")
+    if entry.is_dir():
+        raise InputError(f"{entry.path} is a link to a folder, which is not followed; put the "
+                         "files themselves there, or make the whole folder a link: "
+                         f"{event_set.reader}")
 
 
 def listing(event_set: EventSet, folder: Path, partial: bool = False) -> dict:
     """Every recording of a folder, in the order of its path: split -> list of `Recording`.
 
-    InputError for a file whose name says that it is none, for one that is too large, for an N-MNIST
-    recording that is there twice; and, unless a part is meant (`partial`), for a folder that does
-    not hold the whole data set, naming what lacks.
+    InputError for a file whose name says that it is none, for one that is too large, for a link to
+    a folder, for an N-MNIST recording that is there twice; and, unless a part is meant (`partial`),
+    for a folder that does not hold the whole data set, naming what lacks. Hidden files and
+    folders, and `__MACOSX`, are passed over.
     """
+    files = list(_files_below(event_set, folder))
+    names = _names(event_set, folder, [path for path, _ in files])
     found = {split: [] for split in event_set.complete}
-    remedy = f"remove it, or get a good one: `bioopzo data {event_set.name}`"
-    for path in sorted(folder.rglob(f"*{event_set.suffix}")):
-        name = path.relative_to(folder).as_posix()
-        parts = re.fullmatch(event_set.pattern, name)
-        if not parts or parts.groupdict().get("label", event_set.labels[0]) \
-                not in event_set.labels:
-            raise InputError(f"{path} is no recording of {event_set.name} by its name (expected: "
-                             f"{event_set.pattern}); remove it")
-        size = path.stat().st_size
+    for (path, size), name in zip(files, names):
+        split = name.get("split", "train").lower()
         if size > event_set.most:
             raise InputError(f"{path} is too large for a recording of {event_set.name}: {size} "
-                             f"bytes, at most {event_set.most}; {remedy}")
-        split = parts.groupdict().get("split", "train").lower()
+                             f"bytes, at most {event_set.most}; {_good_one(event_set, path)}")
         if event_set.name == "shd":
             found[split] += _shd_recordings(path, event_set)
         else:
-            found[split].append(Recording(path, event_set.labels.index(parts["label"])))
+            found[split].append(Recording(path, event_set.labels.index(name["label"])))
     if event_set.name == "nmnist":
         _check_numbers(found)
     if not partial:
@@ -177,11 +242,62 @@ def listing(event_set: EventSet, folder: Path, partial: bool = False) -> dict:
     return found
 
 
+def _names(event_set, folder, paths):
+    """What the names of recordings say: the groups of the pattern; InputError for other names."""
+    names, foreign = [], []
+    for path in paths:
+        parts = re.fullmatch(event_set.pattern, path.relative_to(folder).as_posix())
+        if parts and parts.groupdict().get("label", event_set.labels[0]) in event_set.labels:
+            names.append(parts.groupdict())
+        else:
+            foreign.append(path)
+    if not foreign:
+        return names
+    more = f" (nor are {len(foreign) - 1} other files)" * (len(foreign) > 1)
+    remedy = _respelled(event_set, folder, foreign[0]) or f"remove {'them' if more else 'it'}"
+    raise InputError(f"{foreign[0]} is no recording of {event_set.name} by its name{more}; such a "
+                     f"name is {event_set.example}; {remedy}")
+
+
+def _respelled(event_set, folder, path):
+    """What to rename if capitals are all that is wrong with a path, else None."""
+    name = path.relative_to(folder)
+    if not re.fullmatch(event_set.pattern, name.as_posix(), re.IGNORECASE):
+        return None
+    for part in (part for names in event_set.parts.values() for part in names):
+        if part != name.parts[0] and part.lower() == name.parts[0].lower():
+            return f"capitals count: rename {folder / name.parts[0]} to {part}"
+    return None
+
+
+def replaced(event_set: EventSet, folder: Path, split: str) -> Path | None:
+    """What is in the way of a download of a split into `folder`, or None."""
+    parts = event_set.parts[split]
+    there = [folder / part for part in parts if os.path.lexists(folder / part)]
+    return (there[0] if len(parts) == 1 else folder) if there else None
+
+
+def _another(event_set, folder, *splits):
+    """How to get splits of which what is there will not do."""
+    there = [replaced(event_set, folder, split) for split in splits]
+    moved = " and ".join(str(path) for path in there if path)
+    return f"{f'move {moved} away, then ' * bool(moved)}get it: `bioopzo data {event_set.name}`"
+
+
+def _good_one(event_set, path):
+    """What to do about a file that is no good."""
+    folder = path.parents[event_set.example.count("/")]
+    top = path.relative_to(folder).parts[0]
+    split = next(split for split, parts in event_set.parts.items() if top in parts)
+    return (f"{_another(event_set, folder, split)}, or remove the file and say that a part is "
+            "meant: partial=True")
+
+
 def located(event_set: EventSet, data=None) -> str:
     """The folder of the recordings and how many of the data set it holds, names checked."""
     folder = find(event_set, data)
     found = listing(event_set, folder, partial=True)
-    return f"{folder} ({stated(event_set, found)})"
+    return f"{folder} ({stated(event_set, found)}; names and numbers, not contents)"
 
 
 def _check_numbers(found):
@@ -200,21 +316,26 @@ def _check_numbers(found):
 
 
 def _check_complete(event_set, folder, found):
-    lacks = []
+    lacks = {}
     for split, wanted in event_set.complete.items():
         if isinstance(wanted, int):
             if len(found[split]) != wanted:
-                lacks.append(f"{split}: {len(found[split])} of {wanted}")
+                lacks[split] = [f"{split}: {len(found[split])} of {wanted}"]
             continue
         number = Counter(recording.label for recording in found[split])
-        lacks += [f"{split}, class {label}: {number[k]} of {n}"
-                  for k, (label, n) in enumerate(zip(event_set.labels, wanted)) if number[k] != n]
+        wrong = [f"{split}, class {label}: {number[k]} of {n}"
+                 for k, (label, n) in enumerate(zip(event_set.labels, wanted)) if number[k] != n]
+        if wrong:
+            lacks[split] = wrong
     if lacks:
-        more = f" and {len(lacks) - 3} more" * (len(lacks) > 3)
+        every = sum(lacks.values(), [])
+        more = f" and {len(every) - 3} more" * (len(every) > 3)
+        # A download goes into a folder of this name: others are in nothing's way.
+        way = lacks if folder.parent.name == event_set.name else ()
         raise InputError(
             f"{folder} does not hold the whole data set {event_set.name}: "
-            f"{stated(event_set, found)} ({'; '.join(lacks[:3])}{more}); get the rest: "
-            f"`bioopzo data {event_set.name}`, or say that a part is meant: partial=True "
+            f"{stated(event_set, found)} ({'; '.join(every[:3])}{more}); "
+            f"{_another(event_set, folder, *way)}, or say that a part is meant: partial=True "
             "(in the shell: --task-set partial=True)")
 
 
@@ -237,25 +358,29 @@ def events_of(event_set: EventSet, folder: Path, recordings: list,
     """
     if not recordings:
         return
-    data = _opened(event_set, folder, split)
-    places = {str(Path(path)): k for k, path in enumerate(data.data)}
-    for recording in recordings:
+    data = _opened(event_set, folder, split, recordings)
+    for k, recording in enumerate(recordings):
         _check_file(event_set, recording)
-        place = recording.number if event_set.name == "shd" else places[str(recording.path)]
+        place = recording.number if event_set.name == "shd" else k
         events = _read(event_set, data, place, recording)
         _check_events(event_set, recording, events)
         yield events
 
 
-def _opened(event_set, folder, split):
-    """tonic's data set of this folder, which neither downloads nor counts: that was done here."""
+def _opened(event_set, folder, split, recordings):
+    """tonic's data set of these recordings, which neither downloads, counts nor looks for files."""
     import tonic
 
     reader = getattr(tonic.datasets, event_set.reader)
-    # tonic looks in a folder of its class's name.
+    # tonic looks in a folder of its class's name, and stumbles over files that are none of its.
     reader = type(reader.__name__, (reader,), {"_check_exists": lambda self: True})
-    split = {} if event_set.name == "cifar10_dvs" else {"train": split == "train"}
-    return reader(str(folder.parent), **split)
+    options = {} if event_set.name == "cifar10_dvs" else {"train": split == "train"}
+    if event_set.name == "shd":
+        return reader(str(folder.parent), **options)
+    data = reader(str(folder / "nowhere"), **options)
+    data.data = [str(recording.path) for recording in recordings]
+    data.targets = [recording.label for recording in recordings]
+    return data
 
 
 def _read(event_set, data, place, recording):
@@ -278,30 +403,59 @@ def where(event_set: EventSet, recording: Recording) -> str:
 
 
 def _damaged(event_set, recording, what):
-    return InputError(f"{where(event_set, recording)} {what}; get a good one: `bioopzo data "
-                      f"{event_set.name}`, or remove it and say that a part is meant: partial=True")
+    return InputError(f"{where(event_set, recording)} {what}; "
+                      f"{_good_one(event_set, recording.path)}")
 
 
 def _check_file(event_set, recording):
     """What can be told before tonic reads a file."""
+    if event_set.name == "dvs_gesture":
+        return _check_gesture(event_set, recording)
     size = recording.path.stat().st_size
     if event_set.name == "nmnist" and size % EVENT_BYTES:
         raise _damaged(event_set, recording, f"is truncated: {size} bytes are no whole number of "
                        f"events of {EVENT_BYTES} bytes")
-    if event_set.name == "dvs_gesture":
-        try:
-            array = np.load(recording.path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, EOFError, OSError) as problem:
-            raise _damaged(event_set, recording, f"is truncated or no .npy file ({problem})") \
-                from None
-        if array.ndim != 2 or array.shape[1] != 4 or array.dtype.kind not in "iuf":
-            raise _damaged(event_set, recording, "must hold numbers (events, 4), not "
-                           f"{array.dtype} {array.shape}")
-        if array.offset + array.nbytes != size:
-            raise _damaged(event_set, recording, f"holds more than its header announces: {size} "
-                           f"bytes, not {array.offset + array.nbytes}")
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise _damaged(event_set, recording, "holds values that are not finite")
+
+
+def _check_gesture(event_set, recording):
+    """Numbers (events, 4): x, y, p, t in ms, checked before tonic casts them to narrower types."""
+    try:
+        array = np.load(recording.path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as problem:
+        raise _damaged(event_set, recording, f"is truncated or no .npy file ({problem})") from None
+    if array.ndim != 2 or array.shape[1] != 4 or array.dtype.kind not in "iuf":
+        raise _damaged(event_set, recording, "must hold numbers (events, 4), not "
+                       f"{array.dtype} {array.shape}")
+    size = recording.path.stat().st_size
+    if array.offset + array.nbytes != size:
+        raise _damaged(event_set, recording, f"holds more than its header announces: {size} "
+                       f"bytes, not {array.offset + array.nbytes}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise _damaged(event_set, recording, "holds values that are not finite")
+    if array.dtype.itemsize < 4:
+        raise _damaged(event_set, recording, f"holds {array.dtype}, in which times in us do not "
+                       "fit; it takes a type of 4 bytes or more")
+    _check_columns(event_set, recording, array)
+
+
+def _check_columns(event_set, recording, array):
+    def refuse(wrong, values, what):
+        if wrong.any():
+            k = int(np.argmax(wrong))
+            raise _damaged(event_set, recording, what.format(f"event {k}", f"{values[k]:.10g}"))
+
+    for name, side, own in zip("xyp", event_set.sensor, array.T):
+        place = "a polarity that is neither 0 nor 1" if name == "p" else "outside the sensor"
+        sensor = "" if name == "p" else f", the sensor 0 to {side - 1}"
+        refuse(own % 1 != 0, own, f"has no whole number as {name}: {{}} has {name} = {{}}")
+        refuse((own < 0) | (own >= side), own,
+               f"has an event {place}: {{}} has {name} = {{}}{sensor}")
+    times = array[:, 3]  # may have fractions: microseconds
+    most = np.iinfo(times.dtype).max if times.dtype.kind in "iu" else 2**53
+    most = min(int(most), 2**53) // 1000
+    refuse(times < 0, times, "has a negative time: {} at {} ms")
+    refuse(times > most, times, f"has a time too large for {times.dtype}, which holds {most} ms "
+           "at most in us: {} at {} ms")
 
 
 def _check_events(event_set, recording, events):
@@ -329,14 +483,17 @@ def _shd_recordings(path, event_set):
     """The recordings of an SHD file, after checks of the file as a whole."""
     import h5py
 
-    remedy = "get a good one: `bioopzo data shd`"
+    remedy = _good_one(event_set, path)
     try:
         with h5py.File(path, "r") as file:
-            labels = np.asarray(file["labels"])
+            labels = np.asarray(file["labels"][:])
             lengths = [len(file[f"spikes/{name}"]) for name in ("times", "units")]
             file["extra/keys"], file["extra/speaker"]  # tonic reads them
-    except (OSError, KeyError) as problem:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as problem:
         raise InputError(f"{path} is truncated or no file of SHD ({problem}); {remedy}") from None
+    if labels.ndim != 1 or labels.dtype.kind not in "iuf" or (labels % 1 != 0).any():
+        raise InputError(f"{path} is damaged: its labels must be a list of whole numbers, not "
+                         f"{labels.dtype} {labels.shape}; {remedy}")
     if set(lengths) != {len(labels)}:
         raise InputError(f"{path} is damaged: {len(labels)} labels, {lengths[0]} lists of times, "
                          f"{lengths[1]} of units; {remedy}")
