@@ -323,7 +323,7 @@ def _data(options):
     sets = _recordings.EVENT_SETS
     if options.name in sets:
         folder = _archives.download(sets[options.name], options.dir)
-        print(f"{options.name}: in {folder}, checked")
+        print(f"{options.name}: in {folder}, checked (names and numbers, not contents)")
         return
     if options.name:
         if options.name not in _files.DATASETS:

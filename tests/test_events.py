@@ -638,7 +638,8 @@ def test_download_makes_the_task_loadable(published, root, capsys):
     assert main(["data"]) == 0
     assert capsys.readouterr().out.count("not found; `bioopzo data nmnist`") == 1
     assert main(["data", "nmnist"]) == 0
-    assert f"nmnist: in {root / 'nmnist' / 'NMNIST'}, checked" in capsys.readouterr().out
+    assert capsys.readouterr().out == (f"nmnist: in {root}/nmnist/NMNIST, checked (names and "
+                                       "numbers, not contents)\n")
     assert {k: len(v) for k, v in tasks.nmnist().splits.items()} == {
         "train": 5, "validation": 0, "test": 3}
     assert sorted(p.name for p in (root / "nmnist").iterdir()) == ["NMNIST"]
