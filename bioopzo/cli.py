@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from .errors import BioopzoError, InputError, unknown
+from .errors import BioopzoError, InputError, MissingData, unknown
 
 RATE_OPTIONS = (
     ("batch", int, "trials a batch (128)"),
@@ -343,7 +343,6 @@ def _data(options):
 
 def _show_data(name, locate, looked):
     """Say where a data set is, or what is wrong with it."""
-    from .tasks._files import MissingData
 
     try:
         state = f"in {locate()}, checked"

@@ -12,6 +12,10 @@ class InputError(BioopzoError, ValueError):
     """A name, value, shape or unit that cannot be used; raised before anything runs."""
 
 
+class MissingData(InputError):
+    """Files of a data set are nowhere to be found; says where, which, and how to get them."""
+
+
 @dataclass(frozen=True)
 class Mistake:
     """One mistake in the text of a model.

@@ -8,7 +8,7 @@ import pytest
 
 from bioopzo import experiments, rules, tasks
 from bioopzo.cli import main
-from bioopzo.tasks._files import MissingData
+from bioopzo.errors import MissingData
 
 ROOT = Path(__file__).parents[1]
 

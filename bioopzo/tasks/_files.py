@@ -23,17 +23,13 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from bioopzo.errors import InputError, unknown
+from bioopzo.errors import InputError, MissingData, unknown
 from bioopzo.results import write_atomically
 
 CLASSES = 10
 MAGIC = {1: 0x00000801, 3: 0x00000803}  # unsigned bytes, by number of dimensions
 TIMEOUT_S = 30  # without a single byte
 BLOCK = 1 << 16
-
-
-class MissingData(InputError):
-    """Files of a data set are nowhere to be found; says where, which, and how to get them."""
 
 
 @dataclass(frozen=True)

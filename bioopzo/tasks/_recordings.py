@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bioopzo.errors import InputError
-from bioopzo.tasks._files import MissingData, data_directory
+from bioopzo.errors import InputError, MissingData
+from bioopzo.tasks._files import data_directory
 
 EVENT_BYTES = 5  # of an N-MNIST event
 
