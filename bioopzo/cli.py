@@ -343,7 +343,6 @@ def _data(options):
 
 def _show_data(name, locate, looked):
     """Say where a data set is, or what is wrong with it."""
-
     try:
         state = f"in {locate()}, checked"
     except MissingData:
