@@ -19,7 +19,7 @@ class Recording:
 
     `time` (steps,) in ms; `spikes` layer -> (steps, neurons) of 0 and 1; `values`
     ``"object.variable"`` -> (steps, n) in base units, as the plasticity saw them (before the
-    spikes of the step act); `meta` with theta, sizes, rule, dt_ms and target.
+    spikes of the step act); `meta` with theta, sizes, rule, task, dt_ms and target.
     """
 
     time: np.ndarray
@@ -69,7 +69,7 @@ def record(run, sample=None, seed=0, plastic=True):
     spikes, values = spiking.record(model, shape, run.final, data, seed)
     dt = 1e3 * float(task.dt)
     meta = {"theta": float(model.parameters["theta"]), "sizes": list(model.sizes),
-            "rule": model.rule_name, "dt_ms": dt, "sample": sample,
+            "rule": model.rule_name, "task": task.name, "dt_ms": dt, "sample": sample,
             "target": task.targets[sample].tolist()}
     return Recording(np.arange(task.steps) * dt, spikes, values, meta)
 

@@ -395,6 +395,13 @@ def band(ax, x, values, label, labels=(), level=0.95, **options):
     return ax.plot(x, mean, **look)[0]
 
 
+def remark(task):
+    """What a picture must say of the data of a task, by its name; empty for recorded data."""
+    if task == "nmnist_transfer":
+        return "trained on simulated data"
+    return "simulated data" if task.endswith("_simulated") else ""
+
+
 def note(ax, text, **options):
     """Small grey words, `text`, above the axes `ax`: what points, lines and bands are."""
     ax.set_title(text, **{"loc": "left", "fontsize": SMALL, "color": GREY, "pad": 4, **options})
@@ -543,12 +550,14 @@ def label_ends(ax, ends):
 
 
 def _note_seeds(ax, groups, level, points=False):
-    """Say above the axes what points, lines and bands are."""
+    """Say above the axes what points, lines and bands are, and of which data, if simulated."""
     counts = sorted({len(group) for group in groups.values()})
-    if counts == [1]:
-        return
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    note(ax, f"{'points: seeds; ' * points}mean, {100 * level:g} % interval, {seeds} seeds")
+    words = [] if counts == [1] else [
+        f"{'points: seeds; ' * points}mean, {100 * level:g} % interval, {seeds} seeds"]
+    words += filter(None, [remark(next(iter(groups.values()))[0].meta["task"])])
+    if words:
+        note(ax, "; ".join(words))
 
 
 def _apart(places, step):

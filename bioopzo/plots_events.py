@@ -5,7 +5,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 
 from .errors import InputError
-from .plots import GREY, SMALL, styled
+from .plots import GREY, SMALL, note, remark, styled
 
 #: Colours of events, as N-MNIST has them: it became darker (p = 1), brighter (p = 0). Other cameras
 #: may say it the other way round.
@@ -28,7 +28,9 @@ def cloud(task, sample, ax=None, size=1.5):
     """
     if ax is None:
         _, ax = plt.subplots(figsize=(8.5 / 2.54, 5.5 / 2.54), subplot_kw={"projection": "3d"})
-    return draw_cloud(events(task, sample), ax, size)
+    draw_cloud(events(task, sample), ax, size)
+    note(ax, remark(task.name))
+    return ax
 
 
 @styled
@@ -50,7 +52,9 @@ def frames(task, sample, axes=None, steps=None):
     axes = np.ravel(axes)
     if steps is None:
         steps = np.linspace(0, task.steps - 1, 2 * len(axes) + 1).round().astype(int)[1::2]
-    return draw_frames(images(task, sample, steps), steps, 1e3 * float(task.dt), axes)
+    draw_frames(images(task, sample, steps), steps, 1e3 * float(task.dt), axes)
+    axes[0].set_ylabel(remark(task.name), fontsize=SMALL, color=GREY)
+    return axes
 
 
 def events(task, sample):
@@ -144,6 +148,7 @@ def raster(recording, axes=None, largest=300):
         part = f", {len(chosen)} of {size}" if len(chosen) < size else f", {size}"
         ax.set_title(f"{word[0].upper()}{word[1:]}{part} neurons", loc="left", fontsize=SMALL,
                      pad=2)
+    note(axes[0], remark(recording.meta.get("task", "")), loc="right", pad=2)
     axes[-1].set_xlim(0, recording.time[-1] + recording.meta["dt_ms"])
     axes[-1].set_xlabel("Time in the trial (ms)")
     return axes

@@ -87,7 +87,7 @@ EXPERIMENTS = {
         "MNIST, 10 epochs, a wider surrogate derivative (width .7), initial weights of half the "
         "size, half the learning rate",
         {rule: {"surrogate": "localzo_normal", "delta_z": 0.7, "gain": 1.0}
-         for rule in ("opzo", "bp")}, common={"rate": 5e-4}, measure="angle"),
+         for rule in ("opzo", "bp")}, seeds=2, common={"rate": 5e-4}, measure="angle"),
     "nmnist_simulated": RateExperiment(
         "SIMULATED N-MNIST, 7,000 recordings to train, 2,000 to test, 30 frames of 10 ms, 12 "
         "epochs", {rule: {} for rule in ("opzo", "bp", "dfa")}, task="nmnist",

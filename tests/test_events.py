@@ -1051,6 +1051,10 @@ def test_figures_show_the_events(root):
         image = ax.images[0].get_array()
         assert image.sum() == 2 * own["p"].sum() - len(own) and np.abs(image).sum() > 0
     assert [ax.get_title() for ax in axes] == ["0\N{EN DASH}10 ms", "290\N{EN DASH}300 ms"]
+    assert axes[0].get_ylabel() == ""
+    simulated = task.replace(name="nmnist_simulated")
+    assert plots_events.frames(simulated, 0)[0].get_ylabel() == "simulated data"
+    assert plots_events.cloud(simulated, 0).get_title(loc="left") == "simulated data"
     ax = plots_events.cloud(task, 0)
     time, x, y = ax.collections[0]._offsets3d
     shown = sorted(zip(np.asarray(time), x, -np.asarray(y)))
@@ -1067,8 +1071,10 @@ def test_the_raster_shows_every_layer_and_says_what_it_leaves_out():
     rng = np.random.default_rng(0)
     spikes = {name: (rng.random((20, size)) < 0.2).astype(int)
               for name, size in (("input", 500), ("hidden_1", 10))}
-    recording = bz.measures.Recording(np.arange(20.0), spikes, {}, {"dt_ms": 1.0})
+    recording = bz.measures.Recording(np.arange(20.0), spikes, {},
+                                      {"dt_ms": 1.0, "task": "digits_simulated"})
     axes = plots_events.raster(recording)
+    assert axes[0].get_title(loc="right") == "simulated data"
     assert [ax.get_title(loc="left") for ax in axes] == ["Input, 300 of 500 neurons",
                                                          "Hidden 1, 10 neurons"]
     assert len(axes[1].lines[0].get_xdata()) == spikes["hidden_1"].sum()

@@ -126,6 +126,17 @@ def test_one_seed_has_no_band_and_regression_shows_the_loss():
     assert one.get_ylabel() == "Held-out loss" and "chance" not in names(one)
 
 
+@pytest.mark.parametrize("task, says", [("nmnist_simulated", "simulated data"), ("nmnist", ""),
+                                        ("nmnist_transfer", "trained on simulated data")])
+def test_simulated_data_are_called_so(task, says):
+    runs = [run(seed=seed, task=task) for seed in range(3)]
+    for draw in (plots.learning_curves, plots.final_accuracy):
+        title = draw(runs).get_title(loc="left")
+        assert title.endswith(f"3 seeds{'; ' * bool(says)}{says}")
+        assert draw(runs[:1]).get_title(loc="left") == says
+    plt.close("all")
+
+
 def test_labels_of_one_rule_are_told_apart():
     ax = plots.learning_curves({"lms": [run(seed=0)], "momentum": [run(seed=1)]})
     assert {"lms", "momentum"} <= set(names(ax))
