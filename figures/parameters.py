@@ -72,9 +72,9 @@ PARAMETERS = {
     },
     "event_data": {
         "full": {"source": "simulated", "samples": 1000, "hidden": [100, 100], "trials": 2000,
-                 "seed": 0, "shown": 0, "frames": [3, 5, 8, 13, 16, 25]},
+                 "seed": 0, "shown": 0, "frames": [3, 5, 6, 13, 16, 25]},
         "quick": {"source": "simulated", "samples": 100, "hidden": [20, 20], "trials": 300,
-                  "seed": 0, "shown": 0, "frames": [3, 5, 8, 13, 16, 25]},
+                  "seed": 0, "shown": 0, "frames": [3, 5, 6, 13, 16, 25]},
     },
     # Digits in the papers' discrete setting. alpha and mu (step of least mean squares) from the
     # validation split, 20 epochs, 2 or 3 seeds from 100 on, of alpha 50, 100, 200, 400, 800 Hz, mu

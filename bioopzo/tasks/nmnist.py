@@ -73,10 +73,11 @@ def nmnist(
     to 336 ms). Targets are (samples, 10) one-hot. Samples are in the order of the files (the number
     in the file's name is that of MNIST's image); training and validation recordings come from the
     start and the end of a fixed permutation (numpy RandomState, seed 0), test recordings from the
-    folder Test. The simulated task is called 'nmnist_simulated' ('digits_simulated' for
-    images='digits': 1437 to train, 360 to test); it takes its images from MNIST (`bioopzo data
-    mnist`) or from scikit-learn's digits by the same permutation. Raises InputError for impossible
-    options, and for missing or damaged recordings, naming the file.
+    folder Test; where a part has only one of the two folders, a tenth of it takes the place of the
+    other, and the task's description says so. The simulated task is called 'nmnist_simulated'
+    ('digits_simulated' for images='digits': 1437 to train, 360 to test); it takes its images from
+    MNIST (`bioopzo data mnist`) or from scikit-learn's digits by the same permutation. Raises
+    InputError for impossible options, and for missing or damaged recordings, naming the file.
 
     Source: Orchard, Jayawant, Cohen & Thakor 2015, Converting static image datasets to spiking
     neuromorphic datasets using saccades, Frontiers in Neuroscience 9:437 (CC BY-SA 4.0).
