@@ -139,8 +139,7 @@ def run(name, out, jobs=2, progress=True, only=()):
     content = {"about": experiment.about, "task": task.name, "data": task.description,
                "splits": {k: len(v) for k, v in task.splits.items()}, "coding": task.coding,
                "command": f"bioopzo results {name}", "rows": result.table(),
-               "models": {k: {n: str(v) for n, v in m.for_task(task).parameters.items()}
-                          for k, m in models.items()},
+               "models": {k: runs[0].meta["parameters"] for k, runs in result.runs.items()},
                "curves": {label: {"trials": runs[0].arrays["curve/trials"].tolist(),
                                   "accuracy": [r.arrays["curve/accuracy"].tolist() for r in runs],
                                   "loss": [r.arrays["curve/loss"].tolist() for r in runs]}
