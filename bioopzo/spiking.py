@@ -358,7 +358,8 @@ def record(model, shape, state, data, seed):
             built.tables[name].values[...] = table
         b2.seed(seed)
         built.network.run(shape.duration, namespace={})
-        values = {f"{name}.{variable}": np.asarray(getattr(monitor, variable + "_")).T
+        # Copies: Brian2 2.11 frees what a monitor hands out with the network.
+        values = {f"{name}.{variable}": np.array(getattr(monitor, variable + "_")).T
                   for name, monitor in monitors.items() for variable in wanted[name]}
     spikes = {name: values.pop(f"{name}.S").astype(int) for name in ["input", *layers]
               if f"{name}.S" in values}
