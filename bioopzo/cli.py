@@ -9,7 +9,7 @@ from pathlib import Path
 from .errors import BioopzoError, InputError, MissingData, unknown
 
 RATE_OPTIONS = (
-    ("batch", int, "trials a batch (128)"),
+    ("batch", int, "trials a batch (128, or all where there are fewer)"),
     ("activity", str, "rates (default), spikes or deterministic"),
     ("optimizer", str, "adamw (default), momentum or sgd"),
     ("rate", float, "the optimiser's learning rate"),
@@ -248,14 +248,15 @@ def _demo(options):
 
 
 def _tune(options):
-    from .tuning import tune_file
+    from .tuning import search_space, tune_file
 
-    task = _task(options)
-    for name in _rules_of(options.rules):
-        model = _model(options, task, name)
+    task, ranges = _task(options), dict(map(_range, options.range))
+    models = [_model(options, task, name) for name in _rules_of(options.rules)]
+    for model in models:  # what is wrong with the last is said before the first is trained
+        search_space(model, ranges)
+    for model in models:
         key, entry = tune_file(model, task, options.out, trials=options.trials,
-                               count=options.candidates, jobs=options.jobs,
-                               ranges=dict(map(_range, options.range)))
+                               count=options.candidates, jobs=options.jobs, ranges=ranges)
         edge = f", at the edge of its range: {', '.join(entry['at_edge'])}" * bool(entry["at_edge"])
         print(f"{task.name}, {key}: {entry['parameters']}, validation "
               f"{entry['validation']:.4f}{edge}")

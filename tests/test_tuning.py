@@ -44,6 +44,15 @@ def test_the_command_line_says_how_a_range_is_written(text, capsys):
     assert "--range takes NAME=LOWEST,HIGHEST" in capsys.readouterr().err
 
 
+def test_no_rule_is_searched_where_another_does_not_have_the_parameter(capsys, monkeypatch):
+    from bioopzo.cli import main
+
+    monkeypatch.setattr(tuning, "tune_file", None)
+    assert main(["tune", "--task", "xor", "--rules", "opzo,readout_only", "--range",
+                 "eta=1,9"]) != 0
+    assert "unknown parameter to search 'eta'" in capsys.readouterr().err
+
+
 def test_a_search_finds_the_better_rate_and_is_used_by_a_task_that_takes_its_values(
         model, tmp_path, monkeypatch):
     task, path = bz.tasks.xor(), tmp_path / "tuned.json"
