@@ -2,28 +2,27 @@
 
 import importlib
 
-__all__ = ["BioopzoError", "EquationError", "InputError", "Model", "Run", "compare", "gradients",
-           "measures", "notebooks", "optimizers", "plots", "rules", "spiking", "tasks", "train"]
+from bioopzo import moved
+from bioopzo.lazily import lazily
+
 __version__ = "0.1.0"
-#: Where a public name lives that is not a module. Brian2 takes seconds to import: what does not
-#: need it (the command line, figures that are up to date) should not wait for it.
-_PLACES = {"BioopzoError": "errors", "EquationError": "errors", "InputError": "errors",
-           "Model": "model", "Run": "results", "compare": "comparison", "train": "training"}
+_PLACES = {
+    "errors": "BioopzoError EquationError InputError", "model": "Model", "run": "Run",
+    "training.compare": "compare", "training.train": "train",
+}
+_MODULES = ("measures", "plots", "rules", "tasks")
+#: Modules that were public here before they moved: they still are.
+_MOVED = ("figures", "gradients", "notebooks", "optimizers", "spiking")
+__all__ = [*(name for names in _PLACES.values() for name in names.split()), *_MODULES, *_MOVED]
+_load, _ = lazily(__name__, _PLACES, _MODULES)
+moved.put_up()
 
 
 def __getattr__(name):
     """Load a public name, or a module of this package, when it is first used."""
-    if name in _PLACES:
-        value = getattr(importlib.import_module(f".{_PLACES[name]}", __name__), name)
-        globals()[name] = value
-        return value
-    if not name.startswith("_"):
-        try:
-            return importlib.import_module(f".{name}", __name__)
-        except ModuleNotFoundError as problem:
-            if problem.name != f"{__name__}.{name}":
-                raise
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _MOVED:
+        return importlib.import_module(f"{__name__}.{moved.PLACES[name]}")
+    return _load(name)
 
 
 def __dir__():

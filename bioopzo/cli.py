@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from .errors import BioopzoError, InputError, MissingData, unknown
+from bioopzo.errors import BioopzoError, InputError, MissingData, unknown
 
 RATE_OPTIONS = (
     ("batch", int, "trials a batch (128, or all where there are fewer)"),
@@ -121,7 +121,7 @@ def _parser():
 
 def _task(options):
     """The task asked for, with its options, in the form that suits the engine."""
-    from . import tasks
+    from bioopzo import tasks
 
     given = _settings(options.task_set, "--task-set")
     engine = getattr(options, "engine", "spiking")
@@ -132,7 +132,7 @@ def _task(options):
 
 def _rule(word):
     """The name of a rule; a file of the user's own (``my_rule.py``) is added first."""
-    from . import rules
+    from bioopzo import rules
 
     return rules.add(word) if word.endswith(".py") else word
 
@@ -180,7 +180,7 @@ def _rate_settings(options):
 
 
 def _model(options, task, rule):
-    from .model import Model
+    from bioopzo.model import Model
 
     hidden = task.hidden
     if options.hidden:
@@ -193,8 +193,8 @@ def _model(options, task, rule):
 
 
 def _train(options):
-    from .results import write_json
-    from .training import train
+    from bioopzo.files import write_json
+    from bioopzo.training.train import train
 
     task = _task(options)
     run = train(_model(options, task, _rule(options.rule)), task, trials=options.trials,
@@ -207,8 +207,8 @@ def _train(options):
 
 
 def _compare(options):
-    from .comparison import compare
-    from .results import write_json
+    from bioopzo.files import write_json
+    from bioopzo.training.compare import compare
 
     task = _task(options)
     models = {name: _model(options, task, name) for name in _rules_of(options.rules)}
@@ -222,7 +222,7 @@ def _compare(options):
 
 
 def _draw(result, out):
-    from .plots import figure, save
+    from bioopzo.plots.styles import figure, save
 
     fig, ax = figure()
     result.plot(ax)
@@ -231,8 +231,8 @@ def _draw(result, out):
 
 
 def _demo(options):
-    from . import tasks
-    from .comparison import compare
+    from bioopzo import tasks
+    from bioopzo.training.compare import compare
 
     begin = time.perf_counter()
     task = tasks.get("digits")
@@ -248,7 +248,7 @@ def _demo(options):
 
 
 def _tune(options):
-    from .tuning import search_space, tune_file
+    from bioopzo.training.search import search_space, tune_file
 
     task, ranges = _task(options), dict(map(_range, options.range))
     models = [_model(options, task, name) for name in _rules_of(options.rules)]
@@ -274,35 +274,37 @@ def _range(text):
 
 
 def _results(options):
-    from . import experiments
+    from bioopzo.studies import experiments
+    from bioopzo.studies.experiments import available, draw
+    from bioopzo.studies.tables import write_tables
 
     if not options.names and not options.readme:
-        for name, experiment in experiments.available().items():
+        for name, experiment in available().items():
             print(f"{name:<22}{experiment.about}")
     for name in options.names:
         if options.draw:
-            experiments.draw(name, options.out)
+            draw(name, options.out)
             continue
         print(experiments.run(name, options.out, jobs=options.jobs, only=options.only))
     if options.readme:
-        experiments.write_tables(options.out, options.readme)
+        write_tables(options.out, options.readme)
 
 
 def _notebooks(options):
-    from .notebooks import execute
+    from bioopzo.studies.notebooks import execute
 
     for path, seconds in execute(options.names, options.quick, options.set, options.out):
         print(f"{path} ({seconds:.0f} s)")
 
 
 def _figures(options):
-    from .figures import command
+    from bioopzo.studies.figures import command
 
     return command(options)
 
 
 def _rules(options):
-    from . import rules
+    from bioopzo import rules
 
     for name in rules.available():
         rule = rules.get(name, 2)
@@ -312,34 +314,34 @@ def _rules(options):
 
 
 def _tasks(options):
-    from . import tasks
+    from bioopzo import tasks
 
     for name, about in tasks.summary().items():
         print(f"{name:<22}{about}")
 
 
 def _data(options):
-    from .tasks import _archives, _files, _recordings
+    from bioopzo.datasets import archives, files, recordings
 
-    sets = _recordings.EVENT_SETS
+    sets = recordings.EVENT_SETS
     if options.name in sets:
-        folder = _archives.download(sets[options.name], options.dir)
+        folder = archives.download(sets[options.name], options.dir)
         print(f"{options.name}: in {folder}, checked (names and numbers, not contents)")
         return
     if options.name:
-        if options.name not in _files.DATASETS:
-            raise unknown("data set", options.name, [*_files.DATASETS, *sets])
-        _files.download(options.name, options.dir)
-        held = {str(path.parent) for path in _files.locate(options.name, options.dir)}
+        if options.name not in files.DATASETS:
+            raise unknown("data set", options.name, [*files.DATASETS, *sets])
+        files.download(options.name, options.dir)
+        held = {str(path.parent) for path in files.locate(options.name, options.dir)}
         print(f"{options.name}: in {', '.join(sorted(held))}, checked")
         return
-    for name in _files.DATASETS:
+    for name in files.DATASETS:
         _show_data(name, lambda n=name: ", ".join(sorted(
-            {str(path.parent) for path in _files.locate(n, options.dir)})),
-            _files.folders(name, options.dir))
+            {str(path.parent) for path in files.locate(n, options.dir)})),
+            files.folders(name, options.dir))
     for name, event_set in sets.items():
-        _show_data(name, lambda e=event_set: _recordings.located(e, options.dir),
-                   _recordings.folders(event_set, options.dir))
+        _show_data(name, lambda e=event_set: recordings.located(e, options.dir),
+                   recordings.folders(event_set, options.dir))
 
 
 def _show_data(name, locate, looked):

@@ -2,33 +2,24 @@
 
 import hashlib
 import json
-import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Mapping
 
-import numpy as np
 from brian2.units import second
-from brian2.units.fundamentalunits import Quantity, have_same_dimensions
+from brian2.units.fundamentalunits import Quantity
 
-from . import display, neurons, rules
-from .connectivity import architecture
-from .equations import (
-    compose,
-    defines,
-    identifiers,
-    is_expression,
-    parse,
-    parse_condition,
-    render,
-)
-from .equations import replace as replace_line
-from .errors import EquationError, InputError, Mistake, unknown
-
-CODINGS = ("current", "poisson", "spikes")
-#: What goes on from one trial into the next when the state is not reset.
-_CARRIED = re.compile(r"^(u|xbar|ebar|o|err|z\d+|zbar|not_refractory|lastspike)$")
+from bioopzo import rules
+from bioopzo.arguments import checked_share, checked_sizes, checked_time, checked_value
+from bioopzo.errors import EquationError, InputError, Mistake, unknown
+from bioopzo.network import parts as neurons
+from bioopzo.network.blocks import CARRIED, CODINGS, apply_edit, lay_over
+from bioopzo.network.connections import architecture
+from bioopzo.show.model import html
+from bioopzo.show.model import text as page
+from bioopzo.text.entries import Entries
+from bioopzo.text.equations import defines, identifiers, is_expression, parse, render
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -97,10 +88,10 @@ class Model:
         layout = sizes if isinstance(sizes, str) else ""
         if layout:
             sizes, _ = architecture(layout)
-        _store(self, sizes=_checked_sizes(sizes), layout=layout, rule_name=rule,
+        _store(self, sizes=checked_sizes(sizes), layout=layout, rule_name=rule,
                neuron=neuron, reset=reset,
-               refractory=_checked_time("refractory", refractory), error=error, coding=coding,
-               surrogate=surrogate, dropout=_checked_share("dropout", dropout),
+               refractory=checked_time("refractory", refractory), error=error, coding=coding,
+               surrogate=surrogate, dropout=checked_share("dropout", dropout),
                state_reset=bool(state_reset), options=MappingProxyType(options),
                given=MappingProxyType(dict(parameters)), regime=MappingProxyType({}), edits=())
         if coding is not None and coding not in CODINGS:
@@ -157,7 +148,7 @@ class Model:
         if self.surrogate != "escape":
             table.update(neurons.SURROGATE_PARAMETERS)
         table.update(self.rule.parameters)
-        return display.Entries(table)
+        return Entries(table)
 
     @cached_property
     def blocks(self):
@@ -169,13 +160,13 @@ class Model:
             **neurons.forward(coding),
         }
         for name, text in self.rule.blocks.items():
-            _lay_over(blocks, name, text, f"{self.rule_name}, {name}")
+            lay_over(blocks, name, text, f"{self.rule_name}, {name}")
         for name, text in neurons.surrogate(self.surrogate).items():
-            _lay_over(blocks, name, text, self.surrogate)
+            lay_over(blocks, name, text, self.surrogate)
         if self.dropout:
             for name, text in neurons.dropout(self.dropout, coding).items():
                 if name in blocks or name != "forward_local.spike":
-                    _lay_over(blocks, name, text, "dropout")
+                    lay_over(blocks, name, text, "dropout")
             for name in ("hidden", "hidden.sample"):  # what sends nothing learns nothing
                 blocks[name] = render(
                     replace(line, right=f"mask*({line.right})") if line.name == "psi"
@@ -187,18 +178,18 @@ class Model:
         if not self.state_reset:
             for name in [name for name in blocks if name.endswith(".trial")]:
                 blocks[name] = render(line for line in parse(blocks[name])
-                                      if not _CARRIED.match(line.name))
+                                      if not CARRIED.match(line.name))
         mistakes = []
         for key, text in self.edits:
             try:
-                _apply(blocks, key, text, self.depth, self.declared)
+                apply_edit(blocks, key, text, self.depth, self.declared)
             except EquationError as problem:
                 mistakes += problem.mistakes
         if mistakes:
             raise EquationError(mistakes)
         tidy = {name: text.strip() if is_expression(name) else render(parse(text, name))
                 for name, text in blocks.items()}
-        return display.Entries({name: text for name, text in tidy.items() if text})
+        return Entries({name: text for name, text in tidy.items() if text})
 
     @cached_property
     def parameters(self):
@@ -211,12 +202,12 @@ class Model:
             try:
                 if name not in values and name not in free:
                     raise self._no_parameter(name, value)
-                values[name] = _checked_value(name, value, self.declared.get(name))
+                values[name] = checked_value(name, value, self.declared.get(name))
             except InputError as problem:
                 problems.append(str(problem))
         if problems:
             raise InputError("\n".join(problems))
-        return display.Entries(values)
+        return Entries(values)
 
     def _no_parameter(self, name, value):
         """Why a name is no parameter: a line's name, or nothing that is known."""
@@ -269,7 +260,7 @@ class Model:
         `duration` is the length of a trial (a time); in long trials plasticity is emitted in its
         dense form.
         """
-        from .assembly import assemble
+        from bioopzo.network.assembly import assemble
 
         return assemble(self, duration=duration).text()
 
@@ -284,7 +275,7 @@ class Model:
         notebook with a parameter's name and another value. Raises `EquationError`, which lists all
         mistakes (and holds them as `mistakes`), each with block, line and remedy.
         """
-        from .checks import check
+        from bioopzo.checks.check import check
 
         check(self)
         return self
@@ -308,15 +299,15 @@ class Model:
         parameter at its default. Returns a `Difference`, which prints itself and is false when
         nothing differs. Raises `InputError` when `other` is no Model.
         """
-        from .differences import difference
+        from bioopzo.show.differences import difference
 
         return difference(self, other)
 
     def __repr__(self):
-        return display.text(self)
+        return page(self)
 
     def _repr_html_(self):
-        return display.html(self)
+        return html(self)
 
 
 def _mapping(changes):
@@ -340,113 +331,3 @@ def _mistakes(problem):
 def _store(model, **fields):
     for name, value in fields.items():
         object.__setattr__(model, name, value)
-
-
-def _checked_sizes(sizes):
-    try:
-        sizes = tuple(int(n) for n in sizes)
-    except (TypeError, ValueError):
-        raise InputError(f"sizes is a list of whole numbers, e.g. [64, 32, 10], "
-                         f"not {sizes!r}") from None
-    if len(sizes) < 3 or min(sizes) < 1:
-        raise InputError("sizes needs inputs, at least one hidden layer and readouts, "
-                         f"all at least 1, not {list(sizes)}")
-    return sizes
-
-
-def _checked_share(name, value):
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
-        raise InputError(f"{name} is a share from 0 to less than 1, not {value!r}")
-    return float(value)
-
-
-def _checked_time(name, value):
-    if not have_same_dimensions(value, second) and value != 0:
-        raise InputError(f"{name} is a time, e.g. 2*ms, not {value!r}")
-    value = float(value) * second
-    if value < 0 * second:
-        raise InputError(f"{name} cannot be negative, got {value!r}")
-    return value
-
-
-def _checked_value(name, value, parameter):
-    """The value as a float quantity, or an `InputError` naming the parameter and its unit."""
-    try:
-        number = np.asarray(value, dtype=float)
-    except (TypeError, ValueError):
-        raise InputError(f"parameter {name} needs a number, not {value!r}") from None
-    if number.ndim or not np.isfinite(number):
-        raise InputError(f"parameter {name} needs one finite number, not {value!r}")
-    if parameter is None:
-        return value * 1.0
-    if not have_same_dimensions(value, parameter.default):
-        raise InputError(f"parameter {name} has the unit {parameter.unit} (e.g. "
-                         f"{name}={parameter.default!r}), not that of {value!r}")
-    if parameter.positive and number <= 0:
-        raise InputError(f"parameter {name} ({parameter.meaning}) must be above zero, "
-                         f"got {value!r}")
-    return value * 1.0
-
-
-#: What a block of a layer or of synapses may be called after its name; `*` stands for any word.
-_GROUP = ("", ".threshold", ".chance", ".sample", ".reset", ".step", ".trial", ".hold", ".pair",
-          ".event.*", ".on.*")
-_SYNAPSES = ("", ".spike", ".hold", ".trial", ".pair.*")
-
-
-def _lay_over(blocks, name, text, where):
-    """Put the lines of a text over those of a block, in place."""
-    blocks[name] = text if is_expression(name) else compose(blocks.get(name, ""), text, where)
-
-
-def _may_be_block(key, blocks, depth):
-    """Whether a text could be a block: of something there is, or of one layer of it."""
-    name, dot, rest = key.partition(".")
-    base, _, number = name.rpartition("_")
-    synapses = ("forward", "forward_readout", "feedback", "forward_local", "intermediate")
-    if number.isdigit():
-        if base not in blocks or not 1 <= int(number) <= depth + (base == "forward"):
-            return False
-        name = base
-    kinds = _SYNAPSES if name in synapses else _GROUP
-    words = rest.split(".")
-    shape = dot + (rest if len(words) == 1 else f"{words[0]}.*")
-    return name in blocks and shape in kinds and len(words) < 3
-
-
-def _apply(blocks, key, text, depth, parameters):
-    """Apply one edit to `blocks` in place; raises `EquationError` with its `Mistake`s."""
-    if key in blocks or _may_be_block(key, blocks, depth):
-        blocks[key] = parse_condition(text, key) if is_expression(key) else text
-        if not is_expression(key):
-            parse(text, key)
-        return
-    if key in parameters:
-        raise EquationError([Mistake(
-            "edit", f"{key!r} is a parameter, and {text!r} is text", "",
-            f"give a value without quotes, e.g. {key}={parameters[key].default!r}")])
-    block, _, name = key.rpartition(":")
-    readable = {b: t for b, t in blocks.items() if not is_expression(b)}
-    places = [b for b in readable if defines(blocks[b], name) and (not block or b == block)]
-    if not places:
-        names = {line.name for other in readable.values() for line in parse(other)}
-        raise EquationError([Mistake("edit", str(unknown("line or block", key,
-                                                         sorted(names | set(blocks)))))])
-    lines = parse(text, places[0] if len(places) == 1 else key)
-    if not any(line.name == name for line in lines):
-        raise EquationError([Mistake("edit", f"the new text for {name!r} must define {name!r}; got "
-                                     f"{text!r}")])
-    statement = all(line.kind == "statement" for line in lines)
-    fitting = [b for b in places
-               if all((line.kind == "statement") == statement
-                      for line in parse(blocks[b]) if line.name == name)]
-    if not fitting:
-        raise EquationError([Mistake(
-            places[0], f"{name!r} is {'an equation' if statement else 'set by a statement'} there",
-            text.strip(), f"an equation ends in its unit: '{text.strip()} : 1'" if statement else
-            f"write a statement, e.g. '{name} = ...', without a unit")])
-    if len(fitting) > 1:
-        where = ", ".join(repr(f"{b}:{name}") for b in fitting)
-        raise EquationError([Mistake("edit", f"{name!r} is defined in several blocks; say which: "
-                                     f"{where}")])
-    blocks[fitting[0]] = replace_line(blocks[fitting[0]], name, text, fitting[0])

@@ -23,8 +23,9 @@ from brian2 import Hz
 from matplotlib.ticker import FixedLocator, NullLocator
 
 import bioopzo as bz
-from bioopzo import figures, plots
-from bioopzo.rate_experiments import discrete
+from bioopzo import plots
+from bioopzo.studies import figures
+from bioopzo.studies.rate import discrete
 
 #: Read as they are; `figures/data/fashion_mnist.json` belongs here once it has been made.
 INPUTS = ["data/mnist.json"]

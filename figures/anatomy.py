@@ -16,7 +16,8 @@ from matplotlib.colors import to_rgba
 from matplotlib.ticker import MaxNLocator
 
 import bioopzo as bz
-from bioopzo import figures, plots
+from bioopzo import plots
+from bioopzo.studies import figures
 
 
 def compute(parameters, jobs, progress):

@@ -26,10 +26,12 @@ from matplotlib.ticker import LogLocator
 from tqdm.auto import tqdm
 
 import bioopzo as bz
-from bioopzo import figures, plots
-from bioopzo.epochs import open_engine, presented, settings
-from bioopzo.rate_experiments import discrete
-from bioopzo.training import initial_weights
+from bioopzo import plots
+from bioopzo.engines.rate.feed import presented
+from bioopzo.engines.rate.settings import open_engine, settings
+from bioopzo.studies import figures
+from bioopzo.studies.rate import discrete
+from bioopzo.training.start import initial_weights
 
 #: Label -> rule and options.
 RULES = {"bp": ("bp", {}), "opzo": ("opzo", {}), "opzo, noise before": ("opzo", {

@@ -25,9 +25,10 @@ from brian2.units import Hz, ms
 from tqdm.auto import tqdm
 
 import bioopzo as bz
-from bioopzo import figures, plots
-from bioopzo.equations import parse, substitute
+from bioopzo import plots
 from bioopzo.errors import NonFiniteError
+from bioopzo.studies import figures
+from bioopzo.text.equations import parse, substitute
 
 #: Whether the chain is emptied when a trial begins.
 ENDINGS = {"runs on": False, "emptied": True}

@@ -17,8 +17,10 @@ import numpy as np
 from brian2.units import Hz
 
 import bioopzo as bz
-from bioopzo import figures, kernels, plots
-from bioopzo.equations import identifiers, parse
+from bioopzo import plots
+from bioopzo.engines.rate import kernels
+from bioopzo.studies import figures
+from bioopzo.text.equations import identifiers, parse
 
 NOISES = ("logistic", "exponential", "erf", "deterministic")
 CLOSED = ("localzo_normal", "localzo_uniform", "localzo_laplace")

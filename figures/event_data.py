@@ -15,8 +15,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import bioopzo as bz
-from bioopzo import figures, plots, plots_events
-from bioopzo.measures import Recording
+from bioopzo import plots
+from bioopzo.measures.recording import Recording
+from bioopzo.plots import events as plots_events
+from bioopzo.studies import figures
 
 
 def compute(parameters, jobs, progress):

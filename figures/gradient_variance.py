@@ -19,7 +19,9 @@ import numpy as np
 from tqdm.auto import tqdm
 
 import bioopzo as bz
-from bioopzo import figures, gradients, plots
+from bioopzo import plots
+from bioopzo.measures import rate as gradients
+from bioopzo.studies import figures
 
 #: label -> options; the label starts with the rule.
 ESTIMATES = {

@@ -12,8 +12,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import bioopzo as bz
-from bioopzo import figures, plots
-from bioopzo.results import Run
+from bioopzo import plots
+from bioopzo.run import Run
+from bioopzo.studies import figures
 
 
 def compute(parameters, jobs, progress):

@@ -21,8 +21,9 @@ import numpy as np
 from brian2 import Hz
 
 import bioopzo as bz
-from bioopzo import figures, plots
-from bioopzo.rate_experiments import discrete
+from bioopzo import plots
+from bioopzo.studies import figures
+from bioopzo.studies.rate import discrete
 
 #: The paper's forward rule, also for noise before the neuron.
 PSI_KEPT = {"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post : 1"}

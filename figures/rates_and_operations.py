@@ -19,9 +19,10 @@ from brian2 import Hz
 from matplotlib.ticker import FixedLocator, NullLocator
 
 import bioopzo as bz
-from bioopzo import figures, plots
-from bioopzo.gradients import synaptic_operations
-from bioopzo.rate_experiments import discrete
+from bioopzo import plots
+from bioopzo.measures.rate import synaptic_operations
+from bioopzo.studies import figures
+from bioopzo.studies.rate import discrete
 
 #: From the top of the figure; the second name is the rule whose rates it takes.
 RULES = {"bp": "bp", "opzo": "opzo", "OPZO + local": "opzo", "dkp": "dkp", "dfa": "dfa",

@@ -24,10 +24,12 @@ from brian2 import Hz
 from tqdm.auto import tqdm
 
 import bioopzo as bz
-from bioopzo import figures, plots
-from bioopzo.epochs import learning_rate, open_engine, presented, settings
-from bioopzo.rate_experiments import discrete
-from bioopzo.training import initial_weights
+from bioopzo import plots
+from bioopzo.engines.rate.feed import presented
+from bioopzo.engines.rate.settings import learning_rate, open_engine, settings
+from bioopzo.studies import figures
+from bioopzo.studies.rate import discrete
+from bioopzo.training.start import initial_weights
 
 #: Fault -> what it is called; "membrane" is part of the text, the others of the weights.
 FAULTS = {"membrane": "Membrane noise, s.d. {:g}", "weights": "Weights off by {:.0%} (s.d.)",

@@ -23,10 +23,13 @@ import numpy as np
 from matplotlib.ticker import FixedLocator, NullLocator
 
 import bioopzo as bz
-from bioopzo import figures, plots
-from bioopzo.epochs import open_engine, presented, settings
-from bioopzo.measures import cosine, mean_update
-from bioopzo.training import initial_weights
+from bioopzo import plots
+from bioopzo.engines.rate.feed import presented
+from bioopzo.engines.rate.settings import open_engine, settings
+from bioopzo.measures.angles import cosine
+from bioopzo.measures.spiking import mean_update
+from bioopzo.studies import figures
+from bioopzo.training.start import initial_weights
 
 #: Feedback synapses that learn hardly move while updates are averaged.
 STILL = {"opzo": {"mu": 1e-9}}

@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from bioopzo.tasks import _simulated_nmnist
+from bioopzo.datasets import simulated_nmnist
 
 FIELDS = [("x", int), ("y", int), ("t", int), ("p", int)]
 
@@ -33,7 +33,7 @@ def nmnist(root, train=(3, 2), test=(2, 1)):
                 path = Path(root) / "NMNIST" / split / str(label) / f"{number[split]:05d}.bin"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 written[path] = events(seed=number[split])
-                _simulated_nmnist.write(path, written[path])
+                simulated_nmnist.write(path, written[path])
                 number[split] += 1
     return written
 

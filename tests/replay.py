@@ -13,8 +13,14 @@ import numpy as np
 from brian2.units import second
 from scipy.special import erf
 
-from bioopzo import rules, spiking, training
+from bioopzo import rules
+from bioopzo.engines.spiking.build import build
+from bioopzo.engines.spiking.session import runtime
+from bioopzo.engines.spiking.state import get_array, set_array, set_parameters, state_variables
 from bioopzo.model import Model
+from bioopzo.network.clock import Shape, time_course
+from bioopzo.network.objects import constants
+from bioopzo.training.spiking import _shift_last_spike
 
 PARAMETERS = {
     "tau_m": 0.007, "tau_o": 0.009, "theta": 1.0, "b": 0.9, "c": 0.3, "eta": 40.0, "eta_o": 25.0,
@@ -635,22 +641,22 @@ class Network:
     def __init__(self, case, data, lazy=True, edits=None):
         self.case, self.data = case, data
         self.model = inject(case.model()).edit(edits or {})
-        self.shape = spiking.Shape(case.steps, case.dt, case.varying, len(case.plastic))
+        self.shape = Shape(case.steps, case.dt, case.varying, len(case.plastic))
         self.tables = {f"{k}_numbers": b2.TimedArray(v.copy(), dt=case.dt * second,
                                                      name=f"{k}_numbers")
                        for k, v in self.noise.items()}
-        with spiking.runtime():
-            self.built = spiking.build(self.model, self.shape, lazy, functions=self.tables)
+        with runtime():
+            self.built = build(self.model, self.shape, lazy, functions=self.tables)
             self.monitors = [b2.SpikeMonitor(self.built[f"hidden_{k}"], name=f"spikes_{k}")
                              for k in range(1, case.depth + 1)]
             self.errs = b2.StateMonitor(self.built["error"], "err", record=True, when="end",
                                         clock=self.built["error"].clock, name="errs")
             self.built.network.add(self.monitors, self.errs)
-            spiking.set_parameters(self.built, self.model, self.shape)
-        self.course = spiking.time_course(self.model, Protocol(case))
+            set_parameters(self.built, self.model, self.shape)
+        self.course = time_course(self.model, Protocol(case))
         self.built.tables["course"].values[...] = self.course
-        self.start = {k: spiking.get_array(self.built, k)
-                      for k in spiking.state_variables(self.built)}
+        self.start = {k: get_array(self.built, k)
+                      for k in state_variables(self.built)}
         self.restart()
 
     def restart(self, data=None, plastic=None):
@@ -659,21 +665,21 @@ class Network:
         self.plastic = self.case.plastic if plastic is None else plastic
         self.done, self.times = 0, []
         self.first_reading = len(self.built["trial_decision"].t)
-        spiking.set_parameters(self.built, self.model, self.shape)
+        set_parameters(self.built, self.model, self.shape)
         for k, value in self.start.items():
-            spiking.set_array(self.built, k, value)
+            set_array(self.built, k, value)
         for k, w in enumerate(self.data.weights, 1):
-            spiking.set_array(self.built, f"forward_{k}.w", w.ravel())
+            set_array(self.built, f"forward_{k}.w", w.ravel())
         if self.model.rule.feedback_scale:
             for k, F in enumerate(self.data.feedback, 1):
-                spiking.set_array(self.built, f"feedback_{k}.{self.model.rule.matrix}", F.ravel())
+                set_array(self.built, f"feedback_{k}.{self.model.rule.matrix}", F.ravel())
         return self
 
     def set(self, parameter, value):
         """Give a parameter another value everywhere, without building again."""
-        for key in spiking.constants(self.built.assembly, self.model, self.shape):
+        for key in constants(self.built.assembly, self.model, self.shape):
             if key.split(".")[1] == parameter:
-                spiking.set_array(self.built, key, value)
+                set_array(self.built, key, value)
 
     @property
     def noise(self):
@@ -694,7 +700,7 @@ class Network:
         _shift(self.built.tables["target"].values, data.targets,
                first * (case.steps if case.varying else 1))
         before = [len(m.t) for m in self.monitors]
-        with spiking.runtime():
+        with runtime():
             self.built.network.t_ = 0.0
             self.built.network.run(trials * self.shape.duration, namespace={})
         for layer, (monitor, old) in enumerate(zip(self.monitors, before), 1):
@@ -702,17 +708,17 @@ class Network:
             self.times += [(n + first * case.steps, layer, i)
                            for n, i in zip(steps.tolist(), np.array(monitor.i)[old:].tolist())]
         self.done = first + trials
-        state = {k: spiking.get_array(self.built, k)
-                 for k in spiking.state_variables(self.built)}
-        training._shift_last_spike(state, trials * case.steps * case.dt)
+        state = {k: get_array(self.built, k)
+                 for k in state_variables(self.built)}
+        _shift_last_spike(state, trials * case.steps * case.dt)
         for k in state:
             if k.endswith(".lastspike"):
-                spiking.set_array(self.built, k, state[k])
+                set_array(self.built, k, state[k])
 
     def state(self):
         """Every variable of the state."""
-        return {k: spiking.get_array(self.built, k).astype(float)
-                for k in spiking.state_variables(self.built)}
+        return {k: get_array(self.built, k).astype(float)
+                for k in state_variables(self.built)}
 
     def read(self, name):
         """Decision or cost, as read at each trial start so far."""

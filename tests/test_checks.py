@@ -8,8 +8,7 @@ import pytest
 from brian2 import Hz, ms, mV
 
 import bioopzo as bz
-from bioopzo import backends, epochs
-from bioopzo.checks import check
+from bioopzo.checks.check import check
 from bioopzo.errors import EquationError, InputError, ModelWarning
 
 SIZES = [4, 5, 3, 2]
@@ -195,8 +194,8 @@ def test_a_wrong_edit_is_caught_and_reaches_no_run(name, monkeypatch):
     def ran(*_, **__):
         raise AssertionError("a wrong model reached an engine")
 
-    monkeypatch.setattr(backends, "open_backend", ran)
-    monkeypatch.setattr(epochs, "open_engine", ran)
+    monkeypatch.setattr("bioopzo.engines.spiking.backends.open_backend", ran)
+    monkeypatch.setattr("bioopzo.training.rate.open_engine", ran)
     with pytest.raises(EquationError) as caught:
         model().edit(edit).check()
     for word in says:
@@ -351,8 +350,8 @@ def test_a_learning_rate_of_zero_is_a_warning():
 @pytest.mark.parametrize("rule", list(bz.rules.available()))
 def test_every_rule_declares_what_it_needs_of_the_neuron(rule):
     """The declared needs are what the rule's synapses read of the neuron's own block."""
-    from bioopzo import neurons
-    from bioopzo.equations import identifiers, parse
+    from bioopzo.network import parts as neurons
+    from bioopzo.text.equations import identifiers, parse
 
     found = model(rule).rule
     own = {line.name for line in parse(neurons.hidden("logistic", "soft", False)["hidden"])}

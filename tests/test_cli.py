@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bioopzo import experiments, rules, tasks
+from bioopzo import rules, tasks
 from bioopzo.cli import main
 from bioopzo.errors import MissingData
+from bioopzo.studies.experiments import EXPERIMENTS, models_of
+from bioopzo.studies.tables import write_tables
 
 ROOT = Path(__file__).parents[1]
 
@@ -92,14 +94,14 @@ def test_compare_draws_and_saves(small_task, tmp_path, capsys):
     assert "95 % interval" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", experiments.EXPERIMENTS)
+@pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_names_a_task_and_rules(name):
-    experiment = experiments.EXPERIMENTS[name]
+    experiment = EXPERIMENTS[name]
     try:
         task = tasks.get(experiment.task, **experiment.task_options)
     except MissingData:
         pytest.skip(f"no recordings of {experiment.task} here")
-    for model in experiments.models_of(experiment, task).values():
+    for model in models_of(experiment, task).values():
         model.for_task(task)
 
 
@@ -110,7 +112,7 @@ def test_the_tables_of_the_readme_are_those_of_the_data_files(tmp_path):
     assert names
     copy = tmp_path / "README.md"
     copy.write_text(re.sub(r"(<!-- table: \w+ -->\n).*?(<!-- end -->)", r"\1\2", text, flags=re.S))
-    experiments.write_tables(ROOT / "figures" / "data", copy)
+    write_tables(ROOT / "figures" / "data", copy)
     assert copy.read_text() == text
 
 

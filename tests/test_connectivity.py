@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy.signal import correlate2d
 
 import bioopzo as bz
-from bioopzo import connectivity
-from bioopzo.connectivity import Convolution, Dense, Pooled, architecture
 from bioopzo.errors import EquationError, InputError
+from bioopzo.network import connections as connectivity
+from bioopzo.network.connections import Convolution, Dense, Pooled, architecture
 
 matplotlib.use("Agg")
 SHAPES = settings(max_examples=40, deadline=None, derandomize=True)

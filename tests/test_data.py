@@ -18,12 +18,12 @@ from brian2.units import ms
 
 from bioopzo import tasks
 from bioopzo.cli import main
+from bioopzo.datasets import files as files_
 from bioopzo.errors import InputError
-from bioopzo.tasks import _files
 
 TRAIN, TEST, SIDE = 30, 10, 4
 SHAPES = ((TRAIN, SIDE, SIDE), (TRAIN,), (TEST, SIDE, SIDE), (TEST,))
-NAMES = [file.name for file in _files.DATASETS["mnist"].files]
+NAMES = [file.name for file in files_.DATASETS["mnist"].files]
 IMAGES, LABELS = NAMES[:2]
 
 
@@ -33,8 +33,8 @@ def real_directory(name):
     for directory in (os.environ.get("BIOOPZO_DATA"), beside):
         if directory:
             try:
-                _files.locate(name, directory)
-            except _files.MissingData:
+                files_.locate(name, directory)
+            except files_.MissingData:
                 continue
             return directory
     pytest.skip(f"{name} is neither in BIOOPZO_DATA nor in {beside}")
@@ -71,9 +71,9 @@ class Tiny:
                 one = {"sha256": hashlib.sha256(content).hexdigest(),
                        "md5": hashlib.md5(packed(content)).hexdigest()}
                 shape = SHAPES[NAMES.index(file)]
-                files.append(_files.DataFile(file, shape, **{pins: one[pins]}))
-            patch.setitem(_files.DATASETS, name, replace(
-                _files.DATASETS[name], files=tuple(files),
+                files.append(files_.DataFile(file, shape, **{pins: one[pins]}))
+            patch.setitem(files_.DATASETS, name, replace(
+                files_.DATASETS[name], files=tuple(files),
                 mirror=f"{self.mirror.as_uri()}/{name}/"))
 
     def put(self, folder, name="mnist", compress=True, spell=str):
@@ -116,51 +116,51 @@ def same(found, wanted):
 @pytest.mark.parametrize("folder", ["mnist", "MNIST/raw", "."])
 def test_files_are_read_from_every_place_and_spelling(tiny, folder, spell, compress):
     tiny.put(folder, "mnist", compress, spell)
-    found = _files.load("mnist")
+    found = files_.load("mnist")
     same(found, tiny.arrays["mnist"])
     assert all(array.dtype == np.uint8 and not array.flags.writeable for array in found)
-    assert {path.parent for path in _files.locate("mnist")} == {(tiny.root / folder).resolve()}
+    assert {path.parent for path in files_.locate("mnist")} == {(tiny.root / folder).resolve()}
 
 
 @pytest.mark.parametrize("folder, compress", [
     ("fashion_mnist", True), ("FashionMNIST/raw", True), ("fashion_mnist", False), (".", True)])
 def test_fashion_mnist_is_known_by_its_gz_or_its_folder(tiny, folder, compress):
     tiny.put(folder, "fashion_mnist", compress)
-    same(_files.load("fashion_mnist"), tiny.arrays["fashion_mnist"])
+    same(files_.load("fashion_mnist"), tiny.arrays["fashion_mnist"])
 
 
 def test_recompressed_files_are_good_where_the_content_is_pinned(tiny):
     folder = tiny.put("mnist")
     for name, content in tiny.raw["mnist"].items():
         (folder / f"{name}.gz").write_bytes(packed(content, 1))
-    same(_files.load("mnist"), tiny.arrays["mnist"])
+    same(files_.load("mnist"), tiny.arrays["mnist"])
     tiny.put("fashion_mnist", "fashion_mnist")
     content = tiny.raw["fashion_mnist"][IMAGES]
     recompressed = packed(content, 0)
     (tiny.root / "fashion_mnist" / f"{IMAGES}.gz").write_bytes(recompressed)
     with pytest.raises(InputError, match="recompressed copy cannot be verified; use the published "
                                          r"\.gz .*or the uncompressed file") as fault:
-        _files.load("fashion_mnist")
+        files_.load("fashion_mnist")
     for raw in (recompressed, packed(content)):
         assert hashlib.md5(raw).hexdigest() in str(fault.value)
 
 
 def test_directory_is_the_argument_then_the_variable_then_the_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("BIOOPZO_DATA", "~/here")
-    assert _files.data_directory() == Path.home() / "here"
-    assert _files.data_directory(tmp_path) == tmp_path
+    assert files_.data_directory() == Path.home() / "here"
+    assert files_.data_directory(tmp_path) == tmp_path
     monkeypatch.delenv("BIOOPZO_DATA")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert _files.data_directory() == tmp_path / "bioopzo" / "data"
+    assert files_.data_directory() == tmp_path / "bioopzo" / "data"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert _files.data_directory() == Path.home() / ".cache" / "bioopzo" / "data"
+    assert files_.data_directory() == Path.home() / ".cache" / "bioopzo" / "data"
     with pytest.raises(InputError, match="unknown data set 'mnits'.*did you mean 'mnist'"):
-        _files.load("mnits")
+        files_.load("mnits")
 
 
 @pytest.mark.parametrize("directory", [2024, b"data", ["data"], False])
 def test_a_directory_that_is_no_path_is_refused(directory):
-    for make in (lambda data: _files.load("mnist", data), tasks.nmnist):
+    for make in (lambda data: files_.load("mnist", data), tasks.nmnist):
         with pytest.raises(InputError, match="data must be a directory .*, not "):
             make(data=directory)
 
@@ -174,17 +174,17 @@ def test_the_home_of_nobody_is_named(monkeypatch):
 def test_missing_files_are_named_with_places_checksums_and_remedy(tiny):
     folder = tiny.put("mnist")
     (folder / f"{LABELS}.gz").unlink()
-    with pytest.raises(_files.MissingData) as fault:
+    with pytest.raises(files_.MissingData) as fault:
         tasks.mnist()
     message = str(fault.value)
-    pinned = _files.DATASETS["mnist"].files[1]
+    pinned = files_.DATASETS["mnist"].files[1]
     for words in ("1 of 4 files", "`bioopzo data mnist`", "BIOOPZO_DATA", f"looked in: {folder}\n",
                   f"{tiny.root / 'MNIST/raw'} (no such folder)", f"looked in: {tiny.root}\n",
                   f"missing: {LABELS}[.gz], {8 + TRAIN} bytes", pinned.sha256):
         assert words in message
     assert IMAGES not in message
-    with pytest.raises(_files.MissingData, match=r"4 of 4.*\n.*`bioopzo data mnist --dir /no`"):
-        _files.load("mnist", "/no")
+    with pytest.raises(files_.MissingData, match=r"4 of 4.*\n.*`bioopzo data mnist --dir /no`"):
+        files_.load("mnist", "/no")
 
 
 # ---- one data set is never taken for the other --------------------------------------------------
@@ -194,29 +194,29 @@ def test_missing_files_are_named_with_places_checksums_and_remedy(tiny):
 def test_mnist_under_the_name_of_fashion_mnist_is_refused(tiny, compress):
     tiny.put("fashion_mnist", "mnist", compress)
     with pytest.raises(InputError, match=f"{IMAGES} of the data set mnist, not of fashion_mnist"):
-        _files.load("fashion_mnist")
+        files_.load("fashion_mnist")
 
 
 def test_fashion_mnist_under_the_name_of_mnist_is_refused(tiny):
     folder = tiny.put("mnist", "fashion_mnist")
     with pytest.raises(InputError, match=f"{IMAGES} of the data set fashion_mnist, not of mnist"):
-        _files.load("mnist")
+        files_.load("mnist")
     (folder / f"{IMAGES}.gz").write_bytes(packed(tiny.raw["fashion_mnist"][IMAGES], 0))
     with pytest.raises(InputError, match="wrong content: its sha256"):
-        _files.load("mnist")
+        files_.load("mnist")
 
 
 def test_the_directory_itself_counts_only_if_a_checksum_proves_it(tiny):
     tiny.put(".", "mnist")
-    with pytest.raises(_files.MissingData, match="passed over: .*of the data set mnist"):
-        _files.load("fashion_mnist")
+    with pytest.raises(files_.MissingData, match="passed over: .*of the data set mnist"):
+        files_.load("fashion_mnist")
     for path in tiny.root.iterdir():
         path.unlink()
     tiny.put(".", "fashion_mnist", compress=False)
-    with pytest.raises(_files.MissingData, match="passed over: .*nothing proves.*move it into"):
-        _files.load("fashion_mnist")
-    with pytest.raises(_files.MissingData, match="passed over: .*wrong content"):
-        _files.load("mnist")
+    with pytest.raises(files_.MissingData, match="passed over: .*nothing proves.*move it into"):
+        files_.load("fashion_mnist")
+    with pytest.raises(files_.MissingData, match="passed over: .*wrong content"):
+        files_.load("mnist")
 
 
 # ---- faults of a file ---------------------------------------------------------------------------
@@ -255,7 +255,7 @@ def test_a_faulty_file_is_named_with_a_remedy(tiny, raw, suffix, message):
     path = folder / (IMAGES + suffix)
     path.write_bytes(raw)
     with pytest.raises(InputError, match=message) as fault:
-        _files.load("mnist")
+        files_.load("mnist")
     assert str(fault.value).startswith(str(path)) and "\n" not in str(fault.value)
     assert "`bioopzo data mnist`" in str(fault.value)
 
@@ -266,7 +266,7 @@ def test_a_label_outside_its_range_is_named(tiny):
     labels[7] = 10
     (folder / LABELS).write_bytes(idx(labels))  # has no checksum, so the label itself must tell
     with pytest.raises(InputError, match=r"has the label 10 at 7, outside 0 \.\.\. 9"):
-        _files.load("fashion_mnist")
+        files_.load("fashion_mnist")
 
 
 def test_a_file_that_cannot_be_read_is_named(tiny, monkeypatch):
@@ -275,9 +275,9 @@ def test_a_file_that_cannot_be_read_is_named(tiny, monkeypatch):
     def refuse(path, mode):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(_files, "open", refuse, raising=False)
+    monkeypatch.setattr(files_, "open", refuse, raising=False)
     with pytest.raises(InputError, match=f"{folder}.* cannot be read: Permission denied"):
-        _files.load("mnist")
+        files_.load("mnist")
 
 
 # ---- downloading --------------------------------------------------------------------------------
@@ -286,8 +286,8 @@ def test_a_file_that_cannot_be_read_is_named(tiny, monkeypatch):
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
 def test_download_makes_the_data_loadable(tiny, name):
     tiny.serve(name)
-    assert _files.download(name, progress=False) == tiny.root / name
-    same(_files.load(name), tiny.arrays[name])
+    assert files_.download(name, progress=False) == tiny.root / name
+    same(files_.load(name), tiny.arrays[name])
     assert tiny.entries() == sorted([name, *(f"{file}.gz" for file in NAMES)])
 
 
@@ -296,13 +296,13 @@ def test_download_keeps_good_files_and_replaces_faulty_ones(tiny, tmp_path, caps
     folder = tiny.put("mnist", compress=False)
     (folder / IMAGES).write_bytes(b"damaged")
     (folder / LABELS).unlink()
-    _files.download("mnist", progress=False)
-    same(_files.load("mnist"), tiny.arrays["mnist"])
+    files_.download("mnist", progress=False)
+    same(files_.load("mnist"), tiny.arrays["mnist"])
     assert tiny.entries() == sorted([*NAMES[:1], *NAMES[2:], "mnist", f"{IMAGES}.gz",
                                      f"{LABELS}.gz"])
     for path in tiny.mirror.rglob("*.gz"):
         path.unlink()
-    _files.download("mnist", progress=False)  # nothing to do, so the mirror is not asked
+    files_.download("mnist", progress=False)  # nothing to do, so the mirror is not asked
     assert capsys.readouterr() == ("", "")
 
 
@@ -318,7 +318,7 @@ def test_a_wrong_download_leaves_nothing(tiny):
     ]:
         served.write_bytes(raw)
         with pytest.raises(InputError, match=message) as fault:
-            _files.download("mnist", progress=False)
+            files_.download("mnist", progress=False)
         assert str(fault.value).startswith(served.as_uri())
         assert f"put it into {tiny.root / 'mnist'}" in str(fault.value)
         assert tiny.entries() == []
@@ -327,7 +327,7 @@ def test_a_wrong_download_leaves_nothing(tiny):
 def test_a_missing_file_on_the_mirror_is_named(tiny):
     (tiny.serve() / f"{NAMES[3]}.gz").unlink()
     with pytest.raises(InputError, match=f"{NAMES[3]}.gz could not be downloaded"):
-        _files.download("mnist", progress=False)
+        files_.download("mnist", progress=False)
     assert tiny.entries() == sorted(["mnist", *(f"{file}.gz" for file in NAMES[:3])])
 
 
@@ -359,9 +359,9 @@ def test_a_broken_connection_leaves_nothing(tiny, monkeypatch, fault, says, late
             return Stream(fault)
         raise fault
 
-    monkeypatch.setattr(_files.urllib.request, "urlopen", urlopen)
+    monkeypatch.setattr(files_.urllib.request, "urlopen", urlopen)
     with pytest.raises(InputError if says else KeyboardInterrupt) as caught:
-        _files.download("mnist", progress=False)
+        files_.download("mnist", progress=False)
     assert tiny.entries() == []
     if says:
         message = str(caught.value)
@@ -380,9 +380,9 @@ def test_a_failed_write_leaves_nothing(tiny, monkeypatch, fault, says):
     def fsync(handle):
         raise fault
 
-    monkeypatch.setattr("bioopzo.results.os.fsync", fsync)
+    monkeypatch.setattr("bioopzo.files.os.fsync", fsync)
     with pytest.raises(InputError if says else KeyboardInterrupt, match=says):
-        _files.download("mnist", progress=False)
+        files_.download("mnist", progress=False)
     assert tiny.entries() == ["mnist"]
 
 
@@ -462,7 +462,7 @@ PIXELS = {"mnist": (0.1307, 0.3081, 5), "fashion_mnist": (0.2860, 0.3530, 9)}
 @pytest.mark.parametrize("name", PIXELS)
 def test_the_real_data_set(name):
     mean, deviation, first = PIXELS[name]
-    images, labels, test_images, test_labels = _files.load(name, real_directory(name))
+    images, labels, test_images, test_labels = files_.load(name, real_directory(name))
     assert images.shape == (60000, 28, 28) and test_images.shape == (10000, 28, 28)
     assert labels[0] == first and len(labels) == 60000 and len(test_labels) == 10000
     squares = sum(int(np.square(block, dtype=np.int64).sum()) for block in np.split(images, 60))

@@ -9,18 +9,23 @@ from html.parser import HTMLParser
 from types import SimpleNamespace
 
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from brian2 import Hz, ms
 from matplotlib.mathtext import MathTextParser
 
 import bioopzo as bz
-from bioopzo import display, live, plots, typeset
-from bioopzo.comparison import Comparison
-from bioopzo.equations import is_expression, parse, parse_line
 from bioopzo.errors import InputError
-from bioopzo.measures import Recording, weight_alignment
-from bioopzo.results import Run
+from bioopzo.measures.angles import weight_alignment
+from bioopzo.measures.recording import Recording
+from bioopzo.run import Run
+from bioopzo.show.model import quantity
+from bioopzo.text import typeset
+from bioopzo.text.equations import is_expression, parse, parse_line
+from bioopzo.training import live
+from bioopzo.training.compare import Comparison
+from bioopzo.training.live import _in_notebook, listener
 
 matplotlib.use("Agg")
 SIZES = [6, 5, 4, 3]
@@ -120,7 +125,7 @@ def test_every_line_is_shown_under_its_object(options):
             shown = line.name if line.kind == "parameter" else str(line)
             assert shown in text, (name, line)
     for name, value in model.parameters.items():
-        assert re.search(rf" {name} .*{re.escape(display.quantity(value).split()[0])} ", text)
+        assert re.search(rf" {name} .*{re.escape(quantity(value).split()[0])} ", text)
     assert page.titles[0] == "Input (6)" and page.titles[-1] == "Parameters"
     assert len(set(page.titles)) == len(page.titles), "every object has one section"
     assert len(text.splitlines()) <= (140 if "intermediate" in options else 120)
@@ -288,13 +293,13 @@ def test_live_draws_in_a_notebook_and_replaces_the_picture(monkeypatch):
     monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(
         Image=lambda data, width: data,
         display=lambda picture, display_id: shown.append(picture) or handle))
-    draw = live.listener(True, bz.Model([4, 3, 2]), TASK, 100)
-    before = plots.plt.get_fignums()
+    draw = listener(True, bz.Model([4, 3, 2]), TASK, 100)
+    before = plt.get_fignums()
     for trials, accuracy in ((0, 0.5), (50, 0.7), (100, 0.9)):
         draw(trials, accuracy, 1 - accuracy)
     assert len(shown) == 3 and all(picture.startswith(b"\x89PNG") for picture in shown)
-    assert shown[0] != shown[1] and plots.plt.get_fignums() == before
-    draw = live.listener(True, bz.Model([4, 3, 2]), TASK, 100)
+    assert shown[0] != shown[1] and plt.get_fignums() == before
+    draw = listener(True, bz.Model([4, 3, 2]), TASK, 100)
     draw(0, None, 1.0)  # a task without classes: the loss
 
 
@@ -303,16 +308,16 @@ def test_a_notebook_is_told_from_a_terminal(monkeypatch):
                          (None, False)):
         module = SimpleNamespace(get_ipython=lambda shell=shell: shell)
         monkeypatch.setitem(sys.modules, "IPython", module)
-        assert live._in_notebook() is found
+        assert _in_notebook() is found
 
 
 def test_live_without_a_notebook_only_warns(monkeypatch):
     monkeypatch.delitem(sys.modules, "IPython", raising=False)
     with pytest.warns(UserWarning, match="notebook"):
-        assert live.listener(True, bz.Model(SIZES), TASK, 10) is None
-    assert live.listener(False, bz.Model(SIZES), TASK, 10) is None
+        assert listener(True, bz.Model(SIZES), TASK, 10) is None
+    assert listener(False, bz.Model(SIZES), TASK, 10) is None
     with pytest.raises(InputError, match="live"):
-        live.listener("yes", bz.Model(SIZES), TASK, 10)
+        listener("yes", bz.Model(SIZES), TASK, 10)
 
 
 def test_a_run_on_its_card(trained):
@@ -348,7 +353,7 @@ def test_a_comparison_shows_the_same_numbers_as_text_and_html(trained):
     assert mean in text and mean in repr(found) and "a < b" in text
     assert "xor: held-out accuracy (%), 32 trials, 2 seed(s)" in text
     assert found.plot_final().get_xlabel() == "Held-out accuracy (%)"
-    plots.plt.close("all")
+    plt.close("all")
 
 
 def test_every_plot_of_a_run_is_a_method(trained):
@@ -360,7 +365,7 @@ def test_every_plot_of_a_run_is_a_method(trained):
     names = {name for name in dir(run) if name.startswith("plot")}
     assert names == {"plot", *(f"plot_{name}" for name in (
         "learning_curve", "rates", "weights", "alignment", "raster", "anatomy"))}
-    plots.plt.close("all")
+    plt.close("all")
 
 
 def test_alignment_of_feedback_with_known_weights():
@@ -375,7 +380,7 @@ def test_alignment_of_feedback_with_known_weights():
     assert trials.tolist() == [0, 10]
     assert np.allclose(found[1], [-1, -1]) and np.allclose(found[2], [1, 1])
     assert run.plot_alignment().get_ylabel().startswith("Cosine")
-    plots.plt.close("all")
+    plt.close("all")
     run.meta["shapes"] = {"forward_2.w": [2, 10]}
     with pytest.raises(InputError, match="convolution"):
         weight_alignment(run)
@@ -463,7 +468,7 @@ def test_a_trial_of_a_run_as_neo_and_as_figures(trained, monkeypatch):
                                   recording.time[spikes[:, neuron] > 0])
     assert run.plot_raster(3).get_xlabel() == "Time in the trial (ms)"
     assert len(run.plot_anatomy(3, neuron=(1, 2)).axes) == 7
-    plots.plt.close("all")
+    plt.close("all")
 
 
 @pytest.mark.parametrize("package, call", [
@@ -494,8 +499,8 @@ def test_a_sample_that_the_task_has_not(sample, trained):
 # ---------------------------------------------------------------------------- docstrings
 
 MODULES = [bz, *(importlib.import_module(f"bioopzo.{name}") for name in (
-    "tasks", "measures", "gradients", "plots", "rules", "optimizers", "spiking", "comparison",
-    "results", "notebooks"))]
+    "tasks", "measures", "measures.rate", "plots", "rules", "engines.rate.optimizers",
+    "engines.spiking.build", "network.clock", "training.compare", "run", "studies.notebooks"))]
 
 
 def public():
@@ -549,4 +554,4 @@ def test_only_what_is_public_completes(module):
 def test_units_in_a_quantity_for_people():
     for value, words in ((10 * ms, "10 ms"), (500 * Hz, "500 Hz"), (0.05 * Hz, "0.05 Hz"),
                          (1e-12, "1e-12"), (2.0, "2")):
-        assert display.quantity(value) == words
+        assert quantity(value) == words

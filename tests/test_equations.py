@@ -5,7 +5,8 @@ from brian2 import Hz, ms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bioopzo.equations import (
+from bioopzo.errors import EquationError
+from bioopzo.text.equations import (
     compose,
     factorise,
     identifiers,
@@ -15,7 +16,6 @@ from bioopzo.equations import (
     substitute,
     unit_text,
 )
-from bioopzo.errors import EquationError
 
 
 def test_every_kind_of_line_is_read():

@@ -11,9 +11,15 @@ import pytest
 from replay import Case, Network, Protocol, draw
 from test_replay import OPTIONS, SLOW
 
-from bioopzo import batch, kernels, rate, rules, spiking
+from bioopzo import rules
+from bioopzo.engines.rate import batch, kernels
+from bioopzo.engines.rate import engine as rate_engine
+from bioopzo.engines.rate.engine import Engine
+from bioopzo.engines.rate.stages import arrange, live
+from bioopzo.engines.spiking.code import abstract_code
+from bioopzo.engines.spiking.state import get_array, state_variables
 from bioopzo.errors import EquationError, InputError
-from bioopzo.stages import arrange, live
+from bioopzo.network.clock import Shape, time_course
 
 #: Trials with plasticity on or off: two in a row, and one after a trial that only reads.
 TRIALS = (1, 1, 0, 1)
@@ -67,7 +73,7 @@ EDITED = [
 ]
 
 
-#: What `spiking.abstract_code` returns, by text: it takes longer than all that is run here.
+#: What `abstract_code` returns, by text: it takes longer than all that is run here.
 STATE_UPDATES = {}
 
 
@@ -94,8 +100,8 @@ class Tables:
 def spiking_run(case, data, edits):
     """Every variable of Brian2's network after every step: name -> (steps of all trials, n)."""
     net = Network(case, data, lazy=False, edits=edits)
-    names, seen = list(spiking.state_variables(net.built)), []
-    look = b2.NetworkOperation(lambda: seen.append([spiking.get_array(net.built, k)
+    names, seen = list(state_variables(net.built)), []
+    look = b2.NetworkOperation(lambda: seen.append([get_array(net.built, k)
                                                     for k in names]),
                                clock=net.built["error"].clock, when="end", name="look")
     net.built.network.add(look)
@@ -112,8 +118,8 @@ def rate_run(case, data, net, edits):
     STATE_UPDATES[text_of(model)] = code
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(batch, "arrange", _keeping)
-        patch.setattr(spiking, "abstract_code", lambda *_: code)
-        engine = rate.Engine(model, net.shape, net.course, activity="spikes",
+        patch.setattr(rate_engine, "abstract_code", lambda *_: code)
+        engine = Engine(model, net.shape, net.course, activity="spikes",
                              precision="double", updates="step", compiled=False, draw=tables)
     start(engine, data)
     seen, trials = [], []
@@ -275,15 +281,15 @@ def test_an_eligibility_that_goes_on_needs_updates_within_the_trial():
 def engine_of(case, batch_draw=None, edits=None, **settings):
     """A rate engine in double precision, from the start of a case."""
     model = case.model().edit(edits or {})
-    shape = spiking.Shape(case.steps, case.dt, case.varying, 2)
-    course = spiking.time_course(model, Protocol(case))
+    shape = Shape(case.steps, case.dt, case.varying, 2)
+    course = time_course(model, Protocol(case))
     chosen = {"activity": "spikes", "precision": "double", "compiled": False, "seed": 3,
               "draw": batch_draw, **settings}
-    code = STATE_UPDATES.get(text_of(model)) or spiking.abstract_code(model, shape)
+    code = STATE_UPDATES.get(text_of(model)) or abstract_code(model, shape)
     STATE_UPDATES[text_of(model)] = code
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spiking, "abstract_code", lambda *_: code)
-        engine = rate.Engine(model, shape, course, **chosen)
+        patch.setattr(rate_engine, "abstract_code", lambda *_: code)
+        engine = Engine(model, shape, course, **chosen)
     start(engine, draw(case))
     return engine
 

@@ -21,21 +21,21 @@ import pytest
 from brian2.units import ms
 
 import bioopzo as bz
-from bioopzo import (
-    backends,
-    epochs,
-    event_experiments,
-    experiments,
-    plots_events,
-    spiking,
-    tasks,
-    training,
-)
+from bioopzo import tasks
 from bioopzo.cli import main
+from bioopzo.datasets import archives as archives_
+from bioopzo.datasets import recordings, simulated_nmnist
+from bioopzo.datasets.events import Binning, EventInputs, joined
+from bioopzo.datasets.recordings import EVENT_SETS, Archive
+from bioopzo.engines.spiking import backends, feed
+from bioopzo.engines.spiking.chunk import Chunk
+from bioopzo.engines.spiking.feed import MOST_ROWS, TABLE_BYTES, parameter_values
 from bioopzo.errors import InputError
-from bioopzo.tasks import _archives, _recordings, _simulated_nmnist
-from bioopzo.tasks._events import Binning, EventInputs, joined
-from bioopzo.tasks._recordings import EVENT_SETS, Archive
+from bioopzo.network.clock import shape_of, time_course
+from bioopzo.plots import events as plots_events
+from bioopzo.studies import events as event_experiments
+from bioopzo.studies.tables import markdown
+from bioopzo.training.start import initial_weights, task_digest
 
 NAMES = list(EVENT_SETS)
 
@@ -115,9 +115,9 @@ def test_a_task_of_events_is_checked_and_has_a_digest():
     assert (task.samples, task.n_in, task.steps) == (4, 3, 5)
     other = dense.copy()
     other[0, 0, 0] ^= 1
-    digests = {epochs.task_digest(task.replace(inputs=i)) for i in (
+    digests = {task_digest(task.replace(inputs=i)) for i in (
         compact(dense), compact(other), compact(dense, counts=True))}
-    assert len(digests) == 3 and epochs.task_digest(task) in digests
+    assert len(digests) == 3 and task_digest(task) in digests
     with pytest.raises(InputError, match="inputs have 5 time steps.*makes 10"):
         task.replace(duration=10 * ms, mask=np.ones(10))
     with pytest.raises(InputError, match="coding 'spikes', not 'current'"):
@@ -185,7 +185,7 @@ def test_nmnist_recordings_arrive_as_they_were_written(root, engine, steps, dt_u
 def test_clock_overflows_of_nmnist_are_undone(root):
     formats.nmnist(root)
     path = root / "NMNIST/Train/0/00001.bin"
-    _simulated_nmnist.write(path, some((1, 2, 100, 1), (0, 240, 0, 0), (3, 2, 100, 0)))
+    simulated_nmnist.write(path, some((1, 2, 100, 1), (0, 240, 0, 0), (3, 2, 100, 0)))
     found = tasks.nmnist(partial=True, validation=0).inputs[0]
     # A mark adds 2**13 us, here in front of the second event.
     assert np.argwhere(found).tolist() == [[0, (34 + 2) * 34 + 1], [8, 2 * 34 + 3]]
@@ -266,9 +266,9 @@ def unsorted(found):
 @pytest.mark.parametrize("content, message", [
     (lambda path: path.write_bytes(path.read_bytes()[:-2]), "is truncated: 298 bytes"),
     (lambda path: path.write_bytes(bytes(500_005)), "too large .*500005 bytes, at most 500000"),
-    (lambda path: _simulated_nmnist.write(path, with_events(outside)),
+    (lambda path: simulated_nmnist.write(path, with_events(outside)),
      "event outside the sensor: event 3 has y = 34, the sensor 0 to 33"),
-    (lambda path: _simulated_nmnist.write(path, with_events(unsorted)),
+    (lambda path: simulated_nmnist.write(path, with_events(unsorted)),
      "not in the order of time: event 5 at .* comes after 299999"),
     (lambda path: path.rename(path.with_name("one.bin")), "is no recording of nmnist by its name"),
     (lambda path: path.rename(path.with_name("60001.bin")), "must be within 1 and 60000"),
@@ -278,7 +278,7 @@ def unsorted(found):
 def test_a_faulty_nmnist_file_is_named(root, content, message):
     formats.nmnist(root, train=(1, 1))
     path = root / "NMNIST/Train/0/00001.bin"
-    _simulated_nmnist.write(path, formats.events(60))
+    simulated_nmnist.write(path, formats.events(60))
     content(path)
     with pytest.raises(InputError, match=message) as fault:
         tasks.nmnist(partial=True, validation=0)
@@ -524,8 +524,8 @@ def cached_files():
 def test_binned_events_are_read_once_and_again_when_something_changes(root, monkeypatch):
     formats.nmnist(root)
     reads = []
-    original = _recordings.events_of
-    monkeypatch.setattr(_recordings, "events_of",
+    original = recordings.events_of
+    monkeypatch.setattr(recordings, "events_of",
                         lambda *arguments: reads.append(1) or original(*arguments))
 
     def read(**options):
@@ -542,7 +542,7 @@ def test_binned_events_are_read_once_and_again_when_something_changes(root, monk
                     {"engine": "rate", "counts": True}):
         assert read(**options)[1] == 2 and read(**options)[1] == 0
     path = root / "NMNIST/Train/0/00001.bin"
-    _simulated_nmnist.write(path, formats.events(60, seed=77))
+    simulated_nmnist.write(path, formats.events(60, seed=77))
     os.utime(path, ns=(0, 5))  # the same size
     changed, count = read()
     assert count == 2 and (changed.inputs[0] != first.inputs[0]).any()
@@ -566,11 +566,11 @@ def test_a_damaged_cache_is_made_anew_and_a_failed_write_leaves_nothing(root, mo
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("bioopzo.results.os.fsync", full)
+        patch.setattr("bioopzo.files.os.fsync", full)
         with pytest.warns(UserWarning, match="cannot be written .No space left"):
             np.testing.assert_array_equal(tasks.nmnist(partial=True).inputs[:], wanted)
         assert cached_files() == []
-        patch.setattr("bioopzo.results.os.fsync", lambda handle: (_ for _ in ()).throw(
+        patch.setattr("bioopzo.files.os.fsync", lambda handle: (_ for _ in ()).throw(
             KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             tasks.nmnist(partial=True)
@@ -652,12 +652,12 @@ def test_download_makes_the_task_loadable(published, root, capsys):
 def test_an_archive_that_is_there_and_a_split_that_is_there_are_used(published, root):
     (root / "nmnist").mkdir(parents=True)
     (published / "train.zip").rename(root / "nmnist" / "train.zip")
-    _archives.download(EVENT_SETS["nmnist"], progress=False)
+    archives_.download(EVENT_SETS["nmnist"], progress=False)
     assert len(tasks.nmnist().splits["train"]) == 5
     for path in (root / "nmnist/NMNIST/Test").rglob("*.bin"):
         path.unlink()
     with pytest.raises(InputError, match="Test is in the way of what test.zip holds"):
-        _archives.download(EVENT_SETS["nmnist"], progress=False)
+        archives_.download(EVENT_SETS["nmnist"], progress=False)
 
 
 def test_what_is_in_the_way_is_named_before_anything_is_fetched(published, root, monkeypatch):
@@ -669,20 +669,20 @@ def test_what_is_in_the_way_is_named_before_anything_is_fetched(published, root,
     with pytest.raises(InputError, match="; get it: `bioopzo data nmnist`, or say"):
         tasks.nmnist(data=root.with_name("other"))
     fetched = []
-    original = _archives._fetch
-    monkeypatch.setattr(_archives, "_fetch", lambda archive, *arguments: fetched.append(
+    original = archives_._fetch
+    monkeypatch.setattr(archives_, "_fetch", lambda archive, *arguments: fetched.append(
         archive.name) or original(archive, *arguments))
     with pytest.raises(InputError, match="NMNIST/Train is in the way of what train.zip holds: it "
                        "has 4 of 5 recordings; move it away, then run this command again"):
-        _archives.download(EVENT_SETS["nmnist"], progress=False)
+        archives_.download(EVENT_SETS["nmnist"], progress=False)
     stray = root / "nmnist/NMNIST/Test/one.bin"
     stray.write_bytes(b"")
     with pytest.raises(InputError, match="Test/one.bin is no recording of nmnist by its name"):
-        _archives.download(EVENT_SETS["nmnist"], progress=False)
+        archives_.download(EVENT_SETS["nmnist"], progress=False)
     stray.unlink()
     assert not fetched
     (root / "nmnist/NMNIST/Train").rename(root / "nmnist/old")
-    _archives.download(EVENT_SETS["nmnist"], progress=False)
+    archives_.download(EVENT_SETS["nmnist"], progress=False)
     assert fetched == ["train.zip"] and len(tasks.nmnist().splits["train"]) == 5
 
 
@@ -720,7 +720,7 @@ def zip_link():
 def test_an_unsafe_archive_leaves_nothing(published, root, monkeypatch, content, message):
     pin(monkeypatch, published, content)
     with pytest.raises(InputError, match=message):
-        _archives.download(EVENT_SETS["nmnist"], progress=False)
+        archives_.download(EVENT_SETS["nmnist"], progress=False)
     assert entries(root) == ["nmnist", "nmnist/NMNIST"]
     assert not list(root.parent.rglob("outside.bin"))
 
@@ -729,7 +729,7 @@ def test_hidden_members_are_left_out(tmp_path):
     path = tmp_path / "mac.zip"
     path.write_bytes(zipped([("Train/0/00001.bin", b"1"), ("Train/0/._00001.bin", b"2"),
                              (".DS_Store", b"3"), ("__MACOSX/Train/0/00001.bin", b"4")]))
-    _archives.unpack(path, tmp_path / "out", 10**6, 10)
+    archives_.unpack(path, tmp_path / "out", 10**6, 10)
     assert entries(tmp_path / "out") == ["Train", "Train/0", "Train/0/00001.bin"]
 
 
@@ -740,13 +740,13 @@ def test_a_member_larger_than_it_says_is_refused(tmp_path):
     path = tmp_path / "lying.zip"
     path.write_bytes(content)
     with pytest.raises(InputError, match="larger than it says|no sound archive"):
-        _archives.unpack(path, tmp_path / "out", 10**6, 10)
+        archives_.unpack(path, tmp_path / "out", 10**6, 10)
 
 
 def test_a_wrong_checksum_and_no_network(published, root, monkeypatch):
     (published / "train.zip").write_bytes(b"other")
     with pytest.raises(InputError, match="not the published train.zip: its md5 is"):
-        _archives.download(EVENT_SETS["nmnist"], progress=False)
+        archives_.download(EVENT_SETS["nmnist"], progress=False)
     assert entries(root) == ["nmnist", "nmnist/NMNIST"]
 
     for fault in (urllib.error.URLError("Name or service not known"), TimeoutError("timed out"),
@@ -754,14 +754,14 @@ def test_a_wrong_checksum_and_no_network(published, root, monkeypatch):
         def urlopen(request, timeout, fault=fault):
             raise fault
 
-        monkeypatch.setattr(_archives.urllib.request, "urlopen", urlopen)
+        monkeypatch.setattr(archives_.urllib.request, "urlopen", urlopen)
         if isinstance(fault, KeyboardInterrupt):
             with pytest.raises(KeyboardInterrupt):
-                _archives.download(EVENT_SETS["nmnist"], progress=False)
+                archives_.download(EVENT_SETS["nmnist"], progress=False)
         else:
             with pytest.raises(InputError, match="could not be downloaded .*check the network.*"
                                f"put it into {root / 'nmnist'}"):
-                _archives.download(EVENT_SETS["nmnist"], progress=False)
+                archives_.download(EVENT_SETS["nmnist"], progress=False)
         assert entries(root) == ["nmnist", "nmnist/NMNIST"]
         with pytest.raises(InputError, match="no recordings"):
             tasks.nmnist()
@@ -779,7 +779,7 @@ def test_archives_within_an_archive(tmp_path, root, monkeypatch):
         EVENT_SETS["cifar10_dvs"], complete={"train": (3,) + (0,) * 8 + (3,)},
         archives=(Archive("CIFAR10DVS.zip", (tmp_path / "CIFAR10DVS.zip").as_uri(),
                           hashlib.md5(content).hexdigest(), 10**6, 20),)))
-    _archives.download(EVENT_SETS["cifar10_dvs"], progress=False)
+    archives_.download(EVENT_SETS["cifar10_dvs"], progress=False)
     assert len(tasks.cifar10_dvs(validation=0, test=0.3).splits["train"]) == 4
 
 
@@ -817,7 +817,7 @@ def test_a_part_of_any_size_trains_in_the_rate_engine_without_options(root):
 def test_the_back_end_is_chosen_by_all_trials_that_are_presented(root, monkeypatch):
     formats.nmnist(root)
     task, asked = tasks.nmnist(partial=True), []
-    monkeypatch.setattr(bz.backends, "choose",
+    monkeypatch.setattr("bioopzo.engines.spiking.backends.choose",
                         lambda backend, trials: asked.append(trials) or "numpy")
     model = bz.Model([task.n_in, 2, 10], rule="readout_only")
     bz.train(model, task, trials=1, evaluations=1, progress=False)
@@ -829,7 +829,7 @@ def test_the_back_end_is_chosen_by_all_trials_that_are_presented(root, monkeypat
     ({"counts": True}, "nmnist: counts=True is for engine='rate'")])
 def test_what_cannot_be_held_is_refused_before_recordings_are_read(root, options, says,
                                                                    monkeypatch):
-    monkeypatch.setattr(_recordings, "find", None)
+    monkeypatch.setattr(recordings, "find", None)
     with pytest.raises(InputError, match=says):
         tasks.nmnist(**options)
 
@@ -845,12 +845,12 @@ def bars():
 
 
 def test_the_simulator_is_seeded_and_every_image_on_its_own(monkeypatch):
-    first, empty = _simulated_nmnist.recordings(bars(), 3)
+    first, empty = simulated_nmnist.recordings(bars(), 3)
     # An empty image moves nothing: what is left is noise, all of it darkening.
     assert len(first) > 1000 and 60 < len(empty) < 200 and empty["p"].all()
-    alone = next(_simulated_nmnist.recordings(np.repeat(bars()[:1], 2, axis=0), 3))
+    alone = next(simulated_nmnist.recordings(np.repeat(bars()[:1], 2, axis=0), 3))
     np.testing.assert_array_equal(first, alone)
-    assert not np.array_equal(first, next(_simulated_nmnist.recordings(bars(), 4)))
+    assert not np.array_equal(first, next(simulated_nmnist.recordings(bars(), 4)))
     assert (np.diff(first["t"]) >= 0).all() and 0 <= first["t"].min()
     assert first["t"].max() < 315_000 and first["x"].max() < 34 and first["y"].max() < 34
     assert 0.4 < first["p"].mean() < 0.6
@@ -859,24 +859,24 @@ def test_the_simulator_is_seeded_and_every_image_on_its_own(monkeypatch):
 def test_on_and_off_events_are_on_the_right_edges():
     # In the first two saccades the bar moves to the right: its right edge becomes brighter (p 0),
     # its left edge, which it leaves, darker (p 1).
-    events = next(_simulated_nmnist.recordings(bars()[:1], 0))
+    events = next(simulated_nmnist.recordings(bars()[:1], 0))
     events = events[(events["t"] > 5_000) & (events["t"] < 90_000) & (events["y"] > 14)
                     & (events["y"] < 20)]
     assert events["x"][events["p"] == 0].mean() > events["x"][events["p"] == 1].mean() + 2
 
 
 def test_simulated_recordings_differ_in_their_thresholds():
-    numbers = [len(events) for events in _simulated_nmnist.recordings(
+    numbers = [len(events) for events in simulated_nmnist.recordings(
         np.repeat(bars()[:1], 40, axis=0))]
     # The number of events is close to inverse to the threshold; 95 % of sd's of 40 draws lie here.
     spread = np.std(numbers, ddof=1) / np.mean(numbers)
-    assert 0.78 < spread / _simulated_nmnist.RECORDING_SPREAD < 1.22
+    assert 0.78 < spread / simulated_nmnist.RECORDING_SPREAD < 1.22
 
 
 def test_a_simulated_recording_survives_its_file(root):
     formats.nmnist(root)
-    made = next(_simulated_nmnist.recordings(bars()))
-    _simulated_nmnist.write(root / "NMNIST/Train/0/00001.bin", made)
+    made = next(simulated_nmnist.recordings(bars()))
+    simulated_nmnist.write(root / "NMNIST/Train/0/00001.bin", made)
     task = tasks.nmnist("rate", partial=True, validation=0, counts=True)
     np.testing.assert_array_equal(task.inputs[0], binned(made, 30, 10_000, counts=True))
 
@@ -890,7 +890,7 @@ def images(monkeypatch):
         x, y = rng.integers(4, 16, 2)
         made[k, y:y + 8, x:x + 3 + k % 3] = 255
     labels = np.arange(16) % 3
-    monkeypatch.setattr("bioopzo.tasks._files.load", lambda name, data=None: (
+    monkeypatch.setattr("bioopzo.datasets.files.load", lambda name, data=None: (
         made[:12], labels[:12], made[12:], labels[12:]))
     return made, labels
 
@@ -903,7 +903,7 @@ def test_simulated_tasks_say_so(images):
     order = np.random.RandomState(0).permutation(12)
     shown = [*np.sort(order[:6]), *np.sort(order[9:])]
     np.testing.assert_array_equal(task.labels, images[1][[*shown, 12, 13]])
-    wanted = next(_simulated_nmnist.recordings(images[0][shown[:1]], 0))
+    wanted = next(simulated_nmnist.recordings(images[0][shown[:1]], 0))
     np.testing.assert_array_equal(task.inputs[0], binned(wanted, 30, 10_000))
     assert len(cached_files()) == 3
     other = tasks.nmnist("rate", seed=1, **options)
@@ -943,17 +943,17 @@ def test_transfer_never_trains_on_images_it_is_tested_on(root, images):
 
 def test_transfer_can_leave_out_what_the_simulator_was_made_by(root, images, monkeypatch):
     formats.nmnist(root)  # five recordings in Train, of the images 0 to 4; three in Test
-    monkeypatch.setattr(_simulated_nmnist, "seen", lambda: [0, 3])
+    monkeypatch.setattr(simulated_nmnist, "seen", lambda: [0, 3])
     task = tasks.nmnist_transfer(real="unseen", samples=6, validation=1)
     assert len(task.splits["test"]) == 6
-    monkeypatch.setattr(_simulated_nmnist, "seen", lambda: range(5))
+    monkeypatch.setattr(simulated_nmnist, "seen", lambda: range(5))
     shutil.rmtree(root / "NMNIST/Test")
     with pytest.raises(InputError, match="no recordings for real='unseen'; use real='all'"):
         tasks.nmnist_transfer(real="unseen", samples=6, validation=1)
 
 
 def test_the_recordings_that_were_seen_are_half_of_those_at_hand():
-    found = _simulated_nmnist.seen()
+    found = simulated_nmnist.seen()
     assert len(set(found)) == 300 and 0 <= min(found) and max(found) < 60000
 
 
@@ -969,7 +969,7 @@ def learnable(root):
             found["x"] += 18 * (k % 2)
             path = root / f"NMNIST/{split}/{k % 2}/{first + k:05d}.bin"
             path.parent.mkdir(parents=True, exist_ok=True)
-            _simulated_nmnist.write(path, found)
+            simulated_nmnist.write(path, found)
     return {"partial": True, "validation": 0, "size": 6, "polarities": "merged"}
 
 
@@ -979,13 +979,13 @@ def test_event_lists_hand_over_every_spike(learnable):
     model = bz.Model([36, 5, 10], rule="opzo", T_z=10 * ms, T_w=5 * ms).for_task(task)
     outcomes = []
     for each in (task, dense):
-        shape = spiking.shape_of(each, 4)
+        shape = shape_of(each, 4)
         engine = backends.open_backend("numpy", model, shape)
-        state = {**engine.start, **training.initial_weights(model, np.random.default_rng(1))}
-        tables = {"course": spiking.time_course(model, each),
-                  **training.tables(each, shape, np.array([3, 50, 4]), True)}
-        values = training.parameter_values(model, shape)
-        outcomes.append([engine.run(backends.Chunk(3, state, values, tables, 1)) for _ in range(2)])
+        state = {**engine.start, **initial_weights(model, np.random.default_rng(1))}
+        tables = {"course": time_course(model, each),
+                  **feed.tables(each, shape, np.array([3, 50, 4]), True)}
+        values = parameter_values(model, shape)
+        outcomes.append([engine.run(Chunk(3, state, values, tables, 1)) for _ in range(2)])
     for found, wanted in zip(*outcomes):
         assert wanted.state["hidden_1.count"].sum() > 0
         np.testing.assert_array_equal(found.decision, wanted.decision)
@@ -1002,10 +1002,10 @@ def test_tables_of_a_chunk_are_bounded():
     task = tasks.Task("t", inputs, np.eye(3), np.arange(3), np.ones(300),
                       {"train": [0, 1, 2], "validation": [], "test": []}, "spikes", 300 * ms,
                       1 * ms)
-    rows = training.rows(task)
-    assert 100 < rows < training.MOST_ROWS
-    tables = training.tables(task, spiking.shape_of(task, rows), np.arange(rows) % 3, True)
-    assert sum(table.nbytes for table in tables.values()) <= training.TABLE_BYTES
+    rows = feed.rows(task)
+    assert 100 < rows < MOST_ROWS
+    tables = feed.tables(task, shape_of(task, rows), np.arange(rows) % 3, True)
+    assert sum(table.nbytes for table in tables.values()) <= TABLE_BYTES
 
 
 def test_both_engines_learn_from_events(learnable):
@@ -1082,12 +1082,12 @@ def test_the_raster_shows_every_layer_and_says_what_it_leaves_out():
 
 
 def test_the_simulator_is_compared_image_by_image(root, images, tmp_path, monkeypatch):
-    monkeypatch.setattr(_simulated_nmnist, "RECORDING_SPREAD", 0.0)
-    monkeypatch.setattr(_simulated_nmnist, "seen", lambda: [2])
+    monkeypatch.setattr(simulated_nmnist, "RECORDING_SPREAD", 0.0)
+    monkeypatch.setattr(simulated_nmnist, "seen", lambda: [2])
     for number, image in ((1, 0), (2, 1), (3, 2)):
         path = root / f"NMNIST/Train/0/{number:05d}.bin"
         path.parent.mkdir(parents=True, exist_ok=True)
-        _simulated_nmnist.write(path, next(_simulated_nmnist.recordings(
+        simulated_nmnist.write(path, next(simulated_nmnist.recordings(
             images[0][image:image + 1], seed=9)))
     content = event_experiments.simulation(tmp_path)
     rows = {row[0]: row[1:] for row in content["simulated_against_real"]}
@@ -1097,7 +1097,7 @@ def test_the_simulator_is_compared_image_by_image(root, images, tmp_path, monkey
     assert rows["mean rate in bins of 10 ms, correlation"][0] > 0.99
     assert content["recordings"] == 2 and content["left_out"] == 1  # the one that was seen
     assert json.loads((tmp_path / "nmnist_simulation.json").read_text())["rate"]["bin_ms"] == 10
-    assert experiments.markdown(content).startswith("| quantity | recorded | simulated |")
+    assert markdown(content).startswith("| quantity | recorded | simulated |")
 
 
 def test_two_recordings_are_the_least_that_the_simulator_is_compared_with(root, images, tmp_path):
@@ -1118,7 +1118,7 @@ def real_recordings():
     for directory in (os.environ.get("BIOOPZO_DATA"), beside):
         if directory and directory != str(beside) or beside.is_dir():
             try:
-                _recordings.find(EVENT_SETS["nmnist"], directory)
+                recordings.find(EVENT_SETS["nmnist"], directory)
             except InputError:
                 continue
             return directory

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bioopzo import figures
 from bioopzo.cli import main
 from bioopzo.errors import InputError
+from bioopzo.studies import figures
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = figures.discover(ROOT / "figures")
@@ -64,8 +64,9 @@ def package(tmp_path, monkeypatch):
     """A small package in place of bioopzo, whose whole source is read for every key."""
     place = tmp_path / "package"
     (place / "data").mkdir(parents=True)
+    (place / "plots").mkdir()
     for name, text in {"model.py": 'def f():\n    """Doc."""\n    return 1\n',
-                       "plots.py": 'COLOUR = "red"', "cli.py": "x = 1", "plots_events.py": "",
+                       "plots/styles.py": 'COLOUR = "red"', "cli.py": "x = 1",
                        "data/tuned.json": "[1]"}.items():
         (place / name).write_text(text)
     monkeypatch.setattr(figures, "PACKAGE", place)
@@ -133,7 +134,7 @@ def test_what_counts_as_a_change(folder, name, before, after, outcome):
 @pytest.mark.parametrize("name, before, after, outcome", [
     ("model.py", "Doc", "Words", "up to date"),
     ("model.py", "return 1", "return 2", "made"),
-    ("plots.py", "red", "blue", "drawn"),
+    ("plots/styles.py", "red", "blue", "drawn"),
     ("cli.py", "1", "2", "up to date"),
     ("data/tuned.json", "1", "2", "made"),
 ])
@@ -199,7 +200,7 @@ def test_an_interruption_while_writing_leaves_what_was_there(folder, monkeypatch
     def stop(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bioopzo.results.write_json", stop)  # the last of the three
+    monkeypatch.setattr("bioopzo.studies.figures.write_json", stop)  # the last of the three
     with pytest.raises(KeyboardInterrupt):
         made(folder)
     assert contents(folder / "images") == good
@@ -299,7 +300,7 @@ def _size(stem, suffix):
 
 
 def test_what_no_number_depends_on_is_there():
-    assert all((figures.PACKAGE / name).is_file() for name in figures.DRAWING)
+    assert all((figures.PACKAGE / name).exists() for name in figures.DRAWING)
 
 
 def test_the_same_seeds_give_the_same_bytes(tmp_path):

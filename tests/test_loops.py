@@ -4,25 +4,31 @@ import numpy as np
 import pytest
 
 import bioopzo as bz
-from bioopzo import backends, loops, spiking, training
-from bioopzo.backends import Chunk
+from bioopzo.engines import tools
+from bioopzo.engines.spiking import backends, loops
+from bioopzo.engines.spiking.build import assemble
+from bioopzo.engines.spiking.chunk import Chunk
+from bioopzo.engines.spiking.standalone import _generate
+from bioopzo.network.clock import shape_of, time_course
+from bioopzo.network.objects import constants
+from bioopzo.training.start import initial_weights
 
 pytestmark = [pytest.mark.compiled,
-              pytest.mark.skipif(backends.compiler() is None, reason="needs a C++ compiler")]
+              pytest.mark.skipif(tools.compiler() is None, reason="needs a C++ compiler")]
 
 
 def small(rule):
     """A task, a model written for it and its shape."""
     task = bz.tasks.temporal_patterns(classes=3, inputs=12)
     model = bz.Model([12, 9, 8, 3], rule=rule).for_task(task)
-    return task, model, spiking.shape_of(task, 8)
+    return task, model, shape_of(task, 8)
 
 
 @pytest.mark.parametrize("rule", ["opzo", "bp", "dkp"])
 @pytest.mark.parametrize("lazy", [True, False])
 def test_no_synaptic_loop_is_left_as_brian2_writes_it(tmp_path, rule, lazy):
     _, model, shape = small(rule)
-    backends._generate(model, shape, lazy, tmp_path)
+    _generate(model, shape, lazy, tmp_path)
     codes = {path.name: path.read_text() for path in (tmp_path / "code_objects").glob("*.cpp")
              if "create_generator" not in path.name}
     assert any("for(int _post=0" in code for code in codes.values())
@@ -35,9 +41,9 @@ def test_no_synaptic_loop_is_left_as_brian2_writes_it(tmp_path, rule, lazy):
 def test_same_results_to_rounding(tmp_path, monkeypatch):
     task, model, shape = small("opzo")
     samples = np.arange(shape.rows)
-    tables = {"course": spiking.time_course(model, task), "schedule": np.ones(shape.rows),
+    tables = {"course": time_course(model, task), "schedule": np.ones(shape.rows),
               "stimulus": task.inputs[samples].reshape(-1, 12), "target": task.targets[samples]}
-    values = spiking.constants(spiking.assemble(model, shape.duration, False, True), model, shape)
+    values = constants(assemble(model, shape.duration, False, True), model, shape)
     outcomes = []
     for name in ("as written", "straightened"):
         monkeypatch.setenv("BIOOPZO_CACHE", str(tmp_path / name))
@@ -45,7 +51,7 @@ def test_same_results_to_rounding(tmp_path, monkeypatch):
             if name == "as written":
                 patch.setattr(loops, "straighten", lambda folder, synapses: None)
             engine = backends.open_backend("standalone", model, shape)
-        weights = training.initial_weights(model, np.random.default_rng(1))
+        weights = initial_weights(model, np.random.default_rng(1))
         outcomes.append(engine.run(Chunk(40, {**engine.start, **weights}, values, tables, 5)))
     plain, quick = outcomes
     assert plain.state["hidden_2.count"].sum() > 100

@@ -4,8 +4,8 @@ import pytest
 from brian2 import Hz, ms, mV
 
 import bioopzo as bz
-from bioopzo.assembly import assemble
 from bioopzo.errors import EquationError, InputError
+from bioopzo.network.assembly import assemble
 
 SIZES = [6, 5, 4, 3]
 

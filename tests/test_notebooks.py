@@ -7,9 +7,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from bioopzo import notebooks
 from bioopzo.cli import main
 from bioopzo.errors import InputError, NotebookError
+from bioopzo.studies import notebooks
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))

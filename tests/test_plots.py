@@ -13,7 +13,8 @@ from scipy import stats
 
 from bioopzo import plots
 from bioopzo.errors import InputError
-from bioopzo.results import Run
+from bioopzo.plots.styles import _apart
+from bioopzo.run import Run
 
 matplotlib.use("Agg")
 TRIALS = np.array([0, 100, 200, 400])
@@ -186,9 +187,9 @@ def test_names_at_line_ends_do_not_overlap(count):
 
 
 def test_names_keep_their_place_where_there_is_room():
-    np.testing.assert_allclose(plots._apart(np.array([0.1, 0.5, 0.9]), 0.1), [0.1, 0.5, 0.9])
-    np.testing.assert_allclose(plots._apart(np.array([0.5, 0.5]), 0.1), [0.45, 0.55])
-    np.testing.assert_allclose(plots._apart(np.array([1.0, 1.0]), 0.1), [0.9, 1.0])
+    np.testing.assert_allclose(_apart(np.array([0.1, 0.5, 0.9]), 0.1), [0.1, 0.5, 0.9])
+    np.testing.assert_allclose(_apart(np.array([0.5, 0.5]), 0.1), [0.45, 0.55])
+    np.testing.assert_allclose(_apart(np.array([1.0, 1.0]), 0.1), [0.9, 1.0])
 
 
 def test_rates_draws_every_layer():

@@ -9,7 +9,13 @@ import pytest
 from replay import Case, Network, Protocol, draw, permuted
 
 import bioopzo as bz
-from bioopzo import backends, rules, spiking, training
+from bioopzo import rules
+from bioopzo.engines.spiking import backends
+from bioopzo.engines.spiking.build import assemble
+from bioopzo.engines.spiking.chunk import Chunk
+from bioopzo.network.clock import Shape, time_course
+from bioopzo.network.objects import constants
+from bioopzo.training.start import initial_weights
 
 RULES = list(rules.available())
 #: Rules whose hidden weights follow the error; the others follow the trial's loss.
@@ -142,20 +148,20 @@ def test_same_seed_same_bits():
 
 def lazy_and_dense(backend, case, trials):
     """Weights after the same trials with the event-driven and with the dense plasticity."""
-    model, shape = case.model(), spiking.Shape(case.steps, case.dt, False, trials)
+    model, shape = case.model(), Shape(case.steps, case.dt, False, trials)
     rng = np.random.default_rng(5)
     tables = {"schedule": (np.arange(trials) < trials - 1).astype(float),
               "stimulus": rng.random((trials, case.sizes[0])),
               "target": np.eye(case.sizes[-1])[rng.integers(case.sizes[-1], size=trials)],
-              "course": spiking.time_course(model, Protocol(case))}
-    start = training.initial_weights(model, rng)
+              "course": time_course(model, Protocol(case))}
+    start = initial_weights(model, rng)
     outcomes = []
     for lazy in (True, False):
-        assembly = spiking.assemble(model, shape.duration, False, lazy)
+        assembly = assemble(model, shape.duration, False, lazy)
         assert lazy == ("lazy" in assembly.synapses[f"forward_{case.depth + 1}"].form)
         engine = backends.open_backend(backend, model, shape, lazy=lazy)
-        outcome = engine.run(backends.Chunk(
-            trials, {**engine.start, **start}, spiking.constants(assembly, model, shape), tables,
+        outcome = engine.run(Chunk(
+            trials, {**engine.start, **start}, constants(assembly, model, shape), tables,
             seed=11))
         outcomes.append(outcome.state)
     last = f"forward_{case.depth + 1}.w"

@@ -11,12 +11,24 @@ from brian2 import Hz
 from scipy import integrate, stats
 
 import bioopzo as bz
-from bioopzo import backends, epochs, gradients, kernels, optimizers, rate, spiking
-from bioopzo.equations import parse
+from bioopzo.engines import tools
+from bioopzo.engines.rate import engine as rate_engine
+from bioopzo.engines.rate import kernels, optimizers
+from bioopzo.engines.rate.engine import Engine
+from bioopzo.engines.rate.kernels import Assignment, Kernel
+from bioopzo.engines.rate.optimizers import Optimizer
+from bioopzo.engines.rate.settings import learning_rate, open_engine
+from bioopzo.engines.rate.settings import settings as settings_of
+from bioopzo.engines.spiking.code import abstract_code
 from bioopzo.errors import EquationError, InputError, InterruptedRun, NonFiniteError
-from bioopzo.kernels import Assignment, Kernel
-from bioopzo.measures import cosine as cosine_of
-from bioopzo.optimizers import Optimizer
+from bioopzo.measures import rate as gradients
+from bioopzo.measures.angles import cosine as cosine_of
+from bioopzo.text.equations import parse
+from bioopzo.text.functions import FUNCTIONS
+from bioopzo.training import rate as epochs
+from bioopzo.training.checkpoint import write_checkpoint
+from bioopzo.training.rate import _Plan
+from bioopzo.training.start import initial_weights
 
 matplotlib.use("Agg")
 
@@ -24,7 +36,7 @@ matplotlib.use("Agg")
 @pytest.fixture(scope="module", autouse=True)
 def text_once():
     """Brian2's code of a text is asked for once: that takes longer than most of these tests."""
-    found, ask = {}, spiking.abstract_code
+    found, ask = {}, abstract_code
 
     def remembered(model, shape):
         key = (len(model.sizes), shape.varying, tuple(sorted(model.blocks.items())))
@@ -33,7 +45,7 @@ def text_once():
         return found[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spiking, "abstract_code", remembered)
+        patch.setattr(rate_engine, "abstract_code", remembered)
         yield
 
 
@@ -65,7 +77,7 @@ def run_of(task, model=None, **options):
 def engine_of(task, model, seed=0, draw=None, **given):
     """An engine with random weights in it, in double precision, interpreted."""
     settings = {"precision": "double", "compiled": False, "optimizer": "sgd", **given}
-    engine = epochs.open_engine(model.for_task(task), task, epochs.settings(**settings), seed, draw)
+    engine = open_engine(model.for_task(task), task, settings_of(**settings), seed, draw)
     rng = np.random.default_rng(seed)
     for weights in engine.weights.values():
         weights[...] = rng.normal(0, 1, weights.shape)
@@ -195,7 +207,7 @@ def test_a_split_without_trials_is_refused(task):
 # ---------------------------------------------------------------------------- order
 
 def plan_of(task, split="test", batch=7, seed=0, count=3):
-    plan = epochs._Plan(task, None, count, None, split, batch, seed)
+    plan = _Plan(task, None, count, None, split, batch, seed)
     return plan, [part for _, part in plan.batches(0)]
 
 
@@ -210,13 +222,13 @@ def test_the_held_out_split_is_never_trained_on(task):
 
 
 def test_what_the_engine_is_handed_are_those_trials(task, monkeypatch):
-    seen, train_batch = [], rate.Engine.train_batch
+    seen, train_batch = [], Engine.train_batch
 
     def looking(self, inputs, targets, *rest):
         seen.append((inputs, targets))
         return train_batch(self, inputs, targets, *rest)
 
-    monkeypatch.setattr(rate.Engine, "train_batch", looking)
+    monkeypatch.setattr(Engine, "train_batch", looking)
     run_of(task, epochs=1)
     batches = plan_of(task, batch=8, seed=3, count=1)[1]
     assert len(seen) == len(batches) == 9
@@ -263,7 +275,7 @@ def noisy(**options):
 
 def interrupt(monkeypatch, after):
     """Ctrl-C right after the checkpoint with this number was written."""
-    write, count = epochs._write_checkpoint, []
+    write, count = write_checkpoint, []
 
     def writing(*arguments):
         write(*arguments)
@@ -271,7 +283,7 @@ def interrupt(monkeypatch, after):
         if len(count) == after:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(epochs, "_write_checkpoint", writing)
+    monkeypatch.setattr(epochs, "write_checkpoint", writing)
 
 
 @pytest.mark.parametrize("model, settings, moments", [
@@ -466,7 +478,7 @@ def test_optimizers_by_hand(task, tmp_path, name, given, compiled):
     engine = engine_of(task, bz.Model([4, 5, 2], rule="readout_only"), optimizer=chosen)
     if compiled:
         engine.functions |= kernels.compile_all([engine.optimizer_kernel], np.float64, tmp_path,
-                                                backends.compiler())
+                                                tools.compiler())
     rng = np.random.default_rng(1)
     start = {key: engine.weights[key].copy() for key in ("forward_1.w", "forward_2.w")}
     changes = [{key: rng.normal(0, 1, w.shape) for key, w in start.items()} for _ in range(6)]
@@ -515,14 +527,14 @@ def test_optimizers_refuse_what_is_unknown(call, says):
     ("constant", [2.0]*4)])
 def test_schedules(schedule, values):
     chosen = optimizers.get("sgd", rate=2.0)
-    found = [epochs.learning_rate(chosen, schedule, share) for share in (0, 0.25, 0.5, 1)]
+    found = [learning_rate(chosen, schedule, share) for share in (0, 0.25, 0.5, 1)]
     np.testing.assert_allclose(found, values, atol=1e-12)
 
 
 # ---------------------------------------------------------------------------- kernels
 
 #: Every function on an argument it is defined (and no jump is near) for.
-CALLS = {name: f"{name}({{0}})" for name in kernels.FUNCTIONS} | {
+CALLS = {name: f"{name}({{0}})" for name in FUNCTIONS} | {
     "exp": "exp(clip({0}, -3, 3))", "expm1": "expm1(clip({0}, -3, 3))",
     "sinh": "sinh(clip({0}, -2, 2))", "cosh": "cosh(clip({0}, -2, 2))",
     "tan": "tan(clip({0}, -1, 1))", "exprel": "exprel(clip({0}, -3, 3))",
@@ -540,7 +552,7 @@ def random_kernel(name, seed, carried):
     inputs = tuple(f"i{k}" for k in range(7))
     numbers, kept = ("s0", "k0", "k1"), ("c0", "c1") if carried else ()
     values, assignments = [*inputs, *kept], []
-    functions = list(rng.permutation(kernels.FUNCTIONS)) + list(CONDITIONS)
+    functions = list(rng.permutation(FUNCTIONS)) + list(CONDITIONS)
     for k, function in enumerate(functions):
         a, b = rng.choice(inputs, 2)
         exact = function in JUMPS or function in CONDITIONS
@@ -562,11 +574,11 @@ def random_kernel(name, seed, carried):
 def test_compiled_kernels_equal_interpreted_ones(tmp_path, dtype, tolerance):
     """Every function, gates, broadcast steps, rows and narrow inputs, values that are carried."""
     found = [random_kernel(f"kernel_{k}", k, k % 2 == 0) for k in range(4)]
-    library = kernels.compile_all(found, dtype, tmp_path, backends.compiler())
+    library = kernels.compile_all(found, dtype, tmp_path, tools.compiler())
     steps, batch, n = 5, 3, 19
     for kernel in found:
-        assert {f for f in kernels.FUNCTIONS for a in kernel.assignments
-                if re.search(rf"\b{f}\(", a.code)} == set(kernels.FUNCTIONS)
+        assert {f for f in FUNCTIONS for a in kernel.assignments
+                if re.search(rf"\b{f}\(", a.code)} == set(FUNCTIONS)
         rng = np.random.default_rng(0)
         shapes = [(steps, batch, n), (1, batch, n), (steps, 1, n), (1, 1, n), (steps, batch, n),
                   (steps, batch, 1), (1, 1, 1)]
@@ -591,7 +603,7 @@ def test_operators_of_the_text_are_compiled_too(tmp_path):
              "int(x > 0)/3", "int(not (x > 0))", "2**x", "pi*x", "exprel(0*x)", "int(-1.5*x)")
     kernel = Kernel("operators", tuple(Assignment(f"v{k}", code) for k, code in enumerate(codes)),
                     ("x",), outputs=tuple(f"v{k}" for k in range(len(codes))))
-    compiled = kernels.compile_all([kernel], np.float64, tmp_path, backends.compiler())
+    compiled = kernels.compile_all([kernel], np.float64, tmp_path, tools.compiler())
     x = np.array([-3.7, -2.5, -0.4, 0.3, 1.1, 5.9]).reshape(1, 1, -1)
     results = []
     for run in (compiled["operators"], kernels.Interpreted(kernel, np.float64)):
@@ -769,7 +781,7 @@ def test_local_readouts_learn(digits):
     model = bz.Model([64, 32, 32, 10], local=True)
     engine = engine_of(digits, model, precision="single", activity="rates", optimizer="adamw",
                        rate=8e-3)
-    for key, values in bz.training.initial_weights(engine.model, np.random.default_rng(0)).items():
+    for key, values in initial_weights(engine.model, np.random.default_rng(0)).items():
         engine.weights[key][...] = values.reshape(engine.weights[key].shape)
     found, rng = [], np.random.default_rng(0)
     for part in rng.permutation(np.tile(digits.splits["train"], 4)).reshape(-1, 20):
@@ -849,9 +861,9 @@ def test_variance_is_that_of_the_updates(task, learned):
     models = {"bp": gradients.reference(learned), "own": None}
     found = gradients.gradient_variance(learned, models, batches=6, precision="double")
     assert set(found) == {"bp", "own"}
-    chosen = epochs.settings(batch=8, optimizer="sgd", compiled=False, precision="double")
+    chosen = settings_of(batch=8, optimizer="sgd", compiled=False, precision="double")
     model = bz.Model([4, 8, 6, 2], rule="bp").for_task(task)
-    engine = epochs.open_engine(model, task, chosen)
+    engine = open_engine(model, task, chosen)
     changes = {key: [] for key in engine.weights}
     frozen = gradients.freeze(learned, models["bp"], 6, precision="double")
     for part in frozen.samples.reshape(6, 8):

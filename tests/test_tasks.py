@@ -12,9 +12,9 @@ from brian2.units import Hz, ms, mV, second
 from test_data import real_directory
 
 from bioopzo import tasks
+from bioopzo.datasets.files import DATASETS
 from bioopzo.errors import BioopzoError, InputError
 from bioopzo.tasks import Task
-from bioopzo.tasks._files import DATASETS
 from bioopzo.tasks._spike_templates import draw_templates, noisy_copies
 
 EVERY = sorted(tasks.available())

@@ -7,8 +7,14 @@ import pytest
 from brian2 import Hz, ms
 
 import bioopzo as bz
-from bioopzo import backends, training
+from bioopzo.engines import tools
+from bioopzo.engines.spiking import backends
+from bioopzo.engines.spiking.feed import parameter_values
+from bioopzo.engines.spiking.runtime import Runtime
 from bioopzo.errors import InputError, InterruptedRun, NonFiniteError
+from bioopzo.network.clock import Shape
+from bioopzo.training.spiking import _plan
+from bioopzo.training.start import scheduled
 
 
 @pytest.fixture(scope="module")
@@ -49,20 +55,20 @@ def test_readings_belong_to_their_trials(task):
 
 
 def test_the_held_out_split_is_never_trained_on(task):
-    order = np.concatenate([s.samples for s in training._plan(
+    order = np.concatenate([s.samples for s in _plan(
         task, 200, 1, "test", 50, np.random.default_rng(0)) if s.plastic])
     assert not set(order) & set(task.splits["test"])
     assert set(order) == set(task.splits["train"]) | set(task.splits["validation"])
-    order = np.concatenate([s.samples for s in training._plan(
+    order = np.concatenate([s.samples for s in _plan(
         task, 200, 1, "validation", 50, np.random.default_rng(0)) if s.plastic])
     assert set(order) == set(task.splits["train"])
 
 
 def test_schedules_fall_linearly_and_touch_only_rates():
     model = bz.Model([4, 5, 2], eta=10 * Hz, alpha_final=0.5)
-    shape = bz.spiking.Shape(60, 1e-3, False, 4)
-    values = training.parameter_values(model._with(coding="current"), shape)
-    half = training.scheduled(values, model, 0.5)
+    shape = Shape(60, 1e-3, False, 4)
+    values = parameter_values(model._with(coding="current"), shape)
+    half = scheduled(values, model, 0.5)
     changed = {k.split(".")[1] for k in values if half[k] != values[k]}
     assert changed == {"eta", "eta_o", "alpha", "mu"}
     assert half["hidden_1.eta"] == pytest.approx(10 * (1 - 0.97 / 2))
@@ -79,7 +85,7 @@ def test_saved_and_loaded_without_pickle(task, tmp_path):
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
-    from bioopzo.results import write_atomically, write_json
+    from bioopzo.files import write_atomically, write_json
 
     write_json(tmp_path / "a.json", {"x": 1})
 
@@ -139,7 +145,7 @@ def test_the_trial_of_the_first_bad_value_is_found(task, monkeypatch):
 
 def test_an_interrupted_run_is_never_complete(task, tmp_path, monkeypatch):
     calls = []
-    original = backends.Runtime.run
+    original = Runtime.run
 
     def interrupted(self, chunk):
         calls.append(chunk)
@@ -147,7 +153,7 @@ def test_an_interrupted_run_is_never_complete(task, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return original(self, chunk)
 
-    monkeypatch.setattr(backends.Runtime, "run", interrupted)
+    monkeypatch.setattr(Runtime, "run", interrupted)
     with pytest.raises(InterruptedRun) as caught:
         run_of(task, save=tmp_path / "run")
     assert not caught.value.run.complete and caught.value.run.test_accuracy is None
@@ -171,7 +177,7 @@ def test_a_trial_too_short_for_a_pair_says_what_is_allowed(task):
 
 def test_the_back_end_follows_from_the_length():
     assert backends.choose(None, 10) == "numpy"
-    assert backends.choose(None, 10**4) == ("standalone" if backends.compiler() else "numpy")
+    assert backends.choose(None, 10**4) == ("standalone" if tools.compiler() else "numpy")
 
 
 def test_real_brian2_objects_are_within_reach(task):

@@ -6,8 +6,9 @@ import pytest
 from brian2 import Hz
 
 import bioopzo as bz
-from bioopzo import tuning
 from bioopzo.errors import InputError
+from bioopzo.training import search as tuning
+from bioopzo.training.tuned import tuned_parameters
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def test_candidates_begin_with_the_value_in_force_and_stay_in_their_ranges(model
     ({"eta_o": (1, float("nan"))}, "the range of eta_o needs"),
 ])
 def test_a_wrong_range_is_refused_before_anything_runs(model, ranges, says, monkeypatch):
-    monkeypatch.setattr("bioopzo.training.train", None)
+    monkeypatch.setattr(tuning, "train", None)
     with pytest.raises(InputError, match=says):
         tuning.tune(model, bz.tasks.xor(), ranges=ranges)
 
@@ -65,7 +66,7 @@ def test_a_search_finds_the_better_rate_and_is_used_by_a_task_that_takes_its_val
     # The task has its own values now; it keeps those it took, and the other is as it was.
     assert content[task.name] == {"opzo": {"parameters": {}}, "readout_only": entry}
     assert content["other"] == {"opzo": {"parameters": {}}}
-    monkeypatch.setattr(tuning, "table", lambda: {**content, "third": task.name})
-    rate = tuning.tuned_parameters("third", model)["eta_o"]
+    monkeypatch.setattr("bioopzo.training.tuned.table", lambda: {**content, "third": task.name})
+    rate = tuned_parameters("third", model)["eta_o"]
     assert rate == entry["parameters"]["eta_o"] * Hz
-    assert tuning.tuned_parameters("unknown", model) == {}
+    assert tuned_parameters("unknown", model) == {}

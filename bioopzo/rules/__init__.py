@@ -17,9 +17,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Mapping
 
-from ..errors import InputError, unknown
+from bioopzo.errors import InputError, unknown
+from bioopzo.text.equations import parse, substitute
+from bioopzo.text.parameters import Parameter
 
-__all__ = ["Rule", "available", "choose", "get", "options"]
+__all__ = ["Parameter", "Rule", "add", "available", "choose", "get", "options", "parse",
+           "substitute"]
 
 
 def __dir__():
@@ -76,7 +79,7 @@ def available():
 
 
 def add(path):
-    """Make a rule in a file of your own known to this process; returns its name.
+    """Make a rule in a file of your own, at `path`, known to this process; returns its name.
 
     The name is the file's, without ``.py``. The file defines ``rule(depth, **options) -> Rule``,
     every option with a default, exactly as the files in this folder do (``from . import Rule``

@@ -8,9 +8,10 @@ learning gives it to the layers below, through feedback synapses as the rule has
 Source: Xiao et al. 2024 (OPZO), section 4.4 and appendix C.1; the local loss is scaled by zeta.
 """
 
-from ..equations import identifiers, substitute
-from ..errors import InputError
-from ..neurons import DELTA, Parameter
+from bioopzo.errors import InputError
+from bioopzo.network.parts import DELTA
+from bioopzo.text.equations import identifiers, substitute
+from bioopzo.text.parameters import Parameter
 
 ZETA = {"zeta": Parameter(0.01, "scale of the local errors", source="OPZO, appendix C.1")}
 #: What belongs to a layer's path to the readout, and its name on the path to the middle readout.

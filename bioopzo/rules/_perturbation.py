@@ -7,8 +7,8 @@ alpha*z enters its own membrane. sigma is +1, -1 or 0 in time (`spiking.time_cou
 
 from brian2.units import Hz, ms
 
-from ..neurons import Parameter
-from . import choose
+from bioopzo.rules import choose
+from bioopzo.text.parameters import Parameter
 
 DRAW = {"rademacher": "2*int(rand() < 0.5) - 1", "gaussian": "randn()"}
 SOURCE = "Xiao et al. 2024 (OPZO), section 4.4"

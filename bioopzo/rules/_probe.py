@@ -1,7 +1,7 @@
 """Not a rule: nothing learns, and one given neuron is perturbed; for `measures.jacobian`."""
 
-from . import Rule
-from ._perturbation import PARAMETERS, path_filter, perturbation
+from bioopzo.rules import Rule
+from bioopzo.rules._perturbation import PARAMETERS, path_filter, perturbation
 
 
 def rule(depth):

@@ -2,7 +2,7 @@
 
 from brian2.units import Hz
 
-from ..neurons import Parameter
+from bioopzo.text.parameters import Parameter
 
 ETA = Parameter(0.05 * Hz, "learning rate of the hidden weights", search=(0.01, 0.5))
 PARAMETERS = {"kappa": Parameter(0.05, "rate of the running baseline of the loss", True,

@@ -4,7 +4,7 @@ Source: Xiao et al. 2022 (OTTT): the surrogate derivative replaces that of the s
 presynaptic trace replaces backpropagation through time.
 """
 
-from . import Rule
+from bioopzo.rules import Rule
 
 REFERENCE = """
 Xiao M, Meng Q, Zhang Z, He D, Lin Z (2022). Online training through time for spiking neural

@@ -5,8 +5,8 @@ Source: Kolen & Pollack 1994; Webster, Choi, Ahn 2020 for the direct form.
 
 from brian2.units import Hz
 
-from ..neurons import Parameter
-from . import Rule
+from bioopzo.rules import Rule
+from bioopzo.text.parameters import Parameter
 
 REFERENCE = """
 Kolen JF, Pollack JB (1994). Backpropagation without weight transport. Proceedings of the IEEE

@@ -3,9 +3,9 @@
 Source: Williams 1992; Fiete & Seung 2006; the zeroth-order (ZO) rival of Xiao et al. 2024.
 """
 
-from ..errors import InputError
-from . import Rule, _reward, choose
-from ._perturbation import PARAMETERS, perturbation
+from bioopzo.errors import InputError
+from bioopzo.rules import Rule, _reward, choose
+from bioopzo.rules._perturbation import PARAMETERS, perturbation
 
 REFERENCE = """
 Fiete IR, Seung HS (2006). Gradient learning in spiking neural networks by dynamic perturbation

@@ -6,12 +6,12 @@ Spiking Neural Networks", sections 4.1-4.4; DESIGN.md section 2 for the continuo
 
 from brian2.units import Hz
 
-from ..equations import parse
-from ..errors import InputError
-from ..neurons import Parameter
-from . import Rule, choose
-from ._branches import branches
-from ._perturbation import PARAMETERS, SOURCE, path_filter, perturbation
+from bioopzo.errors import InputError
+from bioopzo.rules import Rule, choose
+from bioopzo.rules._branches import branches
+from bioopzo.rules._perturbation import PARAMETERS, SOURCE, path_filter, perturbation
+from bioopzo.text.equations import parse
+from bioopzo.text.parameters import Parameter
 
 REFERENCE = """
 Xiao M, Meng Q, Zhang Z, He D, Lin Z (2024). Online pseudo-zeroth-order training of

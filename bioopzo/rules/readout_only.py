@@ -1,6 +1,6 @@
 """The control: hidden weights stay as drawn, only the readout learns."""
 
-from . import Rule
+from bioopzo.rules import Rule
 
 
 def rule(depth):

@@ -5,8 +5,9 @@ Source: Williams 1992; for escape noise Pfister et al. 2006, Florian 2007.
 
 from brian2.units import ms
 
-from ..neurons import Parameter
-from . import Rule, _reward
+from bioopzo.rules import Rule
+from bioopzo.rules._reward import ETA, PARAMETERS, critic
+from bioopzo.text.parameters import Parameter
 
 REFERENCE = """
 Williams RJ (1992). Simple statistical gradient-following algorithms for connectionist
@@ -21,7 +22,7 @@ def rule(depth):
     for the discrete time step, and rho'/rho times (S - rho dt) in its limit. A spike is credited
     only with the loss that comes after it, for about tau_e: as long as it acts on the readout.
     """
-    blocks = _reward.critic(moment="step")
+    blocks = critic(moment="step")
     blocks["hidden"] += """
         score = slope*psi*(S/clip(chance, 1e-12, 1) - 1) : Hz
     """
@@ -33,7 +34,7 @@ def rule(depth):
     return Rule(
         "reinforce", "loss times the score of the spikes that preceded it", "Williams 1992",
         blocks,
-        {"eta": _reward.ETA, **_reward.PARAMETERS,
+        {"eta": ETA, **PARAMETERS,
          "tau_e": Parameter(10.0 * ms, "memory of the eligibility", True, search=(0.003, 0.04))},
         reference=REFERENCE, needs=("xbar", "psi", "slope", "S", "chance"),
     )

@@ -12,8 +12,8 @@ import inspect
 import pkgutil
 from collections.abc import Callable
 
+from bioopzo.arguments import hint
 from bioopzo.errors import InputError
-from bioopzo.tasks._options import hint
 from bioopzo.tasks.trials import Task
 
 

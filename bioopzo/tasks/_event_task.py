@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import os
 import warnings
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
@@ -17,15 +13,14 @@ from brian2.units import second, usecond
 from brian2.units.fundamentalunits import Quantity
 from tqdm.auto import tqdm
 
+from bioopzo.arguments import choice, quantity, whole
+from bioopzo.datasets import recordings
+from bioopzo.datasets.cache import cached
+from bioopzo.datasets.events import Binning, EventInputs, binning, joined
 from bioopzo.errors import InputError
-from bioopzo.results import write_atomically
-from bioopzo.tasks import _recordings
-from bioopzo.tasks._events import Binning, EventInputs, binning, joined
-from bioopzo.tasks._options import choice, quantity, whole
 from bioopzo.tasks.trials import Task, gate, one_hot
 
 SPLIT_SEED = 0
-CACHE_FORMAT = 1
 ENGINES = ("spiking", "rate")
 
 
@@ -78,8 +73,8 @@ def recorded(shown: Presentation, event_set, data, partial, chosen, description)
     `chosen(found)` picks from the listing, {'train': [Recording], 'test': [...]}, what each split
     holds: {'train': [...], 'validation': [...], 'test': [...]}.
     """
-    folder = _recordings.find(event_set, data)
-    found = _recordings.listing(event_set, folder, flag(shown.name, "partial", partial))
+    folder = recordings.find(event_set, data)
+    found = recordings.listing(event_set, folder, flag(shown.name, "partial", partial))
     origin = {recording: split for split, part in found.items() for recording in part}
     whole, note = _with_both_splits(shown.name, folder, found)
     splits = chosen(whole)
@@ -88,7 +83,7 @@ def recorded(shown: Presentation, event_set, data, partial, chosen, description)
     labels = np.array([recording.label for _, recording in everything])
     sizes = {split: len(part) for split, part in splits.items()}
     return assembled(shown, inputs, labels, sizes,
-                     f"{description} {_recordings.stated(event_set, found)}.{note}")
+                     f"{description} {recordings.stated(event_set, found)}.{note}")
 
 
 def _with_both_splits(name, folder, found):
@@ -180,7 +175,7 @@ def read(shown: Presentation, event_set, folder: Path, everything: list) -> Even
                    delay=2)
         parts = []
         for split, run in groupby(everything, key=lambda item: item[0]):  # tonic reads one split
-            events = _recordings.events_of(event_set, folder, [r for _, r in run], split)
+            events = recordings.events_of(event_set, folder, [r for _, r in run], split)
             parts.append(shown.grid.inputs(_counted(events, bar)))
         bar.close()
         return joined(parts)
@@ -199,58 +194,7 @@ def _counted(events, bar):
 def _warn_of_silence(event_set, everything, inputs):
     silent = np.flatnonzero(np.diff(inputs.offsets) == 0)
     if len(silent):
-        first = _recordings.where(event_set, everything[silent[0]][1])
+        first = recordings.where(event_set, everything[silent[0]][1])
         more = f" (and {len(silent) - 1} more)" * (len(silent) > 1)
         warnings.warn(f"{first}{more} holds no events in the trial's time and window: a silent "
                       "trial", stacklevel=4)
-
-
-# ---- the cache ----------------------------------------------------------------------------------
-
-
-def cache_directory() -> Path:
-    """Where binned events are kept: BIOOPZO_CACHE, else the user's cache; safe to delete."""
-    root = os.path.expanduser(os.environ.get("BIOOPZO_CACHE", "")) or os.path.join(
-        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "bioopzo")
-    return Path(root) / "events"
-
-
-def cached(name: str, grid: Binning, source: dict, make: Callable[[], EventInputs]) -> EventInputs:
-    """What `make` makes, kept on disk under a key of the transform and of where it comes from.
-
-    The key holds every parameter of `grid` and `source` (files with sizes and times, or images and
-    the simulator's constants). A file appears whole or not at all; one that cannot be read is made
-    anew, one that cannot be written is a warning.
-    """
-    text = json.dumps([CACHE_FORMAT, name, asdict(grid), source])
-    key = hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
-    path = cache_directory() / f"{name}-{key}.npz"
-    found = _load(path, grid)
-    if found is not None:
-        return found
-    inputs = make()
-    arrays = {"offsets": inputs.offsets, "cells": inputs.cells}
-    if inputs.counts is not None:
-        arrays["counts"] = inputs.counts
-    try:
-        write_atomically(path, lambda file: np.savez(file, **arrays))
-    except OSError as problem:
-        warnings.warn(f"{path} cannot be written ({problem.strerror or problem}): the events will "
-                      "be read again next time", stacklevel=2)
-    return inputs
-
-
-def _load(path, grid):
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        if ("counts" in arrays) != grid.counts:
-            return None
-        return EventInputs(grid.steps, grid.n_in, arrays["offsets"], arrays["cells"],
-                           arrays.get("counts"), grid.grid)
-    except FileNotFoundError:
-        return None
-    except MemoryError:
-        raise
-    except Exception:  # zip and numpy have many ways to say that a file is damaged
-        return None

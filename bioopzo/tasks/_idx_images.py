@@ -8,9 +8,9 @@ import numpy as np
 from brian2.units import second
 from brian2.units.fundamentalunits import Quantity
 
+from bioopzo.arguments import quantity, whole
+from bioopzo.datasets import files
 from bioopzo.errors import InputError
-from bioopzo.tasks import _files
-from bioopzo.tasks._options import quantity, whole
 from bioopzo.tasks.trials import Task, gate, one_hot
 
 SPLIT_SEED = 0
@@ -38,7 +38,7 @@ def image_task(
     if samples is not None:
         samples = whole(name, "samples", samples)
 
-    train_images, train_labels, test_images, test_labels = _files.load(name)
+    train_images, train_labels, test_images, test_labels = files.load(name)
     held = len(train_images)
     needed = (samples or 1) + validation
     if needed > held:
@@ -52,7 +52,7 @@ def image_task(
     return Task(
         name=name,
         inputs=normalised(train_images, test_images),
-        targets=one_hot(labels, _files.CLASSES),
+        targets=one_hot(labels, files.CLASSES),
         labels=labels,
         mask=mask,
         splits={

@@ -6,11 +6,11 @@ import numpy as np
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity
 
+from bioopzo.arguments import number
+from bioopzo.datasets.recordings import EVENT_SETS
 from bioopzo.errors import InputError
 from bioopzo.tasks._event_task import Form, presentation, recorded, shares
 from bioopzo.tasks._idx_images import few_steps
-from bioopzo.tasks._options import number
-from bioopzo.tasks._recordings import EVENT_SETS
 from bioopzo.tasks.trials import Task
 
 FORMS = {

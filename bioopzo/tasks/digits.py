@@ -6,7 +6,7 @@ import numpy as np
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity
 
-from bioopzo.tasks._options import choice
+from bioopzo.arguments import choice
 from bioopzo.tasks.trials import Task, gate, one_hot
 
 TEST, VALIDATION = 360, 240

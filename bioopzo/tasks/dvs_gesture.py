@@ -5,10 +5,9 @@ from __future__ import annotations
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity
 
-from bioopzo.tasks import _event_task
-from bioopzo.tasks._event_task import Form, presentation, recorded, shares
+from bioopzo.datasets.recordings import EVENT_SETS
+from bioopzo.tasks._event_task import Form, first, presentation, recorded, shares
 from bioopzo.tasks._idx_images import few_steps
-from bioopzo.tasks._recordings import EVENT_SETS
 from bioopzo.tasks.trials import Task
 
 FORMS = {
@@ -66,7 +65,7 @@ def dvs_gesture(
     def chosen(found):
         train, held = shares(name, found["train"], samples, validation)
         return {"train": train, "validation": held,
-                "test": _event_task.first(name, found["test"], test)}
+                "test": first(name, found["test"], test)}
 
     return recorded(shown, event_set, data, partial, chosen,
                     "DVS-Gesture in tonic's split (1077 and 264). Amir et al. 2017.")

@@ -6,12 +6,13 @@ import numpy as np
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity
 
-from bioopzo.tasks import _event_task, _files, _simulated_nmnist
-from bioopzo.tasks._event_task import Form, presentation, recorded, shares
-from bioopzo.tasks._events import Binning, EventInputs, joined
+from bioopzo.arguments import choice, whole
+from bioopzo.datasets import files, simulated_nmnist
+from bioopzo.datasets.cache import cached
+from bioopzo.datasets.events import Binning, EventInputs, joined
+from bioopzo.datasets.recordings import EVENT_SETS
+from bioopzo.tasks._event_task import Form, assembled, first, flag, presentation, recorded, shares
 from bioopzo.tasks._idx_images import few_steps
-from bioopzo.tasks._options import choice, whole
-from bioopzo.tasks._recordings import EVENT_SETS
 from bioopzo.tasks.trials import Task
 
 FORMS = {
@@ -87,13 +88,13 @@ def nmnist(
     name = IMAGES[images] if simulate else "nmnist"
     shown = presentation(name, event_set, FORMS, engine, steps, dt, warmup, crop, size, polarities,
                          counts)
-    if _event_task.flag(name, "simulate", simulate):
+    if flag(name, "simulate", simulate):
         return _simulated(shown, _still(images, data), samples, validation, test, seed)
 
     def chosen(found):
         train, held = shares(name, found["train"], samples, validation)
         return {"train": train, "validation": held,
-                "test": _event_task.first(name, found["test"], test)}
+                "test": first(name, found["test"], test)}
 
     return recorded(shown, event_set, data, partial, chosen,
                     "N-MNIST, digits recorded in three saccades. Orchard et al. 2015.")
@@ -102,7 +103,7 @@ def nmnist(
 def _still(images, data):
     """Training images, labels, test images, labels; images (n, 28, 28) uint8."""
     if images == "mnist":
-        return _files.load("mnist", data)
+        return files.load("mnist", data)
     from scipy.ndimage import zoom  # slow to import, used only here
     from sklearn.datasets import load_digits
 
@@ -122,12 +123,12 @@ def _simulated(shown, still, samples, validation, test, seed):
         samples = min(SIMULATED["train"], len(images) - validation)
     test = min(SIMULATED["test"], len(test_images)) if test is None else test
     train, held = shares(shown.name, list(range(len(images))), samples, validation)
-    last = _event_task.first(shown.name, list(range(len(test_images))), test)
+    last = first(shown.name, list(range(len(test_images))), test)
     seed = whole(shown.name, "seed", seed, least=0)
     parts = [simulation(shown.grid, source, chosen, f"{shown.name}, {split}", seed)
              for source, chosen, split in ((images, train, "train"), (images, held, "train"),
                                            (test_images, last, "test")) if chosen]
-    return _event_task.assembled(
+    return assembled(
         shown, joined(parts),
         np.concatenate([labels[train], labels[held], test_labels[last]]).astype(np.int64),
         {"train": len(train), "validation": len(held), "test": len(last)},
@@ -141,6 +142,6 @@ def simulation(grid: Binning, images: np.ndarray, chosen: list, split: str,
     `split` names the images in the cache's key.
     """
     source = {"split": split, "images": [int(k) for k in chosen], "seed": seed,
-              "simulator": _simulated_nmnist.CONSTANTS}
-    return _event_task.cached("nmnist_simulated", grid, source, lambda: grid.inputs(
-        _simulated_nmnist.recordings(images[chosen], seed)))
+              "simulator": simulated_nmnist.CONSTANTS}
+    return cached("nmnist_simulated", grid, source, lambda: grid.inputs(
+        simulated_nmnist.recordings(images[chosen], seed)))

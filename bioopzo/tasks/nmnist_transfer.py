@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from brian2.units.fundamentalunits import Quantity
 
+from bioopzo.arguments import choice, whole
+from bioopzo.datasets import files, recordings, simulated_nmnist
+from bioopzo.datasets.events import joined
+from bioopzo.datasets.recordings import EVENT_SETS
 from bioopzo.errors import InputError
-from bioopzo.tasks import _event_task, _files, _recordings, _simulated_nmnist
-from bioopzo.tasks._event_task import presentation
-from bioopzo.tasks._events import joined
-from bioopzo.tasks._options import choice, whole
-from bioopzo.tasks._recordings import EVENT_SETS
+from bioopzo.tasks._event_task import assembled, presentation, read, shares
 from bioopzo.tasks.nmnist import FORMS, simulation
 from bioopzo.tasks.trials import Task
 
@@ -49,24 +49,24 @@ def nmnist_transfer(
                          counts)
     splits = ("test",) if choice(name, "real", real, ("all", "test", "unseen")) == "test" \
         else ("train", "test")
-    folder = _recordings.find(event_set, data)
-    found = _recordings.listing(event_set, folder, partial=True)
+    folder = recordings.find(event_set, data)
+    found = recordings.listing(event_set, folder, partial=True)
     # The number in a recording's name is that of its image, counted from 1.
-    left_out = set(_simulated_nmnist.seen()) if real == "unseen" else ()
+    left_out = set(simulated_nmnist.seen()) if real == "unseen" else ()
     tested = [(split, recording) for split in splits for recording in found[split]
               if split == "test" or int(recording.path.stem) - 1 not in left_out]
     if not tested:
         raise InputError(f"{name}: {folder} holds no recordings for real={real!r}; use real='all'")
-    images, labels, _, _ = _files.load("mnist", data)
+    images, labels, _, _ = files.load("mnist", data)
     taken = {int(r.path.stem) - 1 for split, r in tested if split == "train"}
     free = [k for k in range(len(images)) if k not in taken]
-    train, held = _event_task.shares(name, free, whole(name, "samples", samples), validation)
+    train, held = shares(name, free, whole(name, "samples", samples), validation)
     seed = whole(name, "seed", seed, least=0)
     parts = [simulation(shown.grid, images, chosen, "nmnist_simulated, train", seed)
              for chosen in (train, held) if chosen]
-    parts.append(_event_task.read(shown, event_set, folder, tested))
+    parts.append(read(shown, event_set, folder, tested))
     everything = np.concatenate([labels[train], labels[held], [r.label for _, r in tested]])
-    return _event_task.assembled(
+    return assembled(
         shown, joined(parts), everything.astype(np.int64),
         {"train": len(train), "validation": len(held), "test": len(tested)},
         f"Trained on SIMULATED N-MNIST; the test is {len(tested)} real recordings.")

@@ -6,8 +6,8 @@ import numpy as np
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity
 
+from bioopzo.arguments import number, quantity, step_count, whole
 from bioopzo.errors import InputError
-from bioopzo.tasks._options import number, quantity, step_count, whole
 from bioopzo.tasks._spike_templates import draw_templates, noisy_copies
 from bioopzo.tasks.trials import Task, consecutive_splits, gate, one_hot
 

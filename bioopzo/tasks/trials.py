@@ -11,9 +11,9 @@ import numpy as np
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity
 
+from bioopzo.arguments import choice, hint, quantity, step_count, whole
+from bioopzo.datasets.events import EventInputs
 from bioopzo.errors import InputError
-from bioopzo.tasks._events import EventInputs
-from bioopzo.tasks._options import choice, hint, quantity, step_count, whole
 
 CODINGS = ("current", "poisson", "spikes")
 SPLITS = ("train", "validation", "test")

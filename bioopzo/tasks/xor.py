@@ -6,7 +6,7 @@ import numpy as np
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity
 
-from bioopzo.tasks._options import number, whole
+from bioopzo.arguments import number, whole
 from bioopzo.tasks.trials import Task, consecutive_splits, gate, one_hot
 
 SIZES = {"train": 400, "validation": 100, "test": 100}

@@ -9,8 +9,8 @@ import numpy as np
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity
 
+from bioopzo.arguments import number, whole
 from bioopzo.errors import InputError
-from bioopzo.tasks._options import number, whole
 from bioopzo.tasks.trials import SPLITS, Task, consecutive_splits, gate, one_hot
 
 SIZES = {"train": 5000, "validation": 1000, "test": 1000}

@@ -9,8 +9,8 @@ import platform
 
 import pytest
 
-from bioopzo.results import write_json
-from bioopzo.training import versions
+from bioopzo.files import write_json
+from bioopzo.training.start import versions
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,12 @@ import numpy as np
 from brian2.units import ms
 
 import bioopzo as bz
-from bioopzo import backends, spiking, training
+from bioopzo.engines.spiking import feed
+from bioopzo.engines.spiking.build import assemble
+from bioopzo.engines.spiking.chunk import Chunk
+from bioopzo.network.clock import Shape, shape_of, time_course
+from bioopzo.network.objects import constants
+from bioopzo.training.start import initial_weights
 
 SIZES = (256, 128, 10)
 STEPS, WARMUP = 50, 10
@@ -26,7 +31,7 @@ class Case:
 
     task: object
     model: object
-    shape: spiking.Shape
+    shape: Shape
     samples: np.ndarray
     weights: dict
 
@@ -38,10 +43,10 @@ def case():
                                       duration=STEPS * ms, warmup=WARMUP * ms)
     # One pair of holds a trial, as in the C program.
     model = bz.Model(list(SIZES), rule="opzo", T_z=20 * ms, T_w=14 * ms).for_task(task)
-    rows = training.rows(task)
+    rows = feed.rows(task)
     samples = np.asarray(task.presentation("train", rows, np.random.default_rng(1)))
-    weights = training.initial_weights(model, np.random.default_rng(2))
-    return Case(task, model, spiking.shape_of(task, rows), samples, weights)
+    weights = initial_weights(model, np.random.default_rng(2))
+    return Case(task, model, shape_of(task, rows), samples, weights)
 
 
 def write_case(folder):
@@ -66,11 +71,11 @@ def write_case(folder):
 def chunk(engine, trials, seed):
     """A `Chunk` of the case for an engine: learning on in every trial, constant rates."""
     it = case()
-    assembly = spiking.assemble(it.model, it.shape.duration, it.shape.varying, True)
+    assembly = assemble(it.model, it.shape.duration, it.shape.varying, True)
     tables = {
-        "course": spiking.time_course(it.model, it.task), "schedule": np.ones(it.shape.rows),
+        "course": time_course(it.model, it.task), "schedule": np.ones(it.shape.rows),
         "stimulus": it.task.inputs[it.samples].reshape(-1, SIZES[0]),
         "target": it.task.targets[it.samples],
     }
-    return backends.Chunk(trials, {**engine.start, **it.weights},
-                          spiking.constants(assembly, it.model, it.shape), tables, seed)
+    return Chunk(trials, {**engine.start, **it.weights},
+                          constants(assembly, it.model, it.shape), tables, seed)

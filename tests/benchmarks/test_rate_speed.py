@@ -20,10 +20,12 @@ import pytest
 from brian2.units import ms
 from threadpoolctl import threadpool_limits
 
-from bioopzo import Model, optimizers, spiking
-from bioopzo.rate import Engine
+from bioopzo import Model
+from bioopzo.engines.rate import optimizers
+from bioopzo.engines.rate.engine import Engine
+from bioopzo.network.clock import shape_of, time_course
 from bioopzo.tasks.trials import Task, one_hot
-from bioopzo.training import initial_weights
+from bioopzo.training.start import initial_weights
 
 BATCH, T, ROUNDS, STEPS = 128, 6, 9, 4
 SIZES = (784, 800, 800, 10)
@@ -52,7 +54,7 @@ def engine_step(rule, network="fc", steps=T, at_once=None):
     task = image_task(steps)
     model = Model(LAYOUT if network == "conv" else SIZES, rule=rule, neuron="deterministic",
                   dropout=0.2).for_task(task)
-    engine = Engine(model, spiking.shape_of(task, 2), spiking.time_course(model, task),
+    engine = Engine(model, shape_of(task, 2), time_course(model, task),
                     activity="deterministic", optimizer=optimizers.get("adamw", rate=2e-4),
                     steps_at_once=at_once)
     for key, value in initial_weights(model, np.random.default_rng(0)).items():

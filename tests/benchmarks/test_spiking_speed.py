@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import spiking_case
 
-from bioopzo import backends
+from bioopzo.engines.spiking import backends
 
 HERE = Path(__file__).parent
 FLAGS = ("-O3", "-march=native", "-ffast-math")

@@ -1,0 +1,142 @@
+"""Checks of what a user typed; every message names the task, the culprit and what is allowed."""
+
+import difflib
+import math
+import numbers
+from collections.abc import Collection
+from numbers import Real
+
+import numpy as np
+from brian2.units import second
+from brian2.units.fundamentalunits import Quantity, Unit, have_same_dimensions
+
+from bioopzo.errors import InputError
+
+
+def checked_sizes(sizes):
+    try:
+        sizes = tuple(int(n) for n in sizes)
+    except (TypeError, ValueError):
+        raise InputError(f"sizes is a list of whole numbers, e.g. [64, 32, 10], "
+                         f"not {sizes!r}") from None
+    if len(sizes) < 3 or min(sizes) < 1:
+        raise InputError("sizes needs inputs, at least one hidden layer and readouts, "
+                         f"all at least 1, not {list(sizes)}")
+    return sizes
+
+
+def checked_share(name, value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+        raise InputError(f"{name} is a share from 0 to less than 1, not {value!r}")
+    return float(value)
+
+
+def checked_time(name, value):
+    if not have_same_dimensions(value, second) and value != 0:
+        raise InputError(f"{name} is a time, e.g. 2*ms, not {value!r}")
+    value = float(value) * second
+    if value < 0 * second:
+        raise InputError(f"{name} cannot be negative, got {value!r}")
+    return value
+
+
+def checked_value(name, value, parameter):
+    """The value as a float quantity, or an `InputError` naming the parameter and its unit."""
+    try:
+        number = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        raise InputError(f"parameter {name} needs a number, not {value!r}") from None
+    if number.ndim or not np.isfinite(number):
+        raise InputError(f"parameter {name} needs one finite number, not {value!r}")
+    if parameter is None:
+        return value * 1.0
+    if not have_same_dimensions(value, parameter.default):
+        raise InputError(f"parameter {name} has the unit {parameter.unit} (e.g. "
+                         f"{name}={parameter.default!r}), not that of {value!r}")
+    if parameter.positive and number <= 0:
+        raise InputError(f"parameter {name} ({parameter.meaning}) must be above zero, "
+                         f"got {value!r}")
+    return value * 1.0
+
+
+
+
+
+
+
+
+def hint(value: object, allowed: Collection[str]) -> str:
+    """Return " (did you mean 'x'?)" for the nearest allowed word, or an empty string."""
+    near = difflib.get_close_matches(str(value), list(allowed), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def choice(where: str, name: str, value: object, allowed: Collection[str]) -> str:
+    """Return `value` if it is one of the `allowed` words, else raise InputError."""
+    if isinstance(value, str) and value in allowed:
+        return value
+    words = " or ".join(repr(word) for word in allowed)
+    raise InputError(f"{where}: {name} must be {words}, not {value!r}{hint(value, allowed)}")
+
+
+def whole(where: str, name: str, value: object, least: int = 1) -> int:
+    """Return `value` as an int if it is a whole number >= `least`, else raise InputError."""
+    good = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if good and value >= least:
+        return int(value)
+    raise InputError(f"{where}: {name} must be a whole number of at least {least}, not {value!r}")
+
+
+def number(where: str, name: str, value: object, least: float, below: float = math.inf) -> float:
+    """Return `value` as a float if least <= value < below (no unit), else raise InputError."""
+    good = isinstance(value, numbers.Real) and not isinstance(value, (bool, Quantity))
+    if good and least <= value < below:
+        return float(value)
+    end = "" if below == math.inf else f" and below {below:g}"
+    raise InputError(
+        f"{where}: {name} must be a finite number of at least {least:g}{end}, without a unit, "
+        f"not {value!r}"
+    )
+
+
+def quantity(where: str, name: str, value: object, unit: Unit, zero: bool = False) -> Quantity:
+    """Return `value` if it is one positive (or, with `zero`, non-negative) quantity in `unit`."""
+    kind, example = ("time", "20*ms") if have_same_dimensions(unit, second) else ("rate", "200*Hz")
+    if not isinstance(value, Quantity) or not have_same_dimensions(value, unit):
+        shown = str(value) if isinstance(value, Quantity) else f"{value!r}, which has no unit"
+        raise InputError(
+            f"{where}: {name} must be a {kind} with its unit, such as {name}={example}, not {shown}"
+        )
+    size = float(value / unit) if value.shape == () else math.nan
+    if not math.isfinite(size) or size < 0 or (size == 0 and not zero):
+        sign = "zero or positive" if zero else "positive"
+        raise InputError(
+            f"{where}: {name} must be one {sign} {kind}, such as {name}={example}, not {value}"
+        )
+    return value
+
+
+def step_count(where: str, duration: Quantity, dt: Quantity) -> int:
+    """Return the number of time steps of a trial; InputError if `dt` does not divide `duration`."""
+    quantity(where, "duration", duration, second)
+    quantity(where, "dt", dt, second)
+    ratio = float(duration / dt)
+    steps = int(round(ratio))
+    if steps < 1 or abs(ratio - steps) > 1e-6:
+        raise InputError(
+            f"{where}: dt must divide duration into whole steps, but duration={duration} is "
+            f"{ratio:g} steps of dt={dt}"
+        )
+    return steps
+
+
+
+
+
+
+
+
+def whole_number(name, value):
+    if isinstance(value, bool) or not isinstance(value, Real) or value < 1 or value % 1 != 0:
+        raise InputError(f"{name} is a whole number of at least 1, not {value!r}")
+    return int(value)

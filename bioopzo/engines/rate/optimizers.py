@@ -1,0 +1,67 @@
+"""Optimisers as text: how weights follow the change that the rule asks for.
+
+`dw` is the change of a weight that the plasticity text gives over a trial, averaged over the
+batch: for plain descent it is taken as it is. `n` counts updates; `rate` is the optimiser's own
+learning rate, under its schedule. Every other name is a parameter, or a variable of each synapse
+that starts at zero.
+"""
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Mapping
+
+from bioopzo.errors import InputError, unknown
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """How weights follow the change that the rule asks for; `name` and `source` say whose it is.
+
+    `text` holds statements that run for every synapse after each batch; they read `dw`, `n` and
+    the `parameters` (name -> number). `variables` are kept per synapse and start at zero.
+    """
+
+    name: str
+    text: str
+    source: str
+    variables: tuple = ()
+    parameters: Mapping[str, float] = field(default_factory=dict)
+
+
+_KNOWN = {
+    "sgd": Optimizer("sgd", "w += rate*dw", "", (), {"rate": 1.0}),
+    "momentum": Optimizer(
+        "momentum", "velocity = beta*velocity + dw\nw += rate*velocity", "Polyak 1964",
+        ("velocity",), {"rate": 1.0, "beta": 0.9}),
+    # dw points downhill already; its size does not matter, and epsilon is small beside it.
+    "adamw": Optimizer(
+        "adamw", """
+            m += (1 - beta1)*(dw - m)
+            v += (1 - beta2)*(dw*dw - v)
+            w += rate*(m/(1 - beta1**n)/(sqrt(v/(1 - beta2**n)) + epsilon) - weight_decay*w)
+        """, "Loshchilov & Hutter 2019", ("m", "v"),
+        {"rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-12, "weight_decay": 2e-4}),
+}
+SCHEDULES = ("cosine", "linear", "constant")
+
+
+def available():
+    """The known optimisers by name."""
+    return MappingProxyType(_KNOWN)
+
+
+def get(name, **parameters):
+    """The `Optimizer` called `name` with some parameters replaced, e.g. ``rate=2e-4``.
+
+    Raises `InputError` for an unknown name or parameter, or a value that is no number.
+    """
+    if name not in _KNOWN:
+        raise unknown("optimizer", name, _KNOWN)
+    chosen = _KNOWN[name]
+    for key, value in parameters.items():
+        if key not in chosen.parameters:
+            raise unknown(f"parameter of optimizer {name}", key, chosen.parameters)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+            raise InputError(f"{key} of optimizer {name} is a number of at least 0, not {value!r}")
+    return Optimizer(name, chosen.text, chosen.source, chosen.variables,
+                     MappingProxyType({**chosen.parameters, **parameters}))

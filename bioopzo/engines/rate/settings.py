@@ -1,0 +1,99 @@
+"""How the rate engine trains, as a user says it."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bioopzo.engines.rate import optimizers
+from bioopzo.engines.rate.engine import Engine
+from bioopzo.engines.rate.optimizers import Optimizer
+from bioopzo.engines.tools import ONE_AT_A_TIME
+from bioopzo.errors import InputError, unknown
+from bioopzo.network.clock import shape_of, time_course
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the rate engine trains (the keywords of `train` with ``engine="rate"``).
+
+    Parameters
+    ----------
+    batch : int, optional
+        Trials whose weight changes are averaged; the last incomplete batch of an epoch is left.
+        Default 128, or as many as there are where there are fewer.
+    activity : ``"rates"`` (default), ``"spikes"`` or ``"deterministic"``
+    optimizer : str or Optimizer
+        ``"adamw"`` (default), ``"momentum"``, ``"sgd"`` (dw/dt as it is written), or a text of
+        your own.
+    rate : float, optional
+        The optimiser's learning rate; default its own.
+    schedule : ``"cosine"`` (default), ``"linear"`` or ``"constant"``
+        How the rate falls, batch by batch, to 0 at the end.
+    precision : ``"single"`` (default) or ``"double"``
+    updates : ``"trial"`` (default) or ``"step"``
+    steps_at_once : int, optional
+        Time steps that go through a layer together; default all that memory allows.
+    compiled : bool, optional
+        Whether element-wise code is compiled; default where there is a compiler.
+    checkpoint : path, optional
+        Written after every evaluation; where it exists, training goes on from it, to the same bits.
+    """
+
+    batch: int | None = None
+    activity: str = "rates"
+    optimizer: object = "adamw"
+    rate: float | None = None
+    schedule: str = "cosine"
+    precision: str = "single"
+    updates: str = "trial"
+    steps_at_once: int | None = None
+    compiled: bool | None = None
+    checkpoint: object = None
+
+    def chosen_optimizer(self):
+        """The `Optimizer` with the rate asked for."""
+        chosen = (self.optimizer if isinstance(self.optimizer, Optimizer)
+                  else optimizers.get(self.optimizer))
+        if self.rate is None:
+            return chosen
+        if isinstance(self.rate, bool) or not isinstance(self.rate, (int, float)) \
+                or not 0 < self.rate < float("inf"):
+            raise InputError(f"rate is a number above 0, not {self.rate!r}")
+        if "rate" not in chosen.parameters:
+            raise InputError(f"optimizer {chosen.name} has no rate; its parameters are "
+                             f"{', '.join(chosen.parameters) or 'none'}")
+        return replace(chosen, parameters={**chosen.parameters, "rate": float(self.rate)})
+
+
+def settings(**given):
+    """The `Settings` with these values; `InputError` for a name that is unknown."""
+    names = Settings.__dataclass_fields__
+    for name in given:
+        if name not in names:
+            raise unknown("setting of the rate engine", name, names)
+    chosen = Settings(**given)
+    if chosen.batch is not None and (
+            isinstance(chosen.batch, bool) or not isinstance(chosen.batch, int)
+            or chosen.batch < 1):
+        raise InputError(f"batch is a whole number of at least 1, not {chosen.batch!r}")
+    if chosen.schedule not in optimizers.SCHEDULES:
+        raise unknown("schedule", chosen.schedule, optimizers.SCHEDULES)
+    return chosen
+
+
+def learning_rate(chosen, schedule, progress):
+    """The optimiser's rate when a share `progress` of the run is done; None without a rate."""
+    if "rate" not in chosen.parameters:
+        return None
+    share = {"cosine": (1 + np.cos(np.pi * progress)) / 2, "linear": 1 - progress,
+             "constant": 1.0}[schedule]
+    return float(chosen.parameters["rate"] * share)
+
+
+def open_engine(model, task, chosen, seed=0, draw=None):
+    """The `Engine` of a model that has been given its task."""
+    shape = shape_of(task, 2)
+    course = time_course(model, task)
+    with ONE_AT_A_TIME:
+        return Engine(model, shape, course, chosen.activity, chosen.precision, chosen.updates,
+                      chosen.steps_at_once, chosen.chosen_optimizer(), chosen.compiled, seed, draw)

@@ -1,0 +1,166 @@
+"""Engine 1: the only module that makes Brian2 objects.
+
+`build` turns a model into a Brian2 network whose inputs, targets, protocol and parameters are
+tables and variables, so that the same network serves any number of trials: in the runtime
+targets chunk after chunk, in standalone as one binary that is built once.
+"""
+
+import re
+from dataclasses import dataclass, replace
+
+import brian2 as b2
+import numpy as np
+import scipy.special
+from brian2.units import second
+
+from bioopzo.errors import EquationError
+from bioopzo.network.assembly import assemble
+from bioopzo.network.objects import SCHEDULE, Assembly
+from bioopzo.text.equations import linear, parse, render
+from bioopzo.text.functions import ERF
+
+# A text that Brian2 refuses leaves half a network behind; a page of warnings about it helps nobody.
+b2.BrianLogger.suppress_name("unused_brian_object")
+ERF.implementations.add_implementation("numpy", scipy.special.erf)
+ERF.implementations.add_implementation("cpp", None, name="erf")
+ERF.implementations.add_implementation("cython", """
+cdef extern from "<math.h>":
+    double erf(double)
+""", name="erf")
+
+
+@dataclass(frozen=True)
+class Built:
+    """A Brian2 `network` and its parts: `objects` and `tables` (TimedArray) by name.
+
+    `assembly` is the text it was made of.
+    """
+
+    network: b2.Network
+    objects: dict
+    tables: dict
+    assembly: Assembly
+
+    def __getitem__(self, name):
+        return self.objects[name]
+
+
+def build(model, shape, lazy=True, functions=None):
+    """The Brian2 network of a model for a task's `Shape`; nothing is run.
+
+    `functions` are further names the text may use (Brian2 functions or TimedArrays), e.g. a table
+    of random numbers in place of ``rand()``.
+
+    Raises `EquationError` with the object's name where Brian2 refuses the text.
+    """
+    assembly = assemble(model, shape.duration, shape.varying, lazy, bool(shape.events))
+    b2.start_scope()
+    step_clock = b2.Clock(dt=shape.dt * second, name="step_clock")
+    trial_clock = b2.Clock(dt=shape.duration, name="trial_clock")
+    clocks = {"step": step_clock, "trial": trial_clock}
+    tables = _tables(model, shape)
+    namespace = {"erf": ERF, **tables, **(functions or {})}
+    network = b2.Network(name="network")
+    network.schedule = list(SCHEDULE)
+    objects = {}
+    for text in assembly.groups.values():
+        objects[text.name] = _group(text, clocks, namespace)
+    for text in assembly.groups.values():
+        for name, (other, variable) in text.links.items():
+            setattr(objects[text.name], name, b2.linked_var(objects[other], variable))
+    for text in assembly.synapses.values():
+        objects[text.name] = _synapses(text, objects, clocks)
+    monitors = {}
+    for group, variable in (("readout", "decision"), ("error", "cost")):
+        monitors[f"trial_{variable}"] = b2.StateMonitor(
+            objects[group], variable, record=True, clock=trial_clock, when="start", order=-20,
+            name=f"trial_{variable}")
+    network.add(*objects.values(), *monitors.values())
+    return Built(network, {**objects, **monitors}, tables, assembly)
+
+
+def _tables(model, shape):
+    dt = shape.dt * second
+    n_in, n_out = model.sizes[0], model.sizes[-1]
+    stimulus = shape.rows * (shape.steps if model.coding == "spikes" else 1)
+    target = shape.rows * (shape.steps if shape.varying else 1)
+    sizes = {"course": (shape.steps, 6), "schedule": shape.rows, "target": (target, n_out)}
+    if shape.events:
+        # One entry more for each neuron: the end of its list.
+        sizes.update(first_event=(shape.rows, n_in),
+                     event_step=shape.rows * (shape.events + n_in))
+    else:
+        sizes["stimulus"] = (stimulus, n_in)
+    return {name: b2.TimedArray(np.zeros(size), dt=dt, name=name) for name, size in sizes.items()}
+
+
+def _method(text):
+    """Exponential Euler where every equation is linear in its own variable, else Euler."""
+    lines = parse(text.equations, text.name)
+    return "exponential_euler" if all(linear(line, lines) for line in lines) else "euler"
+
+
+def _group(text, clocks, namespace):
+    events = {e.name: e.condition for e in text.events}
+    try:
+        group = b2.NeuronGroup(
+            text.size, text.equations, threshold=text.threshold or None, reset=text.reset or None,
+            refractory=text.refractory or False, events=events, method=_method(text),
+            clock=clocks["step"], name=text.name, namespace=namespace)
+    except Exception as problem:
+        raise explain(problem, text.name) from problem
+    for event in text.events:
+        group.set_event_schedule(event.name, when=event.when, order=event.order)
+        if event.text:
+            group.run_on_event(event.name, event.text, when=event.when, order=event.order + 1)
+    _add_codes(group, text, clocks)
+    return group
+
+
+def _add_codes(group, text, clocks):
+    for code in text.codes:
+        group.run_regularly(code.text, clock=clocks[code.clock], when=code.when, order=code.order,
+                            name=f"{text.name}_{code.name}_{code.clock}")
+
+
+def _synapses(text, objects, clocks):
+    paths = {p.name: p.text for p in text.pathways}
+    events = {p.name: p.event for p in text.pathways}
+    lines = [replace(x, flags="(clock-driven)") if x.kind == "differential" and not x.flags else x
+             for x in parse(text.equations, text.name)]
+    try:
+        synapses = b2.Synapses(
+            objects[text.source], objects[text.target], render(lines) or None,
+            on_pre=paths or None, on_event=events or "spike", method="euler",
+            clock=clocks["step"], name=text.name, namespace={})
+    except Exception as problem:
+        raise explain(problem, text.name) from problem
+    for path in text.pathways:
+        pathway = getattr(synapses, path.name)
+        pathway.when, pathway.order = path.when, path.order
+    for variable, (when, order) in text.sums.items():
+        synapses.summed_updaters[variable].when = when
+        synapses.summed_updaters[variable].order = order
+    if synapses.state_updater is not None:
+        synapses.state_updater.when = "plasticity"
+    _add_codes(synapses, text, clocks)
+    synapses.connect()
+    return synapses
+
+
+def explain(problem, where=""):
+    """A Brian2 exception as one `EquationError` that a reader of the equations understands."""
+    message = ""
+    while problem is not None:
+        text = str(problem).strip().strip("'\"")
+        named = re.search(r"object named '(\w+)'", text)
+        where = named[1] if named else where
+        # Of Brian2's chain of errors the innermost, last line says what is wrong; the others
+        # tell where in our own files an object was made.
+        lines = [line.strip(" %") for line in text.splitlines() if line.strip()]
+        if lines:
+            start = -2 if len(lines) > 1 and lines[-2].endswith(":") else -1
+            inner = " ".join(lines[start:]).replace("radian", "1")
+            message = message if inner in message else inner
+        problem = problem.__cause__
+    return EquationError(f"{where}: {message}" if where else message)

@@ -1,0 +1,67 @@
+"""Trials as the tables that a chunk of the spiking engine reads."""
+
+import numpy as np
+
+from bioopzo.engines.spiking.build import assemble
+from bioopzo.errors import InputError
+from bioopzo.network.clock import shape_of
+from bioopzo.network.objects import constants
+
+#: What a chunk's tables may weigh, and how many trials it may hold.
+TABLE_BYTES, MOST_ROWS = 24e6, 512
+
+
+def rows(task):
+    """Trials that one chunk can hold for a task, so that its tables stay small.
+
+    Raises `InputError` for inputs that are counts: a spike is a spike in the spiking engine.
+    """
+    if getattr(task.inputs, "counts", None) is not None:
+        raise InputError(f"task {task.name} counts events, and an input neuron of the spiking "
+                         "engine spikes once a step at most: use counts=False")
+    events = shape_of(task, 1).events
+    stimulus = (events + 2 * task.n_in if events else
+                task.n_in * (task.steps if task.coding == "spikes" else 1))
+    bytes_a_trial = 8 * (stimulus + task.n_out * (task.steps if task.targets.ndim == 3 else 1))
+    return int(min(MOST_ROWS, max(2, TABLE_BYTES // bytes_a_trial)))
+
+
+def tables(task, shape, samples, plastic):
+    """The tables of a chunk that presents `samples` in order, padded to the chunk's rows."""
+    count = len(samples)
+    schedule = np.zeros(shape.rows)
+    schedule[:count] = plastic
+    per_trial = shape.steps if shape.varying else 1
+    target = np.zeros((shape.rows * per_trial, task.n_out))
+    target[:count * per_trial] = task.targets[samples].reshape(-1, task.n_out)
+    if shape.events:
+        return {"schedule": schedule, "target": target, **event_lists(task.inputs, shape, samples)}
+    per_trial = shape.steps if task.coding == "spikes" else 1
+    stimulus = np.zeros((shape.rows * per_trial, task.n_in))
+    stimulus[:count * per_trial] = task.inputs[samples].reshape(-1, task.n_in)
+    return {"schedule": schedule, "stimulus": stimulus, "target": target}
+
+
+def event_lists(inputs, shape, samples):
+    """Where each input neuron's list of a trial begins, and the lists: steps, then -1, in a row.
+
+    `inputs` are `EventInputs`. Returns the tables ``first_event`` (rows, n_in) and ``event_step``.
+    """
+    room = shape.events + inputs.n_in
+    trial, places = inputs.events(np.asarray(samples))
+    step, neuron = np.divmod(inputs.cells[places].astype(np.int64), inputs.n_in)
+    owner = trial * inputs.n_in + neuron
+    order = np.argsort(owner, kind="stable")  # within a trial, events come in the order of steps
+    lengths = np.bincount(owner, minlength=shape.rows * inputs.n_in).reshape(shape.rows, -1)
+    first = np.cumsum(lengths + 1, axis=1) - lengths - 1 + room * np.arange(shape.rows)[:, None]
+    lists = np.full(shape.rows * room, -1.0)
+    begins = np.cumsum(lengths) - lengths.ravel()
+    within = np.arange(len(order)) - np.repeat(begins, lengths.ravel())
+    lists[np.repeat(first.ravel(), lengths.ravel()) + within] = step[order]
+    return {"first_event": first.astype(float), "event_step": lists}
+
+
+def parameter_values(model, shape):
+    """Every shared constant of every object: ``{"hidden_1.tau_m": 0.01, ...}``."""
+    assembly = assemble(model, shape.duration, shape.varying, events=bool(shape.events))
+    return constants(assembly, model, shape)

@@ -1,0 +1,61 @@
+"""A trained network as Brian2 objects, and every variable of a trial."""
+
+import brian2 as b2
+import numpy as np
+from brian2.units import second
+
+from bioopzo.engines.spiking.build import build
+from bioopzo.engines.spiking.session import runtime
+from bioopzo.engines.spiking.state import set_array, set_parameters, state_variables
+from bioopzo.network.clock import shape_of
+
+
+def restore(model, task, state):
+    """The network of a trained model as Brian2 objects holding `state`, on the numpy target."""
+    shape = shape_of(task, 2)
+    with runtime():
+        built = build(model, shape)
+        set_parameters(built, model, shape)
+        built.network.run(0 * second, namespace={})
+        for name, value in state.items():
+            set_array(built, name, value)
+    return built
+
+
+def record(model, shape, state, data, seed):
+    """One trial on the numpy target, every variable of interest at every step.
+
+    Returns ``(spikes, values)`` as `measures.Recording` describes.
+    """
+    with runtime():
+        built = build(model, shape, lazy=False)
+        set_parameters(built, model, shape)
+        wanted = {"trial": ["gate"], "readout": ["o"], "error": ["err", "y"], "input": ["xbar"]}
+        layers = [f"hidden_{k}" for k in range(1, model.depth + 1)]
+        wanted.update({name: ["u", "xbar", "psi", "g", "S"] for name in layers})
+        if model.rule.perturbs:
+            wanted["trial"] = ["gate", "sigma"]
+            for name in layers:
+                wanted[name].append("z")
+        wanted.update({f"forward_{k}": ["w"] for k in range(1, model.depth + 2)})
+        if model.coding != "current":
+            wanted["input"] = ["xbar", "S"]
+        monitors = {name: b2.StateMonitor(built[name], names, record=True, when="plasticity",
+                                          order=-5, name=f"record_{name}")
+                    for name, names in wanted.items()}
+        built.network.add(*monitors.values())
+        built.network.run(0 * second, namespace={})
+        known = state_variables(built)
+        for name, value in state.items():
+            if name in known:
+                set_array(built, name, value)
+        for name, table in data.items():
+            built.tables[name].values[...] = table
+        b2.seed(seed)
+        built.network.run(shape.duration, namespace={})
+        # Copies: Brian2 2.11 frees what a monitor hands out with the network.
+        values = {f"{name}.{variable}": np.array(getattr(monitor, variable + "_")).T
+                  for name, monitor in monitors.items() for variable in wanted[name]}
+    spikes = {name: values.pop(f"{name}.S").astype(int) for name in ["input", *layers]
+              if f"{name}.S" in values}
+    return spikes, values

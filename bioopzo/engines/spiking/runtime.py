@@ -1,0 +1,58 @@
+"""A network in this process, on Brian2's numpy or cython target."""
+
+import time
+
+import brian2 as b2
+import numpy as np
+
+from bioopzo.engines.spiking.build import build, explain
+from bioopzo.engines.spiking.chunk import Outcome
+from bioopzo.engines.spiking.session import runtime
+from bioopzo.engines.spiking.state import get_array, set_array, set_parameters, state_variables
+
+
+class Runtime:
+    """A network in this process; `target` is numpy or cython."""
+
+    def __init__(self, target, model, shape, lazy=True):
+        begin = time.perf_counter()
+        self.target, self.shape = target, shape
+        with runtime(target):
+            self.built = build(model, shape, lazy)
+            set_parameters(self.built, model, shape)
+            self._advance(0)
+        self.names = list(state_variables(self.built))
+        self.start = self._state()
+        self.build_s = time.perf_counter() - begin
+
+    def _advance(self, trials):
+        try:
+            self.built.network.t_ = 0.0
+            self.built.network.run(trials * self.shape.duration, namespace={})
+        except KeyboardInterrupt:
+            raise
+        except Exception as problem:
+            raise explain(problem) from problem
+
+    def _state(self):
+        return {name: get_array(self.built, name) for name in self.names}
+
+    def run(self, chunk):
+        """Run one chunk."""
+        with runtime(self.target):
+            for name, value in {**chunk.state, **chunk.constants}.items():
+                set_array(self.built, name, value)
+            for name, values in chunk.tables.items():
+                self.built.tables[name].values[...] = values
+            b2.seed(chunk.seed)
+            before = len(self.built["trial_decision"].t)
+            # Brian2 swallows Ctrl-C and returns early: the clock tells.
+            self._advance(chunk.trials)
+            done = float(self.built.network.t)
+        if abs(done - chunk.trials * float(self.shape.duration)) > self.shape.dt / 2:
+            raise KeyboardInterrupt
+        return Outcome(self._state(), self._readings("decision", before),
+                       self._readings("cost", before))
+
+    def _readings(self, name, before):
+        return np.array(getattr(self.built[f"trial_{name}"], name))[:, before:].T

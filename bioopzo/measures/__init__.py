@@ -1,0 +1,15 @@
+"""What is measured: recordings of a trial, the expected Jacobian, angles between updates.
+
+The functions named here measure in the spiking engine, or read what a run holds; those of
+`measures.rate` measure on mini-batches.
+"""
+
+from bioopzo.lazily import lazily
+
+_PLACES = {
+    "recording": "Recording record",
+    "angles": "cosine weight_alignment firing_rates",
+    "spiking": "jacobian alignment mean_update update_cosine",
+}
+__all__ = [*(name for names in _PLACES.values() for name in names.split()), "rate"]
+__getattr__, __dir__ = lazily(__name__, _PLACES, ("rate",))

@@ -1,0 +1,223 @@
+"""Measures on mini-batches: updates of a frozen network, their variance and angle, and M against J.
+
+Every function leaves the network as it found it: changes are read, not applied.
+"""
+
+from copy import deepcopy
+from dataclasses import dataclass
+
+import numpy as np
+
+from bioopzo.engines.rate.feed import presented
+from bioopzo.engines.rate.settings import open_engine, settings
+from bioopzo.errors import InputError
+from bioopzo.measures.angles import cosine
+from bioopzo.measures.spiking import spiking_parameters
+from bioopzo.model import Model
+from bioopzo.network.clock import SIGMA
+from bioopzo.text.equations import defines
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """An engine with a network's weights in it, and the order of samples to show it.
+
+    `inputs` and `targets` are those of the task, by sample; `samples` (trials,) are the indices to
+    show, `batch` at a time.
+    """
+
+    engine: object
+    inputs: object
+    targets: object
+    samples: np.ndarray
+    batch: int
+
+    def trials(self, batches):
+        """Show so many batches with plasticity on: yields the `Pass` after each, unapplied."""
+        reader = self.engine.passes[True]
+        kept = {key: value.copy() for key, value in self.engine.shared.items()}
+        for k in range(batches):
+            part = self.samples[k * self.batch:(k + 1) * self.batch]
+            reader.run(self.inputs[part], self.targets[part], self.engine.constants)
+            yield reader
+            for key, value in kept.items():
+                self.engine.shared[key][...] = value
+
+
+def freeze(run, model=None, batches=50, seed=0, split="train", **given):
+    """A `Frozen` network with the final weights of a run, ready for mini-batches.
+
+    A run of the spiking engine is read with ``activity="spikes"``: the same text in batches.
+    `model` is what learns in it (default the run's own): another rule on the same weights. Its
+    feedback is drawn anew, with `seed`, unless it is the run's own. `seed` also draws the samples
+    of `batches` batches from the task's `split`. Dropout is on as in training; its masks are
+    drawn first, so they are the same for every rule. Keywords are those of `epochs.Settings`.
+
+    Raises `InputError` for a loaded run without model and task.
+    """
+    if run.model is None or run.task is None:
+        raise InputError("a loaded run has no model or task attached: set run.model, run.task")
+    # Changes are read when the trial has ended: within it, plain descent would apply them.
+    theirs = run.meta.get("settings", {"activity": "spikes"})
+    chosen = settings(**{**{k: v for k, v in theirs.items()
+                            if k not in ("optimizer", "rate", "schedule", "updates")},
+                         "optimizer": "sgd", **given})
+    own = model is None
+    model = (run.model if own else model.for_task(run.task))
+    engine = open_engine(model, run.task, chosen, seed)
+    rng = np.random.default_rng(seed)
+    final = run.final
+    for key, weights in engine.weights.items():
+        if key in final and (own or key.startswith("forward")):
+            weights[...] = final[key].reshape(weights.shape)
+        elif model.rule.feedback_scale and key.endswith(f".{model.rule.matrix}"):
+            weights[...] = rng.normal(0, model.rule.feedback_scale, weights.shape)
+    for key, values in engine.shared.items():
+        if own and key in final:
+            values[...] = final[key].reshape(values.shape)
+    needed = batches * chosen.batch
+    members = run.task.splits[split]
+    samples = np.concatenate([rng.permutation(members) for _ in range(-(-needed // len(members)))])
+    return Frozen(engine, *presented(run.task), samples[:needed], chosen.batch)
+
+
+def reference(run, rule="bp", **options):
+    """A model like the run's with another `rule`: the same neurons, parameters and sizes.
+
+    Further keywords are options of that rule.
+    """
+    m = run.model
+    shared = spiking_parameters(m) & set(m.parameters)
+    return Model(m.layout or m.sizes, rule=rule, neuron=m.neuron, reset=m.reset,
+                 refractory=m.refractory,
+                 error=m.error, surrogate=m.surrogate, dropout=m.dropout,
+                 state_reset=m.state_reset, **options, **{k: m.parameters[k] for k in shared})
+
+
+def updates(frozen, batches):
+    """The change each of so many `batches` asks of every forward weight, per unit of learning rate.
+
+    `frozen` is a `Frozen` network. Yields ``{"forward_1.w": array (pre, post), ...}``.
+    """
+    rates = frozen.engine.model.parameters
+    for reader in frozen.trials(batches):
+        last = f"forward_{frozen.engine.model.depth + 1}.w"
+        yield {key: change / float(rates["eta_o" if key == last or "local" in key else "eta"])
+               for key, change in reader.changes.items() if key.endswith(".w")}
+
+
+def gradient_variance(run, models, batches=50, **given):
+    """Variance of the update over batches, averaged over weights, for several rules.
+
+    The weights are the run's final ones and stay there. `models` maps a label to a `Model`, or None
+    for the run's own; further keywords are those of `freeze`. Returns
+    ``{label: {"forward_1.w": variance, ...}}``.
+
+    Source: Xiao et al. 2024 (OPZO), section 5.2.
+    """
+    result = {}
+    for label, model in models.items():
+        frozen = freeze(run, model, batches, **given)
+        count, mean, square = 0, {}, {}
+        for found in updates(frozen, batches):
+            count += 1
+            for key, change in found.items():
+                off = change - mean.setdefault(key, np.zeros(change.shape))
+                mean[key] += off / count  # Welford: no batch is kept
+                square[key] = square.get(key, 0.0) + float(np.vdot(off, change - mean[key]))
+        result[label] = {key: square[key] / (count - 1) / mean[key].size for key in mean}
+    return result
+
+
+def update_angle(run, model=None, batches=20, perturbed=None, **given):
+    """Cosine between the rule's update and backpropagation's on the same batch, averaged.
+
+    The average is over `batches`; `model` is another rule on the weights of the `run` (default its
+    own); further keywords are those of `freeze`. Both draw the same random numbers for the same
+    variables. Backpropagation has no perturbation. With `perturbed` False the rule's is silent,
+    too, so that both see the same activity and only the feedback differs; default for rules with a
+    feedback matrix. With True it is on, as in training: it makes another activity and another
+    error. Returns ``{"forward_1.w": (mean, sd), ...}``.
+    """
+    frozen = freeze(run, model, batches, **given)
+    perturbed = not frozen.engine.model.rule.matrix if perturbed is None else perturbed
+    if not perturbed:
+        frozen.engine.course = frozen.engine.course.copy()
+        frozen.engine.course[:, SIGMA] = 0
+    other = freeze(run, reference(run), batches, **given)
+    _share_noise(frozen.engine, other.engine)
+    found = {}
+    for a, b in zip(updates(frozen, batches), updates(other, batches)):
+        for key in b:
+            found.setdefault(key, []).append(cosine(a[key], b[key]) if key in a else 0.0)
+    return {key: (float(np.mean(v)), float(np.std(v))) for key, v in found.items()}
+
+
+def _share_noise(engine, other):
+    """Let `other` draw what `engine` draws, variable by variable, e.g. for the same spikes."""
+    mine = {draw[:2]: stream for draw, stream in zip(engine.program.draws, engine.streams[True])}
+    for number, draw in enumerate(other.program.draws):
+        if draw[:2] in mine:
+            other.streams[True][number] = deepcopy(mine[draw[:2]])
+
+
+def jacobian(run, batches=400, **given):
+    """The expected Jacobian E[do/ds] of the run's network, in the holds in which M is read.
+
+    With weights and feedback frozen, the readout's deviation Do is regressed on what the
+    perturbation leaves after its path, Dz, over batches * batch trials. The network of a rule
+    that does not perturb in pairs of holds is perturbed as under OPZO. Returns
+    ``{layer: (J, J')}``, each (readouts, neurons) from one half of the trials: J.J' is the squared
+    length without the noise of the estimate.
+    """
+    own = all(defines(run.model.blocks[block], name) for block, name in (("hidden", "Dz"),
+                                                                         ("error", "Do")))
+    frozen = freeze(run, None if own else reference(run, "opzo"), batches, **given)
+    sums = {layer: [[0.0, 0.0], [0.0, 0.0]] for layer in range(1, run.model.depth + 1)}
+    for k, reader in enumerate(frozen.trials(batches)):
+        Do = reader.state["error.Do"].astype(float)
+        Do = Do - Do.mean(axis=0)
+        for layer, halves in sums.items():
+            Dz = reader.state[f"hidden_{layer}.Dz"].astype(float)
+            half = halves[k % 2]
+            half[0] = half[0] + Do.T @ Dz
+            half[1] = half[1] + (Dz**2).sum(axis=0)
+    return {layer: tuple(cross / power for cross, power in halves)
+            for layer, halves in sums.items()}
+
+
+def alignment(run, batches=400, **given):
+    """cos(M, J) and |M|/|J| of every layer of a `run`, free of the noise in the estimate of J.
+
+    J comes from `batches` batches, see `jacobian`, which also takes the further keywords. Returns
+    ``{layer: (cosine, ratio)}``; a matrix that is still zero has the cosine NaN. Raises
+    `InputError` for a rule without a feedback matrix.
+    """
+    name = run.model.rule.matrix
+    if not name:
+        raise InputError(f"rule {run.model.rule_name} has no feedback matrix to compare with J")
+    found = {}
+    for layer, (J, K) in jacobian(run, batches, **given).items():
+        M = np.asarray(run.matrix(f"feedback_{layer}.{name}"), float)
+        length = np.sqrt(max(float(np.vdot(J, K)), 1e-300))
+        size = np.linalg.norm(M)
+        cos = float(np.vdot(M, (J + K) / 2) / (size * length)) if size else float("nan")
+        found[layer] = (cos, float(size / length))
+    return found
+
+
+def synaptic_operations(run, evaluation=-1):
+    """Additions that spikes cause in a trial of a `run`: spikes of every layer times their targets.
+
+    Returns ``{"hidden_1": operations, ...}`` on the held-out trials of the trained network, or of
+    `evaluation`, another point of the learning curve (0: untrained); a constant input costs nothing
+    once it has been added. Source: OPZO, appendix D.2.
+    """
+    duration, sizes = float(run.task.duration), run.meta["sizes"]
+    found = {}
+    for layer in range(1, len(sizes) - 1):
+        spikes = float(run.arrays[f"rates/hidden_{layer}"][evaluation]) * duration * sizes[layer]
+        connection = run.model.connections.get(f"forward_{layer + 1}")
+        fan_out = connection.fan_out if connection else sizes[layer + 1]
+        found[f"hidden_{layer}"] = spikes * fan_out
+    return found

@@ -1,0 +1,71 @@
+"""Recordings of a trial."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bioopzo.engines.spiking import recording
+from bioopzo.engines.spiking.feed import tables
+from bioopzo.errors import InputError
+from bioopzo.network.clock import shape_of, time_course
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One trial, step by step, as arrays.
+
+    `time` (steps,) in ms; `spikes` layer -> (steps, neurons) of 0 and 1; `values`
+    ``"object.variable"`` -> (steps, n) in base units, as the plasticity saw them (before the
+    spikes of the step act); `meta` with theta, sizes, rule, task, dt_ms and target.
+    """
+
+    time: np.ndarray
+    spikes: dict
+    values: dict
+    meta: dict = field(default_factory=dict)
+
+    def to_neo(self):
+        """The spikes as a `neo.Block`; needs the package neo (``pip install neo``).
+
+        One segment with a `SpikeTrain` a neuron (times in ms from the start of the trial, the
+        beginning of the step in which it fired; annotations ``layer`` and ``neuron``), and one
+        group a layer. `meta` is in the block's annotations. Raises `InputError` when neo is not
+        installed.
+        """
+        from bioopzo.show.exports import to_neo
+
+        return to_neo(self)
+
+
+def record(run, sample=None, seed=0, plastic=True):
+    """Record one trial of a trained network, with plasticity on (`plastic`) or off.
+
+    `run` is a trained `Run` with its model and task; `sample` is the index of the trial in the task
+    (default: the first of the test split); `seed` draws its noise. The dense form is used, so that
+    ``forward_k.w`` is the weight in force at every step. A run of the rate engine is recorded with
+    the same text in the spiking engine. Returns a `Recording`.
+
+    Raises `InputError` for a loaded run without model and task, an architecture with convolutions,
+    and a sample that the task has not.
+    """
+    model, task = run.model, run.task
+    if model is None or task is None:
+        raise InputError("a loaded run has no model or task attached: set run.model, run.task")
+    if model.layout:
+        raise InputError(f"{model.layout!r} is an architecture; only networks with all-to-all "
+                         "layers can be recorded")
+    sample = task.splits["test"][0] if sample is None else sample
+    if isinstance(sample, bool) or not isinstance(sample, (int, np.integer)) \
+            or not 0 <= sample < task.samples:
+        raise InputError(f"sample is the index of a trial of {task.name}, 0 to {task.samples - 1}, "
+                         f"not {sample!r}")
+    sample = int(sample)
+    shape = shape_of(task, 2)
+    course = time_course(model, task)
+    data = {"course": course, **tables(task, shape, np.array([sample]), plastic)}
+    spikes, values = recording.record(model, shape, run.final, data, seed)
+    dt = 1e3 * float(task.dt)
+    meta = {"theta": float(model.parameters["theta"]), "sizes": list(model.sizes),
+            "rule": model.rule_name, "task": task.name, "dt_ms": dt, "sample": sample,
+            "target": task.targets[sample].tolist()}
+    return Recording(np.arange(task.steps) * dt, spikes, values, meta)

@@ -1,0 +1,170 @@
+"""What is measured: recordings of a trial, the expected Jacobian, angles between updates."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from brian2.units import Hz
+from tqdm.auto import tqdm
+
+from bioopzo.engines import tools
+from bioopzo.engines.spiking import backends
+from bioopzo.engines.spiking.backends import WORTH_COMPILING
+from bioopzo.engines.spiking.chunk import Chunk
+from bioopzo.engines.spiking.feed import parameter_values, rows, tables
+from bioopzo.engines.spiking.standalone import Standalone
+from bioopzo.errors import InputError
+from bioopzo.measures.angles import cosine
+from bioopzo.network.clock import shape_of, time_course
+
+
+def jacobian(model, task, state, trials=128, epsilon=60 * Hz, seed=0, split="train", jobs=2,
+             progress=True):
+    """The expected Jacobian E[do_k/ds_j] of every hidden layer, by finite differences.
+
+    Every hidden neuron in turn sends epsilon more and epsilon less (spikes per second) than it
+    fires, over the same `trials` with the same random numbers; the difference of the readouts,
+    divided by what the perturbation leaves after the filters on its path, is J. Plasticity is
+    off.
+
+    Parameters
+    ----------
+    model : Model
+        Edits of synapses and critic are left out: nothing learns here.
+    task : Task
+    state : mapping
+        Weights as in ``run.final``: ``{"forward_1.w": array, ...}``.
+    trials : int
+        How many are drawn, with `seed`, from the task's `split`.
+    epsilon : rate
+        Size of the perturbation.
+    jobs : int
+        Neurons at a time (compiled back end).
+    progress : bool
+        Whether a progress bar is shown.
+
+    Returns ``{layer: array (readouts, neurons)}``, layers counted from 1, in the units of M.
+    """
+    kept = tuple(e for e in model.edits if e[0].split(".")[0].split(":")[0] not in
+                 ("forward", "forward_readout", "feedback", "critic"))
+    probe = model.for_task(task)._with(rule_name="_probe", options={}, edits=_applicable(
+        model, kept), given={k: v for k, v in model.parameters.items()
+                             if k in spiking_parameters(model)})
+    probe = probe.edit(alpha=epsilon)
+    shape = shape_of(task, min(trials, rows(task)))
+    engine = backends.open_backend("standalone" if tools.compiler() else "numpy", probe, shape)
+    course = time_course(probe, task)
+    values = parameter_values(probe, shape)
+    rng = np.random.default_rng(seed)
+    samples = rng.choice(task.splits[split], trials, replace=trials > len(task.splits[split]))
+    weights = {k: v for k, v in state.items() if k.endswith(".w")}
+    # One row more, so that the last trial is read too.
+    parts = [samples[k:k + shape.rows - 1] for k in range(0, trials, shape.rows - 1)]
+    neurons = [(layer, j) for layer in range(1, model.depth + 1)
+               for j in range(model.sizes[layer])]
+
+    def difference(which):
+        layer, j = which
+        total, response = 0.0, 0.0
+        for p, part in enumerate(parts):
+            shown = np.append(part, part[-1])
+            data = {"course": course, **tables(task, shape, shown, True)}
+            for sign in (1, -1):
+                z = np.zeros(model.sizes[layer])
+                z[j] = sign
+                start = {**engine.start, **weights, f"hidden_{layer}.z": z}
+                outcome = engine.run(Chunk(len(shown), start, values, data,
+                                                    1 + seed + 1000 * p))
+                total = total + sign * outcome.decision[1:].sum(axis=0)
+            response = outcome.state[f"hidden_{layer}.Dz"][j] * -1
+        return total / (2 * trials * response)
+
+    with ThreadPoolExecutor(jobs if isinstance(engine, Standalone) else 1) as pool:
+        columns = list(tqdm(pool.map(difference, neurons), total=len(neurons), delay=2,
+                            desc="finite differences", disable=not progress, leave=False))
+    result = {layer: np.zeros((model.sizes[-1], model.sizes[layer]))
+              for layer in range(1, model.depth + 1)}
+    for (layer, j), column in zip(neurons, columns):
+        result[layer][:, j] = column
+    return result
+
+
+def spiking_parameters(model):
+    """The parameters of a model that describe its neurons, not its rule."""
+    from bioopzo.network import parts as neurons
+
+    return {*neurons.PARAMETERS, *neurons.ESCAPE_PARAMETERS, *neurons.SURROGATE_PARAMETERS,
+            *neurons.ERROR_PARAMETERS[model.error], "gain", "input_gain", "input_rate"}
+
+
+def _applicable(model, edits):
+    """The edits that make sense without the rule: those of lines that the probe has too."""
+    kept = []
+    for edit in edits:
+        try:
+            model._with(rule_name="_probe", options={}, given={}, edits=(edit,))
+        except Exception:
+            continue
+        kept.append(edit)
+    return tuple(kept)
+
+
+def alignment(run, expected=None, **options):
+    """cos(M, J) and |M|/|J| of every hidden layer of a run whose rule has a feedback matrix.
+
+    `run` is a trained `Run` with model and task; `expected` is the output of `jacobian` (computed
+    when not given, with `options`). Returns ``{layer: (cosine, ratio of norms)}``. Raises
+    `InputError` for a rule without a matrix.
+    """
+    name = run.model.rule.matrix
+    if not name:
+        raise InputError(f"rule {run.model.rule_name} has no feedback matrix to compare with J")
+    expected = expected or jacobian(run.model, run.task, run.final, **options)
+    result = {}
+    for layer, J in expected.items():
+        M = run.matrix(f"feedback_{layer}.{name}")
+        result[layer] = (cosine(M, J), float(np.linalg.norm(M) / np.linalg.norm(J)))
+    return result
+
+
+def mean_update(model, task, state, trials=256, seed=0, split="train", small=1e-6, backend=None):
+    """The direction in which a rule moves the forward weights, summed over `trials`.
+
+    `model` learns on `task` from the weights in `state` (as ``run.final``), on trials that `seed`
+    draws from `split`. Learning rates are scaled by `small`, so the weights stay where they are.
+    `backend` is ``"numpy"``, ``"cython"``, ``"standalone"`` or None (standalone where there is a
+    compiler). Returns ``{"forward_1.w": array (pre*post,), ...}``.
+    """
+    model = model.for_task(task)
+    shape = shape_of(task, rows(task))
+    chosen = backends.choose(backend, WORTH_COMPILING)
+    engine = backends.open_backend(chosen, model, shape)
+    values = parameter_values(model, shape)
+    values = {k: v * small if k.split(".")[1] in ("eta", "eta_o") else v
+              for k, v in values.items()}
+    course = time_course(model, task)
+    samples = np.random.default_rng(seed).choice(task.splits[split], trials)
+    now = {**engine.start, **{k: v for k, v in state.items() if k in engine.start}}
+    begin = {k: np.array(v) for k, v in now.items()}
+    parts = [samples[k:k + shape.rows - 1] for k in range(0, trials, shape.rows - 1)]
+    for p, part in enumerate(parts):
+        data = {"course": course, **tables(task, shape, np.append(part, part[-1]), True)}
+        data["schedule"][len(part):] = 0
+        now = engine.run(Chunk(len(part) + 1, now, values, data, 1 + seed + p)).state
+    return {k: now[k] - begin[k] for k in now if k.endswith(".w")}
+
+
+def update_cosine(run, trials=256, seed=0):
+    """Cosine between the rule's mean update and backpropagation's, at the run's final weights.
+
+    `run` is a `Run` of the spiking engine with model and task; each rule's update is that of
+    `trials` trials drawn with `seed` (see `mean_update`). Returns ``{"forward_1.w": cosine, ...}``.
+    """
+    from bioopzo.model import Model
+
+    mine = mean_update(run.model, run.task, run.final, trials, seed)
+    m = run.model
+    reference = Model(m.sizes, rule="bp", neuron=m.neuron, reset=m.reset, refractory=m.refractory,
+                      error=m.error, surrogate=m.surrogate, state_reset=m.state_reset,
+                      **{k: m.parameters[k] for k in spiking_parameters(m) if k in m.parameters})
+    theirs = mean_update(reference, run.task, run.final, trials, seed)
+    return {name: cosine(mine[name], theirs[name]) for name in theirs}

@@ -1,0 +1,1 @@
+"""The network: its clock, connections and parts, and every object of it in text."""

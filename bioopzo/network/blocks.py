@@ -1,0 +1,83 @@
+"""Blocks of text: what they may be called, laid over each other, edited."""
+
+import re
+
+from bioopzo.errors import EquationError, Mistake, unknown
+from bioopzo.text.equations import (
+    compose,
+    defines,
+    is_expression,
+    parse,
+    parse_condition,
+)
+from bioopzo.text.equations import (
+    replace as replace_line,
+)
+
+CODINGS = ("current", "poisson", "spikes")
+#: What goes on from one trial into the next when the state is not reset.
+CARRIED = re.compile(r"^(u|xbar|ebar|o|err|z\d+|zbar|not_refractory|lastspike)$")
+
+
+#: What a block of a layer or of synapses may be called after its name; `*` stands for any word.
+_GROUP = ("", ".threshold", ".chance", ".sample", ".reset", ".step", ".trial", ".hold", ".pair",
+          ".event.*", ".on.*")
+_SYNAPSES = ("", ".spike", ".hold", ".trial", ".pair.*")
+
+
+def lay_over(blocks, name, text, where):
+    """Put the lines of a text over those of a block, in place."""
+    blocks[name] = text if is_expression(name) else compose(blocks.get(name, ""), text, where)
+
+
+def _may_be_block(key, blocks, depth):
+    """Whether a text could be a block: of something there is, or of one layer of it."""
+    name, dot, rest = key.partition(".")
+    base, _, number = name.rpartition("_")
+    synapses = ("forward", "forward_readout", "feedback", "forward_local", "intermediate")
+    if number.isdigit():
+        if base not in blocks or not 1 <= int(number) <= depth + (base == "forward"):
+            return False
+        name = base
+    kinds = _SYNAPSES if name in synapses else _GROUP
+    words = rest.split(".")
+    shape = dot + (rest if len(words) == 1 else f"{words[0]}.*")
+    return name in blocks and shape in kinds and len(words) < 3
+
+
+def apply_edit(blocks, key, text, depth, parameters):
+    """Apply one edit to `blocks` in place; raises `EquationError` with its `Mistake`s."""
+    if key in blocks or _may_be_block(key, blocks, depth):
+        blocks[key] = parse_condition(text, key) if is_expression(key) else text
+        if not is_expression(key):
+            parse(text, key)
+        return
+    if key in parameters:
+        raise EquationError([Mistake(
+            "edit", f"{key!r} is a parameter, and {text!r} is text", "",
+            f"give a value without quotes, e.g. {key}={parameters[key].default!r}")])
+    block, _, name = key.rpartition(":")
+    readable = {b: t for b, t in blocks.items() if not is_expression(b)}
+    places = [b for b in readable if defines(blocks[b], name) and (not block or b == block)]
+    if not places:
+        names = {line.name for other in readable.values() for line in parse(other)}
+        raise EquationError([Mistake("edit", str(unknown("line or block", key,
+                                                         sorted(names | set(blocks)))))])
+    lines = parse(text, places[0] if len(places) == 1 else key)
+    if not any(line.name == name for line in lines):
+        raise EquationError([Mistake("edit", f"the new text for {name!r} must define {name!r}; got "
+                                     f"{text!r}")])
+    statement = all(line.kind == "statement" for line in lines)
+    fitting = [b for b in places
+               if all((line.kind == "statement") == statement
+                      for line in parse(blocks[b]) if line.name == name)]
+    if not fitting:
+        raise EquationError([Mistake(
+            places[0], f"{name!r} is {'an equation' if statement else 'set by a statement'} there",
+            text.strip(), f"an equation ends in its unit: '{text.strip()} : 1'" if statement else
+            f"write a statement, e.g. '{name} = ...', without a unit")])
+    if len(fitting) > 1:
+        where = ", ".join(repr(f"{b}:{name}") for b in fitting)
+        raise EquationError([Mistake("edit", f"{name!r} is defined in several blocks; say which: "
+                                     f"{where}")])
+    blocks[fitting[0]] = replace_line(blocks[fitting[0]], name, text, fitting[0])

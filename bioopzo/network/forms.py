@@ -1,0 +1,149 @@
+"""The form in which plasticity is emitted, and the order of sums."""
+
+import re
+from dataclasses import replace
+
+from bioopzo.network.objects import Code, with_right
+from bioopzo.text.equations import factorise, identifiers, parse, render, substitute
+
+#: exp(trial/tau) is the lazy form's loss of precision; 20 time constants leave 1e-8 of 1e-16.
+LONGEST_LAZY_TRIAL = 20.0
+
+
+# ---------------------------------------------------------------------------- order and form
+
+def _rank(name, depth):
+    """Where a layer stands in the backward order: the readout first, then the top layer."""
+    if name == "readout" or name.startswith("local_"):
+        return -1
+    return depth - int(name.split("_")[1]) if name.startswith("hidden") else 0
+
+
+def set_sum_order(assembly, depth):
+    for synapse in assembly.synapses.values():
+        for line in parse(synapse.equations, synapse.name):
+            if "summed" not in line.flags:
+                continue
+            if synapse.name.startswith("softmax"):
+                synapse.sums[line.name] = ("error", 1)
+            elif synapse.name == "report":
+                synapse.sums[line.name] = ("feedback", 0)
+            else:
+                into = synapse.target if line.name.endswith("_post") else synapse.source
+                synapse.sums[line.name] = ("feedback", 10 * _rank(into, depth))
+
+
+def _decay(group, trace):
+    """The time constant of a trace that only decays and rises by 1 at a spike, else None."""
+    for line in parse(group.equations, group.name):
+        if line.name == trace and line.kind == "differential":
+            match = re.match(rf"^-\s*{trace}\s*/\s*(\w+)$", line.right)
+            if match and any(s.name == trace and s.operator == "+=" and s.right.strip() == "1"
+                             for s in parse(group.reset, group.name)):
+                return match[1]
+    return None
+
+
+def choose_form(model, assembly, synapse, duration, lazy):
+    """Emit each plasticity equation of a forward synapse lazily where that is exact."""
+    source, target = assembly.groups[synapse.source], assembly.groups[synapse.target]
+    lines = list(parse(synapse.equations, synapse.name))
+    own = {line.name for line in lines}
+    forms = []
+    for k, line in enumerate(lines):
+        if line.kind != "differential":
+            continue
+        traces = [w for w in identifiers(line.right) if w.endswith("_pre")]
+        factor = factorise(line.right, traces[0]) if len(traces) == 1 else None
+        if factor is None or identifiers(factor) & own:
+            continue
+        factor = substitute(factor, {w: w[:-5] for w in identifiers(factor)
+                                     if w.endswith("_post")})
+        trace = traces[0]
+        tau = _decay(source, trace[:-4])
+        read_elsewhere = any(line.name in identifiers(other.right)
+                             for other in lines if other is not line)
+        precise = tau is not None and (
+            duration is None or duration / model.parameters[tau] <= LONGEST_LAZY_TRIAL)
+        if lazy and precise and not read_elsewhere:
+            lines[k] = _lazy(synapse, target, line, trace, factor, tau)
+            forms.append(f"{line.name} lazy")
+        else:
+            lines[k] = _dense(target, synapse, line, trace, factor)
+            forms.append(f"{line.name} dense")
+    synapse.equations = render(lines)
+    synapse.form = ", ".join(forms)
+
+
+def _lazy(synapse, target, line, trace, factor, tau):
+    sum_ = f"G_{line.name}"
+    unit = line.unit
+    target.equations += f"\nd{sum_}/dt = {sum_}/{tau} : {unit}"
+    target.codes.append(Code(f"sum_{line.name}", f"{sum_} += dt*({factor})", "plasticity"))
+    zero = "0" if unit == "1" else f"0*{unit}"
+    target.codes.append(Code(f"clear_{line.name}", f"{sum_} = {zero}", "start", -6, "trial"))
+    in_force = {line.name: f"({line.name} + {trace}*{sum_}_post)"}
+    for k, path in enumerate(synapse.pathways):
+        text = render(with_right(x, substitute(x.right, in_force)) for x in parse(path.text))
+        if path.event == "spike":
+            text += f"\n{line.name} -= {sum_}_post"
+        synapse.pathways[k] = replace(path, text=text)
+    synapse.codes.insert(0, Code(f"settle_{line.name}", f"{line.name} += {trace}*{sum_}_post",
+                                 "start", -8, "trial"))
+    return type(line)("parameter", line.name, unit=unit)
+
+
+def _dense(target, synapse, line, trace, factor):
+    """The dense form, with the postsynaptic factor computed once per neuron, not per synapse."""
+    factor_name = f"F_{line.name}"
+    rate = "hertz" if line.unit == "1" else f"{line.unit}/second"
+    rate = "1" if line.unit == "second" else rate
+    target.equations += f"\n{factor_name} : {rate}"
+    target.codes.append(Code(f"factor_{line.name}", f"{factor_name} = {factor}", "plasticity", -1))
+    return with_right(line, f"{trace}*{factor_name}_post")
+
+
+def store_subexpressions(assembly, depth):
+    """A subexpression that synapses read is computed once per neuron, not once per synapse."""
+    wanted = {name: {"err": "sum"} for name in assembly.groups if "error" in name}
+    for synapse in assembly.synapses.values():
+        for line in parse(synapse.equations, synapse.name):
+            kind = "sum" if "summed" in line.flags else "step"
+            for word in identifiers(line.right):
+                for suffix, group in (("_pre", synapse.source), ("_post", synapse.target)):
+                    if word.endswith(suffix):
+                        table = wanted.setdefault(group, {})
+                        if table.get(word[:-len(suffix)]) != "sum":
+                            table[word[:-len(suffix)]] = kind
+    summed = {synapse_sum.rsplit("_", 1)[0] for s in assembly.synapses.values()
+              for synapse_sum in s.sums}
+    for name, words in wanted.items():
+        group = assembly.groups[name]
+        lines = list(parse(group.equations, name))
+        table = {line.name: line for line in lines if line.kind == "subexpression"}
+        for kind in ("sum", "step"):
+            for late in (False, True):
+                chosen = [w for w in table if words.get(w) == kind
+                          and bool(_depends(w, table) & summed) == late]
+                if not chosen:
+                    continue
+                when, order = "plasticity", -2
+                if kind == "sum":
+                    when, order = ("error", 2 * late) if "error" in name else (
+                        "feedback", 10 * _rank(name, depth) + late)
+                text = "\n".join(f"{w} = {table[w].right}" for w in chosen)
+                group.codes.append(Code(f"store_{kind}{int(late)}", text, when, order))
+                lines = [type(x)("parameter", x.name, unit=x.unit) if x.name in chosen else x
+                         for x in lines]
+        group.equations = render(lines)
+
+
+def _depends(name, table):
+    """Every name a subexpression depends on, through other subexpressions."""
+    seen, todo = set(), [name]
+    while todo:
+        for word in identifiers(table[todo.pop()].right) - seen:
+            seen.add(word)
+            if word in table:
+                todo.append(word)
+    return seen

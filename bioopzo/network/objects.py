@@ -1,0 +1,156 @@
+"""Every object of a network in text, as Brian2 will get it."""
+
+from dataclasses import dataclass, field, replace
+
+from bioopzo.text.equations import identifiers
+
+SCHEDULE = ("start", "noise", "groups", "error", "feedback", "escape", "plasticity",
+            "thresholds", "synapses", "resets", "end")
+
+
+@dataclass(frozen=True)
+class Code:
+    """Statements that run in slot `when`, each step or (`clock` "trial") at each trial start."""
+
+    name: str
+    text: str
+    when: str
+    order: int = 0
+    clock: str = "step"
+
+
+@dataclass(frozen=True)
+class Event:
+    """A custom event of a group: its condition, the slot it is tested in, what it does there."""
+
+    name: str
+    condition: str
+    when: str
+    text: str = ""
+    order: int = 0
+
+
+@dataclass
+class GroupText:
+    """Everything Brian2 needs to make one NeuronGroup."""
+
+    name: str
+    size: int
+    equations: str
+    threshold: str = ""
+    reset: str = ""
+    refractory: str = ""
+    events: list = field(default_factory=list)
+    codes: list = field(default_factory=list)
+    links: dict = field(default_factory=dict)
+    constants: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pathway:
+    """What synapses do when `event` happens in their source."""
+
+    name: str
+    event: str
+    text: str
+    when: str
+    order: int = 0
+
+
+@dataclass
+class SynapseText:
+    """Everything Brian2 needs to make one Synapses object (all to all)."""
+
+    name: str
+    source: str
+    target: str
+    equations: str
+    pathways: list = field(default_factory=list)
+    codes: list = field(default_factory=list)
+    sums: dict = field(default_factory=dict)
+    constants: dict = field(default_factory=dict)
+    form: str = ""
+
+
+@dataclass
+class Assembly:
+    """All objects of a model, in text."""
+
+    groups: dict
+    synapses: dict
+
+    def text(self):
+        """The objects as a printable mapping name -> text."""
+        return Texts({name: _describe(obj) for name, obj in {**self.groups,
+                                                             **self.synapses}.items()})
+
+
+class Texts(dict):
+    """A mapping name -> text that prints as a page."""
+
+    def __repr__(self):
+        return "\n\n".join(f"== {name} ==\n{text}" for name, text in self.items())
+
+    __str__ = __repr__
+
+
+def with_right(line, right):
+    return replace(line, right=right)
+
+
+def _texts(group):
+    yield from (group.equations, group.threshold, group.reset)
+    yield from (code.text for code in group.codes)
+    yield from (part for event in group.events for part in (event.condition, event.text))
+
+
+def names_used(group):
+    return set().union(*(identifiers(text) for text in _texts(group)))
+
+
+def synapse_texts(synapse):
+    yield synapse.equations
+    yield from (path.text for path in synapse.pathways)
+    yield from (code.text for code in synapse.codes)
+
+
+def _describe(obj):
+    """One object as a page of text."""
+    parts = []
+    if isinstance(obj, SynapseText):
+        parts.append(f"# {obj.source} -> {obj.target}" + (f", {obj.form}" if obj.form else ""))
+        parts.append(obj.equations)
+        parts += [f"on {p.event} of {obj.source} [{p.when}]:\n" + _indent(p.text)
+                  for p in obj.pathways]
+    else:
+        parts.append(f"# {obj.size} neurons" if obj.size > 1 else "# 1 unit")
+        parts.append(obj.equations)
+        parts += [f"threshold: {obj.threshold}"] if obj.threshold else []
+        parts += ["reset:\n" + _indent(obj.reset)] if obj.reset else []
+        parts += [f"event {e.name} [{e.when}]: {e.condition}"
+                  + ("\n" + _indent(e.text) if e.text else "") for e in obj.events]
+    parts += [f"every {c.clock} [{c.when}]:\n" + _indent(c.text)
+              for c in sorted(obj.codes, key=lambda c: (SCHEDULE.index(c.when), c.order))]
+    return "\n".join(parts)
+
+
+def _indent(text):
+    return "    " + text.strip().replace("\n", "\n    ")
+
+
+
+
+
+
+
+
+def constants(assembly, model, shape):
+    """The value of every shared constant of every object: ``{"hidden_1.tau_m": 0.01, ...}``."""
+    special = {"steps": shape.steps, "rows": shape.rows,
+               "refractory_period": float(model.refractory), "seed": 0, "chunk": 0.0}
+    values = {}
+    for name, obj in {**assembly.groups, **assembly.synapses}.items():
+        for key in obj.constants:
+            values[f"{name}.{key}"] = (special[key] if key in special
+                                       else float(model.parameters[key]))
+    return values

@@ -1,0 +1,290 @@
+"""Figures of learning: every function is ``f(data, ax=None) -> ax``; rcParams stay as they were.
+
+One style throughout: colours that colour-blind readers can tell apart (Okabe & Ito 2008), a rule
+has the same colour and marker in every figure, lines carry their names, and text stays legible
+at the width of a journal column (8.5 cm). Nothing is shown or saved by itself.
+"""
+
+import re
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from bioopzo.errors import InputError
+from bioopzo.plots.styles import (
+    COLUMN_CM,
+    GREY,
+    INK,
+    PAGE_CM,
+    PALE,
+    SMALL,
+    axes_of,
+    band,
+    dress,
+    interval,
+    label_ends,
+    layer_colour,
+    note,
+    remark,
+    style,
+    styled,
+)
+
+
+@styled
+def learning_curves(runs, ax=None, level=0.95, error=False):
+    """Held-out accuracy (%) or loss against training trials, the mean over seeds.
+
+    Parameters
+    ----------
+    runs : list of Run, or mapping label -> list of Run
+        Of one task; a list is grouped by rule.
+    ax : axes, optional
+        Default: a new figure of one column.
+    level : float
+        Of the t-interval over seeds, drawn as a band from two seeds on; default 0.95.
+    error : bool
+        Draw the error (100 - accuracy) on a logarithmic axis: for curves that end near 100 %.
+
+    Raises `InputError` for no runs, several tasks, or curves read after different trials.
+    """
+    groups = _grouped(runs)
+    every = [run for group in groups.values() for run in group]
+    key, unit, scale = _measure(every)
+    ax = axes_of(ax)
+    ends, last = [], 0
+    for label, group in groups.items():
+        trials, values = _stacked(label, group, f"curve/{key}")
+        values = scale * values
+        error = error and key == "accuracy"
+        values = 100 - values if error else values
+        line = band(ax, trials, values, label, list(groups), level)
+        ends.append((line, line.get_label()))
+        last = max(last, trials[-1])
+    chance = _chance(every) if key == "accuracy" else None
+    if chance is not None:
+        chance = 100 - chance if error else chance
+        line, = ax.plot([0, last], [chance, chance], color=GREY, lw=0.8, ls=(0, (3, 2)), zorder=1,
+                        label="chance")
+        ends.append((line, "chance"))
+    if error:
+        ax.set_yscale("log")
+        ax.set_ylim(top=100)
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter("")
+        key = "error"
+    elif key == "accuracy":
+        ax.set_ylim(0, 100)
+    ax.set_xlim(0, last or 1)
+    dress(ax, "Training trials", f"Held-out {key}{unit}")
+    _note_seeds(ax, groups, level)
+    label_ends(ax, ends)
+    return ax
+
+
+@styled
+def final_accuracy(runs, ax=None, level=0.95):
+    """Held-out accuracy (%) or loss at the end: a point a seed, mean and interval, best first.
+
+    Takes `runs`, `ax` and `level`, and raises, what `learning_curves` does.
+    """
+    groups = _grouped(runs)
+    every = [run for group in groups.values() for run in group]
+    key, unit, scale = _measure(every)
+    scores = {label: scale * np.array([run.meta[f"test_{key}"] for run in group], dtype=float)
+              for label, group in groups.items()}
+    order = sorted(groups, key=lambda label: scores[label].mean(), reverse=key == "loss")
+    ax = axes_of(ax, height=1.8 + 0.65 * len(groups))
+    for row, label in enumerate(order):
+        color, marker, _ = style(label, list(groups))
+        mean, half = interval(scores[label][:, None], level)
+        ax.plot(scores[label], np.full(len(scores[label]), row + 0.14), ls="", marker=marker,
+                color=color, alpha=0.6, mew=0, clip_on=False, label="seeds")
+        ax.errorbar(mean, [row - 0.14], xerr=half, color=color, marker="|", ms=7, mew=1.4,
+                    capsize=2, elinewidth=1, clip_on=key != "accuracy")
+    if key == "accuracy":  # an interval of few seeds may reach beyond what there is
+        ax.set_xlim(max(0, ax.get_xlim()[0]), min(100, ax.get_xlim()[1]))
+    chance = _chance(every) if key == "accuracy" else None
+    if chance is not None and ax.get_xlim()[0] < 2 * chance:
+        ax.axvline(chance, color=GREY, lw=0.8, ls=(0, (3, 2)), zorder=1)
+    ax.set_yticks(range(len(order)), [style(label, list(groups))[2] for label in order])
+    ax.set_ylim(-0.6, len(order) - 0.4)
+    ax.tick_params(axis="y", length=0)
+    dress(ax, f"Held-out {key}{unit}", "")
+    _note_seeds(ax, groups, level, points=True)
+    return ax
+
+
+@styled
+def rates(run, ax=None):
+    """Firing rate (Hz) of each hidden layer on held-out trials, against training trials.
+
+    Drawn into `ax`, by default a new figure of one column. Raises `InputError` when the run holds
+    no rates.
+    """
+    layers = sorted(name for name in run.arrays if name.startswith("rates/hidden"))
+    if not layers:
+        raise InputError("the run holds no firing rates (rates/hidden_1 ...)")
+    ax = axes_of(ax)
+    ends = []
+    for k, name in enumerate(layers):
+        line, = ax.plot(run.arrays["curve/trials"], run.arrays[name], marker="o", clip_on=False,
+                        color=layer_colour(k, len(layers)), mec="white", mew=0.4)
+        ends.append((line, f"hidden {name.rpartition('_')[2]}"))
+    ax.set_xlim(left=0, right=run.arrays["curve/trials"][-1])
+    ax.set_ylim(bottom=0)
+    dress(ax, "Training trials", "Firing rate (Hz)")
+    label_ends(ax, ends)
+    return ax
+
+
+@styled
+def alignment(curves, ax=None):
+    """Cosine between each rule's update (or feedback) and that of backpropagation, over training.
+
+    `curves` maps a label (a rule's name has that rule's colour) to ``(trials, {layer: cosines})``;
+    layers differ in the dashes of their lines. Drawn into `ax`, by default a new figure of one
+    column. Raises `InputError` when there is nothing to draw
+    or a curve and its trials differ in length.
+    """
+    if not curves:
+        raise InputError("alignment needs at least one curve: {label: (trials, {layer: cosines})}")
+    layers = list(dict.fromkeys(layer for _, of in curves.values() for layer in of))
+    dashes = dict(zip(layers, ["-", (0, (4, 1.5)), (0, (1, 1)), "-."] * len(layers)))
+    ax = axes_of(ax)
+    ax.axhline(0, color=PALE, lw=0.8, zorder=1)
+    ends = []
+    for label, (trials, of) in curves.items():
+        color, marker, name = style(label, list(curves))
+        for layer, values in of.items():
+            if np.shape(values) != np.shape(trials):
+                raise InputError(f"{label}, layer {layer}: {np.size(values)} cosines for "
+                                 f"{np.size(trials)} numbers of trials")
+            line, = ax.plot(trials, values, color=color, marker=marker, ls=dashes[layer],
+                            clip_on=False, mec="white", mew=0.4)
+        # One name a rule, where its last layer ends.
+        ends.append((line, name))
+    if len(layers) > 1:
+        handles = [plt.Line2D([], [], color=INK, ls=dashes[layer]) for layer in layers]
+        names = [f"layer {layer}" if str(layer).isdigit() else str(layer).replace("_", " ")
+                 for layer in layers]
+        ax.legend(handles, names, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(layers),
+                  borderaxespad=0.2, handlelength=2.4)
+    ax.set_ylim(-1, 1)
+    ax.set_yticks([-1, -0.5, 0, 0.5, 1])
+    ax.set_xlim(0, max(np.max(trials) for trials, _ in curves.values()))
+    dress(ax, "Training trials", "Cosine with backpropagation")
+    label_ends(ax, ends)
+    return ax
+
+
+@styled
+def overview(run):
+    """Learning curve, firing rates, and weights at start and end of one run; returns the figure."""
+    count = len(_kept_weights(run))
+    fig = plt.figure(figsize=(PAGE_CM / 2.54, 5.6 / 2.54), layout="constrained")
+    grid = fig.add_gridspec(max(1, count), 3)
+    learning_curves([run], fig.add_subplot(grid[:, 0]))
+    if any(name.startswith("rates/hidden") for name in run.arrays):
+        rates(run, fig.add_subplot(grid[:, 1]))
+    _weight_panels(run, fig, [grid[k, 2] for k in range(count)])
+    return fig
+
+
+@styled
+def weights(run, fig=None):
+    """Forward weights of every layer, before (filled) and after training; returns the figure.
+
+    Drawn into `fig`, by default a new one of one column. Raises `InputError` when the run holds no
+    weights over time.
+    """
+    count = len(_kept_weights(run))
+    if not count:
+        raise InputError("the run holds no weights over time (snapshots/forward_1.w ...)")
+    if fig is None:
+        fig = plt.figure(figsize=(COLUMN_CM / 2.54, (1 + 1.8 * count) / 2.54),
+                         layout="constrained")
+    grid = fig.add_gridspec(count, 1)
+    _weight_panels(run, fig, [grid[k, 0] for k in range(count)])
+    return fig
+
+
+def _kept_weights(run):
+    return sorted(name for name in run.arrays if re.match(r"snapshots/forward_\d+\.w$", name))
+
+
+def _weight_panels(run, fig, places):
+    """Histograms of the weights of a layer each, at start and end."""
+    names = _kept_weights(run)
+    color = style(run.meta["rule"])[0]
+    shared = None
+    for k, (name, place) in enumerate(zip(names, places)):
+        shared = ax = fig.add_subplot(place, sharex=shared)
+        first, last = run.arrays[name][0].ravel(), run.arrays[name][-1].ravel()
+        edges = np.histogram_bin_edges(np.concatenate([first, last]), 30)
+        ax.hist(first, edges, color=PALE, alpha=0.8)
+        ax.hist(last, edges, histtype="step", color=color, lw=1.1)
+        target = "readout" if k == len(names) - 1 else f"hidden {k + 1}"
+        ax.set_title(f"Into {target}", loc="left", fontsize=SMALL, pad=2)
+        ax.yaxis.set_major_locator(MaxNLocator(2, integer=True))
+        ax.tick_params(labelbottom=k == len(names) - 1)
+        dress(ax, "Weight (1)" if k == len(names) - 1 else "",
+              "Synapses" if k == len(names) // 2 else "")
+        if k == 0:
+            for place, word, ink in ((0.84, "start", GREY), (1, "end", color)):
+                ax.annotate(word, (place, 1), xycoords="axes fraction", xytext=(0, 2),
+                            textcoords="offset points", ha="right", color=ink, fontsize=SMALL)
+
+
+# ---------------------------------------------------------------------------- data
+
+def _grouped(runs):
+    """Runs by label, all of one task."""
+    if isinstance(runs, dict):
+        groups = {label: list(group) for label, group in runs.items()}
+    else:
+        groups = {}
+        for run in runs:
+            groups.setdefault(run.meta["rule"], []).append(run)
+    if not groups or not all(groups.values()):
+        empty = ", ".join(repr(label) for label, group in groups.items() if not group)
+        raise InputError(f"no runs to draw{' for ' + empty if empty else ''}")
+    tasks = sorted({run.meta["task"] for group in groups.values() for run in group})
+    if len(tasks) > 1:
+        raise InputError(f"runs of several tasks cannot share a figure: {', '.join(tasks)}")
+    return groups
+
+
+def _measure(runs):
+    """What there is to draw: ("accuracy", " (%)", 100), or the loss."""
+    with_accuracy = [np.size(run.arrays.get("curve/accuracy", ())) > 0 for run in runs]
+    return ("accuracy", " (%)", 100) if all(with_accuracy) else ("loss", "", 1)
+
+
+def _stacked(label, group, key):
+    """Trials, and a row of values a run."""
+    trials = [np.asarray(run.arrays["curve/trials"]) for run in group]
+    for run, own in zip(group, trials):
+        if not np.array_equal(own, trials[0]):
+            seed = run.meta.get("seed")
+            raise InputError(f"{label}: the run of seed {seed} was read after other "
+                             "numbers of trials than the rest (or is incomplete)")
+    return trials[0], np.array([run.arrays[key] for run in group])
+
+
+def _chance(runs):
+    """Chance level in % for as many classes as readouts, None when the runs do not say."""
+    sizes = {tuple(run.meta["sizes"])[-1] for run in runs if run.meta.get("sizes")}
+    return 100 / sizes.pop() if len(sizes) == 1 else None
+
+
+def _note_seeds(ax, groups, level, points=False):
+    """Say above the axes what points, lines and bands are, and of which data, if simulated."""
+    counts = sorted({len(group) for group in groups.values()})
+    seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    words = [] if counts == [1] else [
+        f"{'points: seeds; ' * points}mean, {100 * level:g} % interval, {seeds} seeds"]
+    words += filter(None, [remark(next(iter(groups.values()))[0].meta["task"])])
+    if words:
+        note(ax, "; ".join(words))

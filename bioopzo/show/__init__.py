@@ -1,0 +1,1 @@
+"""What a notebook sees: models, runs and differences as HTML; exports."""

@@ -1,0 +1,282 @@
+"""How a model shows itself: by object, as a page of text and as HTML with typeset equations."""
+
+from dataclasses import dataclass
+from html import escape
+from itertools import groupby
+
+from brian2.units import Hz, ms
+from brian2.units.fundamentalunits import Quantity, have_same_dimensions
+
+from bioopzo.show.html import math, table, wrapped
+from bioopzo.text import typeset
+from bioopzo.text.equations import identifiers, is_expression, parse
+
+#: Kind of block -> title of the object, letters of its neurons before and after.
+OBJECTS = {
+    "input": ("Input", "", ""),
+    "hidden": ("Hidden neurons", "", ""),
+    "readout": ("Readout", "", ""),
+    "error": ("Error population", "", ""),
+    "critic": ("Critic", "", ""),
+    "report": ("Critic", "k", ""),
+    "forward": ("Forward synapses onto hidden neurons", "i", "j"),
+    "backward": ("Forward synapses onto hidden neurons", "i", "j"),
+    "forward_readout": ("Forward synapses onto the readout", "i", "k"),
+    "feedback": ("Feedback synapses from the error population", "k", "j"),
+    "local": ("Readouts of single layers", "", ""),
+    "localerror": ("Error populations of single layers", "", ""),
+    "forward_local": ("Forward synapses onto readouts of single layers", "i", "k"),
+    "intermediate": ("Feedback synapses from a middle layer's error population", "k", "j"),
+}
+#: The part of a block's name after its object -> when its lines hold.
+MOMENTS = {
+    "": "", "chance": "each step, before the decision to spike", "step": "each step",
+    "sample": "each step, after the membrane has moved", "threshold": "spikes when",
+    "reset": "at a spike", "spike": "at a presynaptic spike", "onset": "at the start of a trial",
+    "event": "event when", "on": "at the event", "trial": "at the start of a trial",
+    "hold": "when z is drawn", "pair": "at the end of a pair of holds",
+}
+#: Names that no block defines: what the engine gives.
+GIVEN = {
+    "x": "input of the trial", "y": "target", "given": "1 at a spike of the input",
+    "rate": "rate of the input", "Z": "sum of expo over the readouts",
+    "N": "neurons of the population", "N_post": "postsynaptic neurons", "dt": "time step",
+    "plastic": "1 in training trials, 0 in evaluation", "gate": "1 while the target is shown",
+    "read": "weight of each step in the decision of a trial; sums to 1",
+    "sigma": "sign of the perturbation: +1, -1 or 0",
+    "window": "weight of each step in what is read of the perturbation's effect",
+    "hold": "1 when z is drawn", "pair": "1 at the end of a pair of holds",
+    "fresh": "1 in the first step of a trial",
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block as it is shown: under which object, for which layer, when, and what.
+
+    It has `lines`, or a `condition` alone; `own` are the variables of each synapse, `pre` and
+    `post` the letters of its neurons.
+    """
+
+    name: str
+    title: str
+    note: str
+    moment: str
+    lines: tuple
+    condition: str
+    own: frozenset
+    pre: str
+    post: str
+
+    @property
+    def phrase(self):
+        """For which layer, and when, its lines hold."""
+        return ", ".join(part for part in (self.note, self.moment) if part)
+
+
+def blocks_of(model):
+    """The model's blocks as `Block`s, object by object; those of a single layer come last."""
+    titles = list(dict.fromkeys(title for title, _, _ in OBJECTS.values()))
+    moments = list(MOMENTS)
+
+    def place(block):
+        where, _, moment = block.name.partition(".")
+        moment = moment.split(".")[0]
+        return (titles.index(block.title) if block.title in titles else len(titles), block.title,
+                bool(block.note), len(where), where,
+                moments.index(moment) if moment in moments else len(moments))
+
+    return sorted((_block(model, name, text) for name, text in model.blocks.items()), key=place)
+
+
+def _block(model, name, text):
+    where, _, moment = name.partition(".")
+    stem, _, number = where.rpartition("_")
+    layer = int(number) if number.isdigit() and stem in OBJECTS else None
+    kind = where if layer is None else stem
+    if kind == "forward" and layer == model.depth + 1:
+        kind, layer = "forward_readout", None
+    title, pre, post = OBJECTS.get(kind, (where, "", ""))
+    note = "" if layer is None else f"{'onto ' if pre else ''}layer {layer} only"
+    if kind == "backward":
+        note = "all but those onto layer 1"
+    own = frozenset()
+    if pre:
+        parts = ("forward", where) if kind == "backward" else (kind, where)
+        own = frozenset(line.name for part in parts for line in parse(model.blocks.get(part, ""))
+                        if not line.name.endswith(("_pre", "_post")))
+    condition = text if is_expression(name) else ""
+    return Block(name, title, note, _moment(model, kind, moment),
+                 () if condition else parse(text, name), condition, own, pre, post)
+
+
+def _moment(model, kind, moment):
+    first, _, rest = moment.partition(".")
+    if first == "trial" and kind in ("forward", "critic"):
+        return "between two trials"
+    if first == "pair" and model.rule.perturbs != "pair":
+        return "at the end of the hold"
+    if first == "event":
+        return f"event {rest} when"
+    if first == "on":
+        return f"at event {rest}"
+    return MOMENTS.get(first, first) + (f" ({rest})" if rest else "")
+
+
+# ---------------------------------------------------------------------------- as text
+
+def text(model):
+    """The model as a page of plain text: equations by object, parameters, citation, difference."""
+    page = [*_heading(model), ""]
+    for title, blocks in groupby(blocks_of(model), lambda block: block.title):
+        page.append(f"== {title}{_size(model, title)} ==")
+        page += [line for block in blocks for line in _text_lines(block)]
+    page += ["== Given by the engine ==", *(f"    {name}: {meaning}"
+                                            for name, meaning in given(model).items())]
+    page.append("== Parameters (symbol, name, value, unit, meaning, source) ==")
+    page += _columns([row[:4] for row in parameter_rows(model, typeset.plain_symbol)],
+                     [f"{meaning}{f' [{source}]' if source else ''}"
+                      for *_, meaning, source in parameter_rows(model)])
+    page += ["", *_citation(model)]
+    difference = model.diff()
+    return "\n".join(page + (["", str(difference)] if difference else []))
+
+
+def _heading(model):
+    shape = model.layout or "-".join(map(str, model.sizes))
+    edited = f", {len(model.edits)} edited" if model.edits else ""
+    yield (f"Model {shape}, rule {model.rule_name}, {model.neuron} neuron, {model.error} error, "
+           f"digest {model.digest}{edited}")
+    yield model.rule.summary[:1].upper() + model.rule.summary[1:]
+    options = {"reset": (model.reset, "soft"), "surrogate": (model.surrogate, "escape"),
+               "coding": (model.coding, None), "dropout": (model.dropout, 0.0),
+               "state_reset": (model.state_reset, True),
+               "refractory": (quantity(model.refractory), "0 ms")}
+    changed = {name: value for name, (value, usual) in options.items() if value != usual}
+    changed |= model.options
+    if changed:
+        yield ", ".join(f"{name}={value!r}" if isinstance(value, str) and name != "refractory"
+                        else f"{name}={value}" for name, value in changed.items())
+
+
+def _size(model, title):
+    hidden = ", ".join(map(str, model.sizes[1:-1]))
+    sizes = {"Input": model.sizes[0], "Hidden neurons": hidden, "Readout": model.sizes[-1],
+             "Error population": model.sizes[-1]}
+    return f" ({sizes[title]})" if title in sizes else ""
+
+
+def _text_lines(block):
+    if block.condition:
+        yield f"[{block.name}] {block.phrase}: {block.condition}"
+    statements = [str(line) for line in block.lines if line.kind == "statement"]
+    if statements:
+        yield f"[{block.name}] {block.phrase}: {'; '.join(statements)}"
+    equations = [line for line in block.lines if line.kind not in ("statement", "parameter")]
+    declared = declarations(block)
+    if equations or declared:
+        yield f"[{block.name}]" + (f" {block.phrase}" if block.phrase else "")
+        yield from (f"    {line}" for line in equations)
+        yield from (f"    {', '.join(line.name for line in lines)} : {unit}"
+                    for unit, lines in declared.items())
+
+
+def declarations(block):
+    """The variables that a block only declares: unit (and flags) -> their lines."""
+    found = {}
+    for line in block.lines:
+        if line.kind == "parameter":
+            found.setdefault(f"{line.unit} {line.flags}".strip(), []).append(line)
+    return found
+
+
+def given(model):
+    """What the engine gives and the blocks read: name -> meaning."""
+    read = set().union(*map(identifiers, model.blocks.values()))
+    stems = {name.removesuffix("_pre").removesuffix("_post") for name in read}
+    return {name: meaning for name, meaning in GIVEN.items() if name in read | stems}
+
+
+def quantity(value):
+    """A number with its unit for people, e.g. ``10 ms``, ``500 Hz``, ``0.1``."""
+    return " ".join(part for part in _number(value) if part)
+
+
+def _number(value):
+    """(number, unit) as text; times in ms and rates in Hz."""
+    if not isinstance(value, Quantity) or value.is_dimensionless:
+        return f"{float(value):g}", ""
+    unit = next((unit for unit in (ms, Hz) if have_same_dimensions(value, unit)), None)
+    unit = value.get_best_unit() if unit is None else unit
+    return f"{float(value / unit):g}", str(unit)
+
+
+def parameter_rows(model, symbol=typeset.symbol):
+    """A row a parameter: symbol, name, value, unit, meaning, source."""
+    for name, value in model.parameters.items():
+        known = model.declared.get(name)
+        number, unit = _number(value)
+        meaning, source = (known.meaning, known.source) if known else ("given with an edit", "")
+        yield symbol(name), name, number, unit or "1", meaning, source
+
+
+def _columns(rows, last):
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    for row, end in zip(rows, last):
+        cells = "  ".join(cell.rjust(width) if k == 2 else cell.ljust(width)
+                          for k, (cell, width) in enumerate(zip(row, widths)))
+        yield f"    {cells}  {end}".rstrip()
+
+
+def _citation(model):
+    """What to cite: the rule's short source, then its references, one a string."""
+    if model.rule.source:
+        yield f"Source of the rule: {model.rule.source}"
+        yield from filter(None, model.rule.reference.strip().split("\n\n"))
+
+
+def html(model):
+    """The model as HTML: equations as LaTeX for MathJax (Jupyter has it), tables, citation.
+
+    The text of each object unfolds below it, for copying and for viewers without MathJax.
+    """
+    head, *rest = _heading(model)
+    page = [f"<p><b>{escape(head)}</b><br>{'<br>'.join(map(escape, rest))}</p>"]
+    for title, blocks in groupby(blocks_of(model), lambda block: block.title):
+        blocks = list(blocks)
+        page.append(f"<h4>{escape(title + _size(model, title))}</h4>")
+        page.append(table([row for block in blocks for row in _html_rows(block)]))
+        source = "\n".join(f"[{block.name}]\n{model.blocks[block.name]}" for block in blocks)
+        page.append(f"<details><summary>text</summary><pre>{escape(source)}</pre></details>")
+    page.append("<h4>Given by the engine</h4>" + table(
+        [(math(typeset.symbol(name)), escape(meaning)) for name, meaning in given(model).items()]))
+    page.append("<h4>Parameters</h4>" + table(
+        [(math(symbol), f"<code>{escape(name)}</code>", *map(escape, rest))
+         for symbol, name, *rest in parameter_rows(model)],
+        ("symbol", "name", "value", "unit", "meaning", "source")))
+    page += [f"<p>{escape(entry)}</p>" for entry in _citation(model)]
+    difference = model.diff()
+    return wrapped(page + ([difference._repr_html_()] if difference else []))
+
+
+def _html_rows(block):
+    """(when, typeset line, unit) of a block; its name with the first line."""
+    where = f"<code>{escape(block.name)}</code> {escape(block.phrase)}".strip()
+    letters = block.own, block.pre, block.post
+    if block.condition:
+        yield where, math(typeset.expression(block.condition, *letters)), ""
+    statements = [math(typeset.equation(line, *letters)) for line in block.lines
+                  if line.kind == "statement"]
+    if statements:
+        yield where, "; &emsp;".join(statements), ""
+        where = ""
+    for line in block.lines:
+        if line.kind not in ("statement", "parameter"):
+            flags = line.flags.replace("(summed)", "")  # the sum is to be seen
+            yield (where, math(typeset.equation(line, *letters)),
+                   escape(f"{line.unit} {flags}".strip()))
+            where = ""
+    for unit, lines in declarations(block).items():
+        names = ", ".join(math(typeset.equation(line, *letters)) for line in lines)
+        yield where, names, escape(unit)
+        where = ""

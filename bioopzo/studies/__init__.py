@@ -1,0 +1,1 @@
+"""Tables of results, figures and notebooks, each made by one command."""

@@ -1,0 +1,174 @@
+"""The figures of the README, each made by one command: ``bioopzo results NAME``.
+
+Every experiment writes ``NAME.json`` with its numbers, seeds and settings; the tables of the
+README are made from these files and from nothing else.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+
+from bioopzo.errors import InputError
+from bioopzo.files import write_atomically
+from bioopzo.studies import events as event_experiments
+
+
+def markdown(content, view=""):
+    """The table of one experiment as Markdown; `view` names one where a file holds several."""
+    if view in ("costs", "rate"):
+        return {"costs": _costs, "rate": _rate_speed}[view](content)
+    if view == "trial_costs":
+        return event_experiments.cost_table(content)
+    if "simulated_against_real" in content:
+        return event_experiments.table(content)
+    if "spiking_speed" in content:
+        return _speed(content)
+    if "variance_over_bp" in content:
+        return _gradients(content)
+    if content.get("engine") == "rate":
+        return _accuracies(content)
+    if "alignment" in content:
+        lines = ["| rule | layer | cos(M, J) | \\|M\\|/\\|J\\| | seeds |", "|---|---|---|---|---|"]
+        for label, layers in content["alignment"].items():
+            for layer, values in layers.items():
+                lines.append(f"| {label} | {layer} | {_spread(values['cosine'], 3)} | "
+                             f"{_spread(values['ratio'], 2)} | {len(values['cosine'])} |")
+        return "\n".join(lines)
+    accuracy = content["rows"][0]["measure"] == "test_accuracy"
+    head = "held-out accuracy (%)" if accuracy else "held-out loss"
+    lines = [f"| rule | {head}, mean ± sd | 95 % interval | seeds | untrained rates (Hz) |",
+             "|---|---|---|---|---|"]
+    rows = sorted(content["rows"], key=lambda r: r["mean"], reverse=accuracy)
+    for row in rows:
+        scale, digits = (100, 1) if accuracy else (1, 4)
+        mean, half = scale * row["mean"], scale * row["interval95"]
+        rates = ", ".join(f"{v:.0f}" for v in row["untrained_rates_hz"].values())
+        lines.append(f"| {row['label']} | {_spread(row['scores'], digits, scale)} | "
+                     f"{mean - half:.{digits}f} to {mean + half:.{digits}f} | "
+                     f"{len(row['seeds'])} | {rates} |")
+    return "\n".join(lines)
+
+
+def _accuracies(content):
+    """Accuracies of the rate engine: test set, spread over seeds, loss, activity."""
+    one = len(content["rows"][0]["seeds"]) == 1
+    columns = _feedback_columns(content)
+    extra = ["published (%)"] * ("published" in content) + list(columns)
+    heads = ["rule", f"test accuracy (%){'' if one else ', mean ± sd'}", "seeds",
+             "firing rate (share of steps)", *extra]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for row in sorted(content["rows"], key=lambda r: -r["mean"]):
+        scores = 100 * np.asarray(row["scores"])
+        score = f"{scores[0]:.2f}" if one else _spread(scores, 2)
+        share = ", ".join(f"{v/1000:.2f}" for v in row["rates_hz"].values())
+        cells = [row["label"], score, str(len(scores)), share]
+        if "published" in content:
+            cells.append(f"{content['published'].get(row['label'], float('nan')):.2f}")
+        cells += [_spread(values[row["label"]], 3) if row["label"] in values else ""
+                  for values in columns.values()]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _feedback_columns(content):
+    """Further columns of a table of accuracies: head -> label -> values over seeds."""
+    table, angle = content.get("alignment", {}), content.get("angle", {})
+    layers = list(next(iter(table.values()), ()))
+    columns = {f"cos to bp, layer {k}": {label: found[k] for label, found in angle.items()}
+               for k in layers if angle}
+    for part, head in (("cosine", "cos(M, J)"), ("ratio", "\\|M\\|/\\|J\\|")):
+        if part == "cosine" or angle:
+            columns.update({f"{head}, layer {k}": {label: found[k][part]
+                                                   for label, found in table.items()}
+                            for k in layers})
+    return columns
+
+
+def _gradients(content):
+    """Angle to backpropagation, variance, feedback and costs of trained networks."""
+    keys = ["forward_1.w", "forward_2.w"]
+    heads = ["rule", *(f"cos to bp, layer {k}" for k in (1, 2)),
+             *(f"variance / bp's, layer {k}" for k in (1, 2)),
+             *(f"cos(M, J), layer {k}" for k in (1, 2)),
+             *(f"\\|M\\|/\\|J\\|, layer {k}" for k in (1, 2))]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for label in dict.fromkeys([*content["angle"], *content["variance_over_bp"]]):
+        angle, variance = content["angle"].get(label), content["variance_over_bp"].get(label)
+        found = content["alignment"].get(label)
+        cells = [label]
+        cells += [_spread(angle[k], 3) if angle else "" for k in keys]
+        cells += [f"{np.mean(variance[k]):.3g}" if variance else "" for k in keys]
+        for part, digits in (("cosine", 3), ("ratio", 2)):
+            cells += [_spread(found[k][part], digits) if found else "" for k in ("1", "2")]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _rate_speed(content):
+    """The benchmark's figures of the rate engine."""
+    lines = ["| training step, batch 128, T = 6, one thread | engine (ms) | compared with (ms) | "
+             "ratio |", "|---|---|---|---|"]
+    for rule in ("opzo", "bp"):
+        found = content[f"rate_floor_{rule}"]
+        lines.append(f"| 784-800-800-10, {rule}: its matrix products alone | "
+                     f"{found['engine_ms']:.1f} | {found['floor_ms']:.1f} | {found['share']:.2f} |")
+    for network, shown in (("fc", "784-800-800-10"), ("conv", "28x28-32C3-AP2-64C3-AP2-10")):
+        for rule in ("opzo", "bp"):
+            found = content[f"rate_torch_{network}_{rule}"]
+            lines.append(f"| {shown}, {rule}: PyTorch {found['version']} | "
+                         f"{found['engine_ms']:.1f} | {found['torch_ms']:.1f} | "
+                         f"{found['ratio']:.2f} |")
+    lines += ["", "| order of execution (opzo) | T | ms a step | memory (MB) |",
+              "|---|---|---|---|"]
+    lines += [f"| {row['order']} | {row['T']} | {row['ms']:.0f} | {row['MB']:.0f} |"
+              for row in content["rate_orders"]]
+    return "\n".join(lines)
+
+
+def _costs(content):
+    """Synaptic operations, time and memory of a trial, by rule."""
+    operations, cost = content["synaptic_operations"], content["cost"]
+    layers = list(next(iter(operations.values())))
+    heads = ["rule", *(f"synaptic operations a trial, {layer.replace('_', ' ')} (thousands)"
+                       for layer in layers), "ms a training trial (wall)"]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for label, found in operations.items():
+        lines.append("| " + " | ".join([label, *(f"{found[layer]/1e3:.0f}" for layer in layers),
+                                        f"{cost[label]['ms_per_trial']:.2f}"]) + " |")
+    return "\n".join(lines)
+
+
+def _speed(content):
+    """The table of the benchmark's figures."""
+    speed, edit = content["spiking_speed"], content["edit_latency"]
+    return "\n".join([
+        "| CPU time of one thread, learning on | ms a trial |", "|---|---|",
+        f"| C, dense updates | {speed['c_ms']:.3f} |",
+        f"| spiking engine, {speed['engine_over_c']:.2f} of C (median of "
+        f"{len(speed['engine_over_c_rounds'])} rounds) | {speed['engine_ms']:.3f} |",
+        f"| the engine with the start of a chunk | {speed['engine_with_start_ms']:.3f} |",
+        f"| Brian2, one `run()` a trial | {speed['naive_ms']:.0f} |",
+        f"| *edited line to a 1,000-trial curve (wall)* | *{edit['seconds']:.1f} s* |"])
+
+
+def _spread(values, digits, scale=1):
+    values = scale * np.asarray(values, dtype=float)
+    return f"{values.mean():.{digits}f} ± {values.std(ddof=1):.{digits}f}"
+
+
+def write_tables(folder, readme):
+    """Write each table between its markers in the README, from the data files in `folder`."""
+    path = Path(readme)
+    text = path.read_text()
+    for name, view in re.findall(r"<!-- table: (\w+)(?::(\w+))? -->", text):
+        source = Path(folder) / f"{name}.json"
+        if not source.is_file():
+            raise InputError(f"{readme} has a table {name!r}, but {source} is missing; make it "
+                             f"with: bioopzo results {name} --out {folder}")
+        mark = f"<!-- table: {name}{':' * bool(view)}{view} -->\n"
+        start = text.index(mark) + len(mark)
+        table = markdown(json.loads(source.read_text()), view)
+        text = text[:start] + table + "\n" + text[text.index("<!-- end -->", start):]
+    write_atomically(path, lambda f: f.write(text.encode()))

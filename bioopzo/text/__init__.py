@@ -1,0 +1,1 @@
+"""Text: equations and their parts, functions, parameters, typesetting."""

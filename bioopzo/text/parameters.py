@@ -1,0 +1,25 @@
+"""A parameter of a text: default, unit, meaning and source."""
+
+from dataclasses import dataclass
+
+from bioopzo.text.equations import unit_text
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of the model: `default` with its unit, its `meaning`, and its `source`.
+
+    `positive` marks what must be above zero (time constants, widths). `search` is the range,
+    in the unit of the default, in which `bioopzo tune` looks (on a logarithmic scale).
+    """
+
+    default: object
+    meaning: str
+    positive: bool = False
+    source: str = ""
+    search: tuple | None = None
+
+    @property
+    def unit(self):
+        """The unit as Brian2 writes it in an equation, e.g. ``second``."""
+        return unit_text(self.default)

@@ -1,0 +1,1 @@
+"""Training: runs, comparisons, and the search for learning rates."""

@@ -1,0 +1,72 @@
+"""The learning curve as it grows, drawn in a notebook while a network is trained."""
+
+import io
+import sys
+import warnings
+
+from bioopzo.errors import InputError
+
+
+def listener(live, model, task, trials):
+    """What is called at every evaluation with (trials, accuracy or None, loss); None for nothing.
+
+    `live` is False, True (draw in a notebook) or a function of the user's own. Without a notebook
+    True only warns: the progress bar is shown as ever. Raises `InputError` for anything else.
+    """
+    if callable(live):
+        return live
+    if not isinstance(live, bool):
+        raise InputError("live is True, False or a function of (trials, accuracy, loss), "
+                         f"not {live!r}")
+    if not live:
+        return None
+    if not _in_notebook():
+        warnings.warn("live=True draws in a notebook and there is none: only the progress bar is "
+                      "shown", stacklevel=3)
+        return None
+    return _drawing(model, task, trials)
+
+
+def _in_notebook():
+    """Whether this runs in a kernel that shows pictures; there, IPython is loaded already."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return hasattr(shell, "kernel")
+
+
+def _drawing(model, task, trials):
+    """A listener that draws the curve and puts each new picture in place of the last one."""
+    from IPython.display import Image, display
+
+    curve = {"trials": [], "accuracy": [], "loss": []}
+    shown = []
+
+    def draw(*point):
+        for values, value in zip(curve.values(), point):
+            values.extend([] if value is None else [value])
+        picture = Image(data=_picture(curve, model, task, trials), width=480)
+        if shown:
+            shown[0].update(picture)
+        else:
+            shown.append(display(picture, display_id=True))
+
+    return draw
+
+
+def _picture(curve, model, task, trials):
+    """The curve so far as PNG, on an axis as long as the run."""
+    import matplotlib.pyplot as plt
+
+    from bioopzo.plots.learning import learning_curves
+    from bioopzo.plots.styles import figure
+    from bioopzo.run import Run
+
+    run = Run({f"curve/{name}": values for name, values in curve.items()},
+              meta={"rule": model.rule_name, "task": task.name, "sizes": list(model.sizes)})
+    fig, ax = figure()
+    learning_curves([run], ax)
+    ax.set_xlim(0, trials)
+    file = io.BytesIO()
+    fig.savefig(file, format="png", dpi=200)
+    plt.close(fig)  # or the notebook shows it once more below
+    return file.getvalue()

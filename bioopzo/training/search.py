@@ -1,0 +1,139 @@
+"""Learning rates found by search on the validation split, and the search itself.
+
+The result is a data file in the package; `train` uses it for every parameter that the user does
+not give. The test split is never looked at.
+"""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from importlib import resources
+
+import numpy as np
+from scipy.stats import qmc
+from tqdm.auto import tqdm
+
+from bioopzo.errors import InputError, unknown
+from bioopzo.text.equations import identifiers
+from bioopzo.training.start import versions
+from bioopzo.training.train import train
+from bioopzo.training.tuned import FILE, entries_of, key_of, tuned_parameters, with_unit
+
+
+def search_space(model, ranges=None):
+    """The parameters that are searched: name -> (lowest, highest) in base units (Hz, second).
+
+    Those of the model's text that declare a range; `ranges` gives others, also for parameters
+    without one. Raises `InputError` for a name that the text does not use and for an empty range.
+    """
+    used = set().union(*map(identifiers, model.blocks.values())) & model.declared.keys()
+    space = {name: model.declared[name].search for name in model.declared
+             if name in used and model.declared[name].search}
+    for name, limits in (ranges or {}).items():
+        if name not in used:
+            raise unknown("parameter to search", name, used)
+        low, high = limits
+        if not 0 < low < high < np.inf:
+            raise InputError(f"the range of {name} needs 0 < lowest < highest, not {limits}")
+        space[name] = (low, high)
+    return space
+
+
+def candidates(model, count, seed, ranges=None):
+    """`count` settings spread evenly (Sobol) over the search ranges, on a logarithmic scale.
+
+    The first is the value in force. Returns a list of dicts name -> number in base units.
+    """
+    space = search_space(model, ranges)
+    if not space:
+        return [{}]
+    points = qmc.Sobol(len(space), rng=np.random.default_rng(seed)).random_base2(
+        max(1, int(np.ceil(np.log2(count)))))
+    low, high = np.log([s[0] for s in space.values()]), np.log([s[1] for s in space.values()])
+    settings = [{n: float(model.parameters[n]) for n in space}]
+    for point in low + points * (high - low):
+        settings.append({n: float(f"{np.exp(v):.4g}") for n, v in zip(space, point)})
+    return settings[:count]
+
+
+def tune(model, task, trials=4000, count=24, finalists=5, seeds=3, jobs=2, seed=1,
+         backend="standalone", progress=True, ranges=None):
+    """Search a rule's learning rates (and its own parameters) on the validation split.
+
+    Half of the candidates are spread over the ranges, half lie near the best of those; each is
+    trained with two seeds and the full number of `trials`. The best `finalists` are trained with
+    `seeds` further seeds, and the highest mean validation accuracy (lowest loss for a task
+    without classes) wins. `ranges` (name -> (lowest, highest)) replaces ranges of `search_space`.
+
+    Returns the entry of the data file as a dict. Raises `InputError` for a task without a
+    validation split and for a wrong range.
+    """
+    if len(task.splits["validation"]) == 0:
+        raise InputError(f"task {task.name} has no validation split to tune on")
+    model = model.for_task(task, tuned_parameters(task.name, model))
+    settings = candidates(model, -(-count // 2), seed, ranges)
+
+    def score(job):
+        index, run_seed = job
+        values = {n: with_unit(v, model.declared[n].default)
+                  for n, v in settings[index].items()}
+        try:
+            run = train(model.edit(values), task, trials=trials, seed=run_seed, evaluations=1,
+                        split="validation", backend=backend, progress=False)
+        except FloatingPointError:
+            return -np.inf
+        accuracy = run.test_accuracy
+        return accuracy if accuracy is not None else -run.meta["test_loss"]
+
+    score((0, 0)) if backend == "standalone" else None  # builds once, before the pool
+    with ThreadPoolExecutor(jobs if backend == "standalone" else 1) as pool:
+        scores, first = {}, []
+        for stage in range(2):
+            every = [(k, 1000 + s) for k in range(len(first), len(settings)) for s in range(2)]
+            scores.update(zip(every, tqdm(
+                pool.map(score, every), total=len(every), disable=not progress,
+                desc=f"{key_of(model)} on {task.name}, {('wide', 'near')[stage]}")))
+            first = [np.mean([scores[k, 1000], scores[k, 1001]]) for k in range(len(settings))]
+            if stage == 0:
+                settings += refined(settings, first, count - len(settings),
+                                    np.random.default_rng(seed))
+        best = sorted(range(len(settings)), key=lambda k: -first[k])[:finalists]
+        more = [(k, 1002 + s) for k in best for s in range(seeds)]
+        scores.update(zip(more, pool.map(score, more)))
+    means = {k: float(np.mean([v for (j, _), v in scores.items() if j == k])) for k in best}
+    winner = max(means, key=means.get)
+    return {
+        "parameters": settings[winner], "validation": means[winner], "trials": trials,
+        "candidates": len(settings), "seeds": seeds + 2,
+        "at_edge": _at_edge(search_space(model, ranges), settings[winner]), "versions": versions(),
+    }
+
+
+def refined(settings, scores, count, rng, spread=0.4, around=3):
+    """`count` settings near the best `around`, each value times exp(normal(0, spread))."""
+    best = sorted(range(len(settings)), key=lambda k: -scores[k])[:around]
+    return [{n: float(f"{v * np.exp(rng.normal(0, spread)):.4g}")
+             for n, v in settings[best[k % len(best)]].items()} for k in range(count)]
+
+
+def _at_edge(space, setting):
+    """Parameters whose best value lies in the outer tenth of its range: widen and look again."""
+    edge = []
+    for name, value in setting.items():
+        low, high = np.log(space[name])
+        if not 0.1 <= (np.log(value) - low) / (high - low) <= 0.9:
+            edge.append(name)
+    return edge
+
+
+def tune_file(model, task, path=None, **options):
+    """Tune one model and write its entry into the data file; returns (key, entry)."""
+    from pathlib import Path
+
+    from bioopzo.files import write_json
+
+    path = Path(path) if path else Path(str(resources.files("bioopzo") / FILE))
+    entry = tune(model, task, **options)
+    content = json.loads(path.read_text()) if path.is_file() else {}
+    content[task.name] = {**entries_of(content, task.name), key_of(model): entry}
+    write_json(path, content)
+    return key_of(model), entry

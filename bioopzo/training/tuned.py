@@ -1,0 +1,45 @@
+"""Learning rates that were found by search, by task and rule."""
+
+import json
+from importlib import resources
+
+from brian2.units.fundamentalunits import Quantity, get_unit
+
+from bioopzo import rules
+
+FILE = "data/tuned.json"
+
+
+def key_of(model):
+    """The name under which a model's tuned values are kept: the rule and its changed options."""
+    usual = rules.options(model.rule_name)
+    changed = [f"{k}={v}" for k, v in sorted(model.options.items()) if usual[k] != v]
+    return model.rule_name + (f"[{','.join(changed)}]" if changed else "")
+
+
+def table():
+    """The whole data file: task -> key -> entry, or task -> another task whose entries it takes."""
+    path = resources.files("bioopzo") / FILE
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def tuned_parameters(task, model):
+    """Tuned values for a model on a task: name -> quantity; empty when none were searched.
+
+    A variant of a rule that was not searched by itself uses the rule's own values.
+    """
+    entries = entries_of(table(), task)
+    entry = entries.get(key_of(model)) or entries.get(model.rule_name)
+    if entry is None:
+        return {}
+    return {name: with_unit(value, model.declared[name].default)
+            for name, value in entry["parameters"].items() if name in model.declared}
+
+
+def entries_of(content, task):
+    entries = content.get(task, {})
+    return content[entries] if isinstance(entries, str) else entries
+
+
+def with_unit(value, like):
+    return value * get_unit(like.dim) if isinstance(like, Quantity) else value
