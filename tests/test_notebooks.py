@@ -53,7 +53,7 @@ FOUND = {
     "5_from_spikes_to_rates": """
         assert list(comparison.runs) == list(p.activities)
         for name, weights in engine.weights.items():
-            assert abs(spiking.get_array(network, name) - weights.ravel()).max() < 1e-12
+            assert abs(get_array(network, name) - weights.ravel()).max() < 1e-12
             assert (weights.ravel() != start[name]).any()
     """,
     "6_your_own_rule": """

@@ -46,7 +46,9 @@ class Built:
 
 
 def build(model, shape, lazy=True, functions=None):
-    """The Brian2 network of a model for a task's `Shape`; nothing is run.
+    """The Brian2 network of a `model` for `shape`, the `Shape` of a task; nothing is run.
+
+    `lazy` False keeps every plasticity equation dense.
 
     `functions` are further names the text may use (Brian2 functions or TimedArrays), e.g. a table
     of random numbers in place of ``rand()``.
