@@ -151,7 +151,10 @@ def _synapses(text, objects, clocks):
 
 
 def explain(problem, where=""):
-    """A Brian2 exception as one `EquationError` that a reader of the equations understands."""
+    """`problem`, Brian2's exception, as one `EquationError` that a reader of equations understands.
+
+    `where` is the object it came from, unless the exception names one.
+    """
     message = ""
     while problem is not None:
         text = str(problem).strip().strip("'\"")
