@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bioopzo.errors import InputError
+from bioopzo.errors import InputError, unknown
 from bioopzo.files import write_atomically, write_json
+from bioopzo.network.table import recorded
 
 FORMAT = 1
 
@@ -100,14 +101,13 @@ class Run:
         `name` is ``"synapses.variable"``; `state` is where it is looked up, by default `final`.
         """
         values = (state or self.final)[name]
-        if name in self.meta.get("shapes", {}):
-            return np.asarray(values).reshape(self.meta["shapes"][name])
-        kind, _, number = name.split(".")[0].rpartition("_")
-        sizes = self.meta["sizes"]
-        if kind == "forward_local":
-            return np.asarray(values).reshape(sizes[int(number)], sizes[-1])
-        shape = ((sizes[int(number) - 1], sizes[int(number)]) if kind == "forward"
-                 else (sizes[-1], sizes[int(number)]))
+        shape = self.meta.get("shapes", {}).get(name)
+        if shape is None:
+            projections = recorded(self.meta)["projections"]
+            owner = name.split(".")[0]
+            if owner not in projections:
+                raise unknown("projection", owner, projections)
+            shape = projections[owner]["shape"]
         return np.asarray(values).reshape(shape)
 
     def plot(self):

@@ -66,6 +66,6 @@ def record(run, sample=None, seed=0, plastic=True):
     spikes, values = recording.record(model, shape, run.final, data, seed)
     dt = 1e3 * float(task.dt)
     meta = {"theta": float(model.parameters["theta"]), "sizes": list(model.sizes),
-            "rule": model.rule_name, "task": task.name, "dt_ms": dt, "sample": sample,
-            "target": task.targets[sample].tolist()}
+            "network": model.network.described(), "rule": model.rule_name, "task": task.name,
+            "dt_ms": dt, "sample": sample, "target": task.targets[sample].tolist()}
     return Recording(np.arange(task.steps) * dt, spikes, values, meta)

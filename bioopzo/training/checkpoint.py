@@ -107,7 +107,7 @@ def _take_up(arrays, content, engine, log):
         for key, place in places.items():
             _put(place, kinds[kind][key], key)
     if content["updates"]:
-        readout = f"forward_{engine.model.depth + 1}.w"  # always changes
+        readout = f"{engine.model.network.forward[-1].name}.w"  # always changes
         for name in engine.optimizer.variables:
             if f"{readout}:{name}" not in kinds["moments"]:
                 raise KeyError(f"moments/{readout}:{name}")

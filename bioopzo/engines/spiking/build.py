@@ -15,6 +15,7 @@ from brian2.units import second
 
 from bioopzo.errors import EquationError
 from bioopzo.network.assembly import assemble
+from bioopzo.network.clock import COLUMNS
 from bioopzo.network.objects import SCHEDULE, Assembly
 from bioopzo.text.equations import linear, parse, render
 from bioopzo.text.functions import ERF
@@ -86,7 +87,8 @@ def _tables(model, shape):
     n_in, n_out = model.sizes[0], model.sizes[-1]
     stimulus = shape.rows * (shape.steps if model.coding == "spikes" else 1)
     target = shape.rows * (shape.steps if shape.varying else 1)
-    sizes = {"course": (shape.steps, 6), "schedule": shape.rows, "target": (target, n_out)}
+    sizes = {"course": (shape.steps, len(COLUMNS)), "schedule": shape.rows,
+             "target": (target, n_out)}
     if shape.events:
         # One entry more for each neuron: the end of its list.
         sizes.update(first_event=(shape.rows, n_in),

@@ -31,13 +31,14 @@ def record(model, shape, state, data, seed):
         built = build(model, shape, lazy=False)
         set_parameters(built, model, shape)
         wanted = {"trial": ["gate"], "readout": ["o"], "error": ["err", "y"], "input": ["xbar"]}
-        layers = [f"hidden_{k}" for k in range(1, model.depth + 1)]
+        network = model.network
+        layers = [population.name for population in network.hidden]
         wanted.update({name: ["u", "xbar", "psi", "g", "S"] for name in layers})
         if model.rule.perturbs:
             wanted["trial"] = ["gate", "sigma"]
             for name in layers:
                 wanted[name].append("z")
-        wanted.update({f"forward_{k}": ["w"] for k in range(1, model.depth + 2)})
+        wanted.update({projection.name: ["w"] for projection in network.forward})
         if model.coding != "current":
             wanted["input"] = ["xbar", "S"]
         monitors = {name: b2.StateMonitor(built[name], names, record=True, when="plasticity",
