@@ -71,11 +71,23 @@ class Run:
 
     @property
     def network(self):
-        """The Brian2 objects with the final state, by name: ``run.network["hidden_1"]``.
+        """The trained network in Brian2: objects with the final state, and trials to show it.
 
-        Raises `InputError` for a loaded run without model and task.
+        ``run.network["hidden_1"]`` is a `brian2.NeuronGroup`; ``run.network.present(sample)`` shows
+        a trial of the task, to monitors of your own too. See `TrainedNetwork`. It is made when it
+        is first asked for, in the process's own Brian2 session, which stays as it was.
+
+        Raises `InputError` for a loaded run without model and task, and for an architecture with
+        convolutions.
+
+        Examples
+        --------
+        >>> monitor = StateMonitor(run.network["hidden_1"], "u", record=True)
+        >>> run.network.network.add(monitor)
+        >>> run.network.present(task.splits["test"][0])
+        >>> monitor.u[:, :20]  # (neurons, steps) of the trial
         """
-        from bioopzo.engines.spiking.recording import restore
+        from bioopzo.engines.spiking.trained import restore
 
         if self.model is None or self.task is None:
             raise InputError("a loaded run has no model or task attached: set run.model, run.task")
