@@ -79,7 +79,8 @@ def test_a_run_knows_its_network_and_one_saved_before_is_read_by_its_sizes():
     ("forwrad", False), ("hidden.rset", False), ("recurrent.spike", False),
     ("forward.post", False), ("forward.reset", False), ("hidden_3", False),
     ("hidden.pair.x", False), ("feedback.pair", False), ("feedback.spike", False),
-    ("error.event", False), ("hidden.", False), ("feedback.pair.", False), ("softmax.trial", False)])
+    ("error.event", False), ("hidden.", False), ("feedback.pair.", False),
+    ("softmax.trial", False)])
 def test_which_blocks_there_can_be(name, good):
     assert is_block(name, bz.Model([4, 6, 5, 2]).network) is good
 
