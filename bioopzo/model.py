@@ -4,7 +4,6 @@ import hashlib
 import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from types import MappingProxyType
 from typing import Mapping
 
 from brian2.units import second
@@ -92,8 +91,8 @@ class Model:
                neuron=neuron, reset=reset,
                refractory=checked_time("refractory", refractory), error=error, coding=coding,
                surrogate=surrogate, dropout=checked_share("dropout", dropout),
-               state_reset=bool(state_reset), options=MappingProxyType(options),
-               given=MappingProxyType(dict(parameters)), regime=MappingProxyType({}), edits=())
+               state_reset=bool(state_reset), options=Entries(options),
+               given=Entries(dict(parameters)), regime=Entries({}), edits=())
         if coding is not None and coding not in CODINGS:
             raise unknown("input coding", coding, CODINGS)
         self._compose()
@@ -107,6 +106,13 @@ class Model:
             new.__dict__["rule"] = self.rule  # though its file may have been added anew since
         new._compose()
         return new
+
+    def __getstate__(self):
+        """What travels to another process or into a copy: the fields, and the rule as it is.
+
+        The rule may come from a file that is not known there, or has changed since.
+        """
+        return {name: self.__dict__[name] for name in [*self.__dataclass_fields__, "rule"]}
 
     def _compose(self):
         """Compose text and parameters now, so that what is wrong is said when it is written."""
@@ -130,8 +136,8 @@ class Model:
     def connections(self):
         """Connectivity that is not all to all: ``{"forward_1": Convolution, ...}``."""
         if not self.layout:
-            return MappingProxyType({})
-        return MappingProxyType(architecture(self.layout, float(self.parameters["gain"]))[1])
+            return Entries({})
+        return Entries(architecture(self.layout, float(self.parameters["gain"]))[1])
 
     @cached_property
     def rule(self):
@@ -234,7 +240,7 @@ class Model:
         values = {k: v for k, v in changes.items() if not isinstance(v, str)}
         try:
             return self._with(edits=self.edits + texts,
-                              given=MappingProxyType({**self.given, **values}))
+                              given=Entries({**self.given, **values}))
         except InputError as problem:  # one kind of error for whatever is wrong with an edit
             raise EquationError(_mistakes(problem)) from None
 
@@ -252,7 +258,7 @@ class Model:
             raise InputError(f"the model is written for {self.coding!r} input, task {task.name} "
                              f"gives {task.coding!r}")
         regime = {"input_rate": task.input_rate, **task.parameters, **(tuned or {})}
-        return self._with(coding=task.coding, regime=MappingProxyType(regime))
+        return self._with(coding=task.coding, regime=Entries(regime))
 
     def equations(self, duration=None):
         """The final text of every object as Brian2 gets it; printable, and a mapping by name.

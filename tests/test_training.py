@@ -1,6 +1,7 @@
 """A run from start to end: evaluation, provenance, guards, saving."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from bioopzo.engines.spiking.feed import parameter_values
 from bioopzo.engines.spiking.runtime import Runtime
 from bioopzo.errors import InputError, InterruptedRun, NonFiniteError
 from bioopzo.network.clock import Shape
-from bioopzo.training.spiking import _plan
+from bioopzo.training.plan import planned
+from bioopzo.training.spiking import Driver
 from bioopzo.training.start import scheduled
 
 
@@ -54,14 +56,26 @@ def test_readings_belong_to_their_trials(task):
     np.testing.assert_allclose(run.arrays["curve/accuracy"] + other.arrays["curve/accuracy"], 1)
 
 
+def order_of(task, split):
+    """What 200 trials are trained on, in stretches of at most 50."""
+    rng = np.random.default_rng(0)
+    plan = planned(task, split, trials=200, evaluations=1, batch=1)
+    parts = [s for s in plan.stretches(lambda epoch: rng, longest=50, within=0.5) if s.plastic]
+    assert [len(s.samples) for s in parts] == [50] * 4
+    assert [s.progress for s in parts] == [0.125, 0.375, 0.625, 0.875]
+    return np.concatenate([s.samples for s in parts])
+
+
 def test_the_held_out_split_is_never_trained_on(task):
-    order = np.concatenate([s.samples for s in _plan(
-        task, 200, 1, "test", 50, np.random.default_rng(0)) if s.plastic])
+    order = order_of(task, "test")
     assert not set(order) & set(task.splits["test"])
     assert set(order) == set(task.splits["train"]) | set(task.splits["validation"])
-    order = np.concatenate([s.samples for s in _plan(
-        task, 200, 1, "validation", 50, np.random.default_rng(0)) if s.plastic])
-    assert set(order) == set(task.splits["train"])
+    assert set(order_of(task, "validation")) == set(task.splits["train"])
+
+
+def test_every_trial_is_seen_before_any_is_seen_again(task):
+    order = order_of(task, "test")
+    assert set(order[:72]) == set(order[72:144]) and not np.array_equal(order[:72], order[72:144])
 
 
 def test_schedules_fall_linearly_and_touch_only_rates():
@@ -136,8 +150,9 @@ def test_the_trial_of_the_first_bad_value_is_found(task, monkeypatch):
     marked = task.replace(targets=np.where(
         np.arange(len(task.labels))[:, None] == task.splits["train"][7], 1e300, task.targets))
     marked = marked.replace(splits={**task.splits, "validation": np.array([], dtype=int)})
-    monkeypatch.setattr(type(task), "presentation", lambda self, split, trials, rng:
-                        np.asarray(self.splits["train"])[:trials])
+    in_order = SimpleNamespace(permutation=np.asarray)
+    monkeypatch.setattr(Driver, "stretches", lambda self: self.plan.stretches(
+        lambda epoch: in_order, longest=40))
     with pytest.raises(NonFiniteError, match="trial 8;"):
         bz.train(bz.Model([4, 5, 2]), marked, trials=40, seed=0, backend="numpy", evaluations=1,
                  progress=False)
