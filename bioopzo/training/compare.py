@@ -24,7 +24,7 @@ from bioopzo.show.html import table, wrapped
 from bioopzo.training import rate
 from bioopzo.training.saving import writable
 from bioopzo.training.start import versions
-from bioopzo.training.train import checked_pair, checked_task, prepared, train
+from bioopzo.training.train import checked_pair, checked_task, named, prepared, train
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ def compare(rules, task, seeds=range(3), trials=None, sizes=None, out=None, back
 
 def _checked_seeds(seeds):
     if isinstance(seeds, str) or not isinstance(seeds, Iterable):
-        raise InputError(f"seeds is a list of whole numbers such as range(3), not {seeds!r}")
+        raise InputError(f"seeds is a list of whole numbers such as range(3), not {named(seeds)}")
     seeds = [whole_number("every one of seeds", seed, least=0) for seed in seeds]
     if not seeds:
         raise InputError("a comparison needs at least one seed")
@@ -202,7 +202,7 @@ def _models(rules, task, sizes, parameters):
     """The models to compare: label -> Model."""
     if isinstance(rules, str) or not isinstance(rules, Iterable):
         raise InputError("rules is a list of names, such as [\"opzo\", \"bp\"], or a mapping from "
-                         f"label to Model, not {rules!r}")
+                         f"label to Model, not {named(rules)}")
     own = isinstance(rules, Mapping)
     rules = dict(rules) if own else list(rules)
     if not rules:
@@ -237,7 +237,7 @@ def _stems(models, out):
 def _own_settings(models, settings):
     """The settings of every label: those of all, and its own over them."""
     if not isinstance(settings or {}, Mapping):
-        raise InputError(f"settings is a mapping from name to value, not {settings!r}")
+        raise InputError(f"settings is a mapping from name to value, not {named(settings)}")
     common = {name: value for name, value in (settings or {}).items() if name not in models}
     own = {label: {**common, **(settings or {}).get(label, {})} for label in models}
     if any("checkpoint" in given for given in own.values()):

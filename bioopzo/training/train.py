@@ -109,7 +109,7 @@ def prepared(model, task, engine="spiking", trials=None, epochs=None, evaluation
     The arguments are those of `train`, `settings` those of the engine, `backend` and `lazy` among
     them. Raises `InputError`.
     """
-    if engine not in ENGINES:
+    if engine not in list(ENGINES):  # which may be given what cannot be hashed
         raise unknown("engine", engine, ENGINES)
     checked_pair(model, task)
     chosen = ENGINES[engine].settings(**settings)
@@ -126,19 +126,22 @@ def checked_pair(model, task):
         raise InputError("model is a Model, not a Run: a run's model is run.model, and it is "
                          "trained anew, not further")
     if not isinstance(model, Model):
-        raise InputError(f"model is a Model, not {_kind(model)}: bioopzo.Model([64, 32, 10])")
+        raise InputError(f"model is a Model, not {named(model)}: bioopzo.Model([64, 32, 10])")
     checked_task(task)
 
 
 def checked_task(task):
     """Refuse what is no `Task`."""
     if not isinstance(task, Task):
-        raise InputError(f"task is a Task, not {_kind(task)}: one of bioopzo.tasks, or your own "
+        raise InputError(f"task is a Task, not {named(task)}: one of bioopzo.tasks, or your own "
                          "arrays as bioopzo.tasks.Task(...)")
 
 
-def _kind(value):
-    return f"a {type(value).__name__}" if not isinstance(value, str) else repr(value)
+def named(value):
+    """What was given, in a word or two for a message: the value if it is short, else its type."""
+    if value is None or isinstance(value, (str, int, float)):
+        return repr(value)
+    return f"a {type(value).__name__}"
 
 
 def _go(driver, run, plan, log, progress):
