@@ -5,7 +5,6 @@ import json
 import warnings
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from types import MappingProxyType
 from typing import Mapping
 
 from brian2.units import second
@@ -27,7 +26,7 @@ from bioopzo.text.merge import carried
 #: What `Model.replace` may change, beside rule, options and parameters.
 _SETTINGS = ("neuron", "reset", "refractory", "error", "coding", "surrogate", "dropout",
              "state_reset")
-_NOTHING = MappingProxyType({})
+_NOTHING = Entries({})
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -104,7 +103,7 @@ class Model:
             neuron=neuron, reset=reset, refractory=refractory, error=error, coding=coding,
             surrogate=surrogate, dropout=dropout, state_reset=state_reset))
         _store(self, sizes=checked_sizes(sizes), layout=layout, rule_name=rule, **settings,
-               options=MappingProxyType(options), given=MappingProxyType(dict(parameters)),
+               options=Entries(options), given=Entries(dict(parameters)),
                regime=_NOTHING, edits=(), given_network=network)
         self._compose()
 
@@ -117,6 +116,13 @@ class Model:
             new.__dict__["rule"] = self.rule  # though its file may have been added anew since
         new._compose()
         return new
+
+    def __getstate__(self):
+        """What travels to another process or into a copy: the fields, and the rule as it is.
+
+        The rule may come from a file that is not known there, or has changed since.
+        """
+        return {name: self.__dict__[name] for name in [*self.__dataclass_fields__, "rule"]}
 
     def _compose(self):
         """Compose text and parameters now, so that what is wrong is said when it is written."""
@@ -140,8 +146,8 @@ class Model:
     def connections(self):
         """Connectivity that is not all to all: ``{"forward_1": Convolution, ...}``."""
         if not self.layout:
-            return MappingProxyType({})
-        return MappingProxyType(architecture(self.layout, float(self.parameters["gain"]))[1])
+            return Entries({})
+        return Entries(architecture(self.layout, float(self.parameters["gain"]))[1])
 
     @cached_property
     def layers(self):
@@ -264,7 +270,7 @@ class Model:
         values = {k: v for k, v in changes.items() if not isinstance(v, str)}
         try:
             return self._with(edits=self.edits + texts,
-                              given=MappingProxyType({**self.given, **values}))
+                              given=Entries({**self.given, **values}))
         except InputError as problem:  # one kind of error for whatever is wrong with an edit
             raise EquationError(_mistakes(problem)) from None
 
@@ -297,19 +303,19 @@ class Model:
         settings = _checked_settings({key: changes.pop(key) for key in list(changes)
                                       if key in _SETTINGS})
         if (rule, options) == (self.rule_name, dict(self.options)):
-            given = MappingProxyType({**self.given, **changes})
+            given = Entries({**self.given, **changes})
             return self._with(given=given, **settings)
-        settings.update(rule_name=rule, options=MappingProxyType(options))
+        settings.update(rule_name=rule, options=Entries(options))
         plain = self._with(edits=(), given=_NOTHING, regime=_NOTHING, **settings)
         edits = self._carried(plain)
         given = {**self._carried_values(self.given, plain, edits), **changes}
-        return self._with(edits=edits, given=MappingProxyType(given), regime=MappingProxyType(
+        return self._with(edits=edits, given=Entries(given), regime=Entries(
             self._carried_values(self.regime, plain, ())), **settings)
 
     def unedited(self):
         """The model without the user's edits, and without the parameters only they read."""
         given = {name: value for name, value in self.given.items() if name in self.declared}
-        return self._with(edits=(), given=MappingProxyType(given))
+        return self._with(edits=(), given=Entries(given))
 
     def shrunk(self):
         """The same text with one neuron in every population: what its code is made from."""
@@ -358,7 +364,7 @@ class Model:
             raise InputError(f"the model is written for {self.coding!r} input, task {task.name} "
                              f"gives {task.coding!r}")
         regime = {"input_rate": task.input_rate, **task.parameters, **(tuned or {})}
-        return self._with(coding=task.coding, regime=MappingProxyType(regime))
+        return self._with(coding=task.coding, regime=Entries(regime))
 
     def equations(self, duration=None):
         """The final text of every object as Brian2 gets it; printable, and a mapping by name.

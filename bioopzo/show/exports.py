@@ -19,6 +19,8 @@ def to_xarray(run):
     variables = {}
     for key, values in run.arrays.items():
         kind, _, name = key.partition("/")
+        if not np.size(values):  # accuracy without classes
+            continue
         dimensions = {} if kind == "final" else {"evaluation": len(values)}
         if kind in ("final", "snapshots"):
             dimensions |= _dimensions(run, name, np.size(values) // prod(dimensions.values()))

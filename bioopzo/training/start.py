@@ -17,12 +17,6 @@ def task_digest(task):
     return content.hexdigest()
 
 
-
-
-
-
-
-
 def scheduled(values, model, progress):
     """The constants when a share `progress` of the run is done.
 
