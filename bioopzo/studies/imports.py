@@ -109,7 +109,7 @@ def _described(text, path):
 
 def _references(nodes):
     """The dotted names in this package that syntax nodes refer to."""
-    bound, used = {}, set()
+    bound, unused = {}, set()
     for node in nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -118,16 +118,18 @@ def _references(nodes):
                     if "." in alias.name:
                         yield alias.name
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == NAME:
-            bound.update({alias.asname or alias.name: f"{node.module}.{alias.name}"
-                          for alias in node.names})
+            names = {alias.asname or alias.name: f"{node.module}.{alias.name}"
+                     for alias in node.names}
+            bound.update(names)
+            unused.update(names)
     inner = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
     for node in nodes:
         if isinstance(node, (ast.Attribute, ast.Name)) and id(node) not in inner:
             root, *chain = _chain(node)
             if root in bound:
-                used.add(root)
+                unused.discard(root)
                 yield ".".join([bound[root], *chain])
-    yield from (bound[name] for name in bound if name not in used)
+    yield from map(bound.get, unused)  # imported for others to use
 
 
 def _chain(node):
@@ -181,8 +183,8 @@ def _leads(reference):
             place = f"{NAME}.{_moved()[word]}"
         else:
             break
-    modules = [place, *(f"{place}.{module}" for module in _later(place).values())]
-    return [file for file in map(_file, modules) if file]
+    whole = [file for module in _later(place).values() for file in _leads(f"{place}.{module}")]
+    return [_file(place), *whole] if _file(place) else whole
 
 
 def _later(place):
