@@ -15,9 +15,10 @@ from bioopzo.training.start import initial_weights
 
 
 def costs(task, hidden, rules=("opzo", "readout_only"), trials=64):
-    """Milliseconds of CPU a trial in the spiking engine, beside those of the input alone.
+    """Milliseconds of CPU a trial of `task` in the spiking engine, beside those of the input alone.
 
-    `input alone` is the network with one neuron a layer and plasticity off: the input neurons, how
+    The network has the `hidden` layers and learns by each of `rules`, over `trials` trials; "input
+    alone" is the network with one neuron a layer and plasticity off: the input neurons, how
     events reach them, the clock. Everything is counted, the exchange of a chunk too; compilation is
     not; the least of three measurements. Needs a C++ compiler.
     """

@@ -74,7 +74,6 @@ def command(options):
 
 def main(script):
     """Make the figure of one `script` (its ``__file__``); options as of ``bioopzo figures``."""
-    from bioopzo.cli import main as run  # the command line imports this module
-
     path = Path(script)
-    raise SystemExit(run(["figures", path.stem, "--folder", str(path.parent), *sys.argv[1:]]))
+    sys.argv[:] = ["bioopzo", "figures", path.stem, "--folder", str(path.parent), *sys.argv[1:]]
+    runpy.run_module("bioopzo.cli", run_name="__main__")

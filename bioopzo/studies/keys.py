@@ -56,8 +56,12 @@ def _bound(node):
         return [node.name]
     if isinstance(node, (ast.Import, ast.ImportFrom)):
         return [(alias.asname or alias.name).split(".")[0] for alias in node.names]
-    return [part.id for part in ast.walk(node)
-            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)]
+    parts = list(ast.walk(node))
+    inner = [part for part in parts if part is not node
+             and isinstance(part, (ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom))]
+    return [*(name for part in inner for name in _bound(part)),
+            *(part.id for part in parts
+              if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store))]
 
 
 def _inputs(tree, script):

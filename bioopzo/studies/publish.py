@@ -22,8 +22,8 @@ from bioopzo.studies.keys import FORMAT, keys
 from bioopzo.studies.study import load
 
 DISTRIBUTIONS = ("bioopzo", "brian2", "numpy", "scipy", "sympy", "matplotlib")
-#: Where what was computed says that the keys of what was there are of an older scheme.
-OLDER = "made, for its key was of an older scheme"
+#: The outcome where a key said nothing about what changed.
+OLDER = "made (its key was of an older scheme)"
 
 
 def named(names, studies, what):
@@ -56,9 +56,9 @@ def make(studies, parameters, out, command, jobs=1, progress=True, say=print):
     say : callable
         Called with a line of text per study.
 
-    Returns name -> ``"made"`` (where the kept key says nothing, since it is of an older scheme,
-    with these words), ``"drawn"`` (data as they were), ``"up to date"``, or the exception that
-    stopped it: then what was there before is untouched and the others are still made.
+    Returns name -> ``"made"`` or `OLDER`, ``"drawn"`` (data as they were), ``"up to date"``, or the
+    exception that stopped it: then what was there before is untouched and the others are still
+    made. Raises `InputError` for no jobs.
     """
     if jobs < 1:
         raise InputError(f"jobs is a whole number of at least 1, not {jobs}")
@@ -129,8 +129,9 @@ def _make(study, parameters, stem, jobs, progress, command, say):
     if old and old["keys"].get("format") == FORMAT and old["keys"]["data"] == now["data"]:
         content = {**old, "keys": now}
     else:
-        done = OLDER if old and old["keys"].get("format", 1) < FORMAT else "made"
-        say(f"{stem.name}: computing ..." + done.removeprefix("made").replace(", for", " as", 1))
+        older = bool(old) and old["keys"].get("format", 1) < FORMAT
+        done = OLDER if older else "made"
+        say(f"{stem.name}: computing ..." + " (its key is of an older scheme)" * older)
         content = _plain(study.script, {
             "name": stem.name, "about": study.about or module.__doc__.strip(), "command": command,
             "parameters": parameters, "keys": now,

@@ -24,6 +24,10 @@ SETTINGS = {"activity": "deterministic", "batch": 128, "optimizer": "adamw", "ra
 
 
 def compute(parameters, jobs, progress, saved):
+    """The numbers of a study with these `parameters`.
+
+    `jobs` runs at a time, with a bar where `progress`; `saved` is the folder of the saved runs.
+    """
     p = parameters
     task = tasks.get(p["task"], **p["task_options"])
     models = models_of(p, task, **NETWORK)
@@ -108,10 +112,12 @@ def _gradients(result):
 
 
 def draw(content):
+    """Learning curves of a comparison with this `content`; None where it holds no curves."""
     return curves(content, error=True) if "curves" in content else None
 
 
 def table(content, view=""):
+    """The table of a study with this `content`, or that of its costs (`view` ``"costs"``)."""
     if view == "costs":
         return tables.costs(content)
     return tables.gradients(content) if "variance_over_bp" in content else \

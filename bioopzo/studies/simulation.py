@@ -12,6 +12,11 @@ from bioopzo.errors import InputError
 
 
 def compute(parameters, jobs, progress):
+    """The comparison with these `parameters`: a row per quantity, of both and of each.
+
+    `jobs` and `progress` are those of every script. Raises `InputError` where MNIST is missing or
+    fewer than two recordings are left.
+    """
     p = parameters
     event_set = recordings.EVENT_SETS["nmnist"]
     folder = recordings.find(event_set)
@@ -75,6 +80,7 @@ def _rows(real, simulated):
 
 
 def table(content, view=""):
+    """The table of a comparison with this `content`; there is but one `view`."""
     lines = ["| quantity | recorded | simulated |", "|---|---|---|"]
     for name, *values in content["simulated_against_real"]:
         shown = [f"{v:.0f}" if v > 10 else f"{v:.3f}" for v in values]

@@ -19,6 +19,10 @@ from bioopzo.training.compare import compare
 
 
 def compute(parameters, jobs, progress):
+    """The numbers of a study with these `parameters`, `jobs` runs at a time.
+
+    `progress` says whether a bar is shown.
+    """
     p = parameters
     task = task_of(p)
     result = compare(models_of(p, task), task, seeds=range(p["seeds"]), trials=p["trials"],
@@ -33,7 +37,7 @@ def compute(parameters, jobs, progress):
 
 
 def task_of(parameters):
-    """The task, with the splits of the study."""
+    """The task, with the splits that the `parameters` of a study ask for."""
     task = tasks.get(parameters["task"], **parameters["task_options"])
     if not parameters["test_more"]:
         return task
@@ -54,10 +58,12 @@ def _alignment(result, jobs, progress):
 
 
 def draw(content):
+    """Learning curves of a study with this `content`."""
     return curves(content)
 
 
 def table(content, view=""):
+    """The table of a study with this `content`; `view` ``"trial_costs"``: what a trial costs."""
     if view == "trial_costs":
         return tables.trial_costs(content)
     return tables.feedback(content) if "alignment" in content else tables.scores(content)

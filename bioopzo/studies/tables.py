@@ -4,7 +4,7 @@ import numpy as np
 
 
 def scores(content):
-    """Held-out scores of the spiking engine: spread and interval over seeds, best first."""
+    """Held-out scores in a `content` of the spiking engine: spread over seeds, best first."""
     accuracy = content["rows"][0]["measure"] == "test_accuracy"
     head = "held-out accuracy (%)" if accuracy else "held-out loss"
     lines = [f"| rule | {head}, mean ± sd | 95 % interval | seeds | untrained rates (Hz) |",
@@ -21,7 +21,7 @@ def scores(content):
 
 
 def feedback(content):
-    """The feedback against the expected Jacobian, by rule and layer."""
+    """The feedback of a `content` against the expected Jacobian, by rule and layer."""
     lines = ["| rule | layer | cos(M, J) | \\|M\\|/\\|J\\| | seeds |", "|---|---|---|---|---|"]
     for label, layers in content["alignment"].items():
         for layer, values in layers.items():
@@ -31,19 +31,19 @@ def feedback(content):
 
 
 def trial_costs(content):
-    """What a trial costs in the spiking engine."""
+    """What a trial costs in the spiking engine, by the times in a `content`."""
     lines = ["| network in the spiking engine | ms of CPU a trial |", "|---|---|"]
     return "\n".join(lines + [f"| {label} | {value:.1f} |"
                               for label, value in _timed(content, "cpu_ms_per_trial").items()])
 
 
 def speed(content, view=""):
-    """What the benchmarks measured: the spiking engine, or the rate engine (`view` ``"rate"``)."""
+    """What the benchmarks measured, `content`: spiking engine, or rate (`view` ``"rate"``)."""
     return _rate_speed(content) if view == "rate" else _spiking_speed(content)
 
 
 def accuracies(content):
-    """Accuracies of the rate engine: test set, spread over seeds, loss, activity."""
+    """Accuracies in a `content` of the rate engine: test set, spread over seeds, activity."""
     one = len(content["rows"][0]["seeds"]) == 1
     columns = _feedback_columns(content)
     extra = ["published (%)"] * ("published" in content) + list(columns)
@@ -78,7 +78,7 @@ def _feedback_columns(content):
 
 
 def gradients(content):
-    """Angle to backpropagation, variance, feedback and costs of trained networks."""
+    """Angle to backpropagation, variance and feedback of the trained networks of a `content`."""
     keys = ["forward_1.w", "forward_2.w"]
     heads = ["rule", *(f"cos to bp, layer {k}" for k in (1, 2)),
              *(f"variance / bp's, layer {k}" for k in (1, 2)),
@@ -119,7 +119,7 @@ def _rate_speed(content):
 
 
 def costs(content):
-    """Synaptic operations, time and memory of a trial, by rule."""
+    """Synaptic operations and time of a trial in a `content`, by rule."""
     operations, cost = content["synaptic_operations"], _timed(content, "cost")
     layers = list(next(iter(operations.values())))
     heads = ["rule", *(f"synaptic operations a trial, {layer.replace('_', ' ')} (thousands)"
