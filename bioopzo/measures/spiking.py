@@ -90,10 +90,10 @@ def jacobian(model, task, state, trials=128, epsilon=60 * Hz, seed=0, split="tra
 
 def spiking_parameters(model):
     """The parameters of a model that describe its neurons, not its rule."""
-    from bioopzo.network import parts as neurons
+    from bioopzo.network import parts
 
-    return {*neurons.PARAMETERS, *neurons.ESCAPE_PARAMETERS, *neurons.SURROGATE_PARAMETERS,
-            *neurons.ERROR_PARAMETERS[model.error], "gain", "input_gain", "input_rate"}
+    return {*parts.PARAMETERS, *model.cell.parameters, *parts.SURROGATE_PARAMETERS,
+            *parts.ERROR_PARAMETERS[model.error], "gain", "input_gain", "input_rate"}
 
 
 def _applicable(model, edits):
