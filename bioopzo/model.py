@@ -90,8 +90,8 @@ class Model:
         own = {key: parameters.pop(key) for key in neurons.options(neuron) if key in parameters}
         known = rules.options(rule)
         for key in own.keys() & known.keys():
-            raise InputError(f"rule {rule} and neuron {neuron} both have an option {key!r}: give it "
-                             "another name in one of the two files")
+            raise InputError(f"rule {rule} and neuron {neuron} both have an option {key!r}: give "
+                             "it another name in one of the two files")
         options.update({key: parameters.pop(key) for key in list(parameters) if key in known})
         layout = sizes if isinstance(sizes, str) else ""
         if layout:

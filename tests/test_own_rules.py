@@ -27,12 +27,6 @@ def rule(depth, size="small"):
 '''
 
 
-@pytest.fixture(autouse=True)
-def none_added(monkeypatch):
-    """What a test adds is forgotten after it."""
-    monkeypatch.setattr(rules, "_ADDED", {})
-
-
 @pytest.fixture
 def write(tmp_path):
     """Write a rule file; returns its path."""

@@ -29,6 +29,7 @@ from bioopzo.engines.spiking.code import dry_run
 from bioopzo.engines.tools import ONE_AT_A_TIME
 from bioopzo.errors import BioopzoError, EquationError, Mistake, ModelWarning, nearest
 from bioopzo.network.assembly import assemble, draft, readable
+from bioopzo.network.block_names import statement_blocks
 from bioopzo.network.clock import CLOCK_NAMES
 from bioopzo.text.equations import identifiers, is_expression, linear, parse
 
@@ -151,7 +152,7 @@ class Text:
                         block, "a line of equations needs a unit" if plain else
                         f"'{line.operator}' is for statements, and {block} holds equations", shown,
                         f"write '{shown} : 1' (or its unit in place of 1)" if plain else
-                        f"statements belong into blocks such as {block}.reset or {block}.step",
+                        _home_of_statements(block),
                         len(shown) if plain else shown.index(line.operator))
                 elif not equations and line.kind != "statement":
                     yield "", block, Mistake(
@@ -399,6 +400,13 @@ class Text:
                 if not linear(line, self.lines[name].values()):
                     yield (f"{name}: {str(line)!r} is not linear in {line.name}, so Euler's method "
                            "integrates this group: take care that dt is small")
+
+
+def _home_of_statements(block):
+    """Where statements on what the equations of a block describe may be written."""
+    blocks = statement_blocks(block)
+    return f"statements belong into blocks such as {' or '.join(blocks)}" if blocks else \
+        f"{block} has equations only, such as 'x_post = ... : 1 (summed)'"
 
 
 def _settable(line):

@@ -43,8 +43,9 @@ def perturbation(place, distribution):
 def path_filter(layer, depth, place):
     """zbar of hidden layer `layer` (1 first): z through every filter on its path to the readout.
 
-    `depth` is the number of hidden layers, `place` that of the perturbation. Each membrane on the way filters with tau_m and passes on slope*psi, so that M is comparable
-    with the weights times psi of backpropagation.
+    `depth` is the number of hidden layers, `place` that of the perturbation. Each membrane on the
+    way filters with tau_m and passes on slope*psi, so that M is comparable with the weights times
+    psi of backpropagation.
     """
     membranes = depth - layer + (place == "before")
     lines, source = [], "sigma*alpha*z"
