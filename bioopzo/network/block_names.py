@@ -43,12 +43,19 @@ def unknown_blocks(names, depth):
     for name in names:
         kind = kind_of(name)
         if not any(re.fullmatch(re.escape(word).replace(r"\*", r"\w+"), name) for word in known):
-            near = nearest(name, known)
-            like = [word for word in known if kind_of(word) == kind] or list(WHOLE)
-            return InputError(f"unknown block {name!r}{near}; known: {', '.join(like)}")
+            return InputError(f"unknown block {name!r}{nearest(name, known)}; "
+                              f"known: {', '.join(_like(kind))}")
         if kind in OPTIONAL and kind not in names:
             return InputError(f"block {name!r} needs a block {kind!r}, and there is none")
     return None
+
+
+def _like(kind):
+    """The blocks of a kind, or the kinds there are."""
+    if kind not in WHOLE:
+        return list(WHOLE)
+    one = [f"those of a layer such as {kind}_1"] if kind in OF_A_LAYER else []
+    return [_joined(kind, end) for end in WHOLE[kind]] + one
 
 
 def kind_of(name):

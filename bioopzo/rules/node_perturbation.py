@@ -35,5 +35,5 @@ def rule(depth, points="one", place="after", distribution="rademacher", baseline
     return Rule(
         "node_perturbation", "reward times the neuron's own perturbation", "Fiete & Seung 2006",
         blocks, {**parameters, **more}, reference=REFERENCE, perturbs=perturbs, current=current,
-        needs=("drive", "xbar", *(("psi",) if place == "after" else ())),
+        needs=("xbar", *(("psi",) if place == "after" else ())),
     )
