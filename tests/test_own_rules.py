@@ -100,7 +100,8 @@ def test_a_rule_can_be_kept_and_copied():
 
 @pytest.mark.parametrize("block, near", [
     ("forwrad", "'forward'"), ("hidden.rset", "'hidden.reset'"),
-    ("recurrent.spike", "known: input, hidden, readout"), ("forward.post", "forward.spike, forward.hold"),
+    ("recurrent.spike", "known: input, hidden, readout"),
+    ("forward.post", "known: forward, forward.spike"),
     ("hidden_3.step", "'hidden_2.step'"), ("hidden_1.event.x", "'hidden.event.*'"),
     ("forward.pair.learn", "known: forward, forward.spike"), ("feedback.spike", "feedback.pair.*"),
     ("critic.step", "needs a block 'critic'"), ("backward.trial", "known: backward")])
