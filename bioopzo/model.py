@@ -10,10 +10,10 @@ from typing import Mapping
 from brian2.units import second
 from brian2.units.fundamentalunits import Quantity, have_same_dimensions
 
-from bioopzo import rules
+from bioopzo import neurons, rules
 from bioopzo.arguments import checked_share, checked_sizes, checked_time, checked_value
 from bioopzo.errors import EquationError, InputError, Mistake, ModelWarning, unknown
-from bioopzo.network import parts as neurons
+from bioopzo.network import parts
 from bioopzo.network.blocks import CARRIED, CODINGS, apply_edit, is_block, lay_over
 from bioopzo.network.connections import architecture
 from bioopzo.network.table import Network, completed, layered
@@ -43,9 +43,11 @@ class Model:
     rule : str
         A name in ``bioopzo.rules.available()``; default ``"opzo"``. A rule in a file of your
         own is added first: ``rule=bioopzo.rules.add("my_rule.py")``.
-    neuron : ``"logistic"``, ``"exponential"``, ``"erf"`` or ``"deterministic"``
-        The escape noise; its derivative is psi.
-    reset : ``"soft"`` (u -= theta) or ``"hard"`` (u = 0).
+    neuron : str
+        A name in ``bioopzo.neurons.available()``; default ``"logistic"``: the escape noise, whose
+        derivative is psi. A neuron in a file of your own is added first:
+        ``neuron=bioopzo.neurons.add("my_neuron.py")``.
+    reset : ``"soft"`` (the neuron's own, u -= theta) or ``"hard"`` (u = 0).
     refractory : time, default none.
     error : ``"graded"`` or ``"spiking"`` error population.
     coding : ``"current"``, ``"poisson"``, ``"spikes"`` or None (taken from the task).
@@ -56,7 +58,8 @@ class Model:
     state_reset : bool
         Whether membranes, traces and readout start every trial at zero.
     options : mapping
-        Options of the rule, e.g. ``{"place": "before"}``; they may also be given as keywords.
+        Options of the rule, e.g. ``{"place": "before"}``; they may also be given as keywords, and
+        those of the neuron as keywords only.
     **parameters
         Any parameter of the model by name, with its unit, e.g. ``tau_m=10*ms``.
 
@@ -75,6 +78,7 @@ class Model:
     layout: str
     rule_name: str
     neuron: str
+    neuron_options: Mapping
     reset: str
     refractory: Quantity
     error: str
@@ -92,7 +96,11 @@ class Model:
                  error="graded", coding=None, surrogate="escape", dropout=0.0, state_reset=True,
                  options=None, **parameters):
         options = dict(options or {})
+        own = {key: parameters.pop(key) for key in neurons.options(neuron) if key in parameters}
         known = rules.options(rule)
+        for key in own.keys() & known.keys():
+            raise InputError(f"rule {rule} and neuron {neuron} both have an option {key!r}: give "
+                             "it another name in one of the two files")
         options.update({key: parameters.pop(key) for key in list(parameters) if key in known})
         layout, network = sizes if isinstance(sizes, str) else "", None
         if layout:
@@ -103,6 +111,7 @@ class Model:
             neuron=neuron, reset=reset, refractory=refractory, error=error, coding=coding,
             surrogate=surrogate, dropout=dropout, state_reset=state_reset))
         _store(self, sizes=checked_sizes(sizes), layout=layout, rule_name=rule, **settings,
+               neuron_options=Entries(own),
                options=Entries(options), given=Entries(dict(parameters)),
                regime=_NOTHING, edits=(), given_network=network)
         self._compose()
@@ -111,18 +120,22 @@ class Model:
         """A copy with some fields replaced, composed and checked anew."""
         new = object.__new__(Model)
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        if "neuron" in changes:
+            fields["neuron_options"] = Entries({})
         _store(new, **{**fields, **changes})
+        if not changes.keys() & {"neuron", "neuron_options"}:
+            new.__dict__["cell"] = self.cell
         if new.depth == self.depth and not changes.keys() & {"rule_name", "options"}:
             new.__dict__["rule"] = self.rule  # though its file may have been added anew since
         new._compose()
         return new
 
     def __getstate__(self):
-        """What travels to another process or into a copy: the fields, and the rule as it is.
+        """What travels to another process or into a copy: the fields, rule and neuron as they are.
 
-        The rule may come from a file that is not known there, or has changed since.
+        Their files may not be known there, or have changed since.
         """
-        return {name: self.__dict__[name] for name in [*self.__dataclass_fields__, "rule"]}
+        return {name: self.__dict__[name] for name in [*self.__dataclass_fields__, "rule", "cell"]}
 
     def _compose(self):
         """Compose text and parameters now, so that what is wrong is said when it is written."""
@@ -165,14 +178,18 @@ class Model:
         return rules.get(self.rule_name, self.depth, **self.options)
 
     @cached_property
+    def cell(self):
+        """The `Neuron` in force."""
+        return neurons.get(self.neuron, **self.neuron_options)
+
+    @cached_property
     def declared(self):
         """Every parameter the blocks declare: name -> `Parameter`."""
-        neurons.error(self.error)
-        table = {**neurons.PARAMETERS, **neurons.PROTOCOL, **neurons.ERROR_PARAMETERS[self.error]}
-        if self.neuron != "deterministic":
-            table.update(neurons.ESCAPE_PARAMETERS)
+        parts.error(self.error)
+        table = {**parts.PARAMETERS, **parts.PROTOCOL, **parts.ERROR_PARAMETERS[self.error],
+                 **self.cell.parameters}
         if self.surrogate != "escape":
-            table.update(neurons.SURROGATE_PARAMETERS)
+            table.update(parts.SURROGATE_PARAMETERS)
         table.update(self.rule.parameters)
         return Entries(table)
 
@@ -180,34 +197,39 @@ class Model:
     def blocks(self):
         """The text blocks: name -> text, the rule's lines over the network's, then the edits."""
         coding = self.coding or "current"
+        neurons.check_pair(self.cell, self.rule)
         blocks = {
-            **neurons.hidden(self.neuron, self.reset, self.refractory > 0 * second),
-            **neurons.inputs(coding), **neurons.readout(), **neurons.error(self.error),
-            **neurons.forward(coding),
+            **parts.hidden(self.cell.blocks, self.reset, self.refractory > 0 * second),
+            **parts.inputs(coding), **parts.readout(), **parts.error(self.error),
+            **parts.forward(coding),
         }
         for projection in self.given_network.projections if self.given_network else ():
             for moment, text in projection.text:
                 blocks[".".join(filter(None, (projection.kind, moment)))] = text
+        if self.rule.current:
+            blocks["hidden"] = parts.with_current(blocks["hidden"], self.rule.current)
         for name, text in self.rule.blocks.items():
             lay_over(blocks, name, text, f"{self.rule_name}, {name}")
-        for name, text in neurons.surrogate(self.surrogate).items():
+        for name, text in parts.surrogate(self.surrogate).items():
             lay_over(blocks, name, text, self.surrogate)
         if self.dropout:
-            for name, text in neurons.dropout(self.dropout, coding).items():
+            for name, text in parts.dropout(self.dropout, coding).items():
                 if name in blocks or name != "forward_local.spike":
                     lay_over(blocks, name, text, "dropout")
             for name in ("hidden", "hidden.sample"):  # what sends nothing learns nothing
                 blocks[name] = render(
                     replace(line, right=f"mask*({line.right})") if line.name == "psi"
                     and line.right else line for line in parse(blocks.get(name, "")))
-        if self.neuron == "deterministic" and any(
+        if not self.cell.has("rho") and any(
                 "rho" in identifiers(text) for text in self.rule.blocks.values()):
-            raise InputError(f"rule {self.rule_name} needs the hazard rho, which the deterministic "
-                             "neuron has not; allowed: logistic, exponential, erf")
+            allowed = [name for name in neurons.available() if neurons.get(name).has("rho")]
+            raise InputError(f"rule {self.rule_name} needs the hazard rho, which the {self.neuron} "
+                             f"neuron has not; allowed: {', '.join(allowed)}")
         if not self.state_reset:
             for name in [name for name in blocks if name.endswith(".trial")]:
+                own = self.cell.state if name == "hidden.trial" else ()
                 blocks[name] = render(line for line in parse(blocks[name])
-                                      if not CARRIED.match(line.name))
+                                      if not (CARRIED.match(line.name) or line.name in own))
         mistakes, network = [], completed(self.layers, self.rule, blocks)
         for key, text in self.edits:
             try:
@@ -302,6 +324,13 @@ class Model:
                    **{key: changes.pop(key) for key in list(changes) if key in known}}
         settings = _checked_settings({key: changes.pop(key) for key in list(changes)
                                       if key in _SETTINGS})
+        neuron = settings.get("neuron", self.neuron)
+        own = {**(self.neuron_options if neuron == self.neuron else {}),
+               **{key: changes.pop(key) for key in list(changes) if key in neurons.options(neuron)}}
+        if (neuron, own) != (self.neuron, dict(self.neuron_options)):
+            settings.update(neuron=neuron, neuron_options=Entries(own))
+        else:
+            settings.pop("neuron", None)
         if (rule, options) == (self.rule_name, dict(self.options)):
             given = Entries({**self.given, **changes})
             return self._with(given=given, **settings)

@@ -9,6 +9,8 @@ import pytest
 import sklearn.datasets  # noqa: F401  sets KMP_* variables once, here
 from threadpoolctl import threadpool_limits
 
+from bioopzo import neurons, rules, tasks
+
 threadpool_limits(1)  # test processes share the cores; threads of small products only wait
 
 
@@ -31,6 +33,14 @@ def fixed_seeds():
     # setuptools sets PLAT when Cython compiles.
     changed -= {"PYTEST_CURRENT_TEST", "PLAT"}
     assert not changed, f"the test changed the environment: {changed}"
+
+
+@pytest.fixture(autouse=True)
+def none_added():
+    """Rules, neurons and tasks that a test adds are forgotten after it."""
+    yield
+    for listed in (neurons, rules, tasks):
+        listed._FOLDER.added.clear()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -28,6 +28,7 @@ from bioopzo.engines.spiking.code import dry_run
 from bioopzo.engines.tools import ONE_AT_A_TIME
 from bioopzo.errors import BioopzoError, EquationError, Mistake, ModelWarning, nearest
 from bioopzo.network.assembly import assemble, readable
+from bioopzo.network.blocks import statement_blocks
 from bioopzo.network.clock import CLOCK_NAMES
 from bioopzo.network.draft import draft
 from bioopzo.network.kinds import kind_of
@@ -153,7 +154,7 @@ class Text:
                         block, "a line of equations needs a unit" if plain else
                         f"'{line.operator}' is for statements, and {block} holds equations", shown,
                         f"write '{shown} : 1' (or its unit in place of 1)" if plain else
-                        f"statements belong into blocks such as {block}.reset or {block}.step",
+                        _home_of_statements(block, self._kind_of(block)),
                         len(shown) if plain else shown.index(line.operator))
                 elif not equations and line.kind != "statement":
                     yield "", block, Mistake(
@@ -164,12 +165,15 @@ class Text:
                                              "leave one of the two lines out")
                 seen.add(line.name)
 
+    def _kind_of(self, block):
+        """The kind of what a block describes."""
+        owner, network = block.partition(".")[0], self.model.network
+        return network[owner].kind if owner in network else owner
+
     def _has_phase(self, block):
         """Whether a block with a name of its own, such as ``pair.learn``, is one of the rule's."""
-        known, (owner, _, phase) = self._before.model.blocks, block.partition(".")
-        network = self.model.network
-        kind = network[owner].kind if owner in network else owner
-        return block in known or f"{kind}.{phase}" in known
+        known, phase = self._before.model.blocks, block.partition(".")[2]
+        return block in known or f"{self._kind_of(block)}.{phase}" in known
 
     def _scope(self, name):
         """The `lines.Scope` of an object."""
@@ -415,6 +419,13 @@ class Text:
                 if not linear(line, self.lines[name].values()):
                     yield (f"{name}: {str(line)!r} is not linear in {line.name}, so Euler's method "
                            "integrates this group: take care that dt is small")
+
+
+def _home_of_statements(block, kind):
+    """Where statements on what the equations of a block describe may be written."""
+    blocks = statement_blocks(block, kind)
+    return f"statements belong into blocks such as {' or '.join(blocks)}" if blocks else \
+        f"{block} has equations only, such as 'x_post = ... : 1 (summed)'"
 
 
 def _settable(line):

@@ -2,8 +2,8 @@
 
 import re
 
-from bioopzo.errors import EquationError, Mistake, unknown
-from bioopzo.network.kinds import KINDS, moments_of
+from bioopzo.errors import EquationError, InputError, Mistake, nearest, unknown
+from bioopzo.network.kinds import KINDS, block_names, moments_of
 from bioopzo.text.equations import (
     compose,
     defines,
@@ -33,6 +33,37 @@ def is_block(key, network):
     moment, *words = rest.split(".")
     told = moments_of(kind).get(moment) if kind and bool(dot) == bool(moment) else None
     return told is not None and len(words) == told.named and all(words)
+
+
+def unknown_blocks(names, network):
+    """Why the first of the block `names` that nothing in the `network` reads is none, or None.
+
+    Returns an `InputError`, for the caller to raise.
+    """
+    entries = (*network.populations, *network.projections)
+    kinds = {entry.kind for entry in entries}
+    for name in names:
+        owner = name.partition(".")[0]
+        kind = network[owner].kind if owner in network else owner
+        if not is_block(name, network):
+            known = [block for entry in entries for part in dict.fromkeys((entry.kind, entry.name))
+                     for block in block_names(part, entry.kind)]
+            like = block_names(owner, kind) if kind in KINDS else [*KINDS]
+            return InputError(f"unknown block {name!r}{nearest(name, known)}; "
+                              f"known: {', '.join(like)}")
+        if kind not in kinds and kind != "backward":
+            return InputError(f"block {name!r} needs a block {kind!r}, and there is none")
+    return None
+
+
+def statement_blocks(block, kind):
+    """Two blocks that hold statements of what the equations `block` (of a `kind`) belongs to."""
+    spiking = kind in ("input", "hidden")
+    moments = ("reset", "step") if spiking else ("spike", "pair", "step", "trial", "hold")
+    found = [m for m in moments if m in moments_of(kind)]
+    if "step" in moments_of(kind) and not spiking:
+        found = ["step", "trial"]
+    return tuple(f"{block}.{m}" + ".learn" * moments_of(kind)[m].named for m in found[:2])
 
 
 def _may_be_added(key, blocks, network):

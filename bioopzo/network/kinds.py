@@ -90,7 +90,7 @@ class ProjectionKind:
     moments: tuple = tuple(SYNAPSE_MOMENTS)
 
 
-_FROM_ERROR = ("", "hold", "pair", "trial")  # the error population sends no spikes
+_FROM_ERROR = ("", "pair", "trial")  # no spikes, no perturbation of its own
 _BETWEEN_TRIALS = Moment("between two trials", "start", -9, "trial")
 #: In the order in which a model shows them.
 KINDS = {
@@ -129,7 +129,10 @@ def moments_of(name):
     return {moment: SYNAPSE_MOMENTS[moment] for moment in kind.moments}
 
 
-def block_names(name, word="*"):
-    """Every block that an object (or kind) called `name` can have; `word` is that of named ones."""
-    for moment, told in moments_of(name).items():
-        yield ".".join(part for part in (name, moment, word * told.named) if part)
+def block_names(name, kind=None):
+    """Every block that something called `name` of a `kind` (default: the kind itself) can have.
+
+    A star stands for a word of one's own.
+    """
+    for moment, told in moments_of(kind or name).items():
+        yield ".".join(part for part in (name, moment, "*" * told.named) if part)
