@@ -181,7 +181,7 @@ def test_the_session_is_as_it_was_after_work(work, peculiar):
 
 @pytest.mark.parametrize("work", WORK, indirect=True)
 def test_the_session_is_as_it_was_after_ctrl_c(work, peculiar, monkeypatch):
-    """The interrupt comes while Brian2 prepares a run: of a check, a program, a network, a trial."""
+    """The interrupt comes while Brian2 prepares a run: of a check, a program or a trial."""
     def interrupted(*_):
         b2.Network._globally_running = True
         raise KeyboardInterrupt
