@@ -181,7 +181,7 @@ def test_the_session_is_as_it_was_after_work(work, peculiar):
 
 @pytest.mark.parametrize("work", WORK, indirect=True)
 def test_the_session_is_as_it_was_after_ctrl_c(work, peculiar, monkeypatch):
-    """The interrupt comes while Brian2 prepares a run; the rate engine may have its code."""
+    """The interrupt comes while Brian2 prepares a run: of a check, a program or a trial."""
     def interrupted(*_):
         b2.Network._globally_running = True
         raise KeyboardInterrupt
@@ -222,10 +222,10 @@ def test_an_import_changes_nothing_in_brian2():
 import warnings, brian2, numpy, scipy.sparse, scipy.special  # scipy adds filters of its own
 from brian2.utils.logger import BrianLogger
 def state():
-    return [str(one) for one in (brian2.prefs.as_file, BrianLogger.console_handler.filters,
-                                 warnings.filters,
-                                 brian2.get_device(), brian2.BrianObject._scope_current_key,
-                                 numpy.random.get_state()[1].tolist())]
+    return [str(one) for one in (
+        brian2.prefs.as_file, BrianLogger.console_handler.filters, warnings.filters,
+        brian2.get_device(), brian2.BrianObject._scope_current_key,
+        numpy.random.get_state()[1].tolist())]
 before = state()
 from bioopzo.engines.spiking import backends, code, trained
 for mine, theirs in zip(before, state()):

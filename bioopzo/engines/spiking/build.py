@@ -33,7 +33,8 @@ cdef extern from "<math.h>":
 class Built:
     """A Brian2 `network` and its parts: `objects` and `tables` (TimedArray) by name.
 
-    `assembly` is the text it was made of.
+    `assembly` is the text it was made of. Brian2's magic `run` does not see the objects: they run
+    by ``network.run`` alone, on what `tables` hold (zeros, until someone fills them).
     """
 
     network: b2.Network

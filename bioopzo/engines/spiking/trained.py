@@ -9,7 +9,7 @@ from brian2.units import second
 
 from bioopzo.arguments import whole
 from bioopzo.engines.spiking.build import Built, build, explain
-from bioopzo.engines.spiking.feed import checked_sample, tables
+from bioopzo.engines.spiking.feed import checked_sample, refuse_counts, tables
 from bioopzo.engines.spiking.session import keep_apart, runtime
 from bioopzo.engines.spiking.state import set_array, set_parameters, state_variables
 from bioopzo.errors import InputError
@@ -58,9 +58,10 @@ class TrainedNetwork(Built):
         Objects of your own join by ``net.network.add(...)``; their equations take names from their
         own `namespace`. Brian2's device, target, seed and magic network stay as they are.
 
-        Raises `InputError` for a sample that the task has not, `EquationError` where Brian2 refuses
-        an object of your own, and `KeyboardInterrupt`.
+        Raises `InputError` for a sample that the task has not and for inputs that are counts,
+        `EquationError` where Brian2 refuses an object of your own, and `KeyboardInterrupt`.
         """
+        refuse_counts(self.task)
         several = np.ndim(sample) == 1
         samples = [checked_sample(self.task, one) for one in (sample if several else [sample])]
         seed = whole("present", "seed", seed, least=0)
