@@ -50,6 +50,7 @@ class Run:
     point of the curve). `model` and `task` are None in a loaded run. `units`: the unit of each
     array. `meta`: rule, task, seed, trials, backend, versions, digest, `test_accuracy`, `complete`
     ... (all JSON). `final` is the final state by name: ``run.final["forward_1.w"]``.
+    A run can be pickled and copied, with its model and task.
     """
 
     arrays: dict = field(default_factory=dict)

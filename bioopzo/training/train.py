@@ -74,17 +74,16 @@ def train(model, task, trials=None, seed=0, backend=None, evaluations=None, spli
     """
     begin = time.perf_counter()
     seed = whole_number("seed", seed, least=0)
-    place = writable("save", save) if save else None
     model, plan, chosen = prepared(model, task, engine, trials, epochs, evaluations, split,
                                    backend=backend, lazy=lazy, **settings)
     check(model, complete=False)
     log = Log(task.labels, listener(live, model, task, plan.trials))
+    place = writable("save", save) if save else None
     run = Run(model=model, task=task)
     run.meta.update(provenance(model, task, plan.trials, seed,
                                ENGINES[engine].backend(chosen, plan), split))
     driver = ENGINES[engine].Driver(run, plan, chosen, seed, log,
                                     tqdm.write if progress else None)
-    log.announce(0)
     try:
         _go(driver, run, plan, log, progress)
     except BaseException as problem:
@@ -145,7 +144,8 @@ def named(value):
 
 
 def _go(driver, run, plan, log, progress):
-    """Run all stretches that are left, with a bar."""
+    """Run all stretches that are left, with a bar; whoever listens hears those before, too."""
+    log.announce(0)
     bar = tqdm(total=plan.shown(plan.trials, len(plan.marks)), unit="trial", leave=False, delay=2,
                initial=plan.shown(log.trials, log.evaluations), disable=not progress,
                desc=f"{run.meta['rule']} on {run.meta['task']} ({run.meta['backend']})")
@@ -181,7 +181,7 @@ def _keep(run, place, stop):
     """Save a run that ended early; where that fails too, it is `stop` that is raised."""
     try:
         kept = save_incomplete(run, place)
-    except OSError as problem:
+    except (OSError, ValueError) as problem:  # no room; a rate that JSON cannot hold
         stop.add_note(f"the incomplete run could not be saved: {problem}")
     else:
         stop.add_note(f"the incomplete run is saved at {kept}")
