@@ -74,7 +74,7 @@ def reserved(name):
     if keyword.iskeyword(name):
         return "it is a word of Python's"
     if name in CLOCK_NAMES:
-        return "the trial's clock gives it (see neurons.CLOCK)"
+        return "the trial's clock gives it (see network.clock)"
     if name in RESERVED or name.startswith(("_", "xi_")):
         return "it is reserved"
     if name in FUNCTIONS:

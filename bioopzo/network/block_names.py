@@ -1,5 +1,6 @@
 """Which blocks the assembly reads, by the name of what they belong to."""
 
+import functools
 import re
 
 from bioopzo.errors import InputError, nearest
@@ -39,15 +40,21 @@ def unknown_blocks(names, depth):
 
     `depth` is the number of hidden layers. Returns an `InputError`, for the caller to raise.
     """
-    known = readable_blocks(depth)
     for name in names:
         kind = kind_of(name)
-        if not any(re.fullmatch(re.escape(word).replace(r"\*", r"\w+"), name) for word in known):
-            return InputError(f"unknown block {name!r}{nearest(name, known)}; "
+        if not _readable(depth).fullmatch(name):
+            return InputError(f"unknown block {name!r}{nearest(name, readable_blocks(depth))}; "
                               f"known: {', '.join(_like(kind))}")
         if kind in OPTIONAL and kind not in names:
             return InputError(f"block {name!r} needs a block {kind!r}, and there is none")
     return None
+
+
+@functools.lru_cache(maxsize=64)
+def _readable(depth):
+    """What the name of a block that is read looks like."""
+    return re.compile("|".join(re.escape(name).replace(r"\*", r"\w+")
+                               for name in readable_blocks(depth)))
 
 
 def _like(kind):

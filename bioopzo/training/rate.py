@@ -85,7 +85,7 @@ def _prepared(model, task, chosen):
     """The model with the task's regime, and with the neuron that the activity asks for."""
     model = model.for_task(task, tuned_parameters(task.name, model))
     if chosen.activity == "deterministic" and model.neuron != "deterministic":
-        model = model._with(neuron="deterministic")
+        model = model.without_noise()
     return model
 
 
