@@ -395,6 +395,17 @@ class Model:
         regime = {"input_rate": task.input_rate, **task.parameters, **(tuned or {})}
         return self._with(coding=task.coding, regime=Entries(regime))
 
+    def without_noise(self):
+        """The model with the deterministic neuron, which is the limit of escape noise.
+
+        Raises `InputError` for a neuron that is more than a leaky membrane with noise.
+        """
+        if not neurons.is_leaky(self.cell):
+            raise InputError(f"activity 'deterministic' takes the noise out of a leaky neuron, and "
+                             f"{self.neuron} has a membrane or a state of its own, which would be "
+                             "lost: use 'rates' or 'spikes'")
+        return self._with(neuron="deterministic")
+
     def equations(self, duration=None):
         """The final text of every object as Brian2 gets it; printable, and a mapping by name.
 

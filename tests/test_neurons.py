@@ -256,3 +256,13 @@ def test_weights_move_with_the_neuron_of_ones_own_in_both_engines(write):
         run = bz.train(model, task, trials=8, engine=engine, progress=False, **options)
         first, last = run.arrays["snapshots/forward_1.w"][[0, -1]]
         assert run.complete and np.isfinite(last).all() and (first != last).any()
+
+
+def test_what_is_more_than_noise_is_not_dropped_by_the_deterministic_activity(write):
+    assert [name for name in neurons.available() if not neurons.is_leaky(neurons.get(name))] \
+        == ["alif"]
+    for name in ("alif", neurons.add(write())):
+        with pytest.raises(InputError, match=f"{name} has a membrane or a state of its own"):
+            bz.train(bz.Model([4, 5, 2], neuron=name), bz.tasks.xor(), engine="rate", trials=8,
+                     activity="deterministic", progress=False)
+    assert bz.Model(SIZES, neuron="erf").without_noise().neuron == "deterministic"

@@ -16,13 +16,13 @@ in full):
 
 from bioopzo.errors import InputError
 from bioopzo.neurons._leaky import escape_noise, leaky
-from bioopzo.neurons._neuron import Neuron, check, check_pair
+from bioopzo.neurons._neuron import Neuron, check, check_pair, is_leaky
 from bioopzo.registry import Folder, choose
 from bioopzo.text.equations import parse, substitute
 from bioopzo.text.parameters import Parameter
 
 __all__ = ["InputError", "Neuron", "Parameter", "add", "available", "check_pair", "choose",
-           "escape_noise", "get", "leaky", "options", "parse", "substitute"]
+           "escape_noise", "get", "is_leaky", "leaky", "options", "parse", "substitute"]
 
 
 def __dir__():

@@ -70,14 +70,24 @@ def check_pair(neuron, rule):
     for name in rule.parameters:
         if name in neuron.parameters:
             raise _clash("parameter", name, neuron, rule)
-    leaky = {line.name: line for line in parse(LEAKY)}
-    own = {line.name for line in parse(neuron.blocks["hidden"])
-           if line.name not in _SHARED and line != leaky.get(line.name)}
+    own = _own(neuron)
     for block, text in rule.blocks.items():
         if block.startswith("hidden") and "." not in block:
             for line in parse(text, block):
                 if line.name in own:
                     raise _clash("variable", line.name, neuron, rule)
+
+
+def is_leaky(neuron):
+    """Whether a `neuron` is a leaky membrane with its trace, and differs only in how it spikes."""
+    return not _own(neuron)
+
+
+def _own(neuron):
+    """The variables of a neuron that a leaky one has not, or not so."""
+    leaky = parse(LEAKY)
+    return {line.name for line in parse(neuron.blocks["hidden"])
+            if line.name not in _SHARED and line not in leaky}
 
 
 def _clash(kind, name, neuron, rule):

@@ -52,7 +52,7 @@ def plan(task, split, trials, epochs, evaluations, chosen):
 def fitted(model, task, chosen):
     """The model with the neuron that the activity asks for."""
     if chosen.activity == "deterministic" and model.neuron != "deterministic":
-        return model._with(neuron="deterministic")
+        return model.without_noise()
     return model
 
 

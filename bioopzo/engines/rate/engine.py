@@ -77,7 +77,7 @@ class Engine:
             if value not in known:
                 raise unknown(kind, value, known)
         if activity == "deterministic" and model.neuron != "deterministic":
-            model = model._with(neuron="deterministic")
+            model = model.without_noise()
         self.model, self.shape, self.course, self.activity = model, shape, course, activity
         self.optimizer = optimizer or optimizers.get("sgd")
         self.dtype, self.each_step = PRECISIONS[precision], updates == "step"
