@@ -1,7 +1,5 @@
 """Published archives: downloaded when asked, checked, unpacked safely, moved into place whole."""
 
-from __future__ import annotations
-
 import errno
 import gzip
 import hashlib
@@ -28,8 +26,9 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 LONGEST = 255  # bytes of a name, on all common file systems
 
 
-def download(event_set: EventSet, data=None, progress: bool = True) -> Path:
-    """Get what a data set lacks into `<data>/<name>/<reader>`; return that folder.
+def download(event_set: EventSet, data: str | os.PathLike | None = None,
+             progress: bool = True) -> Path:
+    """Get what a data set lacks into `<data>/<name>/<reader>`, and say where that is.
 
     An archive that lies in `<data>/<name>` already is used in place of a download. It is checked
     (md5), unpacked beside the folder, and what is in it appears in the folder only when all of it
@@ -103,7 +102,7 @@ def _one(archive, home, folder, progress):
             os.replace(entry, target)
 
 
-def _fetch(archive: Archive, path: Path, home: Path, progress: bool):
+def _fetch(archive: Archive, path: Path, home: Path, progress: bool) -> None:
     """Download an archive to `path`."""
     try:
         request = urllib.request.Request(archive.url, headers={"User-Agent": "bioopzo"})
@@ -132,7 +131,7 @@ def _md5(path):
     return found.hexdigest()
 
 
-def unpack(path: Path, folder: Path, most: int, files: int):
+def unpack(path: Path, folder: Path, most: int, files: int) -> None:
     """Unpack a .zip or .tar.gz into `folder`: plain files and folders, and nothing outside it.
 
     Hidden members and those of `__MACOSX` are left out. InputError, before anything is written,
@@ -143,14 +142,14 @@ def unpack(path: Path, folder: Path, most: int, files: int):
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                members = [(m.filename, m.is_dir(), _plain(m), m.file_size, m)
-                           for m in archive.infolist()]
-                _write(path, folder, members, archive.open, most, files)
+                inside = [(m.filename, m.is_dir(), _plain(m), m.file_size, m)
+                          for m in archive.infolist()]
+                _write(path, folder, inside, archive.open, most, files)
         else:
-            with tarfile.open(path) as archive:
+            with tarfile.open(path) as tar:
                 members = [(m.name, m.isdir(), m.isreg() or m.isdir(), m.size, m)
-                           for m in archive.getmembers()]
-                _write(path, folder, members, archive.extractfile, most, files)
+                           for m in tar.getmembers()]
+                _write(path, folder, members, tar.extractfile, most, files)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, NotImplementedError,
             RuntimeError, gzip.BadGzipFile, zlib.error) as problem:
         raise InputError(f"{path} is no sound archive ({problem}); remove it and download it "
@@ -200,7 +199,8 @@ def _parts(name):
 
 def _check_names(path, members):
     """Every member must have a name and a place of its own."""
-    files, folders = set(), {PurePosixPath()}
+    files: set[PurePosixPath] = set()
+    folders = {PurePosixPath()}
     for name, directory, _, _, _ in members:
         parts = _parts(name)
         if "\0" in name or any(len(part.encode(errors="replace")) > LONGEST

@@ -5,8 +5,6 @@ environment variable BIOOPZO_DATA, else `<user cache>/bioopzo/data`. Nothing is 
 `download` (or `bioopzo data NAME`) is called.
 """
 
-from __future__ import annotations
-
 import errno
 import gzip
 import hashlib
@@ -119,7 +117,7 @@ DATASETS = {
 
 
 def data_directory(directory: str | os.PathLike | None = None) -> Path:
-    """Return `directory`, else BIOOPZO_DATA, else `<user cache>/bioopzo/data`.
+    """`directory`, else BIOOPZO_DATA, else `<user cache>/bioopzo/data`.
 
     InputError for what is no path, and for the home of a user that there is not (`~nobody`).
     """
@@ -135,7 +133,7 @@ def data_directory(directory: str | os.PathLike | None = None) -> Path:
 
 
 def folders(name: str, directory: str | os.PathLike | None = None) -> list[Path]:
-    """Return the folders where data set `name` is looked for, in order.
+    """The folders where data set `name` is looked for, in order.
 
     `<directory>/<name>`, the folder torchvision makes in it, and the directory itself. In the last
     a file counts only if a pinned checksum proves it: data sets share their file names.
@@ -146,7 +144,7 @@ def folders(name: str, directory: str | os.PathLike | None = None) -> list[Path]
 
 
 def load(name: str, directory: str | os.PathLike | None = None) -> list[np.ndarray]:
-    """Return training images, training labels, test images and test labels of data set `name`.
+    """Training images, training labels, test images and test labels of data set `name`.
 
     Images are (n, rows, columns), labels (n,), all uint8, read-only, in the order of the files.
     Each file may be idx or idx.gz, spelled `train-images-idx3-ubyte` or `train-images.idx3-ubyte`.
@@ -159,12 +157,14 @@ def load(name: str, directory: str | os.PathLike | None = None) -> list[np.ndarr
 
 
 def locate(name: str, directory: str | os.PathLike | None = None) -> list[Path]:
-    """Return the paths of the four files that `load` reads, checked as it does, or its errors."""
+    """The paths of the four files that `load` reads, checked as it does, or its errors."""
     return [path for _, path in _read_all(name, directory)]
 
 
 def download(name: str, directory: str | os.PathLike | None = None, progress: bool = True) -> Path:
-    """Download what is missing or faulty of data set `name` into `<directory>/<name>`; return that.
+    """Download what is missing or faulty of data set `name` into `<directory>/<name>`.
+
+    Returns that folder.
 
     Files that `load` would accept, wherever they are, stay as they are. A file is kept as the .gz
     of the mirror and appears only once its checksum is right, whole or not at all. `progress`
@@ -201,7 +201,8 @@ def _command(name, directory):
 
 
 def _read_all(name, directory):
-    dataset, notes = _dataset(name), []
+    dataset = _dataset(name)
+    notes: list[str] = []
     found = [_read(dataset, file, directory, notes) for file in dataset.files]
     if None not in found:
         return found
@@ -296,7 +297,7 @@ def _check_checksums(dataset, file, raw, packed, content, fault):
     md5 = hashlib.md5(raw, usedforsecurity=False).hexdigest() if packed else None
     for other in DATASETS.values():
         for its in other.files if other is not dataset else ():
-            if sha256 == its.sha256 or md5 is not None and md5 == its.md5:
+            if sha256 == its.sha256 or (md5 is not None and md5 == its.md5):
                 raise fault(f"is {its.name} of the data set {other.name}, not of {dataset.name}")
     if file.sha256 and sha256 != file.sha256:
         raise fault(f"has the wrong content: its sha256 (uncompressed) is {sha256}, not "

@@ -1,7 +1,5 @@
 """CIFAR10-DVS: images moving before an event camera."""
 
-from __future__ import annotations
-
 import numpy as np
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity

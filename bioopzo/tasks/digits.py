@@ -1,7 +1,5 @@
 """Handwritten digits of 8x8 pixels: the first real data set to try."""
 
-from __future__ import annotations
-
 import numpy as np
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity

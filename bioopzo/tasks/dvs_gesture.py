@@ -1,7 +1,5 @@
 """DVS-Gesture: hand and arm gestures before an event camera."""
 
-from __future__ import annotations
-
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity
 

@@ -1,7 +1,5 @@
 """Fashion-MNIST: 70,000 articles of clothing of 28x28 pixels, a few time steps each."""
 
-from __future__ import annotations
-
 from brian2.units import ms
 from brian2.units.fundamentalunits import Quantity
 

@@ -1,7 +1,5 @@
 """MNIST: 70,000 handwritten digits of 28x28 pixels, a few time steps each."""
 
-from __future__ import annotations
-
 from brian2.units import ms
 from brian2.units.fundamentalunits import Quantity
 

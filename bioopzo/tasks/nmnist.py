@@ -1,7 +1,5 @@
 """N-MNIST: MNIST's digits seen by an event camera in three saccades."""
 
-from __future__ import annotations
-
 import numpy as np
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity

@@ -1,7 +1,5 @@
 """Trained on simulated N-MNIST, tested on real recordings."""
 
-from __future__ import annotations
-
 import numpy as np
 from brian2.units.fundamentalunits import Quantity
 

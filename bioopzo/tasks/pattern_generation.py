@@ -1,7 +1,5 @@
 """Pattern generation: turn a frozen spike pattern into a smooth movement."""
 
-from __future__ import annotations
-
 import numpy as np
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity
@@ -87,7 +85,7 @@ def pattern_generation(
 
 
 def _curves(rng: np.random.Generator, patterns: int, outputs: int, steps: int) -> np.ndarray:
-    """Return target curves (patterns, steps, outputs), each with a largest absolute value of 1."""
+    """Target curves (patterns, steps, outputs), each with a largest absolute value of 1."""
     shape = (patterns, 1, outputs, len(CYCLES))
     amplitude = rng.uniform(0.5, 1, shape)
     phase = rng.uniform(0, 2 * np.pi, shape)

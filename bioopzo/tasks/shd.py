@@ -1,7 +1,5 @@
 """Spiking Heidelberg Digits: spoken digits as the spikes of a model cochlea."""
 
-from __future__ import annotations
-
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity
 

@@ -1,7 +1,5 @@
 """Spatio-temporal spike patterns: the class is in the spike times and nowhere else."""
 
-from __future__ import annotations
-
 import numpy as np
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity

@@ -1,11 +1,10 @@
 """What every task is made of: `Task`, a fixed set of trials with inputs, targets and a mask."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from brian2.units import Hz, ms
@@ -112,8 +111,8 @@ class Task:
         """Number of classes, or None when the task is a regression over time."""
         return None if self.labels is None else self.n_out
 
-    def replace(self, **changes) -> Task:
-        """Return a new, newly checked Task with some fields changed; InputError as for Task."""
+    def replace(self, **changes: Any) -> "Task":
+        """A new, newly checked Task with some fields changed; `InputError` as for `Task`."""
         names = [f.name for f in dataclasses.fields(self)]
         for name in changes:
             if name not in names:
@@ -124,7 +123,7 @@ class Task:
         return dataclasses.replace(self, **changes)
 
     def presentation(self, split: str, trials: int, rng: np.random.Generator) -> np.ndarray:
-        """Return the sample shown in each of `trials` trials: epochs of a split, each reshuffled.
+        """The sample shown in each of `trials` trials: epochs of a split, each reshuffled.
 
         Every sample of the split is shown once before any is shown again. The answer is int64,
         exactly `trials` long. `rng` is a `numpy.random.Generator`. InputError for an unknown or
@@ -159,13 +158,13 @@ class Task:
 
 
 def gate(where: str, duration: Quantity, dt: Quantity, warmup: Quantity) -> np.ndarray:
-    """Return the mask (steps,) that is 0 in the steps before `warmup` and 1 from there on.
+    """The mask (steps,) that is 0 in the steps before `warmup` and 1 from there on.
 
     `where` is the task's name for messages. InputError if the warm-up leaves nothing to read.
     """
     steps = step_count(where, duration, dt)
     quantity(where, "warmup", warmup, ms, zero=True)
-    start = int(round(float(warmup / dt)))
+    start = round(float(warmup / dt))
     if start >= steps:
         raise InputError(
             f"{where}: warmup={warmup} must be shorter than duration={duration}, "
@@ -175,12 +174,12 @@ def gate(where: str, duration: Quantity, dt: Quantity, warmup: Quantity) -> np.n
 
 
 def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Return targets (samples, classes): 1 for the sample's class and 0 elsewhere."""
+    """Targets (samples, classes): 1 for the sample's class and 0 elsewhere."""
     return np.eye(classes)[labels]
 
 
 def consecutive_splits(train: int, validation: int, test: int) -> dict[str, np.ndarray]:
-    """Return splits that cut the samples, in order, into train, validation and test."""
+    """Splits that cut the samples, in order, into train, validation and test."""
     ends = np.cumsum([0, train, validation, test])
     return {name: np.arange(ends[i], ends[i + 1]) for i, name in enumerate(SPLITS)}
 

@@ -1,7 +1,5 @@
 """Exclusive or of two bits: a smoke test, not a benchmark."""
 
-from __future__ import annotations
-
 import numpy as np
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity

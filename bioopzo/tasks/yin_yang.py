@@ -1,7 +1,5 @@
 """The Yin-Yang data set: points in a plane that no linear readout separates."""
 
-from __future__ import annotations
-
 import math
 from functools import lru_cache
 
@@ -74,7 +72,7 @@ def yin_yang(
 
 @lru_cache(maxsize=16)
 def yin_yang_samples(seed: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return `size` Yin-Yang samples and their labels, exactly as the published generator does.
+    """`size` Yin-Yang samples and their labels, exactly as the published generator does.
 
     Samples are (size, 4) float64 (x, y, 1-x, 1-y) in [0, 1]; labels (size,) int64 with 0 yin,
     1 yang, 2 dot. Both are read-only, because repeated calls return the same arrays. A smaller
