@@ -1,9 +1,9 @@
 """Hand-written NumPy trials of every learning rule, to compare with Brian2.
 
 Written from the mathematics (docs/design.md) and the order within a time step documented in
-`bioopzo.network.assembly`; nothing here executes the package's text. Plasticity is always the dense rule
-dw = -dt * eta * xbar * psi * g. All noise comes from tables, which `inject` puts into the model
-in place of ``rand()`` and ``randn()``.
+`bioopzo.network.assembly`; nothing here executes the package's text. Plasticity is always the dense
+rule dw = -dt * eta * xbar * psi * g. All noise comes from tables, which `inject` puts into the
+model in place of ``rand()`` and ``randn()``.
 """
 
 from dataclasses import dataclass, field, replace

@@ -24,7 +24,7 @@ PACKAGE = ROOT / "bioopzo"
 #: and from the floors below. Rooms of one floor know nothing of each other.
 FLOORS = (
     ("errors", "lazily", "moved"),
-    ("arguments", "files"),
+    ("arguments", "files", "registry"),
     ("text", "datasets"),
     ("network",),
     ("plots", "show"),
@@ -47,7 +47,7 @@ THROUGHOUT = ("bioopzo.cli",)
 #: Modules that nobody can read in one sitting; there may be no more.
 MOST_LONG, LONG = 5, 400
 #: Rooms whose public functions say the types of everything they take and give.
-HINTED = ("arguments", "datasets", "files", "lazily", "moved", "tasks", "text")
+HINTED = ("arguments", "datasets", "errors", "files", "lazily", "moved", "tasks", "text")
 
 
 @cache
@@ -204,6 +204,14 @@ def test_public_functions_of_hinted_rooms_are_hinted():
                              and argument.arg not in ("self", "cls")]
                     bare += [f"{module}.{node.name} -> ?"] * (node.returns is None)
     assert not bare, "\n".join(bare)
+
+
+def test_pages_name_files_that_are_there():
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+    path = re.compile(r"[`(]((?:bioopzo|docs|figures|notebooks|tests)/[\w/.]+\.\w+)[`)]")
+    named = {(page.name, found) for page in pages for found in path.findall(page.read_text("utf-8"))}
+    assert ("CONTRIBUTING.md", "tests/test_house.py") in named
+    assert not {pair for pair in named if not (ROOT / pair[1]).is_file()}
 
 
 @pytest.mark.parametrize("tool", [("ruff", "check", "."), ("mypy",)], ids=lambda tool: tool[0])
