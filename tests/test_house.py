@@ -209,7 +209,8 @@ def test_public_functions_of_hinted_rooms_are_hinted():
 def test_pages_name_files_that_are_there():
     pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
     path = re.compile(r"[`(]((?:bioopzo|docs|figures|notebooks|tests)/[\w/.]+\.\w+)[`)]")
-    named = {(page.name, found) for page in pages for found in path.findall(page.read_text("utf-8"))}
+    named = {(page.name, found) for page in pages
+             for found in path.findall(page.read_text(encoding="utf-8"))}
     assert ("CONTRIBUTING.md", "tests/test_house.py") in named
     assert not {pair for pair in named if not (ROOT / pair[1]).is_file()}
 

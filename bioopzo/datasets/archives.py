@@ -33,7 +33,7 @@ def download(event_set: EventSet, data: str | os.PathLike | None = None,
     An archive that lies in `<data>/<name>` already is used in place of a download. It is checked
     (md5), unpacked beside the folder, and what is in it appears in the folder only when all of it
     is there. A folder that is complete (names and numbers, not contents) stays as it is.
-    InputError, naming the URL or file and a remedy: a part of a split in the way (said before
+    `InputError`, naming the URL or file and a remedy: a part of a split in the way (said before
     anything is fetched), no network, a wrong or unsafe archive, no room.
     """
     home = data_directory(data) / event_set.name
@@ -60,7 +60,7 @@ def _checked(event_set, folder):
 
 
 def _lacking(event_set, folder):
-    """The archives of the splits that are not there; InputError for one that is there in part."""
+    """The archives of the splits that are not there; `InputError` for one that is there in part."""
     found = recordings.listing(event_set, folder, partial=True)
     lacking = []
     for split, archive in zip(event_set.complete, event_set.archives):
@@ -134,7 +134,7 @@ def _md5(path):
 def unpack(path: Path, folder: Path, most: int, files: int) -> None:
     """Unpack a .zip or .tar.gz into `folder`: plain files and folders, and nothing outside it.
 
-    Hidden members and those of `__MACOSX` are left out. InputError, before anything is written,
+    Hidden members and those of `__MACOSX` are left out. `InputError`, before anything is written,
     for a member with an absolute path or `..`, a link or a device, a name that is too long or
     taken by another, for more than `files` members or `most` bytes; and for a file that is no
     archive.

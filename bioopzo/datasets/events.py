@@ -28,7 +28,7 @@ class EventInputs:
 
     `inputs[samples]` (an index, a slice or an array of indices) is a dense array (steps, n_in) or
     (samples, steps, n_in), uint8 without counts and uint16 with; nothing else is ever dense. The
-    arrays are made read-only. InputError where they do not fit together.
+    arrays are made read-only. `InputError` where they do not fit together.
     """
 
     steps: int

@@ -119,7 +119,7 @@ DATASETS = {
 def data_directory(directory: str | os.PathLike | None = None) -> Path:
     """`directory`, else BIOOPZO_DATA, else `<user cache>/bioopzo/data`.
 
-    InputError for what is no path, and for the home of a user that there is not (`~nobody`).
+    `InputError` for what is no path, and for the home of a user that there is not (`~nobody`).
     """
     if not isinstance(directory, (str, os.PathLike, type(None))):
         raise InputError(f"data must be a directory (a string or a path), not {directory!r}")
@@ -137,7 +137,7 @@ def folders(name: str, directory: str | os.PathLike | None = None) -> list[Path]
 
     `<directory>/<name>`, the folder torchvision makes in it, and the directory itself. In the last
     a file counts only if a pinned checksum proves it: data sets share their file names.
-    InputError for an unknown data set.
+    `InputError` for an unknown data set.
     """
     root = data_directory(directory)
     return [root / name, root / _dataset(name).torchvision, root]
@@ -150,8 +150,8 @@ def load(name: str, directory: str | os.PathLike | None = None) -> list[np.ndarr
     Each file may be idx or idx.gz, spelled `train-images-idx3-ubyte` or `train-images.idx3-ubyte`.
     Header, size, checksum and the range of labels are checked: MNIST by sha256 of the content,
     Fashion-MNIST by the published md5 of the .gz (an uncompressed file of it has no checksum).
-    MissingData, an InputError, names the files not found, where, and how to get them; InputError
-    names a faulty file, what is wrong with it and a remedy.
+    `MissingData`, an `InputError`, names the files not found, where, and how to get them;
+    `InputError` names a faulty file, what is wrong with it and a remedy.
     """
     return [array for array, _ in _read_all(name, directory)]
 
@@ -168,7 +168,7 @@ def download(name: str, directory: str | os.PathLike | None = None, progress: bo
 
     Files that `load` would accept, wherever they are, stay as they are. A file is kept as the .gz
     of the mirror and appears only once its checksum is right, whole or not at all. `progress`
-    shows bars. InputError, naming the URL or file and a remedy, when the mirror does not answer,
+    shows bars. `InputError`, naming the URL or file and a remedy, when the mirror does not answer,
     sends something else, or the file cannot be written.
     """
     dataset = _dataset(name)
@@ -317,7 +317,7 @@ def _times(shape):
 
 
 def _fetch(url, file, folder, progress):
-    """The bytes at `url`; InputError when they cannot be had or are too many."""
+    """The bytes at `url`; `InputError` when they cannot be had or are too many."""
     raw = bytearray()
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:

@@ -142,7 +142,7 @@ def folders(event_set: EventSet, data: str | os.PathLike | None = None) -> list[
 
 
 def find(event_set: EventSet, data: str | os.PathLike | None = None) -> Path:
-    """The first of `folders` that holds recordings; MissingData says where it was looked."""
+    """The first of `folders` that holds recordings; `MissingData` says where it was looked."""
     looked = folders(event_set, data)
     for folder in looked:
         if folder.is_dir() and next(_files_below(event_set, folder), None):
@@ -220,10 +220,10 @@ def listing(event_set: EventSet, folder: Path, partial: bool = False,
             ) -> dict[str, list[Recording]]:
     """Every recording of a folder, in the order of its path: split -> list of `Recording`.
 
-    InputError for a file whose name says that it is none, for one that is too large, for a link to
-    a folder, for an N-MNIST recording that is there twice; and, unless a part is meant (`partial`),
-    for a folder that does not hold the whole data set, naming what lacks. Hidden files and
-    folders, and `__MACOSX`, are passed over.
+    `InputError` for a file whose name says that it is none, for one that is too large, for a link
+    to a folder, for an N-MNIST recording that is there twice; and, unless a part is meant
+    (`partial`), for a folder that does not hold the whole data set, naming what lacks. Hidden files
+    and folders, and `__MACOSX`, are passed over.
     """
     files = list(_files_below(event_set, folder))
     names = _names(event_set, folder, [path for path, _ in files])
@@ -245,7 +245,7 @@ def listing(event_set: EventSet, folder: Path, partial: bool = False,
 
 
 def _names(event_set, folder, paths):
-    """What the names of recordings say: the groups of the pattern; InputError for other names."""
+    """What the names of recordings say: the groups of the pattern; `InputError` for other names."""
     names, foreign = [], []
     for path in paths:
         parts = re.fullmatch(event_set.pattern, path.relative_to(folder).as_posix())
@@ -354,7 +354,7 @@ def events_of(event_set: EventSet, folder: Path, recordings: list[Recording],
               split: str) -> Iterator[np.ndarray]:
     """The events of recordings of one split, read by tonic, one recording after the other.
 
-    Each is an array with fields x, y (not for shd), t (microseconds) and p, checked: InputError
+    Each is an array with fields x, y (not for shd), t (microseconds) and p, checked: `InputError`
     naming the file for one that is damaged, an address outside the sensor, times that are negative
     or do not rise. A recording may be empty.
     """

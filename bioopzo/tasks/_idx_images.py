@@ -26,7 +26,7 @@ def image_task(
 ) -> Task:
     """The task of data set `name`; the options are those of `tasks.mnist`.
 
-    Sample i is image i of the training file, then come the test images. InputError for impossible
+    Sample i is image i of the training file, then come the test images. `InputError` for impossible
     options, and for missing or faulty files.
     """
     steps, warmup = whole(name, "steps", steps), whole(name, "warmup", warmup, least=0)

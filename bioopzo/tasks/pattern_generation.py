@@ -40,7 +40,7 @@ def pattern_generation(
     Inputs are (780, steps, inputs) spikes, targets (780, steps, outputs): for each pattern and
     output a sum of three sinusoids with 1, 2 and 3 cycles per trial, random amplitudes and phases,
     scaled to a largest value of 1. `labels` is None. 600 training, 90 validation and 90 test
-    samples, patterns in turn. Raises InputError for impossible options.
+    samples, patterns in turn. Raises `InputError` for impossible options.
 
     Source: the pattern generation of Nicola & Clopath 2017 and Bellec et al. 2020, shortened.
     """

@@ -44,7 +44,7 @@ class Task:
     parameters | name -> number or quantity | {} | model parameters this task is known to work with
     description | text | '' | one or two sentences, with the source
 
-    Raises InputError, naming the culprit and what is allowed, for anything inconsistent.
+    Raises `InputError`, naming the culprit and what is allowed, for anything inconsistent.
     """
 
     name: str
@@ -126,7 +126,7 @@ class Task:
         """The sample shown in each of `trials` trials: epochs of a split, each reshuffled.
 
         Every sample of the split is shown once before any is shown again. The answer is int64,
-        exactly `trials` long. `rng` is a `numpy.random.Generator`. InputError for an unknown or
+        exactly `trials` long. `rng` is a `numpy.random.Generator`. `InputError` for an unknown or
         empty split, a number of trials below 1, or an `rng` that is something else.
         """
         choice(self.name, "split", split, SPLITS)
@@ -160,7 +160,7 @@ class Task:
 def gate(where: str, duration: Quantity, dt: Quantity, warmup: Quantity) -> np.ndarray:
     """The mask (steps,) that is 0 in the steps before `warmup` and 1 from there on.
 
-    `where` is the task's name for messages. InputError if the warm-up leaves nothing to read.
+    `where` is the task's name for messages. `InputError` if the warm-up leaves nothing to read.
     """
     steps = step_count(where, duration, dt)
     quantity(where, "warmup", warmup, ms, zero=True)
