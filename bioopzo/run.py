@@ -9,6 +9,8 @@ import numpy as np
 
 from bioopzo.errors import InputError
 from bioopzo.files import write_atomically, write_json
+from bioopzo.measures.angles import weight_alignment
+from bioopzo.show.run import run_html
 
 FORMAT = 1
 
@@ -74,7 +76,7 @@ class Run:
 
         Raises `InputError` for a loaded run without model and task.
         """
-        from bioopzo.engines.spiking.recording import restore
+        from bioopzo.engines.spiking.recording import restore  # start-up: Brian2 is slow
 
         if self.model is None or self.task is None:
             raise InputError("a loaded run has no model or task attached: set run.model, run.task")
@@ -112,7 +114,7 @@ class Run:
 
     def plot(self):
         """Learning curve, firing rates, and weights at start and end; returns the figure."""
-        from bioopzo.plots.learning import overview
+        from bioopzo.plots.learning import overview  # start-up: matplotlib is slow
 
         return overview(self)
 
@@ -121,7 +123,7 @@ class Run:
 
         With `error` the error (100 - accuracy) on a logarithmic axis; see `plots.learning_curves`.
         """
-        from bioopzo.plots.learning import learning_curves
+        from bioopzo.plots.learning import learning_curves  # start-up: matplotlib is slow
 
         return learning_curves([self], ax, error=error)
 
@@ -130,7 +132,7 @@ class Run:
 
         See `plots.rates`.
         """
-        from bioopzo.plots.learning import rates
+        from bioopzo.plots.learning import rates  # start-up: matplotlib is slow
 
         return rates(self, ax)
 
@@ -139,7 +141,7 @@ class Run:
 
         Drawn into `fig`, by default a new one; see `plots.weights`.
         """
-        from bioopzo.plots.learning import weights
+        from bioopzo.plots.learning import weights  # start-up: matplotlib is slow
 
         return weights(self, fig)
 
@@ -150,8 +152,7 @@ class Run:
         `measures.alignment` compares with the expected Jacobian instead. Raises `InputError` for a
         rule without a feedback matrix.
         """
-        from bioopzo.measures.angles import weight_alignment
-        from bioopzo.plots.learning import alignment
+        from bioopzo.plots.learning import alignment  # start-up: matplotlib is slow
 
         ax = alignment({self.meta["rule"]: weight_alignment(self)}, ax)
         ax.set_ylabel("Cosine, feedback and\nforward weights")
@@ -164,8 +165,8 @@ class Run:
         `seed` draws its noise; drawn into `ax`, by default a new figure. Raises `InputError` as
         `measures.record` does.
         """
-        from bioopzo.measures.recording import record
-        from bioopzo.plots.trial import raster
+        from bioopzo.measures.recording import record  # start-up: Brian2 is slow
+        from bioopzo.plots.trial import raster  # start-up: matplotlib is slow
 
         return raster(record(self, sample, seed), ax)
 
@@ -176,8 +177,8 @@ class Run:
         `neuron` is ``(layer, index)``, `seed` draws the trial's noise; drawn into `fig`, by default
         a new one. Returns the figure. Raises `InputError` as `measures.record` does.
         """
-        from bioopzo.measures.recording import record
-        from bioopzo.plots.trial import anatomy
+        from bioopzo.measures.recording import record  # start-up: Brian2 is slow
+        from bioopzo.plots.trial import anatomy  # start-up: matplotlib is slow
 
         return anatomy(record(self, sample, seed), neuron, fig)
 
@@ -191,7 +192,7 @@ class Run:
         final states where the run has its model); `meta` is in those of the Dataset, what is not
         text or a number as JSON. Raises `InputError` when xarray is not installed.
         """
-        from bioopzo.show.exports import to_xarray
+        from bioopzo.show.exports import to_xarray  # start-up: Brian2 is slow
 
         return to_xarray(self)
 
@@ -203,7 +204,7 @@ class Run:
         `measures.record`). The block is described at `measures.Recording.to_neo`. Raises
         `InputError` when neo is not installed (``pip install neo``).
         """
-        from bioopzo.measures.recording import record
+        from bioopzo.measures.recording import record  # start-up: Brian2 is slow
 
         return record(self, sample, seed, plastic).to_neo()
 
@@ -240,8 +241,6 @@ class Run:
         return cls(arrays, meta.pop("units"), meta)
 
     def _repr_html_(self):
-        from bioopzo.show.run import run_html
-
         return run_html(self)
 
     def __repr__(self):

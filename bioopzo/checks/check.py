@@ -25,6 +25,7 @@ from bioopzo.checks.lines import (
     of_line,
     reserved,
 )
+from bioopzo.engines.rate.translate import program
 from bioopzo.engines.spiking.code import dry_run
 from bioopzo.engines.tools import ONE_AT_A_TIME
 from bioopzo.errors import BioopzoError, EquationError, Mistake, ModelWarning, nearest
@@ -414,8 +415,6 @@ def _kept(known, refractory):
 
 def _rate_remarks(model, code):
     """Why the rate engine would refuse the text, if it would."""
-    from bioopzo.engines.rate.translate import program
-
     small = model._with(sizes=(1,) * len(model.sizes))
     try:
         program(assemble(small, lazy=False), code)

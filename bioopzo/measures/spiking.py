@@ -14,6 +14,8 @@ from bioopzo.engines.spiking.feed import parameter_values, rows, tables
 from bioopzo.engines.spiking.standalone import Standalone
 from bioopzo.errors import InputError
 from bioopzo.measures.angles import cosine
+from bioopzo.model import Model
+from bioopzo.network import parts as neurons
 from bioopzo.network.clock import shape_of, time_course
 
 
@@ -90,8 +92,6 @@ def jacobian(model, task, state, trials=128, epsilon=60 * Hz, seed=0, split="tra
 
 def spiking_parameters(model):
     """The parameters of a model that describe its neurons, not its rule."""
-    from bioopzo.network import parts as neurons
-
     return {*neurons.PARAMETERS, *neurons.ESCAPE_PARAMETERS, *neurons.SURROGATE_PARAMETERS,
             *neurons.ERROR_PARAMETERS[model.error], "gain", "input_gain", "input_rate"}
 
@@ -159,8 +159,6 @@ def update_cosine(run, trials=256, seed=0):
     `run` is a `Run` of the spiking engine with model and task; each rule's update is that of
     `trials` trials drawn with `seed` (see `mean_update`). Returns ``{"forward_1.w": cosine, ...}``.
     """
-    from bioopzo.model import Model
-
     mine = mean_update(run.model, run.task, run.final, trials, seed)
     m = run.model
     reference = Model(m.sizes, rule="bp", neuron=m.neuron, reset=m.reset, refractory=m.refractory,

@@ -280,7 +280,7 @@ def readable(assembly):
         k = name.split("_")[1]
         sources[name] = {"err": f"localerror_{k}"}
         sources[f"localerror_{k}"] = {"o": name, "y": "error"}
-    shared = {word: "trial" for word in CLOCK_NAMES}
+    shared = dict.fromkeys(CLOCK_NAMES, "trial")
     if "critic" in assembly.groups:
         shared.update(advantage="critic", surprise="critic")
     every = {name: {**shared, **sources.get(name, {})} for name in assembly.groups}

@@ -83,8 +83,8 @@ def time_course(model, task):
         return course
     dt = float(task.dt)
     start = 0 if model.rule.perturbs == "trial" else int(np.flatnonzero(mask)[0])
-    hold = int(round(float(model.parameters["T_z"]) / dt))
-    window = int(round(float(model.parameters["T_w"]) / dt))
+    hold = round(float(model.parameters["T_z"]) / dt)
+    window = round(float(model.parameters["T_w"]) / dt)
     if model.rule.perturbs in ("trial", "hold"):
         course[start:, 2] = 1
         course[start, 4] = course[-1, 5] = 1

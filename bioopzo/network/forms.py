@@ -20,6 +20,7 @@ def _rank(name, depth):
 
 
 def set_sum_order(assembly, depth):
+    """Give every sum over synapses of an `assembly`, `depth` hidden layers, its place in a step."""
     for synapse in assembly.synapses.values():
         for line in parse(synapse.equations, synapse.name):
             if "summed" not in line.flags:

@@ -7,6 +7,7 @@ from math import prod
 import numpy as np
 
 from bioopzo.errors import InputError
+from bioopzo.network.assembly import assemble
 from bioopzo.text.equations import parse
 
 
@@ -56,8 +57,6 @@ def _state_units(run):
     """The base unit of every state variable, where the run has its model: name -> unit."""
     if run.model is None:
         return {}
-    from bioopzo.network.assembly import assemble
-
     assembly = assemble(run.model)
     return {f"{owner}.{line.name}": line.unit
             for owner, text in {**assembly.groups, **assembly.synapses}.items()

@@ -10,6 +10,7 @@ from brian2.units import Hz
 from bioopzo import tasks
 from bioopzo.errors import InputError, unknown
 from bioopzo.files import write_json
+from bioopzo.measures.spiking import alignment
 from bioopzo.model import Model
 from bioopzo.run import Run
 from bioopzo.studies import events as event_experiments
@@ -170,7 +171,7 @@ def draw(name, out):
 
 def _draw(result, stem, **options):
     """The learning curves beside the numbers, as PNG and PDF."""
-    from bioopzo.plots.styles import figure, save
+    from bioopzo.plots.styles import figure, save  # start-up: matplotlib is slow
 
     fig, ax = figure(width=12.0, height=8.0)
     result.plot(ax, **options)
@@ -179,8 +180,6 @@ def _draw(result, stem, **options):
 
 def _alignment(result, jobs, progress):
     """cos(M, J) and |M|/|J| per label, layer and seed."""
-    from bioopzo.measures.spiking import alignment
-
     table = {}
     for label, runs in result.runs.items():
         found = [alignment(run, seed=run.meta["seed"], jobs=jobs, progress=progress)

@@ -27,6 +27,7 @@ import importlib.metadata
 import json
 import os
 import runpy
+import subprocess
 import sys
 import tempfile
 import time
@@ -158,10 +159,9 @@ def command(options):
 
 def main(script):
     """Make the figure of one script (its ``__file__``); options as of ``bioopzo figures``."""
-    from bioopzo.cli import main as run
-
     path = Path(script)
-    raise SystemExit(run(["figures", path.stem, "--folder", str(path.parent), *sys.argv[1:]]))
+    raise SystemExit(subprocess.call([sys.executable, "-m", "bioopzo.cli", "figures", path.stem,
+                                      "--folder", str(path.parent), *sys.argv[1:]]))
 
 
 # ---------------------------------------------------------------------------- one figure

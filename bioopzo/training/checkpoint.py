@@ -15,6 +15,7 @@ CHECKPOINT_FORMAT = 1
 # ---------------------------------------------------------------------------- checkpoints
 
 def described_settings(chosen):
+    """The settings `chosen` as JSON holds them, with the optimiser's text."""
     found = asdict(replace(chosen, checkpoint=None, optimizer=None))
     optimizer = chosen.chosen_optimizer()
     found["optimizer"] = {"name": optimizer.name, "text": optimizer.text,
@@ -31,6 +32,10 @@ def checkpoint_identity(run, plan):
 
 
 def write_checkpoint(path, engine, log, position, identity):
+    """Write all that a run of an `engine` goes on from to `path` (None: nothing is written).
+
+    `log` is what was recorded, `position` where the run stands, `identity` what it is.
+    """
     if path is None:
         return
     arrays = {f"weights/{k}": v for k, v in engine.weights.items()}

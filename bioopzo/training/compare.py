@@ -36,7 +36,7 @@ class Comparison:
 
         Options and errors are those of `plots.learning_curves`.
         """
-        from bioopzo.plots.learning import learning_curves
+        from bioopzo.plots.learning import learning_curves  # start-up: matplotlib is slow
 
         return learning_curves(self.runs, ax=ax, **options)
 
@@ -45,7 +45,7 @@ class Comparison:
 
         Options and errors are those of `plots.final_accuracy`.
         """
-        from bioopzo.plots.learning import final_accuracy
+        from bioopzo.plots.learning import final_accuracy  # start-up: matplotlib is slow
 
         return final_accuracy(self.runs, ax=ax, **options)
 

@@ -5,6 +5,7 @@ import sys
 import warnings
 
 from bioopzo.errors import InputError
+from bioopzo.run import Run
 
 
 def listener(live, model, task, trials):
@@ -57,9 +58,8 @@ def _picture(curve, model, task, trials):
     """The curve so far as PNG, on an axis as long as the run."""
     import matplotlib.pyplot as plt
 
-    from bioopzo.plots.learning import learning_curves
-    from bioopzo.plots.styles import figure
-    from bioopzo.run import Run
+    from bioopzo.plots.learning import learning_curves  # start-up: matplotlib is slow
+    from bioopzo.plots.styles import figure  # start-up: matplotlib is slow
 
     run = Run({f"curve/{name}": values for name, values in curve.items()},
               meta={"rule": model.rule_name, "task": task.name, "sizes": list(model.sizes)})

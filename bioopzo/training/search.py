@@ -7,12 +7,14 @@ not give. The test split is never looked at.
 import json
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 from scipy.stats import qmc
 from tqdm.auto import tqdm
 
 from bioopzo.errors import InputError, unknown
+from bioopzo.files import write_json
 from bioopzo.text.equations import identifiers
 from bioopzo.training.start import versions
 from bioopzo.training.train import train
@@ -127,10 +129,6 @@ def _at_edge(space, setting):
 
 def tune_file(model, task, path=None, **options):
     """Tune one model and write its entry into the data file; returns (key, entry)."""
-    from pathlib import Path
-
-    from bioopzo.files import write_json
-
     path = Path(path) if path else Path(str(resources.files("bioopzo") / FILE))
     entry = tune(model, task, **options)
     content = json.loads(path.read_text()) if path.is_file() else {}

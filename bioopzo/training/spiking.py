@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -113,7 +114,7 @@ def _plan(task, trials, evaluations, split, most, rng):
     longest = max(1, min(most, -(-trials // SCHEDULE_STEPS)))
     stops = np.unique(np.round(np.linspace(0, trials, evaluations + 1)).astype(int))
     yield from _evaluation(held_out, 0.0, most, len(stops) == 1)
-    for first, stop in zip(stops[:-1], stops[1:]):
+    for first, stop in pairwise(stops):
         for begin in range(first, stop, longest):
             end = min(begin + longest, stop)
             yield Stretch(order[begin:end], True, (begin + end) / 2 / trials)

@@ -37,9 +37,11 @@ def tuned_parameters(task, model):
 
 
 def entries_of(content, task):
+    """The entries of a `task` in the file's `content`; a task may name another whose it takes."""
     entries = content.get(task, {})
     return content[entries] if isinstance(entries, str) else entries
 
 
 def with_unit(value, like):
+    """The number `value` in the unit of `like`."""
     return value * get_unit(like.dim) if isinstance(like, Quantity) else value
