@@ -2,9 +2,9 @@
 
 import difflib
 import math
-import numbers
-from collections.abc import Collection
-from numbers import Real
+from collections.abc import Collection, Iterable
+from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from brian2.units import second
@@ -13,7 +13,8 @@ from brian2.units.fundamentalunits import Quantity, Unit, have_same_dimensions
 from bioopzo.errors import InputError
 
 
-def checked_sizes(sizes):
+def checked_sizes(sizes: Iterable) -> tuple[int, ...]:
+    """The sizes of the layers, `sizes`: inputs, at least one hidden layer, readouts."""
     try:
         sizes = tuple(int(n) for n in sizes)
     except (TypeError, ValueError):
@@ -25,13 +26,15 @@ def checked_sizes(sizes):
     return sizes
 
 
-def checked_share(name, value):
+def checked_share(name: str, value: object) -> float:
+    """`value`, the option `name`, if it is a share from 0 to less than 1."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
         raise InputError(f"{name} is a share from 0 to less than 1, not {value!r}")
     return float(value)
 
 
-def checked_time(name, value):
+def checked_time(name: str, value: Any) -> Quantity:
+    """`value`, the option `name`, if it is a time that is not negative."""
     if not have_same_dimensions(value, second) and value != 0:
         raise InputError(f"{name} is a time, e.g. 2*ms, not {value!r}")
     value = float(value) * second
@@ -40,8 +43,12 @@ def checked_time(name, value):
     return value
 
 
-def checked_value(name, value, parameter):
-    """The value as a float quantity, or an `InputError` naming the parameter and its unit."""
+def checked_value(name: str, value: Any, parameter: Any) -> Any:
+    """`value` as a float quantity, or an `InputError` naming the parameter and its unit.
+
+    `name` is the parameter's; `parameter` says what is known of it (its default, unit, whether it
+    must be positive), or is None for one of the user's own.
+    """
     try:
         number = np.asarray(value, dtype=float)
     except (TypeError, ValueError):
@@ -59,37 +66,31 @@ def checked_value(name, value, parameter):
     return value * 1.0
 
 
-
-
-
-
-
-
 def hint(value: object, allowed: Collection[str]) -> str:
-    """Return " (did you mean 'x'?)" for the nearest allowed word, or an empty string."""
+    """What a message adds: the word of `allowed` that is nearest to `value`, if one is near."""
     near = difflib.get_close_matches(str(value), list(allowed), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def choice(where: str, name: str, value: object, allowed: Collection[str]) -> str:
-    """Return `value` if it is one of the `allowed` words, else raise InputError."""
+    """`value`, if it is one of the `allowed` words; `InputError` otherwise."""
     if isinstance(value, str) and value in allowed:
         return value
     words = " or ".join(repr(word) for word in allowed)
     raise InputError(f"{where}: {name} must be {words}, not {value!r}{hint(value, allowed)}")
 
 
-def whole(where: str, name: str, value: object, least: int = 1) -> int:
-    """Return `value` as an int if it is a whole number >= `least`, else raise InputError."""
-    good = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+def whole(where: str, name: str, value: Any, least: int = 1) -> int:
+    """`value` as an int, if it is a whole number >= `least`; `InputError` otherwise."""
+    good = isinstance(value, Integral) and not isinstance(value, bool)
     if good and value >= least:
         return int(value)
     raise InputError(f"{where}: {name} must be a whole number of at least {least}, not {value!r}")
 
 
-def number(where: str, name: str, value: object, least: float, below: float = math.inf) -> float:
-    """Return `value` as a float if least <= value < below (no unit), else raise InputError."""
-    good = isinstance(value, numbers.Real) and not isinstance(value, (bool, Quantity))
+def number(where: str, name: str, value: Any, least: float, below: float = math.inf) -> float:
+    """`value` as a float, if `least` <= value < `below`, without a unit; else `InputError`."""
+    good = isinstance(value, Real) and not isinstance(value, (bool, Quantity))
     if good and least <= value < below:
         return float(value)
     end = "" if below == math.inf else f" and below {below:g}"
@@ -100,7 +101,7 @@ def number(where: str, name: str, value: object, least: float, below: float = ma
 
 
 def quantity(where: str, name: str, value: object, unit: Unit, zero: bool = False) -> Quantity:
-    """Return `value` if it is one positive (or, with `zero`, non-negative) quantity in `unit`."""
+    """`value`, if it is one positive (or, with `zero`, non-negative) quantity in `unit`."""
     kind, example = ("time", "20*ms") if have_same_dimensions(unit, second) else ("rate", "200*Hz")
     if not isinstance(value, Quantity) or not have_same_dimensions(value, unit):
         shown = str(value) if isinstance(value, Quantity) else f"{value!r}, which has no unit"
@@ -117,11 +118,11 @@ def quantity(where: str, name: str, value: object, unit: Unit, zero: bool = Fals
 
 
 def step_count(where: str, duration: Quantity, dt: Quantity) -> int:
-    """Return the number of time steps of a trial; InputError if `dt` does not divide `duration`."""
+    """The number of time steps of a trial; `InputError` if `dt` does not divide `duration`."""
     quantity(where, "duration", duration, second)
     quantity(where, "dt", dt, second)
     ratio = float(duration / dt)
-    steps = int(round(ratio))
+    steps = round(ratio)
     if steps < 1 or abs(ratio - steps) > 1e-6:
         raise InputError(
             f"{where}: dt must divide duration into whole steps, but duration={duration} is "
@@ -130,13 +131,9 @@ def step_count(where: str, duration: Quantity, dt: Quantity) -> int:
     return steps
 
 
-
-
-
-
-
-
-def whole_number(name, value, least=1):
-    if isinstance(value, bool) or not isinstance(value, Real) or value < least or value % 1 != 0:
+def whole_number(name: str, value: Any, least: int = 1) -> int:
+    """`value`, the argument `name`, as an int if it is whole (2.0 is) and at least `least`."""
+    good = isinstance(value, Real) and not isinstance(value, bool)
+    if not good or value < least or value % 1 != 0:
         raise InputError(f"{name} is a whole number of at least {least}, not {value!r}")
     return int(value)

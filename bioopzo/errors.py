@@ -1,6 +1,7 @@
 """The few exceptions a user meets; each message says what is wrong and what is allowed."""
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -71,7 +72,7 @@ class BuildError(BioopzoError, RuntimeError):
     """The compiled back end could not be built or run; the message holds the compiler's words."""
 
 
-def nearest(name, known):
+def nearest(name: object, known: Iterable[object]) -> str:
     """`` (did you mean 'x'?)`` for the known name most like `name`, or nothing."""
     near = difflib.get_close_matches(str(name), [str(word) for word in known], n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
@@ -81,8 +82,8 @@ class NotebookError(BioopzoError, RuntimeError):
     """A notebook stopped; the message names the cell and its line."""
 
 
-def unknown(kind, name, known):
+def unknown(kind: str, name: object, known: Iterable[object]) -> InputError:
     """An `InputError` that names an unknown thing, the nearest known one and all of them."""
-    known = [str(word) for word in known]
-    hint = nearest(name, known)
-    return InputError(f"unknown {kind} {name!r}{hint}; known: {', '.join(sorted(known))}")
+    words = [str(word) for word in known]
+    hint = nearest(name, words)
+    return InputError(f"unknown {kind} {name!r}{hint}; known: {', '.join(sorted(words))}")

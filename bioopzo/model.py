@@ -3,9 +3,9 @@
 import hashlib
 import json
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Mapping
 
 from brian2.units import second
 from brian2.units.fundamentalunits import Quantity, have_same_dimensions
@@ -196,35 +196,7 @@ class Model:
     @cached_property
     def blocks(self):
         """The text blocks: name -> text, the rule's lines over the network's, then the edits."""
-        coding = self.coding or "current"
-        neurons.check_pair(self.cell, self.rule)
-        blocks = {
-            **parts.hidden(self.cell.blocks, self.reset, self.refractory > 0 * second),
-            **parts.inputs(coding), **parts.readout(), **parts.error(self.error),
-            **parts.forward(coding),
-        }
-        for projection in self.given_network.projections if self.given_network else ():
-            for moment, text in projection.text:
-                blocks[".".join(filter(None, (projection.kind, moment)))] = text
-        if self.rule.current:
-            blocks["hidden"] = parts.with_current(blocks["hidden"], self.rule.current)
-        for name, text in self.rule.blocks.items():
-            lay_over(blocks, name, text, f"{self.rule_name}, {name}")
-        for name, text in parts.surrogate(self.surrogate).items():
-            lay_over(blocks, name, text, self.surrogate)
-        if self.dropout:
-            for name, text in parts.dropout(self.dropout, coding).items():
-                if name in blocks or name != "forward_local.spike":
-                    lay_over(blocks, name, text, "dropout")
-            for name in ("hidden", "hidden.sample"):  # what sends nothing learns nothing
-                blocks[name] = render(
-                    replace(line, right=f"mask*({line.right})") if line.name == "psi"
-                    and line.right else line for line in parse(blocks.get(name, "")))
-        if not self.cell.has("rho") and any(
-                "rho" in identifiers(text) for text in self.rule.blocks.values()):
-            allowed = [name for name in neurons.available() if neurons.get(name).has("rho")]
-            raise InputError(f"rule {self.rule_name} needs the hazard rho, which the {self.neuron} "
-                             f"neuron has not; allowed: {', '.join(allowed)}")
+        blocks = self._laid_over(self._of_network())
         if not self.state_reset:
             for name in [name for name in blocks if name.endswith(".trial")]:
                 own = self.cell.state if name == "hidden.trial" else ()
@@ -238,9 +210,53 @@ class Model:
                 mistakes += problem.mistakes
         if mistakes:
             raise EquationError(mistakes)
-        tidy = {name: text.strip() if is_expression(name) else render(parse(text, name))
-                for name, text in blocks.items()}
-        return Entries({name: text for name, text in tidy.items() if text})
+        return Entries(_tidy(blocks))
+
+    @cached_property
+    def bare(self):
+        """The blocks of the network alone, without rule, edits, surrogate and dropout."""
+        return Entries(_tidy(self._of_network()))
+
+    def _of_network(self):
+        coding = self.coding or "current"
+        blocks = {
+            **parts.hidden(self.cell.blocks, self.reset, self.refractory > 0 * second),
+            **parts.inputs(coding), **parts.readout(), **parts.error(self.error),
+            **parts.forward(coding),
+        }
+        for projection in self.given_network.projections if self.given_network else ():
+            for moment, text in projection.text:
+                blocks[".".join(filter(None, (projection.kind, moment)))] = text
+        return blocks
+
+    def _laid_over(self, blocks):
+        """The blocks with rule, surrogate and dropout laid over them, in place."""
+        neurons.check_pair(self.cell, self.rule)
+        self._check_hazard()
+        if self.rule.current:
+            blocks["hidden"] = parts.with_current(blocks["hidden"], self.rule.current)
+        for name, text in self.rule.blocks.items():
+            lay_over(blocks, name, text, f"{self.rule_name}, {name}")
+        for name, text in parts.surrogate(self.surrogate).items():
+            lay_over(blocks, name, text, self.surrogate)
+        if not self.dropout:
+            return blocks
+        for name, text in parts.dropout(self.dropout, self.coding or "current").items():
+            if name in blocks or name != "forward_local.spike":
+                lay_over(blocks, name, text, "dropout")
+        for name in ("hidden", "hidden.sample"):  # what sends nothing learns nothing
+            blocks[name] = render(
+                replace(line, right=f"mask*({line.right})") if line.name == "psi"
+                and line.right else line for line in parse(blocks.get(name, "")))
+        return blocks
+
+    def _check_hazard(self):
+        """Refuse a rule that reads the hazard rho with a neuron that has none."""
+        if not self.cell.has("rho") and any(
+                "rho" in identifiers(text) for text in self.rule.blocks.values()):
+            allowed = [name for name in neurons.available() if neurons.get(name).has("rho")]
+            raise InputError(f"rule {self.rule_name} needs the hazard rho, which the {self.neuron} "
+                             f"neuron has not; allowed: {', '.join(allowed)}")
 
     @cached_property
     def parameters(self):
@@ -355,7 +371,7 @@ class Model:
     def _carried(self, plain):
         """The edits, as whole blocks, for the same network without edits under another rule."""
         base, mine, theirs = self.unedited().blocks, self.blocks, plain.blocks
-        bare = plain._with(rule_name="readout_only", options=_NOTHING).blocks
+        bare = plain.bare
         edits = {}
         for name in {**base, **mine}:
             there = theirs.get(name, "")
@@ -488,6 +504,13 @@ def _checked_settings(settings):
         raise unknown("input coding", settings["coding"], CODINGS)
     return {name: checks.get(name, lambda value: value)(value)
             for name, value in settings.items()}
+
+
+def _tidy(blocks):
+    """Blocks a statement a line, without those that are empty."""
+    tidy = {name: text.strip() if is_expression(name) else render(parse(text, name))
+            for name, text in blocks.items()}
+    return {name: text for name, text in tidy.items() if text}
 
 
 def _store(model, **fields):

@@ -29,7 +29,7 @@ class _Signpost:
                                       name=name)
 
 
-def put_up():
+def put_up() -> None:
     """Let an import of a module that has moved say where it is."""
     if not any(finder is _Signpost for finder in sys.meta_path):
         sys.meta_path.append(_Signpost)

@@ -157,7 +157,7 @@ class Folder:
         return made
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _built_in(package, function, helpers):
     """The functions of a package's files by name; a folder does not change while Python runs."""
     names = sorted(module.name for module in

@@ -1,12 +1,13 @@
 """Hand-written NumPy trials of every learning rule, to compare with Brian2.
 
-Written from the mathematics (DESIGN.md) and the order within a time step documented in
-`bioopzo.assembly`; nothing here executes the package's text. Plasticity is always the dense rule
-dw = -dt * eta * xbar * psi * g. All noise comes from tables, which `inject` puts into the model
-in place of ``rand()`` and ``randn()``.
+Written from the mathematics (docs/design.md) and the order within a time step documented in
+`bioopzo.network.assembly`; nothing here executes the package's text. Plasticity is always the dense
+rule dw = -dt * eta * xbar * psi * g. All noise comes from tables, which `inject` puts into the
+model in place of ``rand()`` and ``randn()``.
 """
 
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import brian2 as b2
 import numpy as np
@@ -109,7 +110,7 @@ def draw(case, seed=1):
     rng = np.random.default_rng(seed)
     sizes, trials = case.sizes, len(case.plastic)
     total = trials * case.steps
-    weights = [rng.uniform(-1, 1, (a, b)) * 1.6 * np.sqrt(3 / a) for a, b in zip(sizes, sizes[1:])]
+    weights = [rng.uniform(-1, 1, (a, b)) * 1.6 * np.sqrt(3 / a) for a, b in pairwise(sizes)]
     fixed = case.model().rule.feedback_scale
     feedback = [fixed * rng.standard_normal((sizes[-1], n)) for n in sizes[1:-1]]
     if case.coding == "spikes":
@@ -452,8 +453,11 @@ class Eprop(Direct):
 
 
 class Reinforce(ReadoutOnly):
-    """dw/dt = -eta (loss - Lbar) E while the target is shown; E follows xbar times the score
-    d log P(S)/du of the step and decays with tau_e (forward Euler: the loss comes after)."""
+    """dw/dt = -eta (loss - Lbar) E while the target is shown.
+
+    E follows xbar times the score d log P(S)/du of the step and decays with tau_e (forward Euler:
+    the loss comes after).
+    """
 
     def __init__(self, net):
         super().__init__(net)
@@ -503,8 +507,11 @@ class Perturbing:
 
 
 class NodePerturbation(Perturbing, ReadoutOnly):
-    """w -= eta * advantage * E / (alpha tau_o) at the end of a trial, E the gated sum of xbar
-    psi z, the advantage L - Lbar with one point, half of L(+z) - L(-z) with two."""
+    """w -= eta * advantage * E / (alpha tau_o) at the end of a trial.
+
+    E is the gated sum of xbar psi z, the advantage L - Lbar with one point, half of
+    L(+z) - L(-z) with two.
+    """
 
     def __init__(self, net):
         super().__init__(net)

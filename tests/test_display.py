@@ -522,7 +522,8 @@ def public():
 
 PUBLIC = dict(public())
 #: Internals of the spiking engine, and what holds no names to explain.
-LOW_LEVEL = ("bioopzo.spiking.", "bioopzo.comparison.summary", "bioopzo.comparison.format_table")
+LOW_LEVEL = ("bioopzo.engines.spiking.", "bioopzo.network.clock.",
+             "bioopzo.training.compare.summary", "bioopzo.training.compare.format_table")
 
 
 def test_everything_public_says_what_it_is():

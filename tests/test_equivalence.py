@@ -135,8 +135,10 @@ def rate_run(case, data, net, edits):
 
 
 def _keeping(program, wanted, finals, *rest):
-    """`arrange`, so that every variable that is computed can be looked at (g, psi), not only what
-    goes on into the next step."""
+    """`arrange`, so that every variable that is computed can be looked at.
+
+    So g and psi are there, and not only what goes on into the next step.
+    """
     found = live(program, {*wanted, *(program.last[key] for key in finals)})
     kept = {key for key, number in program.last.items() if number in found and "@" not in key
             and program.nodes[number].kind in ("element", "mean")}

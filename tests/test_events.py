@@ -1119,7 +1119,7 @@ def real_recordings():
     """The data directory that holds N-MNIST recordings; skips the test if there is none."""
     beside = Path(__file__).parents[2] / "shared" / "data"
     for directory in (os.environ.get("BIOOPZO_DATA"), beside):
-        if directory and directory != str(beside) or beside.is_dir():
+        if (directory and directory != str(beside)) or beside.is_dir():
             try:
                 recordings.find(EVENT_SETS["nmnist"], directory)
             except InputError:

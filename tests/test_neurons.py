@@ -99,7 +99,7 @@ def test_the_adaptive_neuron_learns_in_both_engines(engine, options, trials):
     task = bz.tasks.xor(duration=30*ms, warmup=10*ms)
     task = task.replace(splits={**task.splits, "test": task.splits["test"][:16]})
     model = bz.Model([4, 10, 2], rule="bp", neuron="alif", eta=256*Hz, eta_o=20*Hz)
-    control = model._with(rule_name="readout_only")
+    control = model.replace(rule="readout_only")
     learnt, left = (bz.train(m, task, trials=trials, engine=engine, seed=1, evaluations=1,
                              progress=False, **options).test_accuracy for m in (model, control))
     assert learnt > 0.9 and left < 0.75
@@ -149,7 +149,7 @@ def test_added_anew_a_file_has_its_new_text_and_older_models_keep_theirs(write):
     neurons.add(write(OWN.replace("k += 1", "k += 7")))
     assert "k += 7" in bz.Model(SIZES, neuron="own").blocks["hidden.reset"]
     assert "k += 1" in older.edit(theta=0.9).blocks["hidden.reset"]
-    assert "k" not in older._with(neuron="deterministic").blocks["hidden.reset"]
+    assert "k" not in older.replace(neuron="deterministic").blocks["hidden.reset"]
 
 
 START = "from . import Neuron\ndef neuron():\n    return Neuron('', '', '', {"

@@ -77,7 +77,7 @@ def test_a_copy_of_a_built_in_file_is_the_same_rule(write, task, engine):
         assert np.array_equal(value, mine.final[key]), key
 
 
-@pytest.mark.parametrize("built_in", [path for path in FOLDER.glob("[a-z]*.py")],
+@pytest.mark.parametrize("built_in", list(FOLDER.glob("[a-z]*.py")),
                          ids=lambda path: path.stem)
 def test_a_copy_of_any_built_in_file_works_unchanged(write, built_in):
     """The built-in rules import nothing that a file elsewhere could not."""

@@ -83,7 +83,7 @@ def test_every_trial_is_seen_before_any_is_seen_again(task):
 def test_schedules_fall_linearly_and_touch_only_rates():
     model = bz.Model([4, 5, 2], eta=10 * Hz, alpha_final=0.5)
     shape = Shape(60, 1e-3, False, 4)
-    values = parameter_values(model._with(coding="current"), shape)
+    values = parameter_values(model.replace(coding="current"), shape)
     half = scheduled(values, model, 0.5)
     changed = {k.split(".")[1] for k in values if half[k] != values[k]}
     assert changed == {"eta", "eta_o", "alpha", "mu"}
@@ -109,9 +109,9 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         file.write(b"half")
         raise OSError("disk full")
 
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="disk full"):
         write_atomically(tmp_path / "a.json", broken)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "a.json", {"x": float("nan")})
     assert json.loads((tmp_path / "a.json").read_text()) == {"x": 1}
     assert len(list(tmp_path.iterdir())) == 1

@@ -51,7 +51,7 @@ def check(model, complete=True):
     takes some milliseconds, for use right before an engine is built.
     """
     if model.coding is None:
-        model = model._with(coding="current")
+        model = model.replace(coding="current")
     around = _surroundings()
     text = Text(model, around)
     code = None
@@ -291,18 +291,16 @@ class Text:
         """The text before the edits."""
         if not self.model.edits:
             return self
-        known = {k: v for k, v in self.model.given.items() if k in self.model.declared}
-        return Text(self.model._with(edits=(), given=known))
+        return Text(self.model.unedited())
 
     @cached_property
     def _network(self):
         """Names that the network's blocks declare, whatever the rule."""
-        bare = self.model._with(rule_name="readout_only", options={}, edits=(), given={})
-        return {line.name for block, text in bare.blocks.items()
+        return {line.name for block, text in self.model.bare.items()
                 if not is_expression(block) for line in parse(text, block)}
 
     @cached_property
-    def _reads(self):
+    def reads(self):
         """Words that any line reads, but for the lines that define them."""
         words = set()
         for name in self.objects:
@@ -325,7 +323,7 @@ class Text:
     def _parameters(self):
         """Parameters of the user's own that are reserved or that nothing reads."""
         starts = [p.start.parameters for p in self.model.network.projections if p.start]
-        read = self._reads.union(*starts)
+        read = self.reads.union(*starts)
         for name in self.model.given:
             if name in self.model.declared:
                 continue
@@ -342,7 +340,7 @@ class Text:
         """What an edit or a rule declares, and nothing reads or sets."""
         for name, lines in self.lines.items():
             for word, line in lines.items():
-                if not (word in self._network or word in self._reads or word in self._sets
+                if not (word in self._network or word in self.reads or word in self._sets
                         or word == self.model.rule.matrix or reserved(word)):
                     yield name, self._block_of(name, line), Mistake(
                         "", f"{word!r} is declared, and nothing reads or sets it"
@@ -353,7 +351,7 @@ class Text:
         fine = {*MAY_STAY_ZERO, self.model.rule.matrix, *self.model.parameters}
         for name, lines in self.lines.items():
             for word, line in lines.items():
-                if line.kind == "parameter" and word in self._reads and not (
+                if line.kind == "parameter" and word in self.reads and not (
                         word in self._sets or word in fine or reserved(word)):
                     yield name, self._block_of(name, line), Mistake(
                         "", f"{word!r} is read but never given a value: it would stay 0", str(line),
@@ -406,7 +404,7 @@ class Text:
     def remarks(self):
         """What can run, but perhaps not as its writer expects."""
         declared = {word for lines in self.lines.values() for word in lines}
-        for word in sorted(declared & self._before._reads - self._reads):
+        for word in sorted(declared & self._before.reads - self.reads):
             yield f"{word} is computed, but since the edit no line reads it"
         zero = [name for name in self.model.given if float(self.model.parameters[name]) == 0]
         if zero:

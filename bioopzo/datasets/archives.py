@@ -1,7 +1,5 @@
 """Published archives: downloaded when asked, checked, unpacked safely, moved into place whole."""
 
-from __future__ import annotations
-
 import errno
 import gzip
 import hashlib
@@ -28,13 +26,14 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 LONGEST = 255  # bytes of a name, on all common file systems
 
 
-def download(event_set: EventSet, data=None, progress: bool = True) -> Path:
-    """Get what a data set lacks into `<data>/<name>/<reader>`; return that folder.
+def download(event_set: EventSet, data: str | os.PathLike | None = None,
+             progress: bool = True) -> Path:
+    """Get what a data set lacks into `<data>/<name>/<reader>`, and say where that is.
 
     An archive that lies in `<data>/<name>` already is used in place of a download. It is checked
     (md5), unpacked beside the folder, and what is in it appears in the folder only when all of it
     is there. A folder that is complete (names and numbers, not contents) stays as it is.
-    InputError, naming the URL or file and a remedy: a part of a split in the way (said before
+    `InputError`, naming the URL or file and a remedy: a part of a split in the way (said before
     anything is fetched), no network, a wrong or unsafe archive, no room.
     """
     home = data_directory(data) / event_set.name
@@ -61,7 +60,7 @@ def _checked(event_set, folder):
 
 
 def _lacking(event_set, folder):
-    """The archives of the splits that are not there; InputError for one that is there in part."""
+    """The archives of the splits that are not there; `InputError` for one that is there in part."""
     found = recordings.listing(event_set, folder, partial=True)
     lacking = []
     for split, archive in zip(event_set.complete, event_set.archives):
@@ -103,7 +102,7 @@ def _one(archive, home, folder, progress):
             os.replace(entry, target)
 
 
-def _fetch(archive: Archive, path: Path, home: Path, progress: bool):
+def _fetch(archive: Archive, path: Path, home: Path, progress: bool) -> None:
     """Download an archive to `path`."""
     try:
         request = urllib.request.Request(archive.url, headers={"User-Agent": "bioopzo"})
@@ -132,10 +131,10 @@ def _md5(path):
     return found.hexdigest()
 
 
-def unpack(path: Path, folder: Path, most: int, files: int):
+def unpack(path: Path, folder: Path, most: int, files: int) -> None:
     """Unpack a .zip or .tar.gz into `folder`: plain files and folders, and nothing outside it.
 
-    Hidden members and those of `__MACOSX` are left out. InputError, before anything is written,
+    Hidden members and those of `__MACOSX` are left out. `InputError`, before anything is written,
     for a member with an absolute path or `..`, a link or a device, a name that is too long or
     taken by another, for more than `files` members or `most` bytes; and for a file that is no
     archive.
@@ -143,14 +142,14 @@ def unpack(path: Path, folder: Path, most: int, files: int):
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                members = [(m.filename, m.is_dir(), _plain(m), m.file_size, m)
-                           for m in archive.infolist()]
-                _write(path, folder, members, archive.open, most, files)
+                inside = [(m.filename, m.is_dir(), _plain(m), m.file_size, m)
+                          for m in archive.infolist()]
+                _write(path, folder, inside, archive.open, most, files)
         else:
-            with tarfile.open(path) as archive:
+            with tarfile.open(path) as tar:
                 members = [(m.name, m.isdir(), m.isreg() or m.isdir(), m.size, m)
-                           for m in archive.getmembers()]
-                _write(path, folder, members, archive.extractfile, most, files)
+                           for m in tar.getmembers()]
+                _write(path, folder, members, tar.extractfile, most, files)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, NotImplementedError,
             RuntimeError, gzip.BadGzipFile, zlib.error) as problem:
         raise InputError(f"{path} is no sound archive ({problem}); remove it and download it "
@@ -200,7 +199,8 @@ def _parts(name):
 
 def _check_names(path, members):
     """Every member must have a name and a place of its own."""
-    files, folders = set(), {PurePosixPath()}
+    files: set[PurePosixPath] = set()
+    folders = {PurePosixPath()}
     for name, directory, _, _, _ in members:
         parts = _parts(name)
         if "\0" in name or any(len(part.encode(errors="replace")) > LONGEST

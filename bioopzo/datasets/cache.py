@@ -1,7 +1,5 @@
 """Event data in a form that loads fast, kept in the user's cache."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -9,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +41,7 @@ def cached(name: str, grid: Binning, source: dict, make: Callable[[], EventInput
     if found is not None:
         return found
     inputs = make()
-    arrays = {"offsets": inputs.offsets, "cells": inputs.cells}
+    arrays: dict[str, Any] = {"offsets": inputs.offsets, "cells": inputs.cells}
     if inputs.counts is not None:
         arrays["counts"] = inputs.counts
     try:

@@ -1,9 +1,7 @@
 """Events of recordings as the inputs of a task: kept as events, handed out as dense arrays."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +28,7 @@ class EventInputs:
 
     `inputs[samples]` (an index, a slice or an array of indices) is a dense array (steps, n_in) or
     (samples, steps, n_in), uint8 without counts and uint16 with; nothing else is ever dense. The
-    arrays are made read-only. InputError where they do not fit together.
+    arrays are made read-only. `InputError` where they do not fit together.
     """
 
     steps: int
@@ -107,7 +105,7 @@ class EventInputs:
         within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         return rows, np.repeat(self.offsets[samples], lengths) + within
 
-    def take(self, samples: np.ndarray) -> EventInputs:
+    def take(self, samples: np.ndarray) -> "EventInputs":
         """The inputs of some samples only, in the order given."""
         samples = np.asarray(samples)
         _, places = self.events(samples)
@@ -167,9 +165,9 @@ class Binning:
         width, height, polarities = self.grid
         return width * height * polarities
 
-    def transforms(self):
-        """tonic's transforms of the grid, in order."""
-        from tonic import transforms
+    def transforms(self) -> list[Callable[[np.ndarray], np.ndarray]]:
+        """The transforms of tonic's that make the grid, in order."""
+        from tonic import transforms  # slow to import, used only here
 
         width, height, _ = self.sensor
         chain = []
@@ -184,7 +182,8 @@ class Binning:
             chain.append(transforms.MergePolarities())
         return chain
 
-    def cells(self, events: np.ndarray, chain) -> tuple[np.ndarray, np.ndarray]:
+    def cells(self, events: np.ndarray, chain: Iterable[Callable[[np.ndarray], np.ndarray]],
+              ) -> tuple[np.ndarray, np.ndarray]:
         """Cells (step*n_in + neuron) that hold events, rising, and how many each holds.
 
         `events` as tonic reads them (x, y if there is one, t in microseconds, p), `chain` from
@@ -200,7 +199,7 @@ class Binning:
         for transform in chain:
             events = transform(events)
         width, height, polarities = self.grid
-        y = events["y"].astype(np.int64) if "y" in events.dtype.names else 0
+        y = events["y"].astype(np.int64) if "y" in (events.dtype.names or ()) else 0
         p = events["p"].astype(np.int64) if polarities > 1 else 0
         neuron = (p * height + y) * width + events["x"].astype(np.int64)
         cells, counts = np.unique(events["t"].astype(np.int64) * self.n_in + neuron,
@@ -219,8 +218,8 @@ class Binning:
                            np.concatenate(counts) if self.counts else None, self.grid)
 
 
-def binning(where: str, sensor: tuple[int, int, int], steps: int, dt_us: float, crop, size,
-            polarities: str, counts: bool) -> Binning:
+def binning(where: str, sensor: tuple[int, int, int], steps: int, dt_us: float,
+            crop: int | None, size: int | None, polarities: str, counts: bool) -> Binning:
     """A `Binning` of checked options; `where` is the task's name for messages."""
     side = sensor[0]
     if crop is not None:

@@ -5,8 +5,6 @@ environment variable BIOOPZO_DATA, else `<user cache>/bioopzo/data`. Nothing is 
 `download` (or `bioopzo data NAME`) is called.
 """
 
-from __future__ import annotations
-
 import errno
 import gzip
 import hashlib
@@ -119,9 +117,9 @@ DATASETS = {
 
 
 def data_directory(directory: str | os.PathLike | None = None) -> Path:
-    """Return `directory`, else BIOOPZO_DATA, else `<user cache>/bioopzo/data`.
+    """`directory`, else BIOOPZO_DATA, else `<user cache>/bioopzo/data`.
 
-    InputError for what is no path, and for the home of a user that there is not (`~nobody`).
+    `InputError` for what is no path, and for the home of a user that there is not (`~nobody`).
     """
     if not isinstance(directory, (str, os.PathLike, type(None))):
         raise InputError(f"data must be a directory (a string or a path), not {directory!r}")
@@ -135,40 +133,42 @@ def data_directory(directory: str | os.PathLike | None = None) -> Path:
 
 
 def folders(name: str, directory: str | os.PathLike | None = None) -> list[Path]:
-    """Return the folders where data set `name` is looked for, in order.
+    """The folders where data set `name` is looked for, in order.
 
     `<directory>/<name>`, the folder torchvision makes in it, and the directory itself. In the last
     a file counts only if a pinned checksum proves it: data sets share their file names.
-    InputError for an unknown data set.
+    `InputError` for an unknown data set.
     """
     root = data_directory(directory)
     return [root / name, root / _dataset(name).torchvision, root]
 
 
 def load(name: str, directory: str | os.PathLike | None = None) -> list[np.ndarray]:
-    """Return training images, training labels, test images and test labels of data set `name`.
+    """Training images, training labels, test images and test labels of data set `name`.
 
     Images are (n, rows, columns), labels (n,), all uint8, read-only, in the order of the files.
     Each file may be idx or idx.gz, spelled `train-images-idx3-ubyte` or `train-images.idx3-ubyte`.
     Header, size, checksum and the range of labels are checked: MNIST by sha256 of the content,
     Fashion-MNIST by the published md5 of the .gz (an uncompressed file of it has no checksum).
-    MissingData, an InputError, names the files not found, where, and how to get them; InputError
-    names a faulty file, what is wrong with it and a remedy.
+    `MissingData`, an `InputError`, names the files not found, where, and how to get them;
+    `InputError` names a faulty file, what is wrong with it and a remedy.
     """
     return [array for array, _ in _read_all(name, directory)]
 
 
 def locate(name: str, directory: str | os.PathLike | None = None) -> list[Path]:
-    """Return the paths of the four files that `load` reads, checked as it does, or its errors."""
+    """The paths of the four files that `load` reads, checked as it does, or its errors."""
     return [path for _, path in _read_all(name, directory)]
 
 
 def download(name: str, directory: str | os.PathLike | None = None, progress: bool = True) -> Path:
-    """Download what is missing or faulty of data set `name` into `<directory>/<name>`; return that.
+    """Download what is missing or faulty of data set `name` into `<directory>/<name>`.
+
+    Returns that folder.
 
     Files that `load` would accept, wherever they are, stay as they are. A file is kept as the .gz
     of the mirror and appears only once its checksum is right, whole or not at all. `progress`
-    shows bars. InputError, naming the URL or file and a remedy, when the mirror does not answer,
+    shows bars. `InputError`, naming the URL or file and a remedy, when the mirror does not answer,
     sends something else, or the file cannot be written.
     """
     dataset = _dataset(name)
@@ -201,7 +201,8 @@ def _command(name, directory):
 
 
 def _read_all(name, directory):
-    dataset, notes = _dataset(name), []
+    dataset = _dataset(name)
+    notes: list[str] = []
     found = [_read(dataset, file, directory, notes) for file in dataset.files]
     if None not in found:
         return found
@@ -296,7 +297,7 @@ def _check_checksums(dataset, file, raw, packed, content, fault):
     md5 = hashlib.md5(raw, usedforsecurity=False).hexdigest() if packed else None
     for other in DATASETS.values():
         for its in other.files if other is not dataset else ():
-            if sha256 == its.sha256 or md5 is not None and md5 == its.md5:
+            if sha256 == its.sha256 or (md5 is not None and md5 == its.md5):
                 raise fault(f"is {its.name} of the data set {other.name}, not of {dataset.name}")
     if file.sha256 and sha256 != file.sha256:
         raise fault(f"has the wrong content: its sha256 (uncompressed) is {sha256}, not "
@@ -316,7 +317,7 @@ def _times(shape):
 
 
 def _fetch(url, file, folder, progress):
-    """The bytes at `url`; InputError when they cannot be had or are too many."""
+    """The bytes at `url`; `InputError` when they cannot be had or are too many."""
     raw = bytearray()
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:

@@ -6,12 +6,10 @@ for every file, checks names, number, order and size; and every recording that t
 checked before anything is made of it.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,9 +126,12 @@ EVENT_SETS = {
 # ---- finding ------------------------------------------------------------------------------------
 
 
-def folders(event_set: EventSet, data=None) -> list[Path]:
-    """Where the recordings are looked for, in order: `NMNIST` in `<data>/nmnist`, in
-    `<data>/n-mnist` (or whatever differs from the name by hyphens and capitals), in `<data>`."""
+def folders(event_set: EventSet, data: str | os.PathLike | None = None) -> list[Path]:
+    """Where the recordings are looked for, in order.
+
+    `NMNIST` in `<data>/nmnist`, in `<data>/n-mnist` (or whatever differs from the name by hyphens
+    and capitals), in `<data>`.
+    """
     root = data_directory(data)
     plain = event_set.name.replace("_", "")
     alike = []
@@ -140,8 +141,8 @@ def folders(event_set: EventSet, data=None) -> list[Path]:
     return [folder / event_set.reader for folder in (root / event_set.name, *alike, root)]
 
 
-def find(event_set: EventSet, data=None) -> Path:
-    """The first of `folders` that holds recordings; MissingData says where it was looked."""
+def find(event_set: EventSet, data: str | os.PathLike | None = None) -> Path:
+    """The first of `folders` that holds recordings; `MissingData` says where it was looked."""
     looked = folders(event_set, data)
     for folder in looked:
         if folder.is_dir() and next(_files_below(event_set, folder), None):
@@ -215,17 +216,18 @@ def _check_link(event_set, entry):
                          f"{event_set.reader}")
 
 
-def listing(event_set: EventSet, folder: Path, partial: bool = False) -> dict:
+def listing(event_set: EventSet, folder: Path, partial: bool = False,
+            ) -> dict[str, list[Recording]]:
     """Every recording of a folder, in the order of its path: split -> list of `Recording`.
 
-    InputError for a file whose name says that it is none, for one that is too large, for a link to
-    a folder, for an N-MNIST recording that is there twice; and, unless a part is meant (`partial`),
-    for a folder that does not hold the whole data set, naming what lacks. Hidden files and
-    folders, and `__MACOSX`, are passed over.
+    `InputError` for a file whose name says that it is none, for one that is too large, for a link
+    to a folder, for an N-MNIST recording that is there twice; and, unless a part is meant
+    (`partial`), for a folder that does not hold the whole data set, naming what lacks. Hidden files
+    and folders, and `__MACOSX`, are passed over.
     """
     files = list(_files_below(event_set, folder))
     names = _names(event_set, folder, [path for path, _ in files])
-    found = {split: [] for split in event_set.complete}
+    found: dict[str, list[Recording]] = {split: [] for split in event_set.complete}
     for (path, size), name in zip(files, names):
         split = name.get("split", "train").lower()
         if size > event_set.most:
@@ -243,7 +245,7 @@ def listing(event_set: EventSet, folder: Path, partial: bool = False) -> dict:
 
 
 def _names(event_set, folder, paths):
-    """What the names of recordings say: the groups of the pattern; InputError for other names."""
+    """What the names of recordings say: the groups of the pattern; `InputError` for other names."""
     names, foreign = [], []
     for path in paths:
         parts = re.fullmatch(event_set.pattern, path.relative_to(folder).as_posix())
@@ -293,7 +295,7 @@ def _good_one(event_set, path):
             "meant: partial=True")
 
 
-def located(event_set: EventSet, data=None) -> str:
+def located(event_set: EventSet, data: str | os.PathLike | None = None) -> str:
     """The folder of the recordings and how many of the data set it holds, names checked."""
     folder = find(event_set, data)
     found = listing(event_set, folder, partial=True)
@@ -303,7 +305,7 @@ def located(event_set: EventSet, data=None) -> str:
 def _check_numbers(found):
     """N-MNIST's file names are numbers of MNIST's images: 1 to 60000, then 60001 to 70000."""
     for split, first, last in (("train", 1, 60000), ("test", 60001, 70000)):
-        seen = {}
+        seen: dict[int, Path] = {}
         for recording in found[split]:
             number = int(recording.path.stem)
             if not first <= number <= last:
@@ -328,7 +330,7 @@ def _check_complete(event_set, folder, found):
         if wrong:
             lacks[split] = wrong
     if lacks:
-        every = sum(lacks.values(), [])
+        every = [lack for split in lacks.values() for lack in split]
         more = f" and {len(every) - 3} more" * (len(every) > 3)
         # A download goes into a folder of this name: others are in nothing's way.
         way = lacks if folder.parent.name == event_set.name else ()
@@ -339,7 +341,7 @@ def _check_complete(event_set, folder, found):
             "(in the shell: --task-set partial=True)")
 
 
-def stated(event_set: EventSet, found: dict) -> str:
+def stated(event_set: EventSet, found: Mapping[str, list[Recording]]) -> str:
     """How much of the data set was found, in words."""
     return " and ".join(f"{len(found[split])} of {n} {split if len(found) > 1 else ''} recordings"
                         .replace("  ", " ") for split, n in event_set.total.items())
@@ -348,11 +350,11 @@ def stated(event_set: EventSet, found: dict) -> str:
 # ---- reading ------------------------------------------------------------------------------------
 
 
-def events_of(event_set: EventSet, folder: Path, recordings: list,
+def events_of(event_set: EventSet, folder: Path, recordings: list[Recording],
               split: str) -> Iterator[np.ndarray]:
     """The events of recordings of one split, read by tonic, one recording after the other.
 
-    Each is an array with fields x, y (not for shd), t (microseconds) and p, checked: InputError
+    Each is an array with fields x, y (not for shd), t (microseconds) and p, checked: `InputError`
     naming the file for one that is damaged, an address outside the sensor, times that are negative
     or do not rise. A recording may be empty.
     """
@@ -368,8 +370,8 @@ def events_of(event_set: EventSet, folder: Path, recordings: list,
 
 
 def _opened(event_set, folder, split, recordings):
-    """tonic's data set of these recordings, which neither downloads, counts nor looks for files."""
-    import tonic
+    """These recordings as a data set of tonic's that neither downloads, counts nor looks."""
+    import tonic  # slow to import, used only here
 
     reader = getattr(tonic.datasets, event_set.reader)
     # tonic looks in a folder of its class's name, and stumbles over files that are none of its.

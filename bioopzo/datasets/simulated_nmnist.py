@@ -9,8 +9,6 @@ at the border, the spreads were set by eye; `bioopzo results nmnist_simulation` 
 other recordings.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from importlib import resources
@@ -128,7 +126,7 @@ def _shift(size, offsets):
     return np.clip(1 - np.abs(source - np.arange(size)), 0, None).astype(np.float32)
 
 
-def write(path: Path, events: np.ndarray):
+def write(path: Path, events: np.ndarray) -> None:
     """Write events as an N-MNIST file: x, y, polarity in the top bit of a 23-bit time."""
     raw = np.zeros((len(events), 5), np.uint8)
     raw[:, 0], raw[:, 1] = events["x"], events["y"]

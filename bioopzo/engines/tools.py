@@ -17,7 +17,10 @@ def compiler():
 
 @functools.cache
 def compiler_flags():
-    """Brian2's compiler flags. Asking tries the compiler with the whole process's output turned
-    away, so it is done once and never beside another thread that does the same."""
+    """Brian2's compiler flags.
+
+    Asking tries the compiler with the whole process's output turned away, so it is done once and
+    never beside another thread that does the same.
+    """
     with ONE_AT_A_TIME:
         return tuple(get_compiler_and_args()[1])

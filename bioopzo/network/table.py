@@ -7,6 +7,7 @@ nobody takes a name such as ``"forward_2"`` apart.
 """
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from bioopzo.errors import unknown
 from bioopzo.network.connections import Dense
@@ -136,14 +137,19 @@ class Network:
                 object.__setattr__(self, "projections", (
                     *self.projections[:k], made, *self.projections[k + 1:]))
 
+    def get(self, name):
+        """The population or projection called `name`, or None."""
+        return next((entry for entry in (*self.populations, *self.projections)
+                     if entry.name == name), None)
+
     def __getitem__(self, name):
-        for entry in (*self.populations, *self.projections):
-            if entry.name == name:
-                return entry
-        raise KeyError(name)
+        entry = self.get(name)
+        if entry is None:
+            raise KeyError(name)
+        return entry
 
     def __contains__(self, name):
-        return any(entry.name == name for entry in (*self.populations, *self.projections))
+        return self.get(name) is not None
 
     def of(self, *kinds):
         """The populations and projections of some `kinds`, in their order."""
@@ -240,7 +246,7 @@ def layered(sizes, connections=None):
                          reads=(("err", "error"),))]
     error = Population("error", sizes[-1], "error", reads=(("o", "readout"),))
     projections = []
-    for k, (source, target) in enumerate(zip(layers[:-1], layers[1:]), 1):
+    for k, (source, target) in enumerate(pairwise(layers), 1):
         kind = "forward_readout" if target.kind == "readout" else "forward"
         scales = ("gain", "input_gain") if k == 1 else ("gain",)
         projections.append(Projection(

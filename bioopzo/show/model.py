@@ -60,7 +60,7 @@ def blocks_of(model):
 
 def _block(model, name, text):
     where, _, moment = name.partition(".")
-    entry = model.network[where] if where in model.network else None
+    entry = model.network.get(where)
     word = entry.kind if entry else where
     kind, note = kind_of(word), ""
     end = entry and model.network[getattr(entry, "target", where)]

@@ -1,9 +1,8 @@
 """From recordings to a `Task`: what tasks of event data share, and the cache of binned events."""
 
-from __future__ import annotations
-
 import math
 import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -17,9 +16,12 @@ from bioopzo.arguments import choice, quantity, whole
 from bioopzo.datasets import recordings
 from bioopzo.datasets.cache import cached
 from bioopzo.datasets.events import Binning, EventInputs, binning, joined
+from bioopzo.datasets.recordings import EventSet, Recording
 from bioopzo.errors import InputError
 from bioopzo.tasks.trials import Task, gate, one_hot
 
+#: Split -> its recordings.
+Listing = dict[str, list[Recording]]
 SPLIT_SEED = 0
 ENGINES = ("spiking", "rate")
 
@@ -49,8 +51,9 @@ class Presentation:
     classes: int
 
 
-def presentation(name, event_set, forms, engine, steps, dt, warmup, crop, size, polarities,
-                 counts) -> Presentation:
+def presentation(name: str, event_set: EventSet, forms: Mapping[str, Form], engine: str,
+                 steps: int | None, dt: Quantity | None, warmup: int | None, crop: int | None,
+                 size: int | None, polarities: str, counts: bool | None) -> Presentation:
     """The options that all event tasks have, checked; None stands for the form's own value."""
     form = forms[choice(name, "engine", engine, ENGINES)]
     steps = whole(name, "steps", form.steps if steps is None else steps)
@@ -67,7 +70,8 @@ def presentation(name, event_set, forms, engine, steps, dt, warmup, crop, size, 
                         len(event_set.labels))
 
 
-def recorded(shown: Presentation, event_set, data, partial, chosen, description) -> Task:
+def recorded(shown: Presentation, event_set: EventSet, data: str | None, partial: bool,
+             chosen: Callable[[Listing], Listing], description: str) -> Task:
     """The task of the recordings on disk.
 
     `chosen(found)` picks from the listing, {'train': [Recording], 'test': [...]}, what each split
@@ -126,7 +130,8 @@ def input_gain(inputs: EventInputs, shown: Presentation) -> float:
     return float(f"{1 / math.sqrt(power):.2g}") if power else 1.0
 
 
-def shares(name: str, found: list, samples, validation) -> tuple[list, list]:
+def shares(name: str, found: list, samples: int | None, validation: int | None,
+           ) -> tuple[list, list]:
     """Training and validation recordings: from the start and the end of one fixed permutation.
 
     `samples` None: all that are left; `validation` None: a tenth.
@@ -155,13 +160,14 @@ def first(name: str, found: list, count: int | None) -> list:
 
 
 def flag(name: str, option: str, value: object) -> bool:
-    """Return `value` if it is True or False, else raise InputError."""
+    """`value`, if it is True or False; `InputError` otherwise."""
     if not isinstance(value, bool):
         raise InputError(f"{name}: {option} must be True or False, not {value!r}")
     return value
 
 
-def read(shown: Presentation, event_set, folder: Path, everything: list) -> EventInputs:
+def read(shown: Presentation, event_set: EventSet, folder: Path,
+         everything: Sequence[tuple[str, Recording]]) -> EventInputs:
     """The inputs of recordings [(split, Recording)] in their order, from the cache or the files.
 
     Warns of recordings whose trial will be silent.

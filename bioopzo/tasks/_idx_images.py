@@ -1,7 +1,5 @@
 """What MNIST and Fashion-MNIST share: from idx images to a `Task`."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -26,9 +24,9 @@ def image_task(
     dt: Quantity,
     warmup: int,
 ) -> Task:
-    """Return the task of data set `name`; the options are those of `tasks.mnist`.
+    """The task of data set `name`; the options are those of `tasks.mnist`.
 
-    Sample i is image i of the training file, then come the test images. InputError for impossible
+    Sample i is image i of the training file, then come the test images. `InputError` for impossible
     options, and for missing or faulty files.
     """
     steps, warmup = whole(name, "steps", steps), whole(name, "warmup", warmup, least=0)
@@ -89,7 +87,7 @@ def few_steps(dt: Quantity) -> dict[str, object]:
 
 
 def normalised(train: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """Return training, then test images as one row each, scaled by the training pixels.
+    """Training, then test images as one row each, scaled by the training pixels.
 
     From uint8 (n, rows, columns) to float32 (samples, rows*columns), read-only: pixel/255 minus
     the mean of all training pixels, over their standard deviation.

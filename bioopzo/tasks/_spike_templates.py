@@ -1,14 +1,13 @@
 """Frozen spike templates and noisy copies of them, for the tasks that live in spike times."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from bioopzo.errors import InputError
 
 
-def draw_templates(rng: np.random.Generator, templates: int, inputs: int, count: int, steps: int):
-    """Return spike bins (templates, inputs, count): distinct within a neuron, sorted, int64.
+def draw_templates(rng: np.random.Generator, templates: int, inputs: int, count: int,
+                   steps: int) -> np.ndarray:
+    """Spike bins (templates, inputs, count): distinct within a neuron, sorted, int64.
 
     Every neuron fires exactly `count` times in every template; only the times differ.
     """
@@ -25,7 +24,7 @@ def noisy_copies(
     jitter: float,
     deletion: float,
 ) -> np.ndarray:
-    """Return spikes (samples, steps, inputs) uint8: one noisy copy of template `which[n]` each.
+    """Spikes (samples, steps, inputs) uint8: one noisy copy of template `which[n]` each.
 
     Each spike moves by Gaussian jitter (standard deviation `jitter`, in steps), clipped into the
     trial. If two spikes of a neuron land in one bin, that neuron's jitter in that sample is drawn

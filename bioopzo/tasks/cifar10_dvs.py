@@ -1,7 +1,5 @@
 """CIFAR10-DVS: images moving before an event camera."""
 
-from __future__ import annotations
-
 import numpy as np
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity
@@ -56,7 +54,7 @@ def cifar10_dvs(
 
     The window in time is the same for every recording: its first 1.2 s. The data set has no split
     of its own; here, as is usual, a tenth of each class is for the test (a fixed permutation, numpy
-    RandomState, seed 1). tonic reads the files with the package aedat. Raises InputError for
+    RandomState, seed 1). tonic reads the files with the package aedat. Raises `InputError` for
     impossible options, and for missing or damaged recordings, naming the file.
 
     Source: Li, Liu, Ji, Li & Shi 2017, CIFAR10-DVS: an event-stream dataset for object

@@ -1,7 +1,5 @@
 """Handwritten digits of 8x8 pixels: the first real data set to try."""
 
-from __future__ import annotations
-
 import numpy as np
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity
@@ -32,8 +30,8 @@ def digits(
 
     Inputs are (1797, 64), targets (1797, 10) one-hot. One fixed permutation (numpy RandomState,
     seed 0) gives 360 test, then 240 validation, then 1197 training samples, so that the samples
-    held out are the same whatever the options. Raises InputError for impossible options and
-    ImportError without scikit-learn.
+    held out are the same whatever the options. Raises `InputError` for impossible options and
+    `ImportError` without scikit-learn.
 
     Source: Alpaydin & Kaynak 1998, Optical Recognition of Handwritten Digits, UCI Machine Learning
     Repository (its test set), through scikit-learn.

@@ -1,7 +1,5 @@
 """DVS-Gesture: hand and arm gestures before an event camera."""
 
-from __future__ import annotations
-
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity
 
@@ -52,7 +50,7 @@ def dvs_gesture(
     The window in time is the same for every recording, from its start (1.5 s; rate engine 6 s);
     what comes later is left out. Splits are those of tonic: 1077 recordings of 23 users to train
     (of which validation is held out), 264 of 6 others to test; some publications cut the same
-    recordings into 1176 and 288. Raises InputError for impossible options, and for missing or
+    recordings into 1176 and 288. Raises `InputError` for impossible options, and for missing or
     damaged recordings, naming the file.
 
     Source: Amir et al. 2017, A low power, fully event-based gesture recognition system, CVPR; as

@@ -1,7 +1,5 @@
 """Fashion-MNIST: 70,000 articles of clothing of 28x28 pixels, a few time steps each."""
 
-from __future__ import annotations
-
 from brian2.units import ms
 from brian2.units.fundamentalunits import Quantity
 
@@ -25,7 +23,7 @@ def fashion_mnist(
     steps, dt | 6, 1 ms | time steps of a trial and their length
     warmup | 3 | steps before the target is shown and the readout read: a spike takes one a layer
 
-    Shapes, scaling and splits are those of `mnist`. Raises InputError for impossible options and
+    Shapes, scaling and splits are those of `mnist`. Raises `InputError` for impossible options and
     for missing or faulty files. Only the published .gz files have a checksum: of an uncompressed
     file just header, size and labels are checked, and that it is not MNIST's.
 

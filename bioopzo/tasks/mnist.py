@@ -1,7 +1,5 @@
 """MNIST: 70,000 handwritten digits of 28x28 pixels, a few time steps each."""
 
-from __future__ import annotations
-
 from brian2.units import ms
 from brian2.units.fundamentalunits import Quantity
 
@@ -29,7 +27,7 @@ def mnist(
     images, over their standard deviation (0.1307 and 0.3081 of full scale). Targets are (70000, 10)
     one-hot. Sample i is training image i, then come the 10000 test images. One fixed permutation
     (numpy RandomState, seed 0) of the training images gives training samples from its start and
-    validation samples from its end, so fewer `samples` are the first of more. Raises InputError
+    validation samples from its end, so fewer `samples` are the first of more. Raises `InputError`
     for impossible options and for missing or faulty files (see BIOOPZO_DATA, `bioopzo data`).
 
     Source: LeCun, Bottou, Bengio & Haffner 1998, Gradient-based learning applied to document

@@ -1,7 +1,5 @@
 """N-MNIST: MNIST's digits seen by an event camera in three saccades."""
 
-from __future__ import annotations
-
 import numpy as np
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity
@@ -78,7 +76,7 @@ def nmnist(
     other, and the task's description says so. The simulated task is called 'nmnist_simulated'
     ('digits_simulated' for images='digits': 1437 to train, 360 to test); it takes its images from
     MNIST (`bioopzo data mnist`) or from scikit-learn's digits by the same permutation. Raises
-    InputError for impossible options, and for missing or damaged recordings, naming the file.
+    `InputError` for impossible options, and for missing or damaged recordings, naming the file.
 
     Source: Orchard, Jayawant, Cohen & Thakor 2015, Converting static image datasets to spiking
     neuromorphic datasets using saccades, Frontiers in Neuroscience 9:437 (CC BY-SA 4.0).

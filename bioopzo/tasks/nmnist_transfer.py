@@ -1,7 +1,5 @@
 """Trained on simulated N-MNIST, tested on real recordings."""
 
-from __future__ import annotations
-
 import numpy as np
 from brian2.units.fundamentalunits import Quantity
 
@@ -41,7 +39,7 @@ def nmnist_transfer(
         engine is 'rate' unless given
 
     No image whose recording is in the test is simulated for training. The folder may hold any part
-    of N-MNIST. Raises InputError as `tasks.nmnist` does, and where real='all' leaves too few
+    of N-MNIST. Raises `InputError` as `tasks.nmnist` does, and where real='all' leaves too few
     images: then the folder holds most of N-MNIST, and real='test' is what is wanted.
     """
     name, event_set = "nmnist_transfer", EVENT_SETS["nmnist"]

@@ -1,7 +1,5 @@
 """Pattern generation: turn a frozen spike pattern into a smooth movement."""
 
-from __future__ import annotations
-
 import numpy as np
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity
@@ -42,7 +40,7 @@ def pattern_generation(
     Inputs are (780, steps, inputs) spikes, targets (780, steps, outputs): for each pattern and
     output a sum of three sinusoids with 1, 2 and 3 cycles per trial, random amplitudes and phases,
     scaled to a largest value of 1. `labels` is None. 600 training, 90 validation and 90 test
-    samples, patterns in turn. Raises InputError for impossible options.
+    samples, patterns in turn. Raises `InputError` for impossible options.
 
     Source: the pattern generation of Nicola & Clopath 2017 and Bellec et al. 2020, shortened.
     """
@@ -87,7 +85,7 @@ def pattern_generation(
 
 
 def _curves(rng: np.random.Generator, patterns: int, outputs: int, steps: int) -> np.ndarray:
-    """Return target curves (patterns, steps, outputs), each with a largest absolute value of 1."""
+    """Target curves (patterns, steps, outputs), each with a largest absolute value of 1."""
     shape = (patterns, 1, outputs, len(CYCLES))
     amplitude = rng.uniform(0.5, 1, shape)
     phase = rng.uniform(0, 2 * np.pi, shape)

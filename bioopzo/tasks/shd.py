@@ -1,7 +1,5 @@
 """Spiking Heidelberg Digits: spoken digits as the spikes of a model cochlea."""
 
-from __future__ import annotations
-
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity
 
@@ -48,8 +46,8 @@ def shd(
 
     The window in time is the first second of every recording. 20 classes: the digits 0 to 9 in
     English and in German. Splits are the published ones: 8156 recordings to train (of which
-    validation is held out) and 2264 to test, among them all of two speakers. Raises InputError for
-    impossible options, and for missing or damaged files, naming the file.
+    validation is held out) and 2264 to test, among them all of two speakers. Raises `InputError`
+    for impossible options, and for missing or damaged files, naming the file.
 
     Source: Cramer, Stradmann, Schemmel & Zenke 2020, The Heidelberg spiking data sets for the
     systematic evaluation of spiking neural networks, IEEE TNNLS.

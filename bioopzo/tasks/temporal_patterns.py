@@ -1,7 +1,5 @@
 """Spatio-temporal spike patterns: the class is in the spike times and nowhere else."""
 
-from __future__ import annotations
-
 import numpy as np
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity
@@ -43,7 +41,7 @@ def temporal_patterns(
     Inputs are (samples, steps, inputs) spikes. Every class has the same spike count for each input
     neuron before deletion, and deletion is the same chance for all, so counts say nothing about
     the class. Two spikes of a neuron in one step are avoided by drawing that neuron's jitter
-    again, not by merging. Raises InputError for impossible options.
+    again, not by merging. Raises `InputError` for impossible options.
 
     Source: a frozen-template task in the manner of Guetig & Sompolinsky 2006 (the tempotron), made
     here.

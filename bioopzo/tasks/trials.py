@@ -1,11 +1,10 @@
 """What every task is made of: `Task`, a fixed set of trials with inputs, targets and a mask."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from brian2.units import Hz, ms
@@ -45,7 +44,7 @@ class Task:
     parameters | name -> number or quantity | {} | model parameters this task is known to work with
     description | text | '' | one or two sentences, with the source
 
-    Raises InputError, naming the culprit and what is allowed, for anything inconsistent.
+    Raises `InputError`, naming the culprit and what is allowed, for anything inconsistent.
     """
 
     name: str
@@ -112,8 +111,8 @@ class Task:
         """Number of classes, or None when the task is a regression over time."""
         return None if self.labels is None else self.n_out
 
-    def replace(self, **changes) -> Task:
-        """Return a new, newly checked Task with some fields changed; InputError as for Task."""
+    def replace(self, **changes: Any) -> "Task":
+        """A new, newly checked Task with some fields changed; `InputError` as for `Task`."""
         names = [f.name for f in dataclasses.fields(self)]
         for name in changes:
             if name not in names:
@@ -124,10 +123,10 @@ class Task:
         return dataclasses.replace(self, **changes)
 
     def presentation(self, split: str, trials: int, rng: np.random.Generator) -> np.ndarray:
-        """Return the sample shown in each of `trials` trials: epochs of a split, each reshuffled.
+        """The sample shown in each of `trials` trials: epochs of a split, each reshuffled.
 
         Every sample of the split is shown once before any is shown again. The answer is int64,
-        exactly `trials` long. `rng` is a `numpy.random.Generator`. InputError for an unknown or
+        exactly `trials` long. `rng` is a `numpy.random.Generator`. `InputError` for an unknown or
         empty split, a number of trials below 1, or an `rng` that is something else.
         """
         choice(self.name, "split", split, SPLITS)
@@ -166,7 +165,7 @@ def gate(where: str, duration: Quantity, dt: Quantity, warmup: Quantity) -> np.n
     """
     steps = step_count(where, duration, dt)
     quantity(where, "warmup", warmup, ms, zero=True)
-    start = int(round(float(warmup / dt)))
+    start = round(float(warmup / dt))
     if start >= steps:
         raise InputError(
             f"{where}: warmup={warmup} must be shorter than duration={duration}, "

@@ -1,7 +1,5 @@
 """Exclusive or of two bits: a smoke test, not a benchmark."""
 
-from __future__ import annotations
-
 import numpy as np
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity
@@ -31,7 +29,8 @@ def xor(
     A bit is coded by two inputs, itself and its complement, so that every sample drives the network
     alike: inputs are (600, 4) constant currents (p, q, 1-p, 1-q) plus noise, targets (600, 2)
     one-hot, class 1 when the bits differ. The four combinations are equally frequent in each split
-    of 400 training, 100 validation and 100 test samples. Raises InputError for impossible options.
+    of 400 training, 100 validation and 100 test samples. Raises `InputError` for impossible
+    options.
     """
     noise = number("xor", "noise", noise, least=0, below=10)
     rng = np.random.default_rng(whole("xor", "seed", seed, least=0))

@@ -1,7 +1,5 @@
 """The Yin-Yang data set: points in a plane that no linear readout separates."""
 
-from __future__ import annotations
-
 import math
 from functools import lru_cache
 
@@ -35,7 +33,7 @@ def yin_yang(
     A sample is (x, y, 1-x, 1-y). Inputs are (7000, 4), targets (7000, 3) one-hot: 5000 training,
     1000 validation and 1000 test samples, bit for bit those of the published generator with its
     seeds 42, 41 and 40. Published test accuracies: 97.6 % for a trained two-layer network, 85.5 %
-    with its lower weights frozen, 63.8 % without a hidden layer. Raises InputError for impossible
+    with its lower weights frozen, 63.8 % without a hidden layer. Raises `InputError` for impossible
     options.
 
     Source: Kriener, Goeltz & Petrovici 2022, The Yin-Yang dataset (arXiv:2102.08211).
@@ -74,11 +72,11 @@ def yin_yang(
 
 @lru_cache(maxsize=16)
 def yin_yang_samples(seed: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return `size` Yin-Yang samples and their labels, exactly as the published generator does.
+    """`size` Yin-Yang samples and their labels, exactly as the published generator does.
 
     Samples are (size, 4) float64 (x, y, 1-x, 1-y) in [0, 1]; labels (size,) int64 with 0 yin,
     1 yang, 2 dot. Both are read-only, because repeated calls return the same arrays. A smaller
-    size with the same seed gives the first samples of a larger one. InputError for a size below 1
+    size with the same seed gives the first samples of a larger one. `InputError` for a size below 1
     or a negative seed.
 
     Source: Kriener, Goeltz & Petrovici 2022, The Yin-Yang dataset (arXiv:2102.08211).

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 
-class Entries(Mapping):
+class Entries(Mapping[str, object]):
     """A mapping that cannot be changed, prints an entry a line, and completes its keys."""
 
-    def __init__(self, entries):
+    def __init__(self, entries: Mapping[str, object]):
         self._entries = dict(entries)
 
     def __getitem__(self, name):

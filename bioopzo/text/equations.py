@@ -10,6 +10,7 @@ import keyword
 import re
 import textwrap
 import threading
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import sympy
@@ -23,6 +24,7 @@ _ASSIGNMENT = re.compile(
     r"^(?P<name>[A-Za-z_]\w*)\s*(?P<operator>[-+*/]?=)(?!=)\s*(?P<right>\S.*)$")
 _DECLARATION = re.compile(r"^(?P<name>[A-Za-z_]\w*)\s*:\s*(?P<unit>[^:]+)$")
 _UNIT = re.compile(r"^(?P<right>.*?)\s*:\s*(?P<unit>[^:()]+?)\s*(?P<flags>\([^()]*\))?\s*$")
+_BEGINNING = re.compile(r"^(d[A-Za-z_]\w*/dt|[A-Za-z_]\w*)?\s*([-+*/]?=)?\s*")
 _WORD = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
 
 
@@ -73,13 +75,13 @@ PARSING = threading.RLock()
 
 
 @functools.lru_cache(maxsize=8192)
-def tree(expression):
+def tree(expression: str) -> ast.Expression:
     """The syntax tree of an expression; raises `SyntaxError`."""
     with PARSING:
         return ast.parse(expression, mode="eval")
 
 
-def fault(expression):
+def fault(expression: str) -> tuple[str, int] | None:
     """What is wrong with the grammar of an expression as (what, column), or None."""
     for word in _WORD.finditer(expression):
         if keyword.iskeyword(word[0]) and word[0] not in _ALLOWED_WORDS:
@@ -140,7 +142,7 @@ def _unclosed(text):
     return places[-1] if places else 0
 
 
-def parse_line(text, where="text"):
+def parse_line(text: str, where: str = "text") -> Line:
     """The `Line` that one line of text makes; `EquationError` when it is not one."""
     line = _read_line(text, where)
     wrong = fault(line.right) if line.right else None
@@ -172,7 +174,8 @@ def _read_line(text, where):
         unit, _, flags = match["unit"].partition("(")
         return Line("parameter", match["name"], unit=unit.strip(),
                     flags=f"({flags.strip()}" if flags else "")
-    start = re.match(r"^(d[A-Za-z_]\w*/dt|[A-Za-z_]\w*)?\s*([-+*/]?=)?\s*", text).end()
+    begun = _BEGINNING.match(text)
+    start = begun.end() if begun else 0
     raise EquationError([Mistake(
         where, f"cannot read {text!r}", text,
         "a line is 'dx/dt = ... : unit', 'x = ... : unit', 'x : unit' or a statement such as "
@@ -180,12 +183,13 @@ def _read_line(text, where):
 
 
 @functools.lru_cache(maxsize=8192)  # the same few blocks are read again and again
-def parse(text, where="text"):
+def parse(text: str, where: str = "text") -> tuple[Line, ...]:
     """The lines of `text`, a block, as a tuple of `Line`.
 
     Raises `EquationError`, which names `where` and every line that cannot be read.
     """
-    lines, mistakes = [], []
+    lines: list[Line] = []
+    mistakes: list[Mistake] = []
     for raw in _logical_lines(text, where):
         try:
             lines.append(parse_line(raw, where))
@@ -196,12 +200,12 @@ def parse(text, where="text"):
     return tuple(lines)
 
 
-def render(lines):
+def render(lines: Iterable[Line]) -> str:
     """Lines back to text, one a line."""
     return "\n".join(str(line) for line in lines)
 
 
-def parse_condition(text, where="condition"):
+def parse_condition(text: str, where: str = "condition") -> str:
     """A condition without comments, as one line; `EquationError` when it is no expression."""
     text = " ".join(part.split("#", 1)[0].strip() for part in text.splitlines()).strip()
     wrong = fault(text)
@@ -212,7 +216,7 @@ def parse_condition(text, where="condition"):
     return text
 
 
-def compose(base, extra, where="text"):
+def compose(base: str, extra: str, where: str = "text") -> str:
     """`base` with the lines of `extra`: the same left-hand side replaces, a new one is appended.
 
     Statements are kept in order and only replaced when they assign the same name with the same
@@ -234,24 +238,24 @@ def _same_target(old, new):
     return old.kind != "statement" or old.operator == new.operator
 
 
-def unit_text(value):
+def unit_text(value: object) -> str:
     """The base unit of a number or quantity as an equation names it, e.g. ``second`` or ``1``."""
     if not isinstance(value, Quantity) or value.is_dimensionless:
         return "1"
     return repr(get_unit(value.dim))
 
 
-def is_expression(name):
+def is_expression(name: str) -> bool:
     """Whether the block called `name` is a condition (a threshold or an event), not lines."""
     return name.endswith(".threshold") or ".event." in name
 
 
-def defines(text, name, where="text"):
+def defines(text: str, name: str, where: str = "text") -> bool:
     """Whether a line of the block has `name` on its left-hand side."""
     return any(line.name == name for line in parse(text, where))
 
 
-def replace(text, name, new, where="text"):
+def replace(text: str, name: str, new: str, where: str = "text") -> str:
     """The block with the line(s) that define `name` replaced by the lines of `new`."""
     lines, done = [], False
     for line in parse(text, where):
@@ -263,12 +267,12 @@ def replace(text, name, new, where="text"):
     return render(lines)
 
 
-def identifiers(text):
+def identifiers(text: str) -> set[str]:
     """Every name that occurs in an expression or block, units and flags included."""
     return set(_WORD.findall(text))
 
 
-def substitute(expression, replacements):
+def substitute(expression: str, replacements: Mapping[str, str]) -> str:
     """The `expression` with whole words replaced, all at once: `replacements` word -> text."""
     if not replacements:
         return expression
@@ -276,9 +280,11 @@ def substitute(expression, replacements):
     return pattern.sub(lambda match: replacements[match[1]], expression)
 
 
-def linear(line, lines):
-    """Whether a differential equation is linear in its own variable, with the subexpressions among
-    `lines` put in; any other line is."""
+def linear(line: Line, lines: Iterable[Line]) -> bool:
+    """Whether a line is no differential equation, or one that is linear in its own variable.
+
+    The subexpressions among `lines` are put in first.
+    """
     if line.kind != "differential":
         return True
     table = {x.name: f"({x.right})" for x in lines if x.kind == "subexpression"}
@@ -288,7 +294,7 @@ def linear(line, lines):
     return not sympy.diff(str_to_sympy(right), symbol := str_to_sympy(line.name)).has(symbol)
 
 
-def factorise(expression, trace):
+def factorise(expression: str, trace: str) -> str | None:
     """Split a plasticity term into presynaptic trace times a postsynaptic factor.
 
     Returns the factor as text when `expression` is ``trace * f`` with every variable of ``f``

@@ -17,9 +17,9 @@ class Parameter:
     meaning: str
     positive: bool = False
     source: str = ""
-    search: tuple | None = None
+    search: tuple[float, float] | None = None
 
     @property
-    def unit(self):
+    def unit(self) -> str:
         """The unit as Brian2 writes it in an equation, e.g. ``second``."""
         return unit_text(self.default)

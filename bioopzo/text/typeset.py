@@ -6,11 +6,14 @@ presynaptic neuron, j the postsynaptic one, k the unit of readout and error.
 """
 
 import ast
+from collections.abc import Collection
 
 import sympy
 from brian2.parsing.rendering import NodeRenderer
 from sympy.printing.conventions import split_super_sub
 from sympy.printing.latex import translate
+
+from bioopzo.text.equations import Line
 
 #: Names whose symbol cannot be told from their letters.
 SYMBOLS = {"Dz": "D^{z}", "Do": "D^{o}", "dt": "dt"}
@@ -19,7 +22,7 @@ _FUNCTIONS = {"sin", "cos", "tan", "sinh", "cosh", "tanh", "log"}
 _SUMS = (ast.Add, ast.Sub)
 
 
-def symbol(name, index=""):
+def symbol(name: str, index: str = "") -> str:
     r"""A name as LaTeX: ``tau_m`` is \tau_{m}, ``xbar`` \bar{x}; a word stands upright, whole."""
     base, _, subscripts = split_super_sub(name)
     if _is_word(base):
@@ -28,7 +31,7 @@ def symbol(name, index=""):
     return _letters(base) + (f"_{{{','.join(parts)}}}" if parts else "")
 
 
-def plain_symbol(name):
+def plain_symbol(name: str) -> str:
     """A name as Unicode text, e.g. ``τₘ``; a word as it is."""
     if _is_word(split_super_sub(name)[0]):
         return name
@@ -164,7 +167,7 @@ class _Latex(NodeRenderer):
         return rf"{known}\!\left({found}\right)" if found else f"{known}()"
 
 
-def expression(text, own=(), pre="", post=""):
+def expression(text: str, own: Collection[str] = (), pre: str = "", post: str = "") -> str:
     """A condition or right-hand side as LaTeX; the text itself where it cannot be read.
 
     `own` names the variables of each synapse, `pre` and `post` are the letters of its neurons.
@@ -176,7 +179,7 @@ def expression(text, own=(), pre="", post=""):
         return verbatim(text)
 
 
-def verbatim(text):
+def verbatim(text: str) -> str:
     """Text that LaTeX shows as it is."""
     for old, new in (("\\", r"\backslash "), ("{", r"\{"), ("}", r"\}"), ("_", r"\_"),
                      ("$", r"\$"), ("%", r"\%"), ("&", r"\&"), ("#", r"\#"), ("^", r"\hat{}"),
@@ -185,7 +188,7 @@ def verbatim(text):
     return rf"\mathtt{{{text}}}"
 
 
-def equation(line, own=(), pre="", post=""):
+def equation(line: Line, own: Collection[str] = (), pre: str = "", post: str = "") -> str:
     """A `Line` as LaTeX, its unit left out; of a declared variable the symbol alone."""
     left = _Latex(own, pre, post).name(line.name)
     if line.kind == "parameter":

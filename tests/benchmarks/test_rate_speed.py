@@ -14,6 +14,7 @@ import os
 import statistics
 import time
 import tracemalloc
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def floor_step(rule):
     rng, out = np.random.default_rng(0), []
     f = lambda *shape: rng.standard_normal(shape).astype(np.float32)  # noqa: E731
     x, n, rows = f(BATCH, SIZES[0]), SIZES[1], T * BATCH
-    w = [f(a, b) for a, b in zip(SIZES[:-1], SIZES[1:])]
+    w = [f(a, b) for a, b in pairwise(SIZES)]
     s, d, e = f(rows, n), f(rows, n), f(rows, 10)
     products = [(x, w[0]), (s, w[1]), (s, w[2]), (x.T, d[:BATCH]), (s.T, d), (s.T, e)]
     if rule == "bp":

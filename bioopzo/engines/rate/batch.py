@@ -466,7 +466,7 @@ class Pass:
                                     (self.batch, n))
                     for r, n in zip((term.pre, term.post), E.shape[1:]))
             found = found + np.mean((scale * P)[:, :, None] * Q[:, None, :] * kernels.evaluate(
-                term.code, {w: E for w in term.synaptic}), axis=0)
+                term.code, dict.fromkeys(term.synaptic, E)), axis=0)
         return found
 
     # ------------------------------------------------------------------ start and end of a trial
@@ -519,8 +519,10 @@ class Pass:
 
 
 def _is_zero(X, t):
-    """Whether a part of a term is zero in a step (an error that is off, a trace before the first
-    spike), so that the step can be left out."""
+    """Whether a part of a term is zero in a step, so that the step can be left out.
+
+    An error that is off is, and a trace before the first spike.
+    """
     if isinstance(X, Proportional):
         return X.course[t] == 0
     row = X[t if len(X) > 1 else 0]

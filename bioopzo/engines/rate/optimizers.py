@@ -6,9 +6,9 @@ learning rate, under its schedule. Every other name is a parameter, or a variabl
 that starts at zero.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Mapping
 
 from bioopzo.errors import InputError, unknown
 

@@ -88,7 +88,7 @@ class KernelPlan:
                 or not set(self.stage.carried) <= zeroed):
             return False
         values, size = {}, sympy.Symbol("size", real=True)
-        scaled = {name: size for name in ["i0", *carried.values()]}
+        scaled = dict.fromkeys(["i0", *carried.values()], size)
         try:
             for a in assignments:
                 expression = str_to_sympy(a.code)

@@ -30,8 +30,11 @@ class Factors:
 
 @dataclass(frozen=True)
 class Term:
-    """One term of a synaptic change: references to its neurons' parts (None: 1), a scalar as code
-    with its reads, and the synapse's own part as code with the variables it reads."""
+    """One term of a synaptic change.
+
+    References to its neurons' parts (None: 1), a scalar as code with its reads, and the synapse's
+    own part as code with the variables it reads.
+    """
 
     pre: Ref | None
     post: Ref | None
@@ -43,9 +46,12 @@ class Term:
 
 @dataclass
 class Node:
-    """One operation. `kind`: ``"element"`` (code on a group's arrays), ``"product"`` (through
-    synapses), ``"mean"`` (a shared variable of neurons), ``"learn"`` (a shared variable of
-    synapses), ``"trace"`` (an eligibility); `gate` is a scalar condition on time courses."""
+    """One operation.
+
+    `kind`: ``"element"`` (code on a group's arrays), ``"product"`` (through synapses), ``"mean"``
+    (a shared variable of neurons), ``"learn"`` (a shared variable of synapses), ``"trace"`` (an
+    eligibility); `gate` is a scalar condition on time courses.
+    """
 
     number: int
     kind: str

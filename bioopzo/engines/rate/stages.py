@@ -18,8 +18,11 @@ from bioopzo.engines.rate.program import Ref, references
 
 @dataclass
 class Stage:
-    """Operations that run together. `kind`: ``"kernel"`` (element-wise, one group, all steps of a
-    chunk in one go), ``"single"`` (one operation) or ``"steps"`` (several, step by step)."""
+    """Operations that run together.
+
+    `kind`: ``"kernel"`` (element-wise, one group, all steps of a chunk in one go), ``"single"``
+    (one operation) or ``"steps"`` (several, step by step).
+    """
 
     kind: str
     nodes: list
@@ -100,8 +103,10 @@ def arrange(program, wanted, finals, at_once, immediate):
 
 
 def _shares(program, number):
-    """Operations whose values make up the eligibilities that a change reads: with all steps at
-    once the change is computed from them (`Pass._contract_eligibility`)."""
+    """Operations whose values make up the eligibilities that a change reads.
+
+    With all steps at once the change is computed from them (`Pass._contract_eligibility`).
+    """
     keys = {key for term in program.nodes[number].detail.get("terms", ())
             for key in term.synaptic.values()} & program.eligibilities
     for node in program.nodes:

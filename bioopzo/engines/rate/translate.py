@@ -22,7 +22,7 @@ from brian2.core.namespace import DEFAULT_UNITS
 from brian2.parsing.sympytools import str_to_sympy, sympy_to_str
 
 from bioopzo.engines.rate.program import ACTIVITIES, Factors, Node, Program, Ref, Term
-from bioopzo.errors import EquationError, InputError
+from bioopzo.errors import EquationError, InputError, unknown
 from bioopzo.network.clock import CLOCK_NAMES
 from bioopzo.network.objects import SCHEDULE
 from bioopzo.text.equations import identifiers, parse, substitute
@@ -43,8 +43,6 @@ def program(assembly, abstract, activity="rates"):
     Raises `EquationError` for text that cannot be taken apart, naming object and term.
     """
     if activity not in ACTIVITIES:
-        from bioopzo.errors import unknown
-
         raise unknown("activity", activity, ACTIVITIES)
     return _Builder(assembly, abstract, activity).build()
 
@@ -140,7 +138,7 @@ class _Builder:
                     node.reads[local] = Ref("state", ref.key)
 
     def _start_actions(self):
-        """What happens once as a trial starts: resets. (Input and target are handed in.)"""
+        """What happens once as a trial starts: resets; input and target are handed in."""
         for name, group in self.assembly.groups.items():
             for code in group.codes:
                 if code.clock == "trial" and code.order >= 0 and code.name != "feed":
@@ -268,8 +266,10 @@ class _Builder:
         return Ref("node", self.version[key]) if key in self.version else Ref("carry", key)
 
     def _expression(self, name, text, gate="", target=""):
-        """Code and reads of an expression of a group, for its variable or event `target`;
-        subexpressions become operations."""
+        """Code and reads of an expression of a group, for its variable or event `target`.
+
+        Subexpressions become operations.
+        """
         while True:  # every call of rand() has numbers of its own
             match = _DRAW.search(text)
             if not match:
@@ -466,9 +466,9 @@ class _Builder:
     def _learn(self, name, line, gate="", activity=""):
         """A change of a synaptic variable, as terms to contract."""
         key = f"{name}.{line.name}"
-        if key in self.out.eligibilities:
-            if line.operator == "=" and not identifiers(line.right) - set(DEFAULT_UNITS):
-                return  # every trial starts with it at zero
+        if key in self.out.eligibilities and line.operator == "=" \
+                and not identifiers(line.right) - set(DEFAULT_UNITS):
+            return  # every trial starts with it at zero
         right = line.right if line.operator != "-=" else f"-({line.right})"
         if line.operator not in ("=", "+=", "-="):
             raise EquationError(f"{name}: {str(line)!r}: a synaptic variable changes with =, += "
