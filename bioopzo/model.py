@@ -12,11 +12,14 @@ from brian2.units.fundamentalunits import Quantity, have_same_dimensions
 
 from bioopzo import neurons, rules
 from bioopzo.arguments import checked_share, checked_sizes, checked_time, checked_value
+from bioopzo.checks.check import check
 from bioopzo.errors import EquationError, InputError, Mistake, ModelWarning, unknown
 from bioopzo.network import parts
+from bioopzo.network.assembly import assemble
 from bioopzo.network.blocks import CARRIED, CODINGS, apply_edit, is_block, lay_over
 from bioopzo.network.connections import architecture
 from bioopzo.network.table import Network, completed, layered
+from bioopzo.show.differences import difference
 from bioopzo.show.model import html
 from bioopzo.show.model import text as page
 from bioopzo.text.entries import Entries
@@ -362,6 +365,10 @@ class Model:
         given = {name: value for name, value in self.given.items() if name in self.declared}
         return self._with(edits=(), given=Entries(given))
 
+    def plain(self):
+        """The network and the rule as they came: no edits, every parameter at its default."""
+        return self._with(edits=(), given=_NOTHING)
+
     def shrunk(self):
         """The same text with one neuron in every population: what its code is made from."""
         network = self.given_network
@@ -428,8 +435,6 @@ class Model:
         `duration` is the length of a trial (a time); in long trials plasticity is emitted in its
         dense form.
         """
-        from bioopzo.network.assembly import assemble
-
         return assemble(self, duration=duration).text()
 
     def check(self):
@@ -443,8 +448,6 @@ class Model:
         notebook with a parameter's name and another value. Raises `EquationError`, which lists all
         mistakes (and holds them as `mistakes`), each with block, line and remedy.
         """
-        from bioopzo.checks.check import check
-
         check(self)
         return self
 
@@ -467,8 +470,6 @@ class Model:
         parameter at its default. Returns a `Difference`, which prints itself and is false when
         nothing differs. Raises `InputError` when `other` is no Model.
         """
-        from bioopzo.show.differences import difference
-
         return difference(self, other)
 
     def __repr__(self):

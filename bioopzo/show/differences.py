@@ -81,7 +81,7 @@ def difference(model, other=None):
     task's value). Raises `InputError` when `other` is no Model.
     """
     if other is None:
-        other = model._with(edits=(), given=MappingProxyType({}))
+        other = model.plain()
         names = f"{model.rule_name} as it came", "this model"
     elif not isinstance(other, type(model)):
         raise InputError(f"diff compares with another Model, not {other!r}")

@@ -15,6 +15,7 @@ import time
 import traceback
 from pathlib import Path
 
+from bioopzo import plots
 from bioopzo.errors import BioopzoError, InputError, unknown
 from bioopzo.files import write_json
 from bioopzo.studies.content import IMAGES, beside, flat, images, kept, read
@@ -190,12 +191,9 @@ def _open_no_window():
 
 
 def _save(fig, stem):
-    # matplotlib takes a good part of a second to import.
-    import matplotlib.pyplot as plt
+    import matplotlib.pyplot as plt  # takes a good part of a second
 
-    from bioopzo.plots.styles import save
-
-    save(fig, stem)
+    plots.save(fig, stem)
     plt.close(fig)
 
 

@@ -69,7 +69,7 @@ def options(name: str) -> dict[str, object]:
 defaults = options
 
 
-def get(name: str, **chosen) -> Task:
+def get(name: str, **chosen: object) -> Task:
     """The task called `name`, made with the options `chosen` of its function.
 
     Raises `InputError` for an unknown task or option, listing those that exist.

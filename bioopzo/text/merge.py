@@ -12,7 +12,8 @@ from difflib import SequenceMatcher
 from bioopzo.text.equations import is_expression, parse, render
 
 
-def carried(name, base, mine, theirs, bare, owned):
+def carried(name: str, base: str, mine: str, theirs: str, bare: str,
+            owned: set[str]) -> tuple[str, tuple[str, ...]]:
     """A block's text with the edits in it, and the edited lines that found no place.
 
     Parameters
@@ -30,11 +31,11 @@ def carried(name, base, mine, theirs, bare, owned):
     """
     if is_expression(name):
         return (mine, ()) if theirs in (base, bare) or not owned else (theirs, (mine,))
-    lines = [parse(text, name) for text in (base, mine, theirs, bare)]
-    if any(line.kind == "statement" for line in (*lines[0], *lines[1])):
-        return render(_statements(*lines[:3])), ()
-    found, lost = _equations(*lines, owned)
-    return render(found), tuple(map(str, lost))
+    was, now, found, plain = (parse(text, name) for text in (base, mine, theirs, bare))
+    if any(line.kind == "statement" for line in (*was, *now)):
+        return render(_statements(was, now, found)), ()
+    lines, lost = _equations(was, now, found, plain, owned)
+    return render(lines), tuple(map(str, lost))
 
 
 def _equations(base, mine, theirs, bare, owned):

@@ -1,0 +1,399 @@
+"""The text of a model as a whole: what is missing, never used, never set, or without effect."""
+
+from functools import cached_property
+
+from brian2.units.fundamentalunits import Quantity
+
+from bioopzo.checks.influence import INFLUENCED, ZERO, owner_of, reach
+from bioopzo.checks.lines import (
+    COMMON,
+    SPECIAL,
+    Scope,
+    cycles,
+    dimension,
+    of_condition,
+    of_line,
+    reserved,
+)
+from bioopzo.errors import Mistake, nearest
+from bioopzo.network.assembly import readable
+from bioopzo.network.blocks import statement_blocks
+from bioopzo.network.clock import CLOCK_NAMES
+from bioopzo.network.draft import draft
+from bioopzo.network.kinds import kind_of
+from bioopzo.text.equations import identifiers, is_expression, linear, parse
+
+#: What the package reads of every model, beside what the rule needs of the hidden neuron.
+NEEDED = {"hidden": {"count": "the firing rate"},
+          "readout": {"o": "the loss", "decision": "the accuracy"},
+          "error": {"y": "the target", "err": "the readout", "cost": "the loss"}}
+#: Without a teacher, a constant input or a baseline these stay 0, as they should.
+MAY_STAY_ZERO = {"w", "g", "drive", "Lbar"}
+#: What is handed in with every trial.
+HANDED_IN = {"current": "x", "poisson": "rate", "spikes": "given"}
+
+
+class Text:
+    """The text of a model object by object, and what is wrong with it."""
+
+    def __init__(self, model, around=None):
+        self.model, self.around = model, around or {}
+        self.draft = draft(model)
+        self.links = readable(model.network)
+        self.objects = {**self.draft.groups, **self.draft.synapses}
+        self.objects.pop("trial")
+        self.kinds = {name: obj.kind for name, obj in self.objects.items()}
+        self.lines = {name: {line.name: line for line in parse(obj.equations, name)
+                             if line.name not in getattr(obj, "links", ())}
+                      for name, obj in self.objects.items()}
+
+    def mistakes(self):
+        """Every `Mistake`, said once for all the layers that share a block."""
+        found = [*self._kinds()]
+        if not found:
+            found = [*self._lines(), *self._parameters(), *self._unused(), *self._without_value()]
+        if not found:
+            found = [*self._without_effect()]
+        merged = {}
+        for owner, block, mistake in found:
+            merged.setdefault((block, mistake), []).append(owner)
+        for (block, mistake), owners in merged.items():
+            names = ", ".join(dict.fromkeys(o for o in owners if o and o != block))
+            yield Mistake(f"{block} ({names})" if names else block, mistake.what, mistake.line,
+                          mistake.remedy, mistake.column)
+
+    # -------------------------------------------------------------------- where text is
+
+    def _places(self, name):
+        """(kind, text) of an object's parts; kind is equations, condition or statements."""
+        obj = self.objects[name]
+        yield "equations", obj.equations
+        if name in self.draft.groups:
+            yield "condition", obj.threshold
+            yield "statements", obj.reset
+            for event in obj.events:
+                yield "condition", event.condition
+                yield "statements", event.text
+        for code in obj.codes:
+            if code.name != "feed":
+                yield "statements", code.text
+        for path in getattr(obj, "pathways", ()):
+            yield "statements", path.text
+
+    def _every_line(self, name):
+        """(statement?, line) of every line of an object but conditions."""
+        for kind, text in self._places(name):
+            if kind == "equations":
+                yield from ((False, line) for line in self.lines[name].values())
+            elif kind == "statements":
+                yield from ((True, line) for line in parse(text, name))
+
+    def _block_of(self, owner, wanted):
+        """The block that a line or condition of an object is from."""
+        entry = self.model.network[owner]
+        for base in (*reversed(entry.blocks), *("backward",) * getattr(
+                kind_of(entry.kind), "backward", False)):
+            for block, text in self.model.blocks.items():
+                if block.split(".")[0] == base and (
+                        text == wanted if is_expression(block) else wanted in parse(text, block)):
+                    return block
+        return owner
+
+    # -------------------------------------------------------------------- line by line
+
+    def _kinds(self):
+        """Equations where statements belong, the other way round, and names given twice."""
+        for block, text in self.model.blocks.items():
+            seen = set()
+            if block.count(".") == 2 and not self._has_phase(block):
+                yield "", block, Mistake(
+                    "", f"there is no such block{nearest(block, self._before.model.blocks)}", "",
+                    "an edit changes blocks and adds moments (.reset, .step ...); a new phase or "
+                    "event belongs into a rule's file")
+            for line in () if is_expression(block) else parse(text, block):
+                shown, equations = str(line), "." not in block
+                if equations and line.kind == "statement":
+                    plain = line.operator == "="
+                    yield "", block, Mistake(
+                        block, "a line of equations needs a unit" if plain else
+                        f"'{line.operator}' is for statements, and {block} holds equations", shown,
+                        f"write '{shown} : 1' (or its unit in place of 1)" if plain else
+                        _home_of_statements(block, self._kind_of(block)),
+                        len(shown) if plain else shown.index(line.operator))
+                elif not equations and line.kind != "statement":
+                    yield "", block, Mistake(
+                        block, f"{block} holds statements, and this is an equation", shown,
+                        f"equations belong into block {block.split('.')[0]!r}")
+                elif equations and line.name in seen:
+                    yield "", block, Mistake(block, f"{line.name!r} is defined twice", shown,
+                                             "leave one of the two lines out")
+                seen.add(line.name)
+
+    def _kind_of(self, block):
+        """The kind of what a block describes."""
+        owner, network = block.partition(".")[0], self.model.network
+        return network[owner].kind if owner in network else owner
+
+    def _has_phase(self, block):
+        """Whether a block with a name of its own, such as ``pair.learn``, is one of the rule's."""
+        known, phase = self._before.model.blocks, block.partition(".")[2]
+        return block in known or f"{self._kind_of(block)}.{phase}" in known
+
+    def _scope(self, name):
+        """The `lines.Scope` of an object."""
+        parameters, lines = self.model.parameters, self.lines[name]
+        known = {word: dimension(line) for word, line in lines.items()}
+        settable = {word for word, line in lines.items() if _settable(line)}
+        linked, ends = {}, {}
+        obj = self.objects[name]
+        refractory = bool(getattr(obj, "refractory", ""))
+        if name in self.draft.groups:
+            for word, (other, variable) in self.links[name].items():
+                line = self.lines.get(other, {}).get(variable)
+                if word not in lines and (line or other == "trial"):
+                    linked[word] = other
+                    known[word] = dimension(line) if line else Quantity(1.0)
+            if refractory:
+                known.update(not_refractory=Quantity(1.0), lastspike=SPECIAL["t"])
+                settable |= {"not_refractory", "lastspike"}
+        else:
+            ends = {"pre": obj.source, "post": obj.target}
+            for end, group in ends.items():
+                known[f"N_{end}"] = Quantity(1.0)
+                for line in self.lines[group].values():
+                    known[f"{line.name}_{end}"] = dimension(line)
+                    settable |= {f"{line.name}_{end}"} if _settable(line) else set()
+        return Scope(name, "synapse" if ends else "group",
+                          {**known, **parameters, **COMMON, **_kept(known, refractory)},
+                          frozenset(settable), lines, linked, ends, self.lines, parameters,
+                          self.around, refractory, self.kinds)
+
+    def _lines(self):
+        """Every mistake in single lines; what an edit took away is said once, where it was."""
+        for name in self.objects:
+            scope, gone = self._scope(name), self._gone(name)
+            for kind, text in self._places(name):
+                if kind == "condition" and text and not identifiers(text) & gone:
+                    block = self._block_of(name, text)
+                    yield from ((name, block, m) for m in of_condition(scope, text))
+            for statement, line in self._every_line(name):
+                if not ({line.name, *identifiers(line.right)} & gone):
+                    block = self._block_of(name, line)
+                    yield from ((name, block, m) for m in of_line(scope, line, statement))
+            for line, mistake in cycles(scope.lines):
+                yield name, self._block_of(name, line), mistake
+        yield from self._said_missing()
+
+    def _said_missing(self):
+        """What is missing, once for all layers of a block."""
+        table = {}
+        for (owner, word), users in self._missing.items():
+            had = self._before.lines[owner].get(word)
+            table.setdefault((self.kinds[owner], word, had), ([], []))
+            owners, everyone = table[self.kinds[owner], word, had]
+            owners.append(owner)
+            everyone += users
+        for (block, word, had), (owners, everyone) in table.items():
+            users = list(dict.fromkeys(everyone))
+            mistake = Mistake(
+                "", f"{word!r} is missing, which {', '.join(users)} need{'s' * (len(users) == 1)}"
+                + nearest(word, self.lines[owners[0]]), "",
+                f"the block had '{had}'" if had else f"a line such as '{word} = ... : 1'")
+            yield from ((owner, block, mistake) for owner in owners)
+
+    def _gone(self, name):
+        """Words that an object would read or set, had the edits not taken them away."""
+        gone = {word for owner, word in self._missing if owner == name}
+        obj = self.objects[name]
+        for end in ("source", "target"):
+            group = getattr(obj, end, None)
+            gone |= {f"{word}_{'pre' if end == 'source' else 'post'}"
+                     for owner, word in self._missing if owner == group}
+        if name in self.draft.groups:
+            gone |= {word for word, place in self.links[name].items() if place in self._missing}
+        return gone
+
+    @cached_property
+    def _missing(self):
+        """(object, variable) that is no longer (or never) declared -> who needs it."""
+        return {key: users for key in self._candidates() if (users := self._users(*key))}
+
+    def _candidates(self):
+        """What the plain model or the package has, and this text has not."""
+        for name, lines in self.lines.items():
+            words = {**self._before.lines.get(name, {}), **NEEDED.get(self.kinds[name], {})}
+            if self.kinds[name] == "hidden":
+                words.update(dict.fromkeys(self.model.rule.needs))
+            yield from ((name, word) for word in words if word not in lines)
+
+    def _users(self, owner, word):
+        """The blocks (or parts of the package) that read or set a variable of an object."""
+        users = []
+        needed = NEEDED.get(self.kinds[owner], {})
+        if word in needed:
+            users.append(needed[word])
+        if self.kinds[owner] == "hidden" and word in self.model.rule.needs:
+            users.append(f"rule {self.model.rule_name}")
+        for name in self.objects:
+            obj = self.objects[name]
+            words = {word} if name == owner else set()
+            if getattr(obj, "source", "") == owner:
+                words.add(f"{word}_pre")
+            if getattr(obj, "target", "") == owner:
+                words.add(f"{word}_post")
+            if self.links.get(name, {}).get(word) == (owner, word) and word not in self.lines[name]:
+                words.add(word)
+            for _, line in self._every_line(name):
+                if words & {line.name, *identifiers(line.right)}:
+                    users.append(self._block_of(name, line))
+        return list(dict.fromkeys(users))
+
+    # -------------------------------------------------------------------- the whole
+
+    @cached_property
+    def _before(self):
+        """The text before the edits."""
+        if not self.model.edits:
+            return self
+        return Text(self.model.unedited())
+
+    @cached_property
+    def _network(self):
+        """Names that the network's blocks declare, whatever the rule."""
+        return {line.name for block, text in self.model.bare.items()
+                if not is_expression(block) for line in parse(text, block)}
+
+    @cached_property
+    def reads(self):
+        """Words that any line reads, but for the lines that define them."""
+        words = set()
+        for name in self.objects:
+            for kind, text in self._places(name):
+                words |= identifiers(text) if kind == "condition" else set()
+            for _, line in self._every_line(name):
+                words |= identifiers(line.right) - {line.name}
+        return words | {word.removesuffix("_pre").removesuffix("_post") for word in words}
+
+    @cached_property
+    def _sets(self):
+        """Words that any statement or sum sets, without _pre and _post."""
+        words = {"y", *HANDED_IN.values()}
+        for name in self.objects:
+            for statement, line in self._every_line(name):
+                if statement or "summed" in line.flags:
+                    words |= {line.name, line.name.removesuffix("_pre").removesuffix("_post")}
+        return words
+
+    def _parameters(self):
+        """Parameters of the user's own that are reserved or that nothing reads."""
+        starts = [p.start.parameters for p in self.model.network.projections if p.start]
+        read = self.reads.union(*starts)
+        for name in self.model.given:
+            if name in self.model.declared:
+                continue
+            if reserved(name):
+                yield "", "parameters", Mistake(
+                    "", f"{name!r} cannot be a parameter: {reserved(name)}", "",
+                    "choose another name")
+            elif name not in read:
+                yield "", "parameters", Mistake(
+                    "", f"the parameter {name!r} is given, and no line reads it"
+                    + nearest(name, self.model.declared), "", "leave it out")
+
+    def _unused(self):
+        """What an edit or a rule declares, and nothing reads or sets."""
+        for name, lines in self.lines.items():
+            for word, line in lines.items():
+                if not (word in self._network or word in self.reads or word in self._sets
+                        or word == self.model.rule.matrix or reserved(word)):
+                    yield name, self._block_of(name, line), Mistake(
+                        "", f"{word!r} is declared, and nothing reads or sets it"
+                        + nearest(word, self._network), str(line), "use it, or leave the line out")
+
+    def _without_value(self):
+        """Declared variables that are read but that nothing ever sets."""
+        fine = {*MAY_STAY_ZERO, self.model.rule.matrix, *self.model.parameters}
+        for name, lines in self.lines.items():
+            for word, line in lines.items():
+                if line.kind == "parameter" and word in self.reads and not (
+                        word in self._sets or word in fine or reserved(word)):
+                    yield name, self._block_of(name, line), Mistake(
+                        "", f"{word!r} is read but never given a value: it would stay 0", str(line),
+                        f"a parameter: leave this line out and give model.edit({word}=...); "
+                        "a variable: set it in a statement")
+
+    @property
+    def _plastic(self):
+        """The projections whose weights a rule teaches."""
+        return [name for name in self.draft.synapses if kind_of(self.kinds[name]).plastic]
+
+    def taught(self, parameters=None):
+        """How far the target reaches, by variable (`influence.reach`)."""
+        return self._reach("error.y", parameters)
+
+    def _reach(self, root, parameters=None):
+        model = self.model
+        forward = {f"{name}.w" for name in self._plastic}
+        matrices = {f"{name}.{model.rule.matrix}" for name in self.draft.synapses}
+        moving = {f"trial.{word}" for word in CLOCK_NAMES} | forward
+        moving |= {f"input.{HANDED_IN[model.coding]}", "error.y"}
+        if model.rule.feedback_scale:
+            moving |= matrices
+        return reach(self.draft, {root}, moving, forward | matrices, parameters)
+
+    def _without_effect(self):
+        """Weights that the target does not reach any more, and an input that goes nowhere."""
+        levels, before = self.taught(), self._before.taught()
+        for name in self._plastic:
+            line = self.lines[name].get("w")
+            learns = before.get(f"{name}.w") == INFLUENCED if self.model.edits else \
+                line is not None and bool(line.right)
+            if learns and levels.get(f"{name}.w") != INFLUENCED:
+                zero = [word for _, line in self._every_line(name)
+                        for word in sorted(identifiers(line.right))
+                        if levels.get(owner_of(self.draft, name, word)) == ZERO]
+                why = f" ({', '.join(dict.fromkeys(zero))} never differs from 0)" if zero else ""
+                yield name, self._block_of(name, line), Mistake(
+                    "", "plasticity has no effect: no path leads from the error (or the reward) "
+                    f"to w{why}", str(line or ""),
+                    "w must follow something that depends on the target, such as g_post")
+        levels = self._reach(f"input.{HANDED_IN[self.model.coding]}")
+        if levels.get("readout.decision") != INFLUENCED:
+            cut = [f" (it ends before {name})" for name in self.draft.groups
+                   if self.kinds.get(name) == "hidden" and levels.get(f"{name}.u") != INFLUENCED]
+            yield "", "model", Mistake(
+                "", f"the input does not reach the readout's decision{''.join(cut[:1])}", "",
+                "spikes must raise u on the way, and o must raise decision")
+
+    def remarks(self):
+        """What can run, but perhaps not as its writer expects."""
+        declared = {word for lines in self.lines.values() for word in lines}
+        for word in sorted(declared & self._before.reads - self.reads):
+            yield f"{word} is computed, but since the edit no line reads it"
+        zero = [name for name in self.model.given if float(self.model.parameters[name]) == 0]
+        if zero:
+            levels, without = self.taught(), self.taught(self.model.parameters)
+            for name in self.draft.synapses:
+                if without.get(f"{name}.w", 0) < levels.get(f"{name}.w", 0):
+                    yield f"{name} does not learn, since {', '.join(zero)} is 0"
+        for name in self.draft.groups:
+            for line in self.lines.get(name, {}).values():
+                if not linear(line, self.lines[name].values()):
+                    yield (f"{name}: {str(line)!r} is not linear in {line.name}, so Euler's method "
+                           "integrates this group: take care that dt is small")
+
+
+def _home_of_statements(block, kind):
+    """Where statements on what the equations of a block describe may be written."""
+    blocks = statement_blocks(block, kind)
+    return f"statements belong into blocks such as {' or '.join(blocks)}" if blocks else \
+        f"{block} has equations only, such as 'x_post = ... : 1 (summed)'"
+
+
+def _settable(line):
+    return line.kind in ("differential", "parameter") and "constant" not in line.flags
+
+
+def _kept(known, refractory):
+    """Reserved names that do have a value here."""
+    return {name: known[name] for name in ("not_refractory", "lastspike") if refractory}
