@@ -10,7 +10,7 @@ _PLACES = {
     "errors": "BioopzoError EquationError InputError", "model": "Model", "run": "Run",
     "training.compare": "compare", "training.train": "train",
 }
-_MODULES = ("measures", "plots", "rules", "tasks")
+_MODULES = ("measures", "neurons", "plots", "rules", "tasks")
 #: Modules that were public here before they moved: they still are.
 _MOVED = ("figures", "gradients", "notebooks", "optimizers", "spiking")
 __all__ = [*(name for names in _PLACES.values() for name in names.split()), *_MODULES, *_MOVED]

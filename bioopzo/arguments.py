@@ -136,7 +136,7 @@ def step_count(where: str, duration: Quantity, dt: Quantity) -> int:
 
 
 
-def whole_number(name, value):
-    if isinstance(value, bool) or not isinstance(value, Real) or value < 1 or value % 1 != 0:
-        raise InputError(f"{name} is a whole number of at least 1, not {value!r}")
+def whole_number(name, value, least=1):
+    if isinstance(value, bool) or not isinstance(value, Real) or value < least or value % 1 != 0:
+        raise InputError(f"{name} is a whole number of at least {least}, not {value!r}")
     return int(value)

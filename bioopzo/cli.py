@@ -18,7 +18,8 @@ RATE_OPTIONS = (
     ("updates", str, "trial (default) or step"),
     ("steps_at_once", int, "time steps that go through a layer together"),
 )
-RULES = "names, or files such as my_rule.py, separated by commas"
+FILE = "a name, or a file such as my_{}.py, which is run"
+RULES = "names, or files such as my_rule.py, which are run, separated by commas"
 DEMO_RULES = ("opzo", "dfa", "node_perturbation", "reinforce", "readout_only")
 
 
@@ -55,19 +56,16 @@ def _parser():
     demo.add_argument("--seeds", type=int, default=3)
     demo.add_argument("--out", default="bioopzo-demo", help="folder for figure and numbers")
     train = add("train", _train, "train one rule on one task")
-    train.add_argument("--task", required=True)
-    train.add_argument("--rule", default="opzo", help="a name, or a file such as my_rule.py")
+    train.add_argument("--rule", default="opzo", help=FILE.format("rule"))
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--save", help="where the run is saved (.npz and .json)")
     train.add_argument("--checkpoint", help="rate: written at every evaluation; goes on from it")
     compare = add("compare", _compare, "train several rules over several seeds")
-    compare.add_argument("--task", required=True)
     compare.add_argument("--rules", required=True, help=RULES)
     compare.add_argument("--seeds", type=int, default=3, help="how many (0, 1, 2 ...)")
     compare.add_argument("--out", required=True)
     compare.add_argument("--jobs", type=int, default=2)
     tune = add("tune", _tune, "search learning rates on the validation split")
-    tune.add_argument("--task", required=True)
     tune.add_argument("--rules", required=True, help=RULES)
     tune.add_argument("--trials", type=int, default=4000)
     tune.add_argument("--candidates", type=int, default=24)
@@ -102,6 +100,8 @@ def _parser():
     drawn.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                        help="a parameter of the figures, e.g. seeds=3; goes to figures/changed")
     for command in (train, compare, tune):
+        command.add_argument("--task", required=True, help=FILE.format("task"))
+        command.add_argument("--neuron", help=FILE.format("neuron") + " (default logistic)")
         command.add_argument("--task-set", action="append", default=[], metavar="NAME=VALUE",
                              help="an option of the task, e.g. samples=1000, simulate=True")
         command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
@@ -116,6 +116,7 @@ def _parser():
         command.add_argument("--backend", help="spiking: numpy, cython or standalone")
         command.add_argument("--json", help="write the figures to this file")
     add("rules", _rules, "list the learning rules")
+    add("neurons", _neurons, "list the neurons")
     add("tasks", _tasks, "list the tasks")
     data = add("data", _data, "list the data sets and where they are, or download one")
     data.add_argument("name", nargs="?", help="the data set to download (default: list them)")
@@ -127,23 +128,23 @@ def _task(options):
     """The task asked for, with its options, in the form that suits the engine."""
     from bioopzo import tasks
 
-    given = _settings(options.task_set, "--task-set")
+    name, given = _name(tasks, options.task), _settings(options.task_set, "--task-set")
     engine = getattr(options, "engine", "spiking")
-    if "engine" in tasks.defaults(options.task):
+    if "engine" in tasks.options(name):
         given = {"engine": engine, **given}
-    return tasks.get(options.task, **given)
+    return tasks.get(name, **given)
 
 
-def _rule(word):
-    """The name of a rule; a file of the user's own (``my_rule.py``) is added first."""
-    from bioopzo import rules
-
-    return rules.add(word) if word.endswith(".py") else word
+def _name(listed, word):
+    """The name of one of the `listed` rules, neurons or tasks; a file is added to them first."""
+    return listed.add(word) if word.endswith(".py") else word
 
 
 def _rules_of(words):
     """The names in ``opzo,my_rule.py``, the user's own rules added."""
-    names = [_rule(word.strip()) for word in words.split(",") if word.strip()]
+    from bioopzo import rules
+
+    names = [_name(rules, word.strip()) for word in words.split(",") if word.strip()]
     if not names:
         raise InputError(f"--rules takes {RULES}")
     return names
@@ -184,24 +185,30 @@ def _rate_settings(options):
 
 
 def _model(options, task, rule):
+    from bioopzo import neurons
     from bioopzo.model import Model
 
-    hidden = task.hidden
+    hidden, given = task.hidden, _settings(options.set)
+    if options.neuron and "neuron" in given:
+        raise InputError("--neuron and --set neuron=... both name one; leave one out")
+    if options.neuron:
+        given["neuron"] = _name(neurons, options.neuron)
     if options.hidden:
         try:
             hidden = [int(n) for n in options.hidden.split(",")]
         except ValueError:
             raise InputError(f"--hidden takes whole numbers such as 32,32, not "
                              f"{options.hidden!r}") from None
-    return Model([task.n_in, *hidden, task.n_out], rule=rule, **_settings(options.set))
+    return Model([task.n_in, *hidden, task.n_out], rule=rule, **given)
 
 
 def _train(options):
+    from bioopzo import rules
     from bioopzo.files import write_json
     from bioopzo.training.train import train
 
     task = _task(options)
-    run = train(_model(options, task, _rule(options.rule)), task, trials=options.trials,
+    run = train(_model(options, task, _name(rules, options.rule)), task, trials=options.trials,
                 epochs=options.epochs, seed=options.seed, backend=options.backend,
                 save=options.save, engine=options.engine, **_rate_settings(options))
     print(run)
@@ -300,10 +307,22 @@ def _rules(options):
     from bioopzo import rules
 
     for name in rules.available():
-        rule = rules.get(name, 2)
-        choices = ", ".join(f"{k}={v}" for k, v in rules.options(name).items())
-        source = f" [{rule.source}]" if rule.source else ""
-        print(f"{name:<20}{rule.summary}{source}" + (f"; options: {choices}" if choices else ""))
+        _say(name, rules.get(name, 2), rules.options(name))
+
+
+def _neurons(options):
+    from bioopzo import neurons
+
+    for name in neurons.available():
+        _say(name, neurons.get(name), neurons.options(name))
+
+
+def _say(name, listed, options):
+    """Print a line about a rule or a neuron: its `name`, what it does, its source and options."""
+    choices = ", ".join(f"{key}={value}" for key, value in options.items())
+    source = f" [{listed.source}]" if listed.source else ""
+    print(f"{name:<20}{listed.summary}{source}"
+          + (f"; options: {choices}" if choices else ""))
 
 
 def _tasks(options):

@@ -9,6 +9,8 @@ import pytest
 import sklearn.datasets  # noqa: F401  sets KMP_* variables once, here
 from threadpoolctl import threadpool_limits
 
+from bioopzo import neurons, rules, tasks
+
 threadpool_limits(1)  # test processes share the cores; threads of small products only wait
 
 
@@ -19,12 +21,26 @@ def fixed_seeds():
     np.random.seed(0)
     brian2.prefs.codegen.target = "numpy"
     before = (os.getcwd(), dict(os.environ))
+    numbers = np.random.get_state()
     yield
+    assert brian2.prefs.codegen.target == "numpy", "the test changed Brian2's target"
+    assert brian2.get_device() is brian2.all_devices["runtime"], "the test changed Brian2's device"
+    after = np.random.get_state()
+    assert all(np.array_equal(old, new) for old, new in zip(numbers, after)), \
+        "the test drew from NumPy's global random numbers"
     assert os.getcwd() == before[0], "the test changed the working directory"
     changed = {k for k in os.environ if os.environ[k] != before[1].get(k)}
     # setuptools sets PLAT when Cython compiles.
     changed -= {"PYTEST_CURRENT_TEST", "PLAT"}
     assert not changed, f"the test changed the environment: {changed}"
+
+
+@pytest.fixture(autouse=True)
+def none_added():
+    """Rules, neurons and tasks that a test adds are forgotten after it."""
+    yield
+    for listed in (neurons, rules, tasks):
+        listed._FOLDER.added.clear()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,6 +10,7 @@ from brian2 import Hz, ms, mV
 import bioopzo as bz
 from bioopzo.checks.check import check
 from bioopzo.errors import EquationError, InputError, ModelWarning
+from bioopzo.network.blocks import unknown_blocks
 
 SIZES = [4, 5, 3, 2]
 README = Path(__file__).parents[1] / "README.md"
@@ -350,17 +351,19 @@ def test_a_learning_rate_of_zero_is_a_warning():
 @pytest.mark.parametrize("rule", list(bz.rules.available()))
 def test_every_rule_declares_what_it_needs_of_the_neuron(rule):
     """The declared needs are what the rule's synapses read of the neuron's own block."""
-    from bioopzo.network import parts as neurons
+    from bioopzo.network import parts
     from bioopzo.text.equations import identifiers, parse
 
     found = model(rule).rule
-    own = {line.name for line in parse(neurons.hidden("logistic", "soft", False)["hidden"])}
+    logistic = bz.neurons.get("logistic").blocks
+    own = {line.name for line in parse(parts.hidden(logistic, "soft", False)["hidden"])}
     provided = {line.name for key, text in found.blocks.items() if key == "hidden"
                 for line in parse(text)}
     blocks = model(rule).blocks
     read = {word.removesuffix("_pre").removesuffix("_post")
             for key in ("forward", "forward.trial", "feedback", "feedback.pair.learn", "backward")
             for word in identifiers(blocks.get(key, "")) if word.endswith(("_pre", "_post"))}
+    read |= identifiers(found.current)
     for text in (t for k, t in found.blocks.items() if k.startswith("hidden")):
         read |= {word for line in parse(text) for word in identifiers(line.right)} \
             if ".threshold" not in text else set()
@@ -376,3 +379,18 @@ def test_the_static_part_alone_is_complete_for_all_wrong_edits_that_can_be_writt
         with pytest.raises(EquationError):
             check(edited, complete=False)
             pytest.fail(name)
+
+
+@pytest.mark.parametrize("block", ["hidden", "hidden_1", "input", "readout", "error", "forward",
+                                   "forward_2", "forward_readout", "feedback", "feedback_1"])
+def test_a_statement_among_equations_is_sent_to_blocks_that_exist(block):
+    with pytest.raises(EquationError) as caught:
+        model().edit(with_line(block, "u += 1")).check()
+    (mistake,) = [m for m in caught.value.mistakes if "is for statements" in m.what]
+    named = mistake.remedy.removeprefix("statements belong into blocks such as ").split(" or ")
+    assert named and unknown_blocks(["feedback", *named], model().network) is None, mistake.remedy
+
+
+def test_a_statement_among_equations_that_have_no_statements_beside_them():
+    with pytest.raises(EquationError, match="backward has equations only, such as 'x_post ="):
+        model("bp").edit(with_line("backward", "u += 1", "bp")).check()

@@ -499,7 +499,7 @@ def test_a_sample_that_the_task_has_not(sample, trained):
 # ---------------------------------------------------------------------------- docstrings
 
 MODULES = [bz, *(importlib.import_module(f"bioopzo.{name}") for name in (
-    "tasks", "measures", "measures.rate", "plots", "rules", "engines.rate.optimizers",
+    "tasks", "measures", "measures.rate", "neurons", "plots", "rules", "engines.rate.optimizers",
     "engines.spiking.build", "network.clock", "training.compare", "run", "studies.notebooks"))]
 
 
@@ -545,7 +545,7 @@ def test_docstrings_name_what_is_to_be_given():
                 assert re.search(rf"\b{parameter.name}\b", documented), f"{name}: {parameter.name}"
 
 
-@pytest.mark.parametrize("module", [bz, bz.tasks, bz.rules])
+@pytest.mark.parametrize("module", [bz, bz.tasks, bz.rules, bz.neurons])
 def test_only_what_is_public_completes(module):
     assert set(dir(module)) - {"__version__"} == set(module.__all__)
     assert all(hasattr(module, name) for name in module.__all__) and not hasattr(module, "plot")

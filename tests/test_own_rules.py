@@ -1,6 +1,8 @@
 """A rule in a file of the user's own: known like a built-in one, refused with its line."""
 
+import copy
 import json
+import pickle
 import re
 from pathlib import Path
 
@@ -11,7 +13,11 @@ import bioopzo as bz
 from bioopzo import rules
 from bioopzo.cli import main
 from bioopzo.errors import InputError
+from bioopzo.network.blocks import unknown_blocks
+from bioopzo.network.draft import draft
+from bioopzo.network.kinds import block_names
 
+FOLDER = Path(rules.__file__).parent
 OWN = '''"""Feedback of one sign."""
 
 from . import Rule, choose
@@ -25,12 +31,6 @@ def rule(depth, size="small"):
         "backward": f"g_pre = {beta}*abs(w)*delta_post : 1 (summed)",
     })
 '''
-
-
-@pytest.fixture(autouse=True)
-def none_added(monkeypatch):
-    """What a test adds is forgotten after it."""
-    monkeypatch.setattr(rules, "_ADDED", {})
 
 
 @pytest.fixture
@@ -75,6 +75,72 @@ def test_a_copy_of_a_built_in_file_is_the_same_rule(write, task, engine):
     assert not np.array_equal(mine.final["forward_1.w"], mine.arrays["snapshots/forward_1.w"][0])
     for key, value in theirs.final.items():
         assert np.array_equal(value, mine.final[key]), key
+
+
+@pytest.mark.parametrize("built_in", [path for path in FOLDER.glob("[a-z]*.py")],
+                         ids=lambda path: path.stem)
+def test_a_copy_of_any_built_in_file_works_unchanged(write, built_in):
+    """The built-in rules import nothing that a file elsewhere could not."""
+    text = built_in.read_text()
+    imported = set(re.findall(r"(?:from|import) (bioopzo[.\w]*)", text))
+    assert imported == {"bioopzo.rules"}
+    name = rules.add(write(text, "copied.py"))
+    for depth in (1, 3):
+        mine, theirs = rules.get(name, depth), rules.get(built_in.stem, depth)
+        assert mine == theirs
+    sizes = [4, 5, 5, 2]
+    assert bz.Model(sizes, rule=name).blocks == bz.Model(sizes, rule=built_in.stem).blocks
+
+
+def test_a_rule_can_be_kept_and_copied():
+    rule = rules.get("opzo", 2)
+    assert pickle.loads(pickle.dumps(rule)) == copy.deepcopy(rule) == rule
+    with pytest.raises(TypeError):
+        rule.blocks["hidden"] = ""
+
+
+@pytest.mark.parametrize("block, near", [
+    ("forwrad", "'forward'"), ("hidden.rset", "'hidden.reset'"),
+    ("recurrent.spike", "known: input, hidden, readout"),
+    ("forward.post", "known: forward, forward.onset"),
+    ("hidden_3.step", "'hidden_2.step'"), ("forward.reset", "known: forward, forward.onset"),
+    ("feedback.spike", "feedback.pair.*"),
+    ("critic.step", "needs a block 'critic'"), ("backward.trial", "known: backward")])
+def test_a_block_that_nothing_reads_is_refused_with_what_there_is(write, block, near):
+    path = write(OWN.replace('"hidden": "delta', f'"{block}": "x = 1", "hidden": "delta'))
+    with pytest.raises(InputError) as caught:
+        rules.add(path)
+    for word in (str(path), f"block {block!r}", near):
+        assert word in str(caught.value)
+    assert "own" not in rules.available()
+
+
+def test_the_depth_that_is_asked_for_decides_which_layers_there_are(write):
+    name = rules.add(write(OWN.replace('"hidden":', '"hidden_2.step": "", "hidden":')))
+    with pytest.raises(InputError, match="unknown block 'hidden_2.step'"):
+        bz.Model([4, 5, 2], rule=name)
+    assert bz.Model([4, 5, 5, 2], rule=name)
+
+
+def test_every_block_that_is_read_by_name_shows_in_the_text():
+    """The names that a rule may use are those that the assembly reads."""
+    rule = dict(local=True, intermediate=2)
+    model = bz.Model([4, 5, 5, 2], rule="opzo", **rule)
+    assert unknown_blocks(model.blocks, model.network) is None
+    for entry in (*model.network.populations, *model.network.projections):
+        kind = entry.kind
+        for name in (*block_names(kind), *block_names(entry.name, kind)):
+            moment = name.partition(".")[2]
+            if "*" in name or kind == "softmax" or moment == "onset":
+                continue
+            if name.startswith("forward_1") and moment in ("spike", "hold"):
+                continue  # input comes as a current here, and no perturbation
+            if moment == "reset" and kind not in ("hidden", "input"):
+                continue  # nothing there spikes
+            text = "seen > 1" if moment == "threshold" else "seen = 1" if moment else "seen : 1"
+            marked = bz.Model([4, 5, 5, 2], rule="opzo", **rule)
+            marked.__dict__["blocks"] = {**marked.blocks, name: text}
+            assert "seen" in repr(draft(marked)), name
 
 
 def test_added_anew_a_file_has_its_new_text_and_older_models_keep_theirs(write):

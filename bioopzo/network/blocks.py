@@ -2,7 +2,8 @@
 
 import re
 
-from bioopzo.errors import EquationError, Mistake, unknown
+from bioopzo.errors import EquationError, InputError, Mistake, nearest, unknown
+from bioopzo.network.kinds import KINDS, block_names, moments_of
 from bioopzo.text.equations import (
     compose,
     defines,
@@ -19,35 +20,62 @@ CODINGS = ("current", "poisson", "spikes")
 CARRIED = re.compile(r"^(u|xbar|ebar|o|err|z\d+|zbar|not_refractory|lastspike)$")
 
 
-#: What a block of a layer or of synapses may be called after its name; `*` stands for any word.
-_GROUP = ("", ".threshold", ".chance", ".sample", ".reset", ".step", ".trial", ".hold", ".pair",
-          ".event.*", ".on.*")
-_SYNAPSES = ("", ".spike", ".hold", ".trial", ".pair.*")
-
-
 def lay_over(blocks, name, text, where):
     """Put the lines of a text over those of a block, in place."""
     blocks[name] = text if is_expression(name) else compose(blocks.get(name, ""), text, where)
 
 
-def _may_be_block(key, blocks, depth):
-    """Whether a text could be a block: of something there is, or of one layer of it."""
+def is_block(key, network):
+    """Whether a name is that of a block which something in the `network`, or a rule, can have."""
     name, dot, rest = key.partition(".")
-    base, _, number = name.rpartition("_")
-    synapses = ("forward", "forward_readout", "feedback", "forward_local", "intermediate")
-    if number.isdigit():
-        if base not in blocks or not 1 <= int(number) <= depth + (base == "forward"):
-            return False
-        name = base
-    kinds = _SYNAPSES if name in synapses else _GROUP
-    words = rest.split(".")
-    shape = dot + (rest if len(words) == 1 else f"{words[0]}.*")
-    return name in blocks and shape in kinds and len(words) < 3
+    kinds = {e.name: e.kind for e in (*network.populations, *network.projections)}
+    kind = kinds.get(name, name if name in KINDS or name in kinds.values() else None)
+    moment, *words = rest.split(".")
+    told = moments_of(kind).get(moment) if kind and bool(dot) == bool(moment) else None
+    return told is not None and len(words) == told.named and all(words)
 
 
-def apply_edit(blocks, key, text, depth, parameters):
+def unknown_blocks(names, network):
+    """Why the first of the block `names` that nothing in the `network` reads is none, or None.
+
+    Returns an `InputError`, for the caller to raise.
+    """
+    entries = (*network.populations, *network.projections)
+    kinds = {entry.kind for entry in entries}
+    for name in names:
+        owner = name.partition(".")[0]
+        kind = network[owner].kind if owner in network else owner
+        if not is_block(name, network):
+            known = [block for entry in entries for part in dict.fromkeys((entry.kind, entry.name))
+                     for block in block_names(part, entry.kind)]
+            like = block_names(owner, kind) if kind in KINDS else [*KINDS]
+            return InputError(f"unknown block {name!r}{nearest(name, known)}; "
+                              f"known: {', '.join(like)}")
+        if kind not in kinds and kind != "backward":
+            return InputError(f"block {name!r} needs a block {kind!r}, and there is none")
+    return None
+
+
+def statement_blocks(block, kind):
+    """Two blocks that hold statements of what the equations `block` (of a `kind`) belongs to."""
+    spiking = kind in ("input", "hidden")
+    moments = ("reset", "step") if spiking else ("spike", "pair", "step", "trial", "hold")
+    found = [m for m in moments if m in moments_of(kind)]
+    if "step" in moments_of(kind) and not spiking:
+        found = ["step", "trial"]
+    return tuple(f"{block}.{m}" + ".learn" * moments_of(kind)[m].named for m in found[:2])
+
+
+def _may_be_added(key, blocks, network):
+    """Whether an edit may add a block: of something that there is, or of one layer of it."""
+    name = key.split(".")[0]
+    described = name in network and any(block in blocks for block in network[name].blocks)
+    return is_block(key, network) and (name in blocks or described)
+
+
+def apply_edit(blocks, key, text, network, parameters):
     """Apply one edit to `blocks` in place; raises `EquationError` with its `Mistake`s."""
-    if key in blocks or _may_be_block(key, blocks, depth):
+    if key in blocks or _may_be_added(key, blocks, network):
         blocks[key] = parse_condition(text, key) if is_expression(key) else text
         if not is_expression(key):
             parse(text, key)

@@ -1,17 +1,19 @@
-"""Neurons, readouts and error populations as text, with their parameters.
+"""What every network has around its neurons and its rule, as text, with its parameters.
 
 Every function returns blocks (name -> text) in Brian2's syntax; symbols are those of the
 OPZO paper and of DESIGN.md: u membrane, rho hazard, psi local surrogate derivative,
 xbar presynaptic trace, o readout, err error, g top-down modulator.
 """
 
+from dataclasses import replace
+
 from brian2.units import Hz, ms
 
-from bioopzo.errors import unknown
+from bioopzo.errors import InputError, unknown
+from bioopzo.text.equations import identifiers, parse, render, substitute
 from bioopzo.text.parameters import Parameter
 
 OTTT = "Xiao et al. 2022 (OTTT)"
-OPZO = "Xiao et al. 2024 (OPZO), appendix B"
 
 PARAMETERS = {
     "tau_m": Parameter(10 * ms, "membrane and presynaptic trace time constant", True, OTTT),
@@ -31,41 +33,7 @@ PROTOCOL = {
     "alpha_final": Parameter(1.0, "alpha falls linearly to this share at the end of a run", True),
 }
 
-#: Escape noises: hazard rho(u), its derivative psi with peak 1, and slope = max of d rho/du.
-#: The exponential hazard stops growing at Delta above threshold (there psi is e): without a bound,
-#: a learning network runs away, and the digits stay at chance.
-ESCAPE = {
-    "logistic": """
-        p = 1/(1 + exp(-(u - theta)/Delta)) : 1
-        rho = rho0*p : Hz
-        psi = 4*p*(1 - p) : 1
-        slope = rho0/(4*Delta) : Hz
-    """,
-    "exponential": """
-        p = exp(clip((u - theta)/Delta, -50, 1)) : 1
-        rho = rho0*p : Hz
-        psi = p*int((u - theta)/Delta < 1) : 1
-        slope = rho0/Delta : Hz
-    """,
-    "erf": """
-        p = (1 + erf((u - theta)/(sqrt(2)*Delta)))/2 : 1
-        rho = rho0*p : Hz
-        psi = exp(-((u - theta)/Delta)**2/2) : 1
-        slope = rho0/(Delta*sqrt(2*pi)) : Hz
-    """,
-    "deterministic": """
-        p = 1/(1 + exp(-4*(u - theta))) : 1
-        psi = 4*p*(1 - p) : 1
-        slope = 1/tau_m : Hz
-    """,
-}
-ESCAPE_PARAMETERS = {
-    "rho0": Parameter(500.0 * Hz, "hazard at full drive (at threshold for exponential noise)",
-                      True, OPZO),
-    "Delta": Parameter(0.1, "width of the escape noise", True, OPZO),
-}
-RESETS = {"soft": "u -= theta", "hard": "u = 0"}
-
+RESETS = ("soft", "hard")
 
 LOCAL_ZO = "Mukhoty et al. 2023 (LocalZO)"
 #: Surrogates in place of the derivative of the escape noise. LocalZO asks every neuron alone: does
@@ -126,41 +94,72 @@ def dropout(rate, coding):
     }
 
 
-def hidden(neuron, reset, refractory):
-    """Blocks of a hidden layer: LIF with escape noise.
+def hidden(own, reset, refractory):
+    """Blocks of a hidden layer: the `own` blocks of a neuron, and what the network asks of it.
 
-    Source: OPZO appendix B (hazard, psi), OTTT (trace with the membrane's time constant).
+    `reset` ``"soft"`` is the neuron's own, ``"hard"`` sets the membrane to 0; with `refractory` the
+    membrane is held and no spike falls for a time after a spike.
     """
-    if neuron not in ESCAPE:
-        raise unknown("neuron", neuron, ESCAPE)
     if reset not in RESETS:
         raise unknown("reset", reset, RESETS)
-    # Within the brackets: rand() beside the flag, Brian2's numpy target fails at the first step.
-    ready = "*int(not_refractory)" if refractory else ""
-    decide = f"int(u > theta){ready}" if neuron == "deterministic" else \
-        f"int(rand() < chance{ready})"
-    flag = " (unless refractory)" if refractory else ""
-    # A step of its own: without the random number, the compiler uses vector instructions.
-    chance = {} if neuron == "deterministic" else {"hidden.chance": "chance = 1 - exp(-rho*dt)"}
-    return {
-        **chance,
-        "hidden": f"""
-            du/dt = (b + drive - u)/tau_m : 1{flag}
-            dxbar/dt = -xbar/tau_m : 1
-            {ESCAPE[neuron]}
-            S : 1
-            chance : 1
-            g : 1
-            drive : 1
-            count : 1
-        """,
-        "hidden.step": f"S = {decide}",
-        "hidden.threshold": "S > 0.5",
-        "hidden.reset": f"{RESETS[reset]}\nxbar += 1\ncount += 1",
-        # While refractory, Brian2 would not write u: the refractory state goes first.
-        "hidden.trial": ("not_refractory = True\nlastspike = -1e4*second\n" if refractory else "")
-                        + "u = 0\nxbar = 0",
+    blocks = {
+        **own,
+        "hidden": _joined(own["hidden"], "g : 1", "drive : 1", "count : 1"),
+        "hidden.reset": _joined(own.get("hidden.reset", ""), "count += 1"),
     }
+    if reset == "hard":
+        blocks["hidden.reset"] = _with_line(
+            blocks["hidden.reset"], "statement", "reset='hard' sets u at a spike",
+            lambda line: replace(line, operator="=", right="0"))
+    return _refractory(blocks) if refractory else blocks
+
+
+def _refractory(blocks):
+    """The blocks of a neuron that waits after a spike."""
+    waits = "a refractory time holds u"
+    return {
+        **blocks,
+        "hidden": _with_line(blocks["hidden"], "differential", waits,
+                             lambda line: replace(line, flags="(unless refractory)")),
+        "hidden.step": render(replace(line, right=_when_ready(line.right)) if line.name == "S"
+                              else line for line in parse(blocks["hidden.step"])),
+        # While refractory, Brian2 would not write u: the refractory state goes first.
+        "hidden.trial": _joined("not_refractory = True", "lastspike = -1e4*second",
+                                blocks.get("hidden.trial", "")),
+    }
+
+
+def _when_ready(decision):
+    """A decision to spike that is only taken after the refractory time."""
+    # Within the brackets: rand() beside the flag, Brian2's numpy target fails at the first step.
+    if "chance" in identifiers(decision):
+        return substitute(decision, {"chance": "chance*int(not_refractory)"})
+    if "rand" in identifiers(decision):
+        raise InputError(f"a neuron with a refractory time decides by 'chance', as in "
+                         f"int(rand() < chance), not by {decision!r}")
+    return f"{decision}*int(not_refractory)"
+
+
+def _with_line(text, kind, purpose, change):
+    """The text with the line(s) of one kind that set the membrane u changed."""
+    lines = parse(text)
+    if not any(line.name == "u" and line.kind == kind for line in lines):
+        raise InputError(f"{purpose}, but the neuron has no such line")
+    return render(change(line) if line.name == "u" and line.kind == kind else line
+                  for line in lines)
+
+
+def _joined(*texts):
+    return "\n".join(texts)
+
+
+def with_current(text, current):
+    """The `text` of a hidden layer with a `current` more in the equation of its membrane u.
+
+    Such a membrane is not held in a refractory time.
+    """
+    return _with_line(text, "differential", f"the rule adds {current} to du/dt",
+                      lambda line: replace(line, right=f"{line.right} + {current}", flags=""))
 
 
 def inputs(coding):

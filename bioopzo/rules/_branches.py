@@ -20,10 +20,10 @@ _OF_THE_PATH = {"Dz": "Dz_mid", "power": "power_mid", "now": "now_mid", "zbar": 
 
 
 def branches(blocks, depth, local, intermediate):
-    """Add branches to a rule's blocks, in place; the layers that get one, and the parameters.
+    """Add branches to a rule's `blocks`, in place; the layers that get one, and the parameters.
 
-    `local`: whether every hidden layer has one; `intermediate`: a hidden layer above the
-    lowest, whose branch also teaches the layers below, or None.
+    `depth` is the number of hidden layers; `local`: whether every one has a branch; `intermediate`:
+    a hidden layer above the lowest, whose branch also teaches the layers below, or None.
     """
     if not isinstance(local, bool):
         raise InputError(f"local is True or False, not {local!r}")

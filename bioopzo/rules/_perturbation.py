@@ -2,12 +2,12 @@
 
 After the neuron, a neuron sends S/dt + sigma*alpha*z: the next layer receives w*alpha*z as a
 current (`push`), computed once when a new z is drawn, since z is held. Before the neuron,
-alpha*z enters its own membrane. sigma is +1, -1 or 0 in time (`spiking.time_course`).
+alpha*z enters its own membrane. sigma is +1, -1 or 0 in time (the trial's clock).
 """
 
 from brian2.units import Hz, ms
 
-from bioopzo.rules import choose
+from bioopzo.registry import choose
 from bioopzo.text.parameters import Parameter
 
 DRAW = {"rademacher": "2*int(rand() < 0.5) - 1", "gaussian": "randn()"}
@@ -22,31 +22,30 @@ PARAMETERS = {
 
 
 def perturbation(place, distribution):
-    """Blocks that draw z at each hold and let it act ``"after"`` or ``"before"`` the neuron."""
+    """What lets a perturbation act ``"after"`` or ``"before"`` the neuron: the option `place`.
+
+    A new z is drawn at each hold, of the `distribution` ``"rademacher"`` or ``"gaussian"``. Returns
+    the blocks, the current that a rule adds to the membrane, and the parameters.
+    """
     draw = choose("distribution", distribution, DRAW)
-    membrane, received = choose("place", place, {
-        "after": ("sigma*push", "sigma*push"),
-        "before": ("sigma*alpha*z", "0*Hz"),
-    })
-    blocks = {
-        "hidden": f"du/dt = (b + drive - u)/tau_m + {membrane} : 1\nz : 1",
-        "hidden.hold": f"z = {draw}",
-    }
+    current = choose("place", place, {"after": "sigma*push", "before": "sigma*alpha*z"})
+    blocks = {"hidden": "z : 1", "hidden.hold": f"z = {draw}"}
     if place == "after":
         blocks["hidden"] += "\npush : Hz"
         blocks["hidden.hold"] += "\npush = 0*Hz"
-        blocks["readout"] = f"do/dt = -o/tau_o + {received} : 1\npush : Hz"
+        blocks["readout"] = f"do/dt = -o/tau_o + {current} : 1\npush : Hz"
         blocks["readout.hold"] = "push = 0*Hz"
         blocks["forward.hold"] = "push_post += w*alpha*z_pre"
         blocks["forward_readout.hold"] = "push_post += w*alpha*z_pre"
-    return blocks
+    return blocks, current, dict(PARAMETERS)
 
 
 def path_filter(layer, depth, place):
     """zbar of hidden layer `layer` (1 first): z through every filter on its path to the readout.
 
-    Each membrane on the way filters with tau_m and passes on slope*psi, so that M is comparable
-    with the weights times psi of backpropagation.
+    `depth` is the number of hidden layers, `place` that of the perturbation. Each membrane on the
+    way filters with tau_m and passes on slope*psi, so that M is comparable with the weights times
+    psi of backpropagation.
     """
     membranes = depth - layer + (place == "before")
     lines, source = [], "sigma*alpha*z"

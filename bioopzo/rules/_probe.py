@@ -1,16 +1,16 @@
 """Not a rule: nothing learns, and one given neuron is perturbed; for `measures.jacobian`."""
 
-from bioopzo.rules import Rule
-from bioopzo.rules._perturbation import PARAMETERS, path_filter, perturbation
+from bioopzo.rules import Rule, path_filter, perturbation
 
 
 def rule(depth):
     """Perturb with the z found in the state; Dz is what it leaves, averaged as the decision is."""
-    blocks = perturbation("after", "rademacher")
+    blocks, current, parameters = perturbation("after", "rademacher")
     blocks["hidden"] += "\nDz : 1"
     blocks["hidden.hold"] = "push = 0*Hz\nDz = 0"
     blocks["hidden.step"] = "Dz += read*zbar"
     blocks["forward"] = blocks["forward_readout"] = "w : 1"
     for layer in range(1, depth + 1):
         blocks[f"hidden_{layer}"] = path_filter(layer, depth, "after")
-    return Rule("_probe", "finite differences", "", blocks, PARAMETERS, perturbs="hold")
+    return Rule("_probe", "finite differences", "", blocks, parameters, perturbs="hold",
+                current=current)

@@ -3,8 +3,7 @@
 Source: Nokland 2016, "Direct feedback alignment provides learning in deep neural networks".
 """
 
-from bioopzo.rules import Rule
-from bioopzo.rules._branches import branches
+from bioopzo.rules import Rule, branches
 
 REFERENCE = """
 Nøkland A (2016). Direct feedback alignment provides learning in deep neural networks.

@@ -5,8 +5,7 @@ Source: Kolen & Pollack 1994; Webster, Choi, Ahn 2020 for the direct form.
 
 from brian2.units import Hz
 
-from bioopzo.rules import Rule
-from bioopzo.text.parameters import Parameter
+from bioopzo.rules import Parameter, Rule
 
 REFERENCE = """
 Kolen JF, Pollack JB (1994). Backpropagation without weight transport. Proceedings of the IEEE

@@ -4,8 +4,7 @@ Source: Bellec et al. 2020, "A solution to the learning dilemma for recurrent ne
 spiking neurons", without recurrence and adaptation.
 """
 
-from bioopzo.rules import Rule
-from bioopzo.text.parameters import Parameter
+from bioopzo.rules import Parameter, Rule
 
 REFERENCE = """
 Bellec G, Scherr F, Subramoney A, Hajek E, Salaj D, Legenstein R, Maass W (2020). A solution to

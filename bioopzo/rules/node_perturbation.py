@@ -3,9 +3,7 @@
 Source: Williams 1992; Fiete & Seung 2006; the zeroth-order (ZO) rival of Xiao et al. 2024.
 """
 
-from bioopzo.errors import InputError
-from bioopzo.rules import Rule, _reward, choose
-from bioopzo.rules._perturbation import PARAMETERS, perturbation
+from bioopzo.rules import InputError, Rule, choose, critic, perturbation
 
 REFERENCE = """
 Fiete IR, Seung HS (2006). Gradient learning in spiking neural networks by dynamic perturbation
@@ -26,16 +24,16 @@ def rule(depth, points="one", place="after", distribution="rademacher", baseline
     perturbs, measure, single = choose(
         "points", points, {"one": ("trial", "read", True), "two": ("pair", "window/2", False)})
     baseline = baseline and single
-    blocks = perturbation(place, distribution)
-    for key, lines in _reward.critic(measure, baseline).items():
+    blocks, current, parameters = perturbation(place, distribution)
+    reward, more = critic(measure, baseline)
+    for key, lines in reward.items():
         blocks[key] = blocks.get(key, "") + "\n" + lines
     psi = "psi*" if place == "after" else ""
     blocks["hidden"] += f"\nf = gate*{psi}z : 1"
     blocks["forward"] = "w : 1\ndE/dt = xbar_pre*f_post : second"
     blocks["forward.trial"] = "w -= eta*modulator_post*E/(alpha*tau_o)\nE = 0*second"
-    parameters = {**PARAMETERS, "eta": _reward.ETA, **(_reward.PARAMETERS if baseline else {})}
     return Rule(
         "node_perturbation", "reward times the neuron's own perturbation", "Fiete & Seung 2006",
-        blocks, parameters, reference=REFERENCE, perturbs=perturbs,
-        needs=("drive", "xbar", *(("psi",) if place == "after" else ())),
+        blocks, {**parameters, **more}, reference=REFERENCE, perturbs=perturbs, current=current,
+        needs=("xbar", *(("psi",) if place == "after" else ())),
     )

@@ -6,13 +6,18 @@ Spiking Neural Networks", sections 4.1-4.4; DESIGN.md section 2 for the continuo
 
 from brian2.units import Hz
 
-from bioopzo.errors import InputError
-from bioopzo.rules import Rule, choose
-from bioopzo.rules._branches import branches
-from bioopzo.rules._perturbation import PARAMETERS, SOURCE, path_filter, perturbation
-from bioopzo.text.equations import parse
-from bioopzo.text.parameters import Parameter
+from bioopzo.rules import (
+    InputError,
+    Parameter,
+    Rule,
+    branches,
+    choose,
+    parse,
+    path_filter,
+    perturbation,
+)
 
+SOURCE = "Xiao et al. 2024 (OPZO), section 4.4"
 REFERENCE = """
 Xiao M, Meng Q, Zhang Z, He D, Lin Z (2024). Online pseudo-zeroth-order training of
 neuromorphic spiking neural networks. arXiv:2407.12516.
@@ -86,7 +91,7 @@ def rule(depth, place="after", distribution="rademacher", form="lms", antithetic
     if not isinstance(antithetic, bool):
         raise InputError(f"antithetic is True or False, not {antithetic!r}")
     text, extra = choose("form", form, FORMS)
-    blocks = perturbation(place, distribution)
+    blocks, current, parameters = perturbation(place, distribution)
     for key, lines in text.items():
         lines = lines.replace("depth", str(depth))
         blocks[key] = blocks.get(key, "") + "\n" + lines
@@ -95,7 +100,7 @@ def rule(depth, place="after", distribution="rademacher", form="lms", antithetic
     blocks["error"] = blocks.get("error", "") + "\nDo : 1"
     blocks["error.step"] = "Do += window*o"
     blocks["error.hold"] = "Do = 0"
-    parameters = {**PARAMETERS, "alpha": ALPHA[place], **extra}
+    parameters.update({"alpha": ALPHA[place], **extra})
     for layer in range(1, depth + 1):
         blocks[f"hidden_{layer}"] = path_filter(layer, depth, place)
         # The readout forgets z at the start of a trial, so zbar does too.
@@ -112,7 +117,8 @@ def rule(depth, place="after", distribution="rademacher", form="lms", antithetic
     return Rule(
         "opzo", "feedback synapses learn the expected Jacobian from perturbation noise",
         "Xiao et al. 2024", blocks, parameters, reference=REFERENCE, matrix="M",
-        perturbs="pair" if antithetic else "hold", branches=layers, intermediate=intermediate,
-        needs=("drive", "xbar", "g", *(("psi",) if place == "after" else ()),
+        perturbs="pair" if antithetic else "hold", current=current, branches=layers,
+        intermediate=intermediate,
+        needs=("xbar", "g", *(("psi",) if place == "after" else ()),
                *(("slope",) if depth > 1 or place == "before" else ())),
     )

@@ -5,9 +5,7 @@ Source: Williams 1992; for escape noise Pfister et al. 2006, Florian 2007.
 
 from brian2.units import ms
 
-from bioopzo.rules import Rule
-from bioopzo.rules._reward import ETA, PARAMETERS, critic
-from bioopzo.text.parameters import Parameter
+from bioopzo.rules import Parameter, Rule, critic
 
 REFERENCE = """
 Williams RJ (1992). Simple statistical gradient-following algorithms for connectionist
@@ -22,7 +20,7 @@ def rule(depth):
     for the discrete time step, and rho'/rho times (S - rho dt) in its limit. A spike is credited
     only with the loss that comes after it, for about tau_e: as long as it acts on the readout.
     """
-    blocks = critic(moment="step")
+    blocks, parameters = critic(moment="step")
     blocks["hidden"] += """
         score = slope*psi*(S/clip(chance, 1e-12, 1) - 1) : Hz
     """
@@ -34,7 +32,7 @@ def rule(depth):
     return Rule(
         "reinforce", "loss times the score of the spikes that preceded it", "Williams 1992",
         blocks,
-        {"eta": ETA, **PARAMETERS,
+        {**parameters,
          "tau_e": Parameter(10.0 * ms, "memory of the eligibility", True, search=(0.003, 0.04))},
         reference=REFERENCE, needs=("xbar", "psi", "slope", "S", "chance"),
     )

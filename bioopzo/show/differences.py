@@ -13,8 +13,8 @@ from bioopzo.show.model import quantity
 from bioopzo.text.equations import is_expression, parse
 
 #: What is said of a model besides its text and its parameters.
-SETTINGS = ("rule_name", "options", "neuron", "reset", "refractory", "error", "coding",
-            "surrogate", "dropout", "state_reset", "sizes", "layout")
+SETTINGS = ("rule_name", "options", "neuron", "neuron_options", "reset", "refractory", "error",
+            "coding", "surrogate", "dropout", "state_reset", "sizes", "layout")
 
 
 @dataclass(frozen=True)

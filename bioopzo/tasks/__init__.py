@@ -1,76 +1,77 @@
 """Small tasks as trials: each module of this folder holds one function of the module's own name.
 
 `tasks.digits()` makes a task, `tasks.available()` lists them, `tasks.summary()` says in one line
-what each is, `tasks.get("digits", coding="poisson")` makes one by name. A new task is one new file
-here; it appears by itself.
+what each is, `tasks.get("digits", coding="poisson")` makes one by name. Adding a task is adding a
+file: the command line and the tests pick it up. A file of the user's own, anywhere, is made known
+to one process by `add`; the same file put into this folder is built in.
+
+What a task's file may import of this package is what is public here: ``Task``, which it returns,
+and ``consecutive_splits``, ``gate`` and ``one_hot``, which make parts of it; ``choose`` and
+``InputError`` for its options.
 """
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from os import PathLike
 
-from bioopzo.arguments import hint
 from bioopzo.errors import InputError
-from bioopzo.tasks.trials import Task
+from bioopzo.registry import Folder, choose
+from bioopzo.tasks.trials import Task, consecutive_splits, gate, one_hot
 
+_FOLDER = Folder("task", __name__, Task, tried=None, helpers=("trials",))
 
-def _discover() -> dict[str, Callable[..., Task]]:
-    found = {}
-    for module in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
-        if not module.name.startswith("_"):
-            loaded = importlib.import_module(f"{__name__}.{module.name}")
-            function = getattr(loaded, module.name, None)
-            if callable(function):
-                found[module.name] = function
-    return found
-
-
-_functions = _discover()
 # The function takes the place of its module: tasks.digits is what a user calls.
-globals().update(_functions)
+globals().update(_FOLDER.available())
 from bioopzo.tasks.yin_yang import yin_yang_samples  # noqa: E402  (after the line above)
 
-__all__ = ["Task", "available", "defaults", "get", "summary", "yin_yang_samples", *_functions]
+__all__ = ["InputError", "Task", "add", "available", "choose", "consecutive_splits", "defaults",
+           "gate", "get", "one_hot", "options", "summary", "yin_yang_samples",
+           *_FOLDER.available()]
 
 
 def __dir__():
     return __all__
 
 
-def available() -> dict[str, Callable[..., Task]]:
-    """Return every task function by name."""
-    return dict(_functions)
+def available() -> Mapping[str, Callable[..., Task]]:
+    """Every known task, built in and added: name -> the function that makes the `Task`."""
+    return _FOLDER.available()
+
+
+def add(path: str | PathLike) -> str:
+    """Make a task in a file of your own, at `path`, known to this process; returns its name.
+
+    The name is the file's, without ``.py``. The file is run; it defines a function of the same
+    name, ``my_task(**options) -> Task``, every option with a default, as the files in this folder
+    do. `get` makes the task: it is not made before, since that may take long. Adding a file again
+    takes its text anew.
+
+    Raises `InputError` for a file that is missing, fails (with its line), has no such function, or
+    has the name of a built-in task.
+    """
+    return _FOLDER.add(path)
 
 
 def summary() -> dict[str, str]:
-    """Return, for every task, the first line of its docstring."""
-    return {name: inspect.getdoc(function).splitlines()[0] for name, function in _functions.items()}
+    """The first line of the docstring of every task, by name."""
+    texts = {name: inspect.getdoc(function) or "" for name, function in available().items()}
+    return {name: text.partition("\n")[0] for name, text in texts.items()}
 
 
-def defaults(name: str) -> dict[str, object]:
-    """Return the options of the task called `name` with their defaults; InputError if unknown."""
-    if not isinstance(name, str) or name not in _functions:
-        raise InputError(
-            f"there is no task {name!r}{hint(name, _functions)}; "
-            f"the tasks are {', '.join(_functions)}"
-        )
-    parameters = inspect.signature(_functions[name]).parameters
-    return {key: parameter.default for key, parameter in parameters.items()}
+def options(name: str) -> dict[str, object]:
+    """The options of the task called `name` with their defaults; `InputError` if unknown."""
+    return _FOLDER.options(name)
 
 
-def get(name: str, **options) -> Task:
-    """Make the task called `name` with the options of its function.
+#: The older name of `options`.
+defaults = options
 
-    Raises InputError for an unknown task or option, listing those that exist.
+
+def get(name: str, **chosen) -> Task:
+    """The task called `name`, made with the options `chosen` of its function.
+
+    Raises `InputError` for an unknown task or option, listing those that exist.
     """
-    allowed = list(defaults(name))
-    for option in options:
-        if option not in allowed:
-            raise InputError(
-                f"{name}: there is no option {option!r}{hint(option, allowed)}; "
-                f"the options are {', '.join(allowed)}"
-            )
-    return _functions[name](**options)
+    return _FOLDER.get(name, **chosen)

@@ -159,9 +159,10 @@ class Task:
 
 
 def gate(where: str, duration: Quantity, dt: Quantity, warmup: Quantity) -> np.ndarray:
-    """Return the mask (steps,) that is 0 in the steps before `warmup` and 1 from there on.
+    """The mask (steps,) of a trial: 0 in the steps before `warmup` and 1 from there on.
 
-    `where` is the task's name for messages. InputError if the warm-up leaves nothing to read.
+    `duration` and `dt` are the trial's length and time step, `where` is the task's name for
+    messages. Raises `InputError` if the warm-up leaves nothing to read.
     """
     steps = step_count(where, duration, dt)
     quantity(where, "warmup", warmup, ms, zero=True)
@@ -175,12 +176,12 @@ def gate(where: str, duration: Quantity, dt: Quantity, warmup: Quantity) -> np.n
 
 
 def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Return targets (samples, classes): 1 for the sample's class and 0 elsewhere."""
+    """Targets (samples, `classes`) of the `labels`: 1 for the sample's class and 0 elsewhere."""
     return np.eye(classes)[labels]
 
 
 def consecutive_splits(train: int, validation: int, test: int) -> dict[str, np.ndarray]:
-    """Return splits that cut the samples, in order, into train, validation and test."""
+    """Splits that cut the samples, in order: so many for `train`, `validation` and `test`."""
     ends = np.cumsum([0, train, validation, test])
     return {name: np.arange(ends[i], ends[i + 1]) for i, name in enumerate(SPLITS)}
 

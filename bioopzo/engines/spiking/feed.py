@@ -14,16 +14,30 @@ TABLE_BYTES, MOST_ROWS = 24e6, 512
 def rows(task):
     """Trials that one chunk can hold for a task, so that its tables stay small.
 
-    Raises `InputError` for inputs that are counts: a spike is a spike in the spiking engine.
+    Raises `InputError` for inputs that are counts.
     """
-    if getattr(task.inputs, "counts", None) is not None:
-        raise InputError(f"task {task.name} counts events, and an input neuron of the spiking "
-                         "engine spikes once a step at most: use counts=False")
+    refuse_counts(task)
     events = shape_of(task, 1).events
     stimulus = (events + 2 * task.n_in if events else
                 task.n_in * (task.steps if task.coding == "spikes" else 1))
     bytes_a_trial = 8 * (stimulus + task.n_out * (task.steps if task.targets.ndim == 3 else 1))
     return int(min(MOST_ROWS, max(2, TABLE_BYTES // bytes_a_trial)))
+
+
+def refuse_counts(task):
+    """`InputError` for inputs that are counts: a spike is a spike in the spiking engine."""
+    if getattr(task.inputs, "counts", None) is not None:
+        raise InputError(f"task {task.name} counts events, and an input neuron of the spiking "
+                         "engine spikes once a step at most: use counts=False")
+
+
+def checked_sample(task, sample):
+    """`sample` as an int; `InputError` where it is not the index of a trial of the `task`."""
+    if isinstance(sample, bool) or not isinstance(sample, (int, np.integer)) \
+            or not 0 <= sample < task.samples:
+        raise InputError(f"sample is the index of a trial of {task.name}, 0 to {task.samples - 1}, "
+                         f"not {sample!r}")
+    return int(sample)
 
 
 def tables(task, shape, samples, plastic):
