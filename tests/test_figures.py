@@ -329,7 +329,7 @@ def modules(room):
 
 @pytest.mark.parametrize("text, there, not_there", [
     ("bz.train(1)", ["training/train.py", "engines/spiking/build.py", "engines/rate/engine.py"],
-     ["measures/rate.py", "model.py", "training/compare.py"]),
+     ["measures/rate.py", "training/compare.py", "training/search.py"]),
     ("bz.train(1, bz.compare)", ["training/train.py", "training/compare.py"], ["measures/rate.py"]),
     ("bz.measures.cosine(1)", ["measures/angles.py"], ["measures/rate.py", "training/train.py"]),
     ("bz.measures.rate.alignment", ["measures/rate.py"], ["measures/recording.py"]),

@@ -39,7 +39,7 @@ def images(stem):
 
 
 def digest(content):
-    """A hash of bytes, as hexadecimal text."""
+    """A hash of bytes, `content`, as hexadecimal text."""
     return hashlib.sha256(content).hexdigest()
 
 

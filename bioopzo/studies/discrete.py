@@ -9,7 +9,8 @@ from bioopzo import tasks
 def discrete(name, steps=6, warmup=3, **regime):
     """A small task in the papers' discrete setting: few steps, half of the potential left at each.
 
-    For ``"digits"`` and ``"yin_yang"``; `mnist` has this regime by itself. The task's name is
+    `name` is ``"digits"`` or ``"yin_yang"``; `mnist` has this regime by itself. A trial has `steps`
+    steps, the target is shown after `warmup` of them. The task's name is
     ``"discrete_NAME"``, so that rates tuned for the spiking engine are not taken for it. `regime`
     replaces values of the regime, such as ``input_gain=2.0``.
     """

@@ -3,8 +3,9 @@
 Nothing is imported and nothing is run: files are parsed, and names are looked up in what they
 import, from module to module. ``bz.train`` reaches the module that holds `train`, not all that
 `bioopzo` could give: the tables of packages whose names are loaded when they are first used (see
-`bioopzo.lazily`) are read. A package that lists its own folder reaches every module in it. A
-string that names a file of the package, such as ``"data/tuned.json"``, reaches that file.
+`bioopzo.lazily`) are read. A package that asks for its own name or path, as those do that list
+their folder (rules, neurons, tasks), reaches every module in it. A string that names a file of the
+package, such as ``"data/tuned.json"``, reaches that file.
 
 Imports of `plots` and `show` by modules of the package are not followed, unless asked: they serve
 what an object shows of itself, and no number is read off that. Those of the piece itself are.
@@ -32,7 +33,7 @@ class Source:
 
     `references` are dotted names in this package, `strings` those that could be names of files;
     `lazily` maps public names to modules where the package loads them later, else it is None;
-    `lists` says whether the package lists its own folder.
+    `lists` says whether the text asks for its own name or path.
     """
 
     digest: str
@@ -66,7 +67,7 @@ def described(tree):
         frozenset(node.value for node in nodes if isinstance(node, ast.Constant)
                   and isinstance(node.value, str) and FILE.fullmatch(node.value)),
         _lazily(tree),
-        any(isinstance(node, ast.Name) and node.id == "__path__" for node in nodes))
+        any(isinstance(node, ast.Name) and node.id in ("__name__", "__path__") for node in nodes))
 
 
 def reached(tree, showing=False):
@@ -89,7 +90,7 @@ def reached(tree, showing=False):
         found[place] = source.digest
         todo += [other for other in _places(source)
                  if showing or not other.startswith(SHOWING)]
-        if source.lists:
+        if source.lists and place.endswith("__init__.py"):
             todo += [path.relative_to(PACKAGE).as_posix()
                      for path in (PACKAGE / place).parent.glob("*.py")]
     return dict(sorted(found.items()))

@@ -84,7 +84,7 @@ def make(studies, parameters, out, command, jobs=1, progress=True, say=print):
 
 
 def place(folder, usual, quick=False, changes=None):
-    """Where studies are kept in `folder`: `usual`, or apart where they are `quick` or changed."""
+    """Where studies are kept in `folder`: `usual`, or apart if `quick` or with `changes`."""
     return Path(folder) / ("changed" if changes else "quick" if quick else usual)
 
 
