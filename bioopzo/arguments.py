@@ -131,9 +131,9 @@ def step_count(where: str, duration: Quantity, dt: Quantity) -> int:
     return steps
 
 
-def whole_number(name: str, value: Any) -> int:
-    """`value`, the argument `name`, as an int if it is whole (2.0 is) and at least 1."""
+def whole_number(name: str, value: Any, least: int = 1) -> int:
+    """`value`, the argument `name`, as an int if it is whole (2.0 is) and at least `least`."""
     good = isinstance(value, Real) and not isinstance(value, bool)
-    if not good or value < 1 or value % 1 != 0:
-        raise InputError(f"{name} is a whole number of at least 1, not {value!r}")
+    if not good or value < least or value % 1 != 0:
+        raise InputError(f"{name} is a whole number of at least {least}, not {value!r}")
     return int(value)

@@ -75,15 +75,19 @@ def _parser():
     tune.add_argument("--range", action="append", default=[], metavar="NAME=LOWEST,HIGHEST",
                       help="where to search a parameter, in Hz or seconds")
     tune.add_argument("--out", help="data file; default the package's own")
-    results = add("results", _results, "measure the figures of the README again")
+    results = add("results", _results, "make the numbers behind the README's tables where out of "
+                  "date")
     results.add_argument("names", nargs="*", help="which (default: list them)")
-    results.add_argument("--out", default="figures/data")
-    results.add_argument("--jobs", type=int, default=2)
+    results.add_argument("--quick", action="store_true", help="small versions, in figures/quick")
+    results.add_argument("--jobs", type=int, default=2, help="runs at a time within a result (2)")
+    results.add_argument("--out", help="folder for the files (default figures/data)")
+    results.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
+                         help="a parameter of the results, e.g. seeds=3; goes to figures/changed")
     results.add_argument("--readme", help="write the tables into this README")
     results.add_argument("--only", action="append", default=[], metavar="LABEL",
-                         help="of an experiment of the rate engine, one label; may be repeated")
+                         help="of a result of the rate engine, one label; may be repeated")
     results.add_argument("--draw", action="store_true",
-                         help="only draw again, from saved runs (rate engine)")
+                         help="only draw again, from the numbers that are there")
     notebooks = add("notebooks", _notebooks, "execute the project's notebooks into a folder")
     notebooks.add_argument("names", nargs="*", help="which (default: all of ./notebooks)")
     notebooks.add_argument("--quick", action="store_true", help="a few trials: does it run?")
@@ -274,20 +278,9 @@ def _range(text):
 
 
 def _results(options):
-    from bioopzo.studies import experiments
-    from bioopzo.studies.experiments import available, draw
-    from bioopzo.studies.tables import write_tables
+    from bioopzo.studies.results import command
 
-    if not options.names and not options.readme:
-        for name, experiment in available().items():
-            print(f"{name:<22}{experiment.about}")
-    for name in options.names:
-        if options.draw:
-            draw(name, options.out)
-            continue
-        print(experiments.run(name, options.out, jobs=options.jobs, only=options.only))
-    if options.readme:
-        write_tables(options.out, options.readme)
+    command(options)
 
 
 def _notebooks(options):
@@ -300,7 +293,7 @@ def _notebooks(options):
 def _figures(options):
     from bioopzo.studies.figures import command
 
-    return command(options)
+    command(options)
 
 
 def _rules(options):

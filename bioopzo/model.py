@@ -2,24 +2,31 @@
 
 import hashlib
 import json
+import warnings
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from types import MappingProxyType
 from typing import Mapping
 
 from brian2.units import second
-from brian2.units.fundamentalunits import Quantity
+from brian2.units.fundamentalunits import Quantity, have_same_dimensions
 
 from bioopzo import rules
 from bioopzo.arguments import checked_share, checked_sizes, checked_time, checked_value
-from bioopzo.errors import EquationError, InputError, Mistake, unknown
+from bioopzo.errors import EquationError, InputError, Mistake, ModelWarning, unknown
 from bioopzo.network import parts as neurons
-from bioopzo.network.blocks import CARRIED, CODINGS, apply_edit, lay_over
+from bioopzo.network.blocks import CARRIED, CODINGS, apply_edit, is_block, lay_over
 from bioopzo.network.connections import architecture
+from bioopzo.network.table import Network, completed, layered
 from bioopzo.show.model import html
 from bioopzo.show.model import text as page
 from bioopzo.text.entries import Entries
 from bioopzo.text.equations import defines, identifiers, is_expression, parse, render
+from bioopzo.text.merge import carried
+
+#: What `Model.replace` may change, beside rule, options and parameters.
+_SETTINGS = ("neuron", "reset", "refractory", "error", "coding", "surrogate", "dropout",
+             "state_reset")
+_NOTHING = Entries({})
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -28,10 +35,11 @@ class Model:
 
     Parameters
     ----------
-    sizes : sequence of int, or str
+    sizes : sequence of int, str or Network
         Inputs, hidden layers (at least one), readouts, e.g. ``[64, 32, 32, 10]``; or an
         architecture with convolutions for the rate engine, e.g. ``"28x28-32C3-AP2-64C3-AP2-10"``
-        (see `connectivity.architecture`).
+        (see `network.connections.architecture`); or a table of populations and projections
+        (`network.table.Network`).
     rule : str
         A name in ``bioopzo.rules.available()``; default ``"opzo"``. A rule in a file of your
         own is added first: ``rule=bioopzo.rules.add("my_rule.py")``.
@@ -78,6 +86,7 @@ class Model:
     given: Mapping
     regime: Mapping = field(default_factory=dict)
     edits: tuple = ()
+    given_network: Network | None = None
 
     def __init__(self, sizes, rule="opzo", neuron="logistic", reset="soft", refractory=0 * second,
                  error="graded", coding=None, surrogate="escape", dropout=0.0, state_reset=True,
@@ -85,17 +94,17 @@ class Model:
         options = dict(options or {})
         known = rules.options(rule)
         options.update({key: parameters.pop(key) for key in list(parameters) if key in known})
-        layout = sizes if isinstance(sizes, str) else ""
+        layout, network = sizes if isinstance(sizes, str) else "", None
         if layout:
             sizes, _ = architecture(layout)
-        _store(self, sizes=checked_sizes(sizes), layout=layout, rule_name=rule,
-               neuron=neuron, reset=reset,
-               refractory=checked_time("refractory", refractory), error=error, coding=coding,
-               surrogate=surrogate, dropout=checked_share("dropout", dropout),
-               state_reset=bool(state_reset), options=MappingProxyType(options),
-               given=MappingProxyType(dict(parameters)), regime=MappingProxyType({}), edits=())
-        if coding is not None and coding not in CODINGS:
-            raise unknown("input coding", coding, CODINGS)
+        elif isinstance(sizes, Network):
+            network, sizes = sizes, [layer.size for layer in sizes.layers]
+        settings = _checked_settings(dict(
+            neuron=neuron, reset=reset, refractory=refractory, error=error, coding=coding,
+            surrogate=surrogate, dropout=dropout, state_reset=state_reset))
+        _store(self, sizes=checked_sizes(sizes), layout=layout, rule_name=rule, **settings,
+               options=Entries(options), given=Entries(dict(parameters)),
+               regime=_NOTHING, edits=(), given_network=network)
         self._compose()
 
     def _with(self, **changes):
@@ -107,6 +116,13 @@ class Model:
             new.__dict__["rule"] = self.rule  # though its file may have been added anew since
         new._compose()
         return new
+
+    def __getstate__(self):
+        """What travels to another process or into a copy: the fields, and the rule as it is.
+
+        The rule may come from a file that is not known there, or has changed since.
+        """
+        return {name: self.__dict__[name] for name in [*self.__dataclass_fields__, "rule"]}
 
     def _compose(self):
         """Compose text and parameters now, so that what is wrong is said when it is written."""
@@ -130,8 +146,18 @@ class Model:
     def connections(self):
         """Connectivity that is not all to all: ``{"forward_1": Convolution, ...}``."""
         if not self.layout:
-            return MappingProxyType({})
-        return MappingProxyType(architecture(self.layout, float(self.parameters["gain"]))[1])
+            return Entries({})
+        return Entries(architecture(self.layout, float(self.parameters["gain"]))[1])
+
+    @cached_property
+    def layers(self):
+        """The `Network` that the rule is laid over: of layers, or the one that was given."""
+        return self.given_network or layered(self.sizes, self.connections)
+
+    @cached_property
+    def network(self):
+        """The `Network`, complete: populations and projections as data."""
+        return completed(self.layers, self.rule, self.blocks)
 
     @cached_property
     def rule(self):
@@ -159,6 +185,9 @@ class Model:
             **neurons.inputs(coding), **neurons.readout(), **neurons.error(self.error),
             **neurons.forward(coding),
         }
+        for projection in self.given_network.projections if self.given_network else ():
+            for moment, text in projection.text:
+                blocks[".".join(filter(None, (projection.kind, moment)))] = text
         for name, text in self.rule.blocks.items():
             lay_over(blocks, name, text, f"{self.rule_name}, {name}")
         for name, text in neurons.surrogate(self.surrogate).items():
@@ -179,10 +208,10 @@ class Model:
             for name in [name for name in blocks if name.endswith(".trial")]:
                 blocks[name] = render(line for line in parse(blocks[name])
                                       if not CARRIED.match(line.name))
-        mistakes = []
+        mistakes, network = [], completed(self.layers, self.rule, blocks)
         for key, text in self.edits:
             try:
-                apply_edit(blocks, key, text, self.depth, self.declared)
+                apply_edit(blocks, key, text, network, self.declared)
             except EquationError as problem:
                 mistakes += problem.mistakes
         if mistakes:
@@ -196,7 +225,7 @@ class Model:
         """The value of every parameter: name -> quantity, defaults overridden by those given."""
         values = {name: p.default for name, p in self.declared.items()}
         values.update({name: value for name, value in self.regime.items() if name in values})
-        free = set().union(*(identifiers(text) for _, text in self.edits)) if self.edits else set()
+        free = set().union(*map(identifiers, self._own_texts()))
         problems = []
         for name, value in self.given.items():
             try:
@@ -208,6 +237,13 @@ class Model:
         if problems:
             raise InputError("\n".join(problems))
         return Entries(values)
+
+    def _own_texts(self):
+        """Texts of the user's own, which may read parameters that are only given as values."""
+        yield from (text for _, text in self.edits)
+        for projection in self.given_network.projections if self.given_network else ():
+            yield from (text for _, text in projection.text)
+            yield from projection.start.parameters if projection.start else ()
 
     def _no_parameter(self, name, value):
         """Why a name is no parameter: a line's name, or nothing that is known."""
@@ -234,9 +270,85 @@ class Model:
         values = {k: v for k, v in changes.items() if not isinstance(v, str)}
         try:
             return self._with(edits=self.edits + texts,
-                              given=MappingProxyType({**self.given, **values}))
+                              given=Entries({**self.given, **values}))
         except InputError as problem:  # one kind of error for whatever is wrong with an edit
             raise EquationError(_mistakes(problem)) from None
+
+    def replace(self, rule=None, **changes):
+        """The same network, with the user's edits and parameters, under another `rule`.
+
+        Edits stay that are of the network: of neurons, inputs, readout, error, and of lines that
+        neither rule defines. To a line that a rule only adds a term to (the perturbation in the
+        membrane) the new rule adds its own. Edits of the old rule's own lines go with it; an edit
+        of a line that the new rule has its own version of is left out with a `ModelWarning`.
+        Parameters of the old rule alone, and those that have another unit in the new one, go, too.
+
+        `changes` are further settings of `Model` (``neuron``, ``reset``, ``dropout`` ...), options
+        of the rule, and parameters. Raises `InputError` for what is unknown, and for other sizes:
+        that would be another network.
+
+        Examples
+        --------
+        >>> bp = model.replace(rule="bp")
+        """
+        for name in ("sizes", "layout"):
+            if name in changes:
+                raise InputError(f"replace keeps the network and cannot change its {name}: "
+                                 "make another Model")
+        rule = self.rule_name if rule is None else rule
+        known = rules.options(rule)
+        options = {**(self.options if rule == self.rule_name else {}),
+                   **changes.pop("options", {}),
+                   **{key: changes.pop(key) for key in list(changes) if key in known}}
+        settings = _checked_settings({key: changes.pop(key) for key in list(changes)
+                                      if key in _SETTINGS})
+        if (rule, options) == (self.rule_name, dict(self.options)):
+            given = Entries({**self.given, **changes})
+            return self._with(given=given, **settings)
+        settings.update(rule_name=rule, options=Entries(options))
+        plain = self._with(edits=(), given=_NOTHING, regime=_NOTHING, **settings)
+        edits = self._carried(plain)
+        given = {**self._carried_values(self.given, plain, edits), **changes}
+        return self._with(edits=edits, given=Entries(given), regime=Entries(
+            self._carried_values(self.regime, plain, ())), **settings)
+
+    def unedited(self):
+        """The model without the user's edits, and without the parameters only they read."""
+        given = {name: value for name, value in self.given.items() if name in self.declared}
+        return self._with(edits=(), given=Entries(given))
+
+    def shrunk(self):
+        """The same text with one neuron in every population: what its code is made from."""
+        network = self.given_network
+        return self._with(sizes=(1,) * len(self.sizes), layout="",
+                          given_network=network and network.shrunk())
+
+    def _carried(self, plain):
+        """The edits, as whole blocks, for the same network without edits under another rule."""
+        base, mine, theirs = self.unedited().blocks, self.blocks, plain.blocks
+        bare = plain._with(rule_name="readout_only", options=_NOTHING).blocks
+        edits = {}
+        for name in {**base, **mine}:
+            there = theirs.get(name, "")
+            if mine.get(name) == base.get(name) or not is_block(name, plain.network):
+                continue
+            lines = plain.rule.blocks.get(name, "")
+            owned = {lines} if is_expression(name) else {line.name for line in parse(lines)}
+            text, lost = carried(name, base.get(name, ""), mine.get(name, ""), there,
+                                 bare.get(name, ""), owned)
+            if text != there:
+                edits[name] = text
+            for line in lost:
+                warnings.warn(f"{name}: {line!r} was left out, since rule {plain.rule_name} has "
+                              "a line of its own there", ModelWarning, stacklevel=3)
+        return tuple(edits.items())
+
+    def _carried_values(self, values, plain, edits):
+        """Those of the values that have a meaning (and their unit) under another rule, too."""
+        read = set().union(*(identifiers(text) for _, text in edits)) if edits else set()
+        return {name: value for name, value in values.items()
+                if (have_same_dimensions(value, plain.declared[name].default)
+                    if name in plain.declared else name in read)}
 
     def for_task(self, task, tuned=None):
         """The model with a task's coding and its regime (and tuned rates) as defaults.
@@ -252,7 +364,7 @@ class Model:
             raise InputError(f"the model is written for {self.coding!r} input, task {task.name} "
                              f"gives {task.coding!r}")
         regime = {"input_rate": task.input_rate, **task.parameters, **(tuned or {})}
-        return self._with(coding=task.coding, regime=MappingProxyType(regime))
+        return self._with(coding=task.coding, regime=Entries(regime))
 
     def equations(self, duration=None):
         """The final text of every object as Brian2 gets it; printable, and a mapping by name.
@@ -326,6 +438,16 @@ def _mistakes(problem):
     """What an `InputError` says, as `Mistake`s."""
     return getattr(problem, "mistakes", ()) or [Mistake("edit", line)
                                                 for line in str(problem).splitlines()]
+
+
+def _checked_settings(settings):
+    """Settings of a model as it keeps them; `InputError` for those that cannot be used."""
+    checks = {"refractory": lambda value: checked_time("refractory", value),
+              "dropout": lambda value: checked_share("dropout", value), "state_reset": bool}
+    if settings.get("coding") not in (None, *CODINGS):
+        raise unknown("input coding", settings["coding"], CODINGS)
+    return {name: checks.get(name, lambda value: value)(value)
+            for name, value in settings.items()}
 
 
 def _store(model, **fields):

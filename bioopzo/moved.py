@@ -7,7 +7,7 @@ PLACES = {
     "cards": "show.run", "checks": "checks.check", "comparison": "training.compare",
     "connectivity": "network.connections", "differences": "show.differences",
     "display": "show.model", "epochs": "training.rate", "equations": "text.equations",
-    "event_experiments": "studies.events", "experiments": "studies.experiments",
+    "event_experiments": "studies.simulation", "experiments": "studies.results",
     "exports": "show.exports", "figures": "studies.figures", "flow": "checks.influence",
     "gradients": "measures.rate", "lint": "checks.lines", "live": "training.live",
     "notebooks": "studies.notebooks", "optimizers": "engines.rate.optimizers",

@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
 
-from bioopzo.errors import InputError
+# Packages that load what is asked of them: a run is data, and quick to import.
+from bioopzo import measures, plots, show
+from bioopzo.engines import spiking
+from bioopzo.errors import InputError, unknown
 from bioopzo.files import write_atomically, write_json
+from bioopzo.network.table import recorded
 
 FORMAT = 1
 
@@ -58,6 +62,13 @@ class Run:
         # An attribute, not a property: notebooks complete its keys.
         self.final = Part(self.arrays, "final/")
 
+    def __getstate__(self):
+        """What travels to another process or into a copy: the data, not Brian2's objects."""
+        return {entry.name: getattr(self, entry.name) for entry in fields(self)}
+
+    def __setstate__(self, state):
+        self.__init__(**state)
+
     @property
     def test_accuracy(self):
         """Share of held-out trials decided correctly at the end, or None without classes."""
@@ -70,16 +81,26 @@ class Run:
 
     @property
     def network(self):
-        """The Brian2 objects with the final state, by name: ``run.network["hidden_1"]``.
+        """The trained network in Brian2: objects with the final state, and trials to show it.
 
-        Raises `InputError` for a loaded run without model and task.
+        ``run.network["hidden_1"]`` is a `brian2.NeuronGroup`; ``run.network.present(sample)`` shows
+        a trial of the task, to monitors of your own too. See `TrainedNetwork`. It is made when it
+        is first asked for, in the process's own Brian2 session, which stays as it was.
+
+        Raises `InputError` for a loaded run without model and task, and for an architecture with
+        convolutions.
+
+        Examples
+        --------
+        >>> monitor = StateMonitor(run.network["hidden_1"], "u", record=True)
+        >>> run.network.network.add(monitor)
+        >>> run.network.present(task.splits["test"][0])
+        >>> monitor.u[:, :20]  # (neurons, steps) of the trial
         """
-        from bioopzo.engines.spiking.recording import restore
-
         if self.model is None or self.task is None:
             raise InputError("a loaded run has no model or task attached: set run.model, run.task")
         if "network" not in self.__dict__:
-            self.__dict__["network"] = restore(self.model, self.task, self.final)
+            self.__dict__["network"] = spiking.restore(self.model, self.task, self.final)
         return self.__dict__["network"]
 
     def at(self, point):
@@ -100,48 +121,39 @@ class Run:
         `name` is ``"synapses.variable"``; `state` is where it is looked up, by default `final`.
         """
         values = (state or self.final)[name]
-        if name in self.meta.get("shapes", {}):
-            return np.asarray(values).reshape(self.meta["shapes"][name])
-        kind, _, number = name.split(".")[0].rpartition("_")
-        sizes = self.meta["sizes"]
-        if kind == "forward_local":
-            return np.asarray(values).reshape(sizes[int(number)], sizes[-1])
-        shape = ((sizes[int(number) - 1], sizes[int(number)]) if kind == "forward"
-                 else (sizes[-1], sizes[int(number)]))
+        shape = self.meta.get("shapes", {}).get(name)
+        if shape is None:
+            projections = recorded(self.meta)["projections"]
+            owner = name.split(".")[0]
+            if owner not in projections:
+                raise unknown("projection", owner, projections)
+            shape = projections[owner]["shape"]
         return np.asarray(values).reshape(shape)
 
     def plot(self):
         """Learning curve, firing rates, and weights at start and end; returns the figure."""
-        from bioopzo.plots.learning import overview
-
-        return overview(self)
+        return plots.overview(self)
 
     def plot_learning_curve(self, ax=None, error=False):
         """Held-out accuracy (%) or loss against training trials, drawn into `ax`.
 
         With `error` the error (100 - accuracy) on a logarithmic axis; see `plots.learning_curves`.
         """
-        from bioopzo.plots.learning import learning_curves
-
-        return learning_curves([self], ax, error=error)
+        return plots.learning_curves([self], ax, error=error)
 
     def plot_rates(self, ax=None):
         """Firing rate (Hz) of every hidden layer against training trials, drawn into `ax`.
 
         See `plots.rates`.
         """
-        from bioopzo.plots.learning import rates
-
-        return rates(self, ax)
+        return plots.rates(self, ax)
 
     def plot_weights(self, fig=None):
         """Forward weights of every layer at start and end; returns the figure.
 
         Drawn into `fig`, by default a new one; see `plots.weights`.
         """
-        from bioopzo.plots.learning import weights
-
-        return weights(self, fig)
+        return plots.weights(self, fig)
 
     def plot_alignment(self, ax=None):
         """Cosine of feedback and forward weights over training; see `measures.weight_alignment`.
@@ -150,10 +162,7 @@ class Run:
         `measures.alignment` compares with the expected Jacobian instead. Raises `InputError` for a
         rule without a feedback matrix.
         """
-        from bioopzo.measures.angles import weight_alignment
-        from bioopzo.plots.learning import alignment
-
-        ax = alignment({self.meta["rule"]: weight_alignment(self)}, ax)
+        ax = plots.alignment({self.meta["rule"]: measures.weight_alignment(self)}, ax)
         ax.set_ylabel("Cosine, feedback and\nforward weights")
         return ax
 
@@ -164,10 +173,7 @@ class Run:
         `seed` draws its noise; drawn into `ax`, by default a new figure. Raises `InputError` as
         `measures.record` does.
         """
-        from bioopzo.measures.recording import record
-        from bioopzo.plots.trial import raster
-
-        return raster(record(self, sample, seed), ax)
+        return plots.raster(measures.record(self, sample, seed), ax)
 
     def plot_anatomy(self, sample=None, neuron=None, seed=0, fig=None):
         """One trial of one synapse, all that its update is made of; see `plots.anatomy`.
@@ -176,10 +182,7 @@ class Run:
         `neuron` is ``(layer, index)``, `seed` draws the trial's noise; drawn into `fig`, by default
         a new one. Returns the figure. Raises `InputError` as `measures.record` does.
         """
-        from bioopzo.measures.recording import record
-        from bioopzo.plots.trial import anatomy
-
-        return anatomy(record(self, sample, seed), neuron, fig)
+        return plots.anatomy(measures.record(self, sample, seed), neuron, fig)
 
     def to_xarray(self):
         """The run as an `xarray.Dataset`; needs the package xarray (``pip install xarray``).
@@ -191,9 +194,7 @@ class Run:
         final states where the run has its model); `meta` is in those of the Dataset, what is not
         text or a number as JSON. Raises `InputError` when xarray is not installed.
         """
-        from bioopzo.show.exports import to_xarray
-
-        return to_xarray(self)
+        return show.to_xarray(self)
 
     def to_neo(self, sample=None, seed=0, plastic=True):
         """Spikes of one trial of the trained network as a `neo.Block`.
@@ -203,9 +204,7 @@ class Run:
         `measures.record`). The block is described at `measures.Recording.to_neo`. Raises
         `InputError` when neo is not installed (``pip install neo``).
         """
-        from bioopzo.measures.recording import record
-
-        return record(self, sample, seed, plastic).to_neo()
+        return measures.record(self, sample, seed, plastic).to_neo()
 
     def save(self, path):
         """Write ``path.npz`` and ``path.json``; each file appears whole or not at all.
@@ -240,9 +239,7 @@ class Run:
         return cls(arrays, meta.pop("units"), meta)
 
     def _repr_html_(self):
-        from bioopzo.show.run import run_html
-
-        return run_html(self)
+        return show.run_html(self)
 
     def __repr__(self):
         m = self.meta

@@ -15,26 +15,24 @@ has of its own, come from the validation splits: see parameters.py.
 Source: Xiao et al. 2024 (OPZO), table 1; Kriener et al. 2022 (Yin-Yang); LeCun et al. 1998 (MNIST).
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
-from brian2 import Hz
 from matplotlib.ticker import FixedLocator, NullLocator
 
 import bioopzo as bz
 from bioopzo import plots
 from bioopzo.studies import figures
-from bioopzo.studies.rate import discrete
+from bioopzo.studies.content import read
+from bioopzo.studies.discrete import discrete
+from bioopzo.studies.quantities import with_units
 
 #: Read as they are; `figures/data/fashion_mnist.json` belongs here once it has been made.
 INPUTS = ["data/mnist.json"]
 NAMES = {"digits": "Digits", "yin_yang": "Yin-Yang", "mnist": "MNIST",
          "fashion_mnist": "Fashion-MNIST"}
-RULES = ("bp", "opzo", "dkp", "dfa", "eprop", "reinforce", "node_perturbation", "readout_only")
 TICKS = (0, 50, 80, 90, 95, 98, 99, 99.5)
 SHADE = "#F5F5F5"
-UNITS = {"alpha_hz": Hz, "rho0_hz": Hz}
 
 
 def compute(parameters, jobs, progress):
@@ -55,7 +53,7 @@ def compute(parameters, jobs, progress):
             "accuracy": {rule: [100 * run.test_accuracy for run in runs]
                          for rule, runs in result.runs.items()}}
     for path in INPUTS:
-        content = json.loads((Path(__file__).parent / path).read_text())
+        content = read(Path(__file__).parent / path)
         found[content["task"]] = {
             "source": f"read from figures/{path}, made by {content['command']}",
             "sizes": [784, 800, 800, 10], "epochs": content["epochs"],
@@ -66,8 +64,7 @@ def compute(parameters, jobs, progress):
 
 def _own(values):
     """A rule's own parameters with their units; the optimiser's rate is not among them."""
-    return {name.removesuffix("_hz"): value * UNITS.get(name, 1)
-            for name, value in values.items() if name != "rate"}
+    return with_units({name: value for name, value in values.items() if name != "rate"})
 
 
 @plots.styled
@@ -75,7 +72,7 @@ def draw(data):
     sets = [name for name in NAMES if name in data]
     fig, axes = plots.figure(plots.PAGE_CM, 7.6, ncols=len(sets), sharey=True)
     fig.get_layout_engine().set(w_pad=0.02, wspace=0.03)
-    rows = RULES[::-1]
+    rows = list(plots.RULE_STYLE)[::-1]
     for ax, name in zip(axes, sets):
         for row, rule in enumerate(rows):
             if row % 2:

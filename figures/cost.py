@@ -30,7 +30,7 @@ from bioopzo import plots
 from bioopzo.engines.rate.feed import presented
 from bioopzo.engines.rate.settings import open_engine, settings
 from bioopzo.studies import figures
-from bioopzo.studies.rate import discrete
+from bioopzo.studies.discrete import discrete
 from bioopzo.training.start import initial_weights
 
 #: Label -> rule and options.
@@ -156,11 +156,12 @@ def _times(engines, rounds):
 
 @plots.styled
 def draw(data):
+    labels = [label for rule in plots.RULE_STYLE for label in RULES if RULES[label][0] == rule]
     fig, axes = plots.figure(plots.PAGE_CM, 13.5, nrows=3, ncols=2, sharex="col", sharey="row")
     fig.get_layout_engine().set(hspace=0.04, wspace=0.04)
     for column, kind in enumerate(("width", "depth")):
         found, x = data[kind], np.array(data[kind]["x"])
-        for label in RULES:
+        for label in labels:
             look = _look(label)
             axes[0, column].plot(x, np.array(found[label]["extra"]) / 1e3, **look)
             axes[1, column].plot(x, found[label]["memory_mb"], **look)

@@ -22,17 +22,20 @@ from brian2 import Hz
 
 import bioopzo as bz
 from bioopzo import plots
+from bioopzo.measures import rate as gradients
 from bioopzo.studies import figures
-from bioopzo.studies.rate import discrete
+from bioopzo.studies.discrete import discrete
 
 #: The paper's forward rule, also for noise before the neuron.
 PSI_KEPT = {"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post : 1"}
 JACOBIAN_BATCH = 256
+#: How the feedback is learned while alpha falls.
+FORMS = ("lms", "momentum", "plain")
 #: Places and forms: written name, colour, marker. OPZO's own colour is the package's default.
 PLACES = {"after": ("after", plots.RULE_STYLE["opzo"][0]),
           "before": ("before, psi in M only", plots.MORE_STYLES[0][0]),
           "before, psi": ("before, psi kept", plots.MORE_STYLES[1][0])}
-FORMS = {"lms": ("least mean squares", plots.RULE_STYLE["opzo"][0], "o"),
+LOOKS = {"lms": ("least mean squares", plots.RULE_STYLE["opzo"][0], "o"),
          "momentum": ("momentum", plots.MORE_STYLES[1][0], "^"),
          "plain": ("plain", plots.MORE_STYLES[0][0], "s")}
 
@@ -70,7 +73,7 @@ def _cosines(run, p, point=-1):
     now = {f"final/{name[10:]}": values[point] for name, values in run.arrays.items()
            if name.startswith("snapshots/")}
     frozen = bz.Run({**run.arrays, **now}, run.units, run.meta, run.model, run.task)
-    found = bz.gradients.alignment(frozen, p["jacobian_batches"], seed=run.meta["seed"],
+    found = gradients.alignment(frozen, p["jacobian_batches"], seed=run.meta["seed"],
                                    batch=JACOBIAN_BATCH)
     return [found[layer][0] for layer in sorted(found)]
 
@@ -155,7 +158,7 @@ def _curves(axes, data):
     trials = np.array(data["trials"])
     for layer, ax in enumerate(axes):
         ends = []
-        for form, (name, colour, marker) in FORMS.items():
+        for form, (name, colour, marker) in LOOKS.items():
             values = np.array(data["curves"][f"alpha falls, {form}"])[:, :, layer]
             line = plots.band(ax, trials / 1000, values, form, color=colour, marker=marker)
             ends.append((line, name))
@@ -166,16 +169,16 @@ def _curves(axes, data):
         plots.note(ax, f"hidden {layer + 1}; alpha falls to {data['alpha_final']:g} of its start"
                    if layer == 0 else f"hidden {layer + 1}; band: 95 % interval")
     handles = [plt.Line2D([], [], color=c, marker=m, mec="white", mew=0.4)
-               for _, c, m in FORMS.values()]
-    axes[0].legend(handles, [name for name, _, _ in FORMS.values()], loc="lower left")
+               for _, c, m in LOOKS.values()]
+    axes[0].legend(handles, [name for name, _, _ in LOOKS.values()], loc="lower left")
 
 
 def _final(ax, data):
     forms = list(FORMS)[::-1]
     for row, form in enumerate(forms):
-        name, colour, marker = FORMS[form]
+        name, colour, marker = LOOKS[form]
         _dots(ax, row, data["accuracy"][f"alpha falls, {form}"], colour, marker=marker)
-    ax.set_yticks(range(len(forms)), [FORMS[form][0].replace(" mean", "\nmean")
+    ax.set_yticks(range(len(forms)), [LOOKS[form][0].replace(" mean", "\nmean")
                                       for form in forms])
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(-0.6, len(forms) - 0.4)

@@ -1,23 +1,7 @@
 """The parameters of all figures: NAME -> "full" and "quick", units in the names."""
 
+#: Which rules; their order in figures is that of `plots.RULE_STYLE`.
 RULES = ["opzo", "bp", "dfa", "dkp", "eprop", "reinforce", "node_perturbation", "readout_only"]
-# Rates of the figure `accuracy`: of 0.0003, 0.001, 0.003, 0.01, 0.03 (and 0.1 where 0.03 was best)
-# the best on the validation split, for every rule and data set by itself: digits 20 epochs, seeds
-# 100 to 102; Yin-Yang 5 epochs, seeds 100 and 101. With them: alpha of OPZO 100, 200, 400 Hz and mu
-# 3, 10; alpha of node perturbation 50, 200, 400 Hz; REINFORCE's rho0 1, 3, 6 kHz, Delta 0.1, 0.25.
-DIGITS_RATES = {
-    "bp": {"rate": 0.03}, "opzo": {"rate": 0.01, "alpha_hz": 100.0, "mu": 3.0},
-    "dkp": {"rate": 0.03}, "dfa": {"rate": 0.03}, "eprop": {"rate": 0.03},
-    "reinforce": {"rate": 0.003, "rho0_hz": 3000.0, "Delta": 0.1},
-    "node_perturbation": {"rate": 0.003, "alpha_hz": 200.0}, "readout_only": {"rate": 0.03},
-}
-YIN_YANG_RATES = {
-    "bp": {"rate": 0.01}, "opzo": {"rate": 0.01, "alpha_hz": 100.0, "mu": 3.0},
-    "dkp": {"rate": 0.01}, "dfa": {"rate": 0.01}, "eprop": {"rate": 0.01},
-    "reinforce": {"rate": 0.003, "rho0_hz": 3000.0, "Delta": 0.1},
-    "node_perturbation": {"rate": 0.003, "alpha_hz": 200.0}, "readout_only": {"rate": 0.01},
-}
-
 # Rates of the figure `accuracy`: the best on the validation split, for every rule and data set by
 # itself, of 0.0003 (digits), 0.001, 0.003, 0.01, 0.03, and 0.1 where 0.03 was best (0.006 for rules
 # that fail at 0.01); digits 20 epochs, seeds 100 to 102, Yin-Yang 5 epochs, seeds 100 and 101. With

@@ -15,19 +15,18 @@ Source: Xiao et al. 2024 (OPZO), appendix D.2 and table 7.
 """
 
 import numpy as np
-from brian2 import Hz
 from matplotlib.ticker import FixedLocator, NullLocator
 
 import bioopzo as bz
 from bioopzo import plots
 from bioopzo.measures.rate import synaptic_operations
 from bioopzo.studies import figures
-from bioopzo.studies.rate import discrete
+from bioopzo.studies.discrete import discrete
+from bioopzo.studies.quantities import with_units
 
-#: From the top of the figure; the second name is the rule whose rates it takes.
+#: Label -> the rule whose rates it takes.
 RULES = {"bp": "bp", "opzo": "opzo", "OPZO + local": "opzo", "dkp": "dkp", "dfa": "dfa",
          "eprop": "eprop", "node_perturbation": "node_perturbation", "readout_only": "readout_only"}
-UNITS = {"alpha_hz": Hz}
 
 
 def compute(parameters, jobs, progress):
@@ -53,8 +52,7 @@ def compute(parameters, jobs, progress):
 
 def _own(values):
     """A rule's own parameters with their units; the optimiser's rate is not among them."""
-    return {name.removesuffix("_hz"): value * UNITS.get(name, 1)
-            for name, value in values.items() if name != "rate"}
+    return with_units({name: value for name, value in values.items() if name != "rate"})
 
 
 @plots.styled
@@ -62,7 +60,8 @@ def draw(data):
     fig, axes = plots.figure(plots.PAGE_CM, 6.6, ncols=4,
                              gridspec_kw={"width_ratios": [1, 1, 1, 1.25]})
     fig.get_layout_engine().set(w_pad=0.03, wspace=0.03)
-    labels = list(data["rules"])
+    labels = [label for rule in plots.RULE_STYLE for label in data["rules"]
+              if RULES[label] == rule]
     for layer in range(2):
         values = {label: np.array(found["rates"]["after"])[:, layer] * 100
                   for label, found in data["rules"].items()}

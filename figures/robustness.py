@@ -20,7 +20,6 @@ Source: Xiao et al. 2024 (OPZO), section 5.4, table 4 and appendix C.2.2.
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from brian2 import Hz
 from tqdm.auto import tqdm
 
 import bioopzo as bz
@@ -28,13 +27,13 @@ from bioopzo import plots
 from bioopzo.engines.rate.feed import presented
 from bioopzo.engines.rate.settings import learning_rate, open_engine, settings
 from bioopzo.studies import figures
-from bioopzo.studies.rate import discrete
+from bioopzo.studies.discrete import discrete
+from bioopzo.studies.quantities import with_units
 from bioopzo.training.start import initial_weights
 
 #: Fault -> what it is called; "membrane" is part of the text, the others of the weights.
 FAULTS = {"membrane": "Membrane noise, s.d. {:g}", "weights": "Weights off by {:.0%} (s.d.)",
           "silent": "{:.0%} of hidden neurons silent"}
-OPTIONS = {"alpha_hz": Hz}
 
 
 def compute(parameters, jobs, progress):
@@ -84,8 +83,7 @@ def _damage(run, fault, size, rng):
 
 def _fine_tune(task, sizes, rule, own, weights, dead, fault, p, seed, split):
     """Samples seen, and held-out accuracy (%) at these points, under the fault."""
-    options = {name.removesuffix("_hz"): value * OPTIONS.get(name, 1)
-               for name, value in own.items() if name not in ("rate", "idle")}
+    options = with_units({name: value for name, value in own.items() if name != "rate"})
     model = bz.Model(sizes, rule=rule, neuron="deterministic", **options)
     noise = p["faults"][fault] if fault == "membrane" else 0.0
     if noise:
@@ -166,7 +164,7 @@ def _references(ax, found, along):
 
 
 def _final(ax, found):
-    rules = list(found["rules"])[::-1]
+    rules = [rule for rule in plots.RULE_STYLE if rule in found["rules"]][::-1]
     for row, rule in enumerate(rules):
         colour, marker, _ = plots.style(rule)
         values = np.array(found["rules"][rule])[:, -1]

@@ -19,7 +19,13 @@ def fixed_seeds():
     np.random.seed(0)
     brian2.prefs.codegen.target = "numpy"
     before = (os.getcwd(), dict(os.environ))
+    numbers = np.random.get_state()
     yield
+    assert brian2.prefs.codegen.target == "numpy", "the test changed Brian2's target"
+    assert brian2.get_device() is brian2.all_devices["runtime"], "the test changed Brian2's device"
+    after = np.random.get_state()
+    assert all(np.array_equal(old, new) for old, new in zip(numbers, after)), \
+        "the test drew from NumPy's global random numbers"
     assert os.getcwd() == before[0], "the test changed the working directory"
     changed = {k for k in os.environ if os.environ[k] != before[1].get(k)}
     # setuptools sets PLAT when Cython compiles.

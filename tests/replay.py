@@ -21,7 +21,7 @@ from bioopzo.engines.spiking.state import get_array, set_array, set_parameters, 
 from bioopzo.model import Model
 from bioopzo.network.clock import Shape, time_course
 from bioopzo.network.objects import constants
-from bioopzo.training.spiking import _shift_last_spike
+from bioopzo.training.spiking import shift_last_spikes
 
 PARAMETERS = {
     "tau_m": 0.007, "tau_o": 0.009, "theta": 1.0, "b": 0.9, "c": 0.3, "eta": 40.0, "eta_o": 25.0,
@@ -717,7 +717,7 @@ class Network:
         self.done = first + trials
         state = {k: get_array(self.built, k)
                  for k in state_variables(self.built)}
-        _shift_last_spike(state, trials * case.steps * case.dt)
+        shift_last_spikes(state, trials * case.steps * case.dt)
         for k in state:
             if k.endswith(".lastspike"):
                 set_array(self.built, k, state[k])

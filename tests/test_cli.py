@@ -8,9 +8,6 @@ import pytest
 
 from bioopzo import rules, tasks
 from bioopzo.cli import main
-from bioopzo.errors import MissingData
-from bioopzo.studies.experiments import EXPERIMENTS, models_of
-from bioopzo.studies.tables import write_tables
 
 ROOT = Path(__file__).parents[1]
 
@@ -92,28 +89,6 @@ def test_compare_draws_and_saves(small_task, tmp_path, capsys):
     assert (tmp_path / "learning_curves.png").stat().st_size > 5000
     assert (tmp_path / "bp-1.npz").exists()
     assert "95 % interval" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_experiment_names_a_task_and_rules(name):
-    experiment = EXPERIMENTS[name]
-    try:
-        task = tasks.get(experiment.task, **experiment.task_options)
-    except MissingData:
-        pytest.skip(f"no recordings of {experiment.task} here")
-    for model in models_of(experiment, task).values():
-        model.for_task(task)
-
-
-def test_the_tables_of_the_readme_are_those_of_the_data_files(tmp_path):
-    """No number in a table of the README that a command did not write."""
-    text = (ROOT / "README.md").read_text()
-    names = re.findall(r"<!-- table: (\w+) -->", text)
-    assert names
-    copy = tmp_path / "README.md"
-    copy.write_text(re.sub(r"(<!-- table: \w+ -->\n).*?(<!-- end -->)", r"\1\2", text, flags=re.S))
-    write_tables(ROOT / "figures" / "data", copy)
-    assert copy.read_text() == text
 
 
 def test_the_test_command_of_the_readme_is_the_one_ci_runs():

@@ -33,8 +33,7 @@ from bioopzo.engines.spiking.feed import MOST_ROWS, TABLE_BYTES, parameter_value
 from bioopzo.errors import InputError
 from bioopzo.network.clock import shape_of, time_course
 from bioopzo.plots import events as plots_events
-from bioopzo.studies import events as event_experiments
-from bioopzo.studies.tables import markdown
+from bioopzo.studies import results
 from bioopzo.training.start import initial_weights, task_digest
 
 NAMES = list(EVENT_SETS)
@@ -1089,23 +1088,27 @@ def test_the_simulator_is_compared_image_by_image(root, images, tmp_path, monkey
         path.parent.mkdir(parents=True, exist_ok=True)
         simulated_nmnist.write(path, next(simulated_nmnist.recordings(
             images[0][image:image + 1], seed=9)))
-    content = event_experiments.simulation(tmp_path)
+    outcome = results.make(["nmnist_simulation"], tmp_path, say=lambda line: None)
+    assert outcome == {"nmnist_simulation": "made"}
+    content = json.loads((tmp_path / "nmnist_simulation.json").read_text())["data"]
     rows = {row[0]: row[1:] for row in content["simulated_against_real"]}
     # Other noise, and nothing else, tells these "recordings" from their simulation.
     real, simulated = rows["events per recording, mean"]
     assert simulated == pytest.approx(real, rel=0.05)
     assert rows["mean rate in bins of 10 ms, correlation"][0] > 0.99
     assert content["recordings"] == 2 and content["left_out"] == 1  # the one that was seen
-    assert json.loads((tmp_path / "nmnist_simulation.json").read_text())["rate"]["bin_ms"] == 10
-    assert markdown(content).startswith("| quantity | recorded | simulated |")
+    assert content["rate"]["bin_ms"] == 10 and len(content["rate"]["real"]) == 31
+    assert results.table("nmnist_simulation", content).startswith(
+        "| quantity | recorded | simulated |")
 
 
 def test_two_recordings_are_the_least_that_the_simulator_is_compared_with(root, images, tmp_path):
     path = root / "NMNIST/Train/0/00001.bin"
     path.parent.mkdir(parents=True)
     path.touch()
+    outcome = results.make(["nmnist_simulation"], tmp_path, say=lambda line: None)
     with pytest.raises(InputError, match="holds 0 recordings to compare with .* it takes two"):
-        event_experiments.simulation(tmp_path)
+        raise outcome["nmnist_simulation"]
     assert not list(tmp_path.glob("*.json"))
 
 

@@ -13,15 +13,19 @@ import pytest
 
 from bioopzo.cli import main
 from bioopzo.errors import InputError
-from bioopzo.studies import figures
+from bioopzo.studies import content, figures, imports, keys, publish, study
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = figures.discover(ROOT / "figures")
+FIGURES = figures.studies(ROOT / "figures")
 TINY = '''"""What it shows."""
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+
+import bioopzo as bz
+from bioopzo import plots
 
 LOG = Path(__file__).with_name("log")
 INPUTS = ["input.txt"]
@@ -34,6 +38,7 @@ def helper(n):
 
 def compute(parameters, jobs, progress):
     """Doc."""
+    assert bz.InputError
     with LOG.open("a") as log:
         log.write("compute ")
     return {"x": helper(parameters["n"]), "timing": {"seconds": 1.5}}
@@ -43,6 +48,7 @@ def draw(data):
     with LOG.open("a") as log:
         log.write("draw ")
     assert data["timing"] == {"seconds": 1.5} and isinstance(data["x"], list)
+    assert plots.GREY
     fig, ax = plt.subplots(figsize=(1, 1))
     ax.plot(data["x"], color=COLOUR)
     return fig
@@ -61,15 +67,20 @@ PARAMETERS = """PARAMETERS = {
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """A small package in place of bioopzo, whose whole source is read for every key."""
+    """A small package in place of bioopzo, whose source is read for every key."""
     place = tmp_path / "package"
-    (place / "data").mkdir(parents=True)
-    (place / "plots").mkdir()
-    for name, text in {"model.py": 'def f():\n    """Doc."""\n    return 1\n',
-                       "plots/styles.py": 'COLOUR = "red"', "cli.py": "x = 1",
-                       "data/tuned.json": "[1]"}.items():
+    for name, text in {
+            "__init__.py": '_PLACES = {"errors": "InputError", "cli": "main"}\n',
+            "errors.py": ('from bioopzo import rules\n\n\ndef f():\n    """Doc."""\n'
+                          "    from bioopzo.plots.styles import COLOUR\n    return rules.g, 1\n"),
+            "rules/__init__.py": "import pkgutil\nNAMES = list(pkgutil.iter_modules(__path__))\n",
+            "rules/one.py": 'FILE = "data/tuned.json"', "data/tuned.json": "[1]",
+            "plots/__init__.py": '_PLACES = {"styles": "GREY"}\n_MODULES = ("events",)\n',
+            "plots/styles.py": 'GREY = "red"', "plots/events.py": "x = 1", "cli.py": "x = 1",
+    }.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).write_text(text)
-    monkeypatch.setattr(figures, "PACKAGE", place)
+    monkeypatch.setattr(imports, "PACKAGE", place)
     return place
 
 
@@ -132,16 +143,49 @@ def test_what_counts_as_a_change(folder, name, before, after, outcome):
 
 
 @pytest.mark.parametrize("name, before, after, outcome", [
-    ("model.py", "Doc", "Words", "up to date"),
-    ("model.py", "return 1", "return 2", "made"),
-    ("plots/styles.py", "red", "blue", "drawn"),
-    ("cli.py", "1", "2", "up to date"),
+    ("errors.py", "Doc", "Words", "up to date"),
+    ("errors.py", "g, 1", "g, 2", "made"),
+    ("errors.py", "import rules", "import rules, cli", "made"),
+    ("rules/one.py", "FILE", "NAME", "made"),
     ("data/tuned.json", "1", "2", "made"),
+    ("plots/styles.py", "red", "blue", "drawn"),
+    ("plots/events.py", "1", "2", "up to date"),
+    ("cli.py", "1", "2", "up to date"),
+    ("__init__.py", "main", "main more", "up to date"),
 ])
-def test_the_package_counts_too(folder, package, name, before, after, outcome):
+def test_what_is_imported_counts_too(folder, package, name, before, after, outcome):
     made(folder)
     edit(package / name, before, after)
     assert made(folder) == {"tiny": outcome}
+
+
+def test_a_key_of_an_older_scheme_says_nothing(folder):
+    """The figure is computed anew, and why is said: nobody may stamp the new key on old numbers."""
+    made(folder)
+    path = folder / "images" / "tiny.json"
+    for older in ({"data": "a", "drawing": "b"}, {"format": keys.FORMAT - 1, "data": "a"}):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "keys": older}))
+        said = []
+        assert figures.make([], folder, progress=False, say=said.append) == {
+            "tiny": publish.OLDER}
+        assert all("older scheme" in line for line in said) and len(said) == 2
+        assert made(folder) == {"tiny": "up to date"}
+    assert (folder / "log").read_text() == "compute draw " * 3
+
+
+def test_a_script_may_save_runs_and_need_not_draw(folder):
+    """What is saved belongs to the code as it is, whatever the parameters are."""
+    edit(folder / "tiny.py", "def compute(parameters, jobs, progress):",
+         "def compute(parameters, jobs, progress, saved):\n    saved.mkdir(parents=True)")
+    edit(folder / "tiny.py", "def draw(", "def table(")
+    assert made(folder) == {"tiny": "made"}
+    assert made(folder) == {"tiny": "up to date"}
+    assert sorted(path.name for path in (folder / "images").iterdir()) == ["runs", "tiny.json"]
+    edit(folder / "parameters.py", '"n": 5', '"n": 6')
+    assert isinstance(made(folder)["tiny"], FileExistsError)  # the same folder once more
+    edit(folder / "tiny.py", "np.arange(n)", "np.arange(n) + 1")
+    assert made(folder) == {"tiny": "made"}
+    assert len(list((folder / "images" / "runs").glob("*/tiny"))) == 2
 
 
 @pytest.mark.parametrize("harm", ["missing", "foreign"])
@@ -164,7 +208,8 @@ def test_images_that_do_not_belong_to_the_data_are_drawn_again(folder, harm):
     ("    return fig", "    raise RuntimeError('no ink')", "no ink"),
     ("    return fig", "    return 'no figure'", "savefig"),
     ("def draw", "def paint", "no draw"),
-    ("def helper(n):", "def helper(n:", "line 12"),
+    ("def compute", "def measure", "no compute"),
+    ("def helper(n):", "def helper(n:", "line 15"),
     ('INPUTS = ["input.txt"]', 'INPUTS = ["output.txt"]', "output.txt"),
     ('INPUTS = ["input.txt"]', "INPUTS = [LOG]", "INPUTS"),
 ])
@@ -200,7 +245,7 @@ def test_an_interruption_while_writing_leaves_what_was_there(folder, monkeypatch
     def stop(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bioopzo.studies.figures.write_json", stop)  # the last of the three
+    monkeypatch.setattr("bioopzo.studies.publish.write_json", stop)  # the last of the three
     with pytest.raises(KeyboardInterrupt):
         made(folder)
     assert contents(folder / "images") == good
@@ -264,21 +309,82 @@ def test_a_script_runs_by_itself_and_nothing_to_do_is_quick(folder):
     assert done.returncode == 0 and "tiny: made" in done.stdout, done.stderr
     code = ("import sys; from bioopzo.cli import main; "
             f"assert main(['figures', '--quick', '--folder', {str(folder)!r}]) == 0; "
-            "assert not {'brian2', 'scipy'} & set(sys.modules)")
+            "assert not {'brian2', 'scipy', 'matplotlib'} & set(sys.modules)")
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True,
                           text=True)
     assert done.returncode == 0 and "up to date" in done.stdout, done.stderr
+
+
+# ---------------------------------------------------------------------------- keys and imports
+
+def reached(text):
+    return set(imports.reached(imports.parsed(text, "text")))
+
+
+def modules(room):
+    """The modules in one folder of the package, as `reached` names them."""
+    return {path.relative_to(imports.PACKAGE).as_posix()
+            for path in (imports.PACKAGE / room).glob("*.py")}
+
+
+@pytest.mark.parametrize("text, there, not_there", [
+    ("bz.train(1)", ["training/train.py", "engines/spiking/build.py", "engines/rate/engine.py"],
+     ["measures/rate.py", "model.py", "training/compare.py"]),
+    ("bz.train(1, bz.compare)", ["training/train.py", "training/compare.py"], ["measures/rate.py"]),
+    ("bz.measures.cosine(1)", ["measures/angles.py"], ["measures/rate.py", "training/train.py"]),
+    ("bz.measures.rate.alignment", ["measures/rate.py"], ["measures/recording.py"]),
+    ("bz.gradients.alignment", ["measures/rate.py"], ["measures/recording.py"]),
+    ("print(bz)", ["model.py", "training/train.py", "tasks/xor.py", "measures/rate.py"],
+     ["studies/figures.py", "training/search.py"]),
+    ("bz.plots.GREY", ["plots/styles.py"], ["plots/events.py", "plots/learning.py"]),
+    ("bz.tasks.xor()", ["tasks/xor.py", "tasks/digits.py"], ["training/train.py"]),
+    ("print(bz.plots)", ["plots/styles.py", "plots/events.py", "plots/learning.py"], ["cli.py"]),
+])
+def test_a_name_leads_to_its_module_and_not_to_all(text, there, not_there):
+    found = reached(f"import bioopzo as bz\n{text}\n")
+    assert set(there) <= found and not found & {*not_there, "cli.py", "__init__.py"}
+    for lazy in ("measures/__init__.py", "plots/__init__.py"):
+        assert lazy not in found
+
+
+def test_names_are_found_however_they_were_imported():
+    for text in ("from bioopzo import measures as m\nm.cosine(1)",
+                 "import bioopzo\nbioopzo.measures.cosine", "from bioopzo.measures import cosine",
+                 "import bioopzo.measures.angles as a", "import bioopzo.measures.angles",
+                 "def f():\n    from bioopzo.measures.angles import cosine\n    cosine()"):
+        found = reached(text)
+        assert "measures/angles.py" in found and "measures/spiking.py" not in found, text
+    assert not reached("import numpy as np\nimport bioopzo\nnp.train(1)")
+
+
+def test_what_is_found_in_a_folder_is_reached():
+    """A rule, task or neuron is listed by its package: no import names it."""
+    found = reached("import bioopzo as bz\nbz.train(bz.Model([1, 1, 1]), bz.tasks.digits())")
+    for room in ("rules", "tasks", "neurons"):
+        assert modules(room) <= found, room
+    assert {"data/tuned.json", "data/nmnist_seen.json"} <= found
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_numbers_depend_on_no_picture(name):
+    """Style and words may change without a number being computed anew."""
+    tree = keys.statements(imports.parsed(SCRIPTS[name].read_text(), name), "compute")
+    found = set(imports.reached(tree))
+    shown = {place for place in found if place.startswith(("plots/", "show/"))}
+    assert shown == ({"plots/events.py"} if name == "event_data" else set())
+    assert "cli.py" not in found and "studies/publish.py" not in found
+    assert modules("rules") <= found
 
 
 # ---------------------------------------------------------------------------- the real scripts
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_every_script_is_complete(name):
-    module = figures._load(SCRIPTS[name])
+    module = study.load(SCRIPTS[name])
     assert len(module.__doc__.split()) > 20
-    for quick in (False, True):
-        settings = figures.parameters(ROOT / "figures", quick, names=[name])[name]
-        assert figures._keys(SCRIPTS[name], settings, "package", "style")["data"]
+    full, quick = (study.chosen(FIGURES, which)[name] for which in (False, True))
+    assert keys.keys(SCRIPTS[name], full)["code"] == keys.keys(SCRIPTS[name], quick)["code"]
+    assert keys.keys(SCRIPTS[name], full)["data"] != keys.keys(SCRIPTS[name], quick)["data"]
     assert SCRIPTS[name].read_text().endswith(
         'if __name__ == "__main__":\n    figures.main(__file__)\n')
     # Run by itself, its folder is on Python's path: it must not hide a module.
@@ -288,19 +394,14 @@ def test_every_script_is_complete(name):
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_the_committed_figures_belong_together(name):
     stem = ROOT / "figures" / "images" / name
-    found = figures._kept(stem)
-    assert found and found["files"] == figures._images(stem)
-    assert found["parameters"] == json.loads(json.dumps(
-        figures.parameters(ROOT / "figures", names=[name])[name]))
+    found = content.kept(stem)
+    assert found and found["files"] == content.images(stem)
+    assert found["parameters"] == json.loads(json.dumps(FIGURES[name].parameters["full"]))
     assert _size(stem, ".png") < 500e3
 
 
 def _size(stem, suffix):
     return stem.with_name(stem.name + suffix).stat().st_size
-
-
-def test_what_no_number_depends_on_is_there():
-    assert all((figures.PACKAGE / name).exists() for name in figures.DRAWING)
 
 
 def test_the_same_seeds_give_the_same_bytes(tmp_path):

@@ -20,6 +20,7 @@ FOUND = {
         assert run.complete and loaded.meta["digest"] == run.meta["digest"]
         assert isinstance(hidden, brian2.NeuronGroup) and isinstance(synapses, brian2.Synapses)
         assert (synapses.w[:] == run.final["forward_2.w"]).all() and change.max() > 0
+        assert spikes.num_spikes > 0
     """,
     "2_editing_the_equations": """
         assert len(models) == 4 and len({m.digest for m in models.values()}) == 4

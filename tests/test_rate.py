@@ -27,7 +27,7 @@ from bioopzo.text.equations import parse
 from bioopzo.text.functions import FUNCTIONS
 from bioopzo.training import rate as epochs
 from bioopzo.training.checkpoint import write_checkpoint
-from bioopzo.training.rate import _Plan
+from bioopzo.training.plan import planned
 from bioopzo.training.start import initial_weights
 
 matplotlib.use("Agg")
@@ -207,8 +207,8 @@ def test_a_split_without_trials_is_refused(task):
 # ---------------------------------------------------------------------------- order
 
 def plan_of(task, split="test", batch=7, seed=0, count=3):
-    plan = _Plan(task, None, count, None, split, batch, seed)
-    return plan, [part for _, part in plan.batches(0)]
+    plan = planned(task, split, epochs=count, batch=batch)
+    return plan, [part for _, part in plan.batches(epochs.shuffled(seed))]
 
 
 def test_the_held_out_split_is_never_trained_on(task):
@@ -253,7 +253,7 @@ def test_the_order_depends_on_the_seed_only(task):
     assert not np.array_equal(batches, plan_of(task, seed=1)[1])
     assert not np.array_equal(batches[:10], batches[10:20])
     plan, _ = plan_of(task)
-    assert np.array_equal(batches[13:], [part for _, part in plan.batches(13)])
+    assert np.array_equal(batches[13:], [part for _, part in plan.batches(epochs.shuffled(0), 13)])
 
 
 def test_a_seed_repeats_a_run_to_the_bit(task):

@@ -1,6 +1,8 @@
 """A run from start to end: evaluation, provenance, guards, saving."""
 
 import json
+import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,12 +10,14 @@ from brian2 import Hz, ms
 
 import bioopzo as bz
 from bioopzo.engines import tools
+from bioopzo.engines.rate.engine import Engine
 from bioopzo.engines.spiking import backends
 from bioopzo.engines.spiking.feed import parameter_values
 from bioopzo.engines.spiking.runtime import Runtime
 from bioopzo.errors import InputError, InterruptedRun, NonFiniteError
 from bioopzo.network.clock import Shape
-from bioopzo.training.spiking import _plan
+from bioopzo.training.plan import planned
+from bioopzo.training.spiking import Driver
 from bioopzo.training.start import scheduled
 
 
@@ -54,14 +58,26 @@ def test_readings_belong_to_their_trials(task):
     np.testing.assert_allclose(run.arrays["curve/accuracy"] + other.arrays["curve/accuracy"], 1)
 
 
+def order_of(task, split):
+    """What 200 trials are trained on, in stretches of at most 50."""
+    rng = np.random.default_rng(0)
+    plan = planned(task, split, trials=200, evaluations=1, batch=1)
+    parts = [s for s in plan.stretches(lambda epoch: rng, longest=50, within=0.5) if s.plastic]
+    assert [len(s.samples) for s in parts] == [50] * 4
+    assert [s.progress for s in parts] == [0.125, 0.375, 0.625, 0.875]
+    return np.concatenate([s.samples for s in parts])
+
+
 def test_the_held_out_split_is_never_trained_on(task):
-    order = np.concatenate([s.samples for s in _plan(
-        task, 200, 1, "test", 50, np.random.default_rng(0)) if s.plastic])
+    order = order_of(task, "test")
     assert not set(order) & set(task.splits["test"])
     assert set(order) == set(task.splits["train"]) | set(task.splits["validation"])
-    order = np.concatenate([s.samples for s in _plan(
-        task, 200, 1, "validation", 50, np.random.default_rng(0)) if s.plastic])
-    assert set(order) == set(task.splits["train"])
+    assert set(order_of(task, "validation")) == set(task.splits["train"])
+
+
+def test_every_trial_is_seen_before_any_is_seen_again(task):
+    order = order_of(task, "test")
+    assert set(order[:72]) == set(order[72:144]) and not np.array_equal(order[:72], order[72:144])
 
 
 def test_schedules_fall_linearly_and_touch_only_rates():
@@ -136,8 +152,9 @@ def test_the_trial_of_the_first_bad_value_is_found(task, monkeypatch):
     marked = task.replace(targets=np.where(
         np.arange(len(task.labels))[:, None] == task.splits["train"][7], 1e300, task.targets))
     marked = marked.replace(splits={**task.splits, "validation": np.array([], dtype=int)})
-    monkeypatch.setattr(type(task), "presentation", lambda self, split, trials, rng:
-                        np.asarray(self.splits["train"])[:trials])
+    in_order = SimpleNamespace(permutation=np.asarray)
+    monkeypatch.setattr(Driver, "stretches", lambda self: self.plan.stretches(
+        lambda epoch: in_order, longest=40))
     with pytest.raises(NonFiniteError, match="trial 8;"):
         bz.train(bz.Model([4, 5, 2]), marked, trials=40, seed=0, backend="numpy", evaluations=1,
                  progress=False)
@@ -161,12 +178,149 @@ def test_an_interrupted_run_is_never_complete(task, tmp_path, monkeypatch):
     assert not bz.Run.load(tmp_path / "run").complete
 
 
+def test_any_other_error_leaves_what_was_done(task, tmp_path):
+    """A listener that fails; the run so far is within reach and saved, the error is its own."""
+    def failing(trials, accuracy, loss):
+        if trials:
+            raise RuntimeError("the listener failed")
+
+    with pytest.raises(RuntimeError, match="the listener failed") as caught:
+        run_of(task, live=failing, save=tmp_path / "run")
+    loaded = bz.Run.load(tmp_path / "run")
+    for run in (caught.value.run, loaded):
+        assert not run.complete and run.meta["stopped"] == "the listener failed"
+        assert run.arrays["curve/trials"].tolist() == [0, 3]
+    assert caught.value.run.model.sizes == (4, 5, 2)
+
+
+def test_an_incomplete_run_is_never_put_over_a_finished_one(task, tmp_path):
+    """It lies beside it, whatever the ending of the name that was given."""
+    def stop(trials, accuracy, loss):
+        raise KeyboardInterrupt
+
+    for name in ("run", "run.npz", "run.json"):
+        finished = run_of(task, save=tmp_path / name)
+        with pytest.raises(InterruptedRun) as caught:
+            run_of(task, seed=4, live=stop, save=tmp_path / name)
+        kept = bz.Run.load(tmp_path / name)
+        assert kept.complete and kept.meta["seed"] == finished.meta["seed"] == 3
+        beside = bz.Run.load(tmp_path / "run.incomplete")
+        assert not beside.complete and beside.meta["seed"] == 4
+        assert caught.value.__notes__ == [
+            f"the incomplete run is saved at {tmp_path / 'run.incomplete'}"]
+        assert len(list(tmp_path.iterdir())) == 4
+        for path in tmp_path.iterdir():
+            path.unlink()
+
+
+def test_a_finished_run_replaces_a_finished_one(task, tmp_path):
+    for seed in (3, 4):
+        run_of(task, seed=seed, save=tmp_path / "run")
+        assert bz.Run.load(tmp_path / "run").meta["seed"] == seed
+
+
+def test_an_error_is_not_hidden_by_a_run_that_cannot_be_saved(task, tmp_path):
+    """The folder is taken away while the network is trained."""
+    folder = tmp_path / "folder"
+
+    def failing(trials, accuracy, loss):
+        folder.rmdir()
+        folder.write_text("in the way")
+        raise RuntimeError("the listener failed")
+
+    with pytest.raises(RuntimeError, match="the listener failed") as caught:
+        run_of(task, live=failing, save=folder / "run")
+    assert "could not be saved" in caught.value.__notes__[0] and not caught.value.run.complete
+
+
+@pytest.mark.parametrize("engine", ["spiking", "rate"])
+@pytest.mark.parametrize("save", ["file/run", "file/deeper/run", ".", 5], ids=str)
+def test_a_place_that_cannot_be_written_is_found_before_anything_runs(task, engine, save,
+                                                                      tmp_path, idle):
+    (tmp_path / "file").write_text("in the way")
+    place = tmp_path / save if isinstance(save, str) and save != "." else save
+    options = {"backend": None} if engine == "rate" else {}
+    with pytest.raises(InputError, match="save"):
+        run_of(task, engine=engine, save=place, **options)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("checkpoint", ["file/run", ""])
+def test_so_is_a_checkpoint(task, checkpoint, tmp_path, idle):
+    (tmp_path / "file").write_text("in the way")
+    place = tmp_path / checkpoint if checkpoint else ""
+    with pytest.raises(InputError, match="checkpoint"):
+        run_of(task, engine="rate", backend=None, checkpoint=place)
+
+
+@pytest.fixture
+def idle(monkeypatch):
+    """Neither engine may run."""
+    def ran(*_, **__):
+        raise AssertionError("something ran")
+
+    for place in ((Runtime, "run"), (Engine, "train_batch"), (Engine, "evaluate")):
+        monkeypatch.setattr(*place, ran)
+
+
+@pytest.mark.parametrize("engine", ["spiking", "rate"])
 @pytest.mark.parametrize("options, says", [
-    (dict(trials=0), "trials"), (dict(trials=2.5), "trials"), (dict(evaluations=0), "evaluations"),
-    (dict(split="train"), "split"), (dict(backend="cuda"), "standalone")])
-def test_bad_arguments_are_refused_before_anything_runs(task, options, says):
+    (dict(trials=0), "trials"), (dict(trials=2.5), "trials"), (dict(trials="many"), "trials"),
+    (dict(trials=None, epochs=0), "epochs"), (dict(epochs=1), "trials or epochs, not both"),
+    (dict(evaluations=0), "evaluations"), (dict(split="train"), "split"),
+    (dict(seed=-1), "seed is a whole number of at least 0, not -1"),
+    (dict(seed=0.5), "seed is a whole number of at least 0, not 0.5"),
+    (dict(seed=None), "seed is a whole number"), (dict(seed=True), "seed is a whole number"),
+    (dict(live="yes"), "live is True, False or a function"),
+    (dict(nonsense=5), "nonsense")])
+def test_bad_arguments_are_refused_before_anything_runs(task, engine, options, says, idle):
+    backend = {"backend": None} if engine == "rate" else {}
     with pytest.raises(InputError, match=says):
+        run_of(task, engine=engine, **{**backend, **options})
+
+
+@pytest.mark.parametrize("options, says", [
+    (dict(backend="cuda"), "standalone"), (dict(batch=8), "batch: settings of engine='rate'"),
+    (dict(engine="rate"), "backend belongs to the spiking engine"),
+    (dict(engine="jax"), "unknown engine 'jax'"), (dict(engine=["rate"]), "unknown engine"),
+    (dict(engine="rate", backend=None, batch=0), "batch is a whole number"),
+    (dict(engine="rate", backend=None, batch=99), "batch=99 is more than the 72 training trials"),
+    (dict(engine="rate", backend=None, batch=8), "trials=6 are less than one batch of 8")])
+def test_so_are_those_of_the_other_engine(task, options, says, idle):
+    with pytest.raises(InputError, match=re.escape(says)):
         run_of(task, **options)
+
+
+def test_what_is_no_model_or_no_task_is_said_so(task, idle):
+    model, run = bz.Model([4, 5, 2]), bz.Run()
+    arrays = (np.ones((3, 4)), np.ones((3, 2)))
+    for pair, says in (
+            ((model, arrays), "task is a Task, not a tuple: .*Task(...)"),
+            ((model, "xor"), "task is a Task, not 'xor'"),
+            ((model, model), "task is a Task, not a Model"),
+            ((model, arrays[0]), "not a ndarray"),
+            ((run, task), "model is a Model, not a Run: a run's model is run.model"),
+            ((task, model), "the model comes first, then the task"),
+            (("opzo", task), "model is a Model, not 'opzo'"),
+            (([4, 5, 2], task), "model is a Model, not a list"),
+            ((None, task), "model is a Model, not None")):
+        says = says.replace("(", r"\(").replace(")", r"\)")
+        for engine in ("spiking", "rate"):
+            with pytest.raises(InputError, match=says) as caught:
+                bz.train(*pair, engine=engine)
+            assert len(str(caught.value)) < 150
+
+
+def test_a_run_without_classes_has_no_accuracy_in_either_engine():
+    """The curve of accuracy is there and empty; exports leave it out."""
+    pytest.importorskip("xarray")
+    task = bz.tasks.pattern_generation()
+    task = task.replace(splits={k: v[:4] for k, v in task.splits.items()})
+    model = bz.Model([task.n_in, 4, task.n_out], rule="bp")
+    for options in ({"backend": "numpy"}, {"engine": "rate", "batch": 2, "compiled": False}):
+        run = bz.train(model, task, trials=2, evaluations=1, progress=False, **options)
+        assert run.test_accuracy is None and run.arrays["curve/accuracy"].size == 0
+        assert "accuracy" not in run.to_xarray() and len(run.to_xarray()["loss"]) == 2
 
 
 def test_a_trial_too_short_for_a_pair_says_what_is_allowed(task):

@@ -37,6 +37,16 @@ def test_a_wrong_range_is_refused_before_anything_runs(model, ranges, says, monk
         tuning.tune(model, bz.tasks.xor(), ranges=ranges)
 
 
+def test_a_search_needs_a_model_a_task_and_jobs(model, monkeypatch):
+    monkeypatch.setattr(tuning, "train", None)
+    for arguments, options, says in (
+            ((model, bz.tasks.xor()), {"jobs": 0}, "jobs is a whole number of at least 1, not 0"),
+            ((bz.tasks.xor(), model), {}, "the model comes first"),
+            ((model, "xor"), {}, "task is a Task, not 'xor'")):
+        with pytest.raises(InputError, match=says):
+            tuning.tune(*arguments, **options)
+
+
 @pytest.mark.parametrize("text", ["eta", "eta=1", "eta=1,2,3", "eta=low,high"])
 def test_the_command_line_says_how_a_range_is_written(text, capsys):
     from bioopzo.cli import main

@@ -1,8 +1,8 @@
 """Everything that is wrong with the text of a model, said at once, before anything runs.
 
-`check` reads the objects as the blocks describe them (`assembly.draft`): every line (`lint`), then
+`check` reads the objects as the blocks describe them (`assembly.draft`): every line (`lines`), then
 the whole: what is missing, never used or never set, and whether what is taught reaches the weights
-(`flow`). Text without mistakes is handed to Brian2, which has the last word, and to the rate
+(`influence`). Text without mistakes is handed to Brian2, which has the last word, and to the rate
 engine, whose limits are warnings here.
 """
 
@@ -18,7 +18,6 @@ from bioopzo.checks.lines import (
     COMMON,
     SPECIAL,
     Scope,
-    block_of,
     cycles,
     dimension,
     of_condition,
@@ -28,8 +27,10 @@ from bioopzo.checks.lines import (
 from bioopzo.engines.spiking.code import dry_run
 from bioopzo.engines.tools import ONE_AT_A_TIME
 from bioopzo.errors import BioopzoError, EquationError, Mistake, ModelWarning, nearest
-from bioopzo.network.assembly import assemble, draft, readable
+from bioopzo.network.assembly import assemble, readable
 from bioopzo.network.clock import CLOCK_NAMES
+from bioopzo.network.draft import draft
+from bioopzo.network.kinds import kind_of
 from bioopzo.text.equations import identifiers, is_expression, linear, parse
 
 #: What the package reads of every model, beside what the rule needs of the hidden neuron.
@@ -73,9 +74,10 @@ class Text:
     def __init__(self, model, around=None):
         self.model, self.around = model, around or {}
         self.draft = draft(model)
-        self.links = readable(self.draft)
+        self.links = readable(model.network)
         self.objects = {**self.draft.groups, **self.draft.synapses}
         self.objects.pop("trial")
+        self.kinds = {name: obj.kind for name, obj in self.objects.items()}
         self.lines = {name: {line.name: line for line in parse(obj.equations, name)
                              if line.name not in getattr(obj, "links", ())}
                       for name, obj in self.objects.items()}
@@ -123,8 +125,9 @@ class Text:
 
     def _block_of(self, owner, wanted):
         """The block that a line or condition of an object is from."""
-        kind = block_of(owner)
-        for base in (owner, kind, *(("backward", "forward_readout") if kind == "forward" else ())):
+        entry = self.model.network[owner]
+        for base in (*reversed(entry.blocks), *("backward",) * getattr(
+                kind_of(entry.kind), "backward", False)):
             for block, text in self.model.blocks.items():
                 if block.split(".")[0] == base and (
                         text == wanted if is_expression(block) else wanted in parse(text, block)):
@@ -136,9 +139,8 @@ class Text:
     def _kinds(self):
         """Equations where statements belong, the other way round, and names given twice."""
         for block, text in self.model.blocks.items():
-            seen, moment = set(), block.partition(".")[2].partition(".")[0]
-            if moment in ("pair", "event", "on") and block not in self._before.model.blocks \
-                    and block.count(".") == 2:
+            seen = set()
+            if block.count(".") == 2 and not self._has_phase(block):
                 yield "", block, Mistake(
                     "", f"there is no such block{nearest(block, self._before.model.blocks)}", "",
                     "an edit changes blocks and adds moments (.reset, .step ...); a new phase or "
@@ -162,8 +164,15 @@ class Text:
                                              "leave one of the two lines out")
                 seen.add(line.name)
 
+    def _has_phase(self, block):
+        """Whether a block with a name of its own, such as ``pair.learn``, is one of the rule's."""
+        known, (owner, _, phase) = self._before.model.blocks, block.partition(".")
+        network = self.model.network
+        kind = network[owner].kind if owner in network else owner
+        return block in known or f"{kind}.{phase}" in known
+
     def _scope(self, name):
-        """The `lint.Scope` of an object."""
+        """The `lines.Scope` of an object."""
         parameters, lines = self.model.parameters, self.lines[name]
         known = {word: dimension(line) for word, line in lines.items()}
         settable = {word for word, line in lines.items() if _settable(line)}
@@ -189,7 +198,7 @@ class Text:
         return Scope(name, "synapse" if ends else "group",
                           {**known, **parameters, **COMMON, **_kept(known, refractory)},
                           frozenset(settable), lines, linked, ends, self.lines, parameters,
-                          self.around, refractory)
+                          self.around, refractory, self.kinds)
 
     def _lines(self):
         """Every mistake in single lines; what an edit took away is said once, where it was."""
@@ -212,8 +221,8 @@ class Text:
         table = {}
         for (owner, word), users in self._missing.items():
             had = self._before.lines[owner].get(word)
-            table.setdefault((block_of(owner), word, had), ([], []))
-            owners, everyone = table[block_of(owner), word, had]
+            table.setdefault((self.kinds[owner], word, had), ([], []))
+            owners, everyone = table[self.kinds[owner], word, had]
             owners.append(owner)
             everyone += users
         for (block, word, had), (owners, everyone) in table.items():
@@ -244,18 +253,18 @@ class Text:
     def _candidates(self):
         """What the plain model or the package has, and this text has not."""
         for name, lines in self.lines.items():
-            words = {**self._before.lines.get(name, {}), **NEEDED.get(block_of(name), {})}
-            if block_of(name) == "hidden":
+            words = {**self._before.lines.get(name, {}), **NEEDED.get(self.kinds[name], {})}
+            if self.kinds[name] == "hidden":
                 words.update(dict.fromkeys(self.model.rule.needs))
             yield from ((name, word) for word in words if word not in lines)
 
     def _users(self, owner, word):
         """The blocks (or parts of the package) that read or set a variable of an object."""
         users = []
-        needed = NEEDED.get(block_of(owner), {})
+        needed = NEEDED.get(self.kinds[owner], {})
         if word in needed:
             users.append(needed[word])
-        if block_of(owner) == "hidden" and word in self.model.rule.needs:
+        if self.kinds[owner] == "hidden" and word in self.model.rule.needs:
             users.append(f"rule {self.model.rule_name}")
         for name in self.objects:
             obj = self.objects[name]
@@ -311,6 +320,8 @@ class Text:
 
     def _parameters(self):
         """Parameters of the user's own that are reserved or that nothing reads."""
+        starts = [p.start.parameters for p in self.model.network.projections if p.start]
+        read = self._reads.union(*starts)
         for name in self.model.given:
             if name in self.model.declared:
                 continue
@@ -318,7 +329,7 @@ class Text:
                 yield "", "parameters", Mistake(
                     "", f"{name!r} cannot be a parameter: {reserved(name)}", "",
                     "choose another name")
-            elif name not in self._reads:
+            elif name not in read:
                 yield "", "parameters", Mistake(
                     "", f"the parameter {name!r} is given, and no line reads it"
                     + nearest(name, self.model.declared), "", "leave it out")
@@ -345,13 +356,18 @@ class Text:
                         f"a parameter: leave this line out and give model.edit({word}=...); "
                         "a variable: set it in a statement")
 
+    @property
+    def _plastic(self):
+        """The projections whose weights a rule teaches."""
+        return [name for name in self.draft.synapses if kind_of(self.kinds[name]).plastic]
+
     def taught(self, parameters=None):
-        """How far the target reaches, by variable (`flow.reach`)."""
+        """How far the target reaches, by variable (`influence.reach`)."""
         return self._reach("error.y", parameters)
 
     def _reach(self, root, parameters=None):
         model = self.model
-        forward = {f"{name}.w" for name in self.draft.synapses if name.startswith("forward")}
+        forward = {f"{name}.w" for name in self._plastic}
         matrices = {f"{name}.{model.rule.matrix}" for name in self.draft.synapses}
         moving = {f"trial.{word}" for word in CLOCK_NAMES} | forward
         moving |= {f"input.{HANDED_IN[model.coding]}", "error.y"}
@@ -362,7 +378,7 @@ class Text:
     def _without_effect(self):
         """Weights that the target does not reach any more, and an input that goes nowhere."""
         levels, before = self.taught(), self._before.taught()
-        for name in [name for name in self.draft.synapses if name.startswith("forward")]:
+        for name in self._plastic:
             line = self.lines[name].get("w")
             learns = before.get(f"{name}.w") == INFLUENCED if self.model.edits else \
                 line is not None and bool(line.right)
@@ -378,7 +394,7 @@ class Text:
         levels = self._reach(f"input.{HANDED_IN[self.model.coding]}")
         if levels.get("readout.decision") != INFLUENCED:
             cut = [f" (it ends before {name})" for name in self.draft.groups
-                   if name.startswith("hidden") and levels.get(f"{name}.u") != INFLUENCED]
+                   if self.kinds.get(name) == "hidden" and levels.get(f"{name}.u") != INFLUENCED]
             yield "", "model", Mistake(
                 "", f"the input does not reach the readout's decision{''.join(cut[:1])}", "",
                 "spikes must raise u on the way, and o must raise decision")
@@ -416,7 +432,7 @@ def _rate_remarks(model, code):
     """Why the rate engine would refuse the text, if it would."""
     from bioopzo.engines.rate.translate import program
 
-    small = model._with(sizes=(1,) * len(model.sizes))
+    small = model.shrunk()
     try:
         program(assemble(small, lazy=False), code)
     except BioopzoError as problem:

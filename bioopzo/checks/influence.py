@@ -70,7 +70,7 @@ def reach(draft, roots, moving, sealed=(), parameters=None):
     is zero.
     """
     lines, conditions = influences(draft)
-    links = readable(draft)
+    links = readable(draft.network)
     declared = {line.target for line in lines}
     for name, obj in {**draft.groups, **draft.synapses}.items():
         declared |= {f"{name}.{line.name}" for line in parse(obj.equations, name)}

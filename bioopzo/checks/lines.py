@@ -6,7 +6,6 @@ here takes a scope and text, and yields `Mistake`\\ s with a caret where one hel
 
 import ast
 import keyword
-import re
 from dataclasses import dataclass
 
 from brian2.core.functions import DEFAULT_CONSTANTS, DEFAULT_FUNCTIONS, Function
@@ -48,7 +47,8 @@ class Scope:
     `kind` is ``"group"`` or ``"synapse"``; `variables` name -> unit or function; `settable` the
     names a statement may set; `lines` the object's own by name; `linked` word -> the group it is
     read from; `ends` ``"pre"`` and ``"post"`` -> group, of synapses; `declared` every object ->
-    its lines by name; `parameters` of the model; `around` numbers of the notebook.
+    its lines by name; `parameters` of the model; `around` numbers of the notebook; `kinds` every
+    object -> the block that describes it, such as ``"hidden"`` for ``"hidden_1"``.
     """
 
     owner: str
@@ -62,11 +62,7 @@ class Scope:
     parameters: dict
     around: dict
     refractory: bool
-
-
-def block_of(owner):
-    """The block that describes an object, e.g. ``"hidden"`` for ``"hidden_1"``."""
-    return re.sub(r"_\d+$", "", owner)
+    kinds: dict
 
 
 def reserved(name):
@@ -74,7 +70,7 @@ def reserved(name):
     if keyword.iskeyword(name):
         return "it is a word of Python's"
     if name in CLOCK_NAMES:
-        return "the trial's clock gives it (see neurons.CLOCK)"
+        return "the trial's clock gives it (see network.clock)"
     if name in RESERVED or name.startswith(("_", "xi_")):
         return "it is reserved"
     if name in FUNCTIONS:
@@ -168,18 +164,18 @@ def _sum(scope, line, shown, summed):
         yield Mistake("", f"{line.name} is a sum over synapses: the flag (summed) is missing",
                       shown, f"write '{line} (summed)'", len(shown))
     elif bare not in known:
-        yield Mistake("", f"{line.name} sums into {bare!r}, which {block_of(group)!r} does not "
+        yield Mistake("", f"{line.name} sums into {bare!r}, which {scope.kinds[group]!r} does not "
                       f"declare{nearest(bare, known)}", shown,
-                      f"declare '{bare} : {line.unit}' in block {block_of(group)!r}", 0)
+                      f"declare '{bare} : {line.unit}' in block {scope.kinds[group]!r}", 0)
     elif not have_same_dimensions(dimension(known[bare]), dimension(line)):
         yield Mistake("", f"{line.name} has the unit {line.unit}, {bare!r} of "
-                      f"{block_of(group)!r} the unit {known[bare].unit}", shown,
+                      f"{scope.kinds[group]!r} the unit {known[bare].unit}", shown,
                       f"give both the same unit, e.g. ' : {known[bare].unit}' here",
                       shown.rindex(line.unit))
     elif known[bare].kind != "parameter":
         yield Mistake("", f"{line.name} sums into {bare!r}, which follows from an equation there",
-                      shown, f"declare it in block {block_of(group)!r} as '{bare} : {line.unit}'",
-                      0)
+                      shown,
+                      f"declare it in block {scope.kinds[group]!r} as '{bare} : {line.unit}'", 0)
 
 
 def _target(scope, line, shown):
@@ -207,10 +203,10 @@ def _target(scope, line, shown):
         remedy = "set a variable of your own"
     else:
         what = f"assigns {name!r}, which is not declared there{nearest(name, scope.settable)}"
-        remedy = f"declare it in block {block_of(scope.owner)!r}, e.g. '{name} : 1'"
+        remedy = f"declare it in block {scope.kinds[scope.owner]!r}, e.g. '{name} : 1'"
         ends = [f"{name}_{s}" for s in scope.ends if f"{name}_{s}" in scope.settable]
         if end in scope.ends:
-            group = block_of(scope.ends[end])
+            group = scope.kinds[scope.ends[end]]
             remedy = f"declare it in block {group!r}, e.g. '{bare} : 1'"
         elif ends:
             remedy = f"a synapse sets a neuron's value as {' or '.join(ends)}"
@@ -276,7 +272,7 @@ def _unknown(scope, name):
     if name in scope.around:
         return (f"{name!r} is not known here: equations do not read the notebook's variables",
                 f"give it to the model: model.edit({name}={name})")
-    homes = {block_of(other) for other, lines in scope.declared.items() if name in lines}
+    homes = {scope.kinds[other] for other, lines in scope.declared.items() if name in lines}
     if homes:
         return (f"{name!r} belongs to {', '.join(sorted(homes))} and is not known here",
                 "read what reaches this object instead, or declare a variable of your own")

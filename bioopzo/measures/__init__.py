@@ -11,5 +11,6 @@ _PLACES = {
     "angles": "cosine weight_alignment firing_rates",
     "spiking": "jacobian alignment mean_update update_cosine",
 }
-__all__ = [*(name for names in _PLACES.values() for name in names.split()), "rate"]
-__getattr__, __dir__ = lazily(__name__, _PLACES, ("rate",))
+_MODULES = ("rate",)
+__all__ = [*(name for names in _PLACES.values() for name in names.split()), *_MODULES]
+__getattr__, __dir__ = lazily(__name__, _PLACES, _MODULES)

@@ -1,10 +1,9 @@
 """Angles between weights, and firing rates: what is read off a run."""
 
-import re
-
 import numpy as np
 
 from bioopzo.errors import InputError
+from bioopzo.network.table import recorded
 
 
 def cosine(a, b):
@@ -28,22 +27,28 @@ def weight_alignment(run):
     Raises `InputError` for a rule without feedback matrix, a network with convolutions, or a run
     too large for its weights to be kept.
     """
-    names = {key.partition("/")[2] for key in run.arrays if key.startswith("snapshots/")}
-    sizes = run.meta["sizes"]
-    kind = next((name[-1] for name in names if re.match(r"feedback_\d+\.[MB]$", name)), None)
-    if kind is None:
+    network = recorded(run.meta)
+    kinds, ends = ({name: told[what] for name, told in network["projections"].items()}
+                   for what in ("kind", "ends"))
+    names = [key.partition("/")[2] for key in run.arrays if key.startswith("snapshots/")]
+    feedback = {ends[synapses][1]: f"{synapses}.{variable}" for synapses, variable in (
+        name.split(".") for name in names) if kinds.get(synapses) == "feedback"}
+    if not feedback:
         raise InputError(f"the run of {run.meta['rule']} holds no feedback matrix over time")
-    found = {layer: [] for layer in range(1, len(sizes) - 1)}
+    hidden = [name for name, told in network["populations"].items() if told["kind"] == "hidden"]
+    above = {ends[synapses][0]: f"{synapses}.w" for synapses, kind in kinds.items()
+             if kind in ("forward", "forward_readout")}
+    found = {layer: [] for layer in range(1, len(hidden) + 1)}
     for point in range(len(run.arrays["curve/trials"])):
         weights = {name: run.matrix(name, {name: run.arrays[f"snapshots/{name}"][point]})
                    for name in names}
-        path = np.eye(sizes[-1])
-        for layer in reversed(found):
-            forward = weights[f"forward_{layer + 1}.w"]
-            if forward.shape != (sizes[layer], sizes[layer + 1]):
+        path = np.eye(network["populations"]["readout"]["size"])
+        for layer, population in reversed(list(enumerate(hidden, 1))):
+            forward = weights[above[population]]
+            if forward.shape != (network["populations"][population]["size"], len(path)):
                 raise InputError("weights of convolutions have no product to compare with")
             path = forward @ path
-            found[layer].append(cosine(weights[f"feedback_{layer}.{kind}"], path.T))
+            found[layer].append(cosine(weights[feedback[population]], path.T))
     return run.arrays["curve/trials"], {layer: np.array(v) for layer, v in found.items()}
 
 

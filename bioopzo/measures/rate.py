@@ -12,9 +12,8 @@ from bioopzo.engines.rate.feed import presented
 from bioopzo.engines.rate.settings import open_engine, settings
 from bioopzo.errors import InputError
 from bioopzo.measures.angles import cosine
-from bioopzo.measures.spiking import spiking_parameters
-from bioopzo.model import Model
-from bioopzo.network.clock import SIGMA
+from bioopzo.network.clock import COLUMNS
+from bioopzo.network.kinds import kind_of
 from bioopzo.text.equations import defines
 
 
@@ -67,8 +66,9 @@ def freeze(run, model=None, batches=50, seed=0, split="train", **given):
     engine = open_engine(model, run.task, chosen, seed)
     rng = np.random.default_rng(seed)
     final = run.final
+    network = engine.model.network
     for key, weights in engine.weights.items():
-        if key in final and (own or key.startswith("forward")):
+        if key in final and (own or kind_of(network[key.split(".")[0]].kind).plastic):
             weights[...] = final[key].reshape(weights.shape)
         elif model.rule.feedback_scale and key.endswith(f".{model.rule.matrix}"):
             weights[...] = rng.normal(0, model.rule.feedback_scale, weights.shape)
@@ -82,16 +82,11 @@ def freeze(run, model=None, batches=50, seed=0, split="train", **given):
 
 
 def reference(run, rule="bp", **options):
-    """A model like the run's with another `rule`: the same neurons, parameters and sizes.
+    """The model of a `run` under another `rule`: its network, edits and parameters.
 
-    Further keywords are options of that rule.
+    Further keywords (`options`) are options of that rule; see `Model.replace`.
     """
-    m = run.model
-    shared = spiking_parameters(m) & set(m.parameters)
-    return Model(m.layout or m.sizes, rule=rule, neuron=m.neuron, reset=m.reset,
-                 refractory=m.refractory,
-                 error=m.error, surrogate=m.surrogate, dropout=m.dropout,
-                 state_reset=m.state_reset, **options, **{k: m.parameters[k] for k in shared})
+    return run.model.replace(rule=rule, **options)
 
 
 def updates(frozen, batches):
@@ -100,9 +95,11 @@ def updates(frozen, batches):
     `frozen` is a `Frozen` network. Yields ``{"forward_1.w": array (pre, post), ...}``.
     """
     rates = frozen.engine.model.parameters
+    network = frozen.engine.model.network
+    hidden = {f"{p.name}.w" for population in network.hidden
+              for p in network.into(population.name)}
     for reader in frozen.trials(batches):
-        last = f"forward_{frozen.engine.model.depth + 1}.w"
-        yield {key: change / float(rates["eta_o" if key == last or "local" in key else "eta"])
+        yield {key: change / float(rates["eta" if key in hidden else "eta_o"])
                for key, change in reader.changes.items() if key.endswith(".w")}
 
 
@@ -143,7 +140,7 @@ def update_angle(run, model=None, batches=20, perturbed=None, **given):
     perturbed = not frozen.engine.model.rule.matrix if perturbed is None else perturbed
     if not perturbed:
         frozen.engine.course = frozen.engine.course.copy()
-        frozen.engine.course[:, SIGMA] = 0
+        frozen.engine.course[:, COLUMNS.index("sigma")] = 0
     other = freeze(run, reference(run), batches, **given)
     _share_noise(frozen.engine, other.engine)
     found = {}
@@ -173,12 +170,13 @@ def jacobian(run, batches=400, **given):
     own = all(defines(run.model.blocks[block], name) for block, name in (("hidden", "Dz"),
                                                                          ("error", "Do")))
     frozen = freeze(run, None if own else reference(run, "opzo"), batches, **given)
-    sums = {layer: [[0.0, 0.0], [0.0, 0.0]] for layer in range(1, run.model.depth + 1)}
+    layers = dict(enumerate(frozen.engine.model.network.hidden, 1))
+    sums = {layer: [[0.0, 0.0], [0.0, 0.0]] for layer in layers}
     for k, reader in enumerate(frozen.trials(batches)):
         Do = reader.state["error.Do"].astype(float)
         Do = Do - Do.mean(axis=0)
         for layer, halves in sums.items():
-            Dz = reader.state[f"hidden_{layer}.Dz"].astype(float)
+            Dz = reader.state[f"{layers[layer].name}.Dz"].astype(float)
             half = halves[k % 2]
             half[0] = half[0] + Do.T @ Dz
             half[1] = half[1] + (Dz**2).sum(axis=0)
@@ -197,8 +195,9 @@ def alignment(run, batches=400, **given):
     if not name:
         raise InputError(f"rule {run.model.rule_name} has no feedback matrix to compare with J")
     found = {}
-    for layer, (J, K) in jacobian(run, batches, **given).items():
-        M = np.asarray(run.matrix(f"feedback_{layer}.{name}"), float)
+    feedback = run.model.network.of("feedback")
+    for (layer, (J, K)), synapses in zip(jacobian(run, batches, **given).items(), feedback):
+        M = np.asarray(run.matrix(f"{synapses.name}.{name}"), float)
         length = np.sqrt(max(float(np.vdot(J, K)), 1e-300))
         size = np.linalg.norm(M)
         cos = float(np.vdot(M, (J + K) / 2) / (size * length)) if size else float("nan")
@@ -213,11 +212,11 @@ def synaptic_operations(run, evaluation=-1):
     `evaluation`, another point of the learning curve (0: untrained); a constant input costs nothing
     once it has been added. Source: OPZO, appendix D.2.
     """
-    duration, sizes = float(run.task.duration), run.meta["sizes"]
+    duration, network = float(run.task.duration), run.model.network
     found = {}
-    for layer in range(1, len(sizes) - 1):
-        spikes = float(run.arrays[f"rates/hidden_{layer}"][evaluation]) * duration * sizes[layer]
-        connection = run.model.connections.get(f"forward_{layer + 1}")
-        fan_out = connection.fan_out if connection else sizes[layer + 1]
-        found[f"hidden_{layer}"] = spikes * fan_out
+    for population in network.hidden:
+        rate = float(run.arrays[f"rates/{population.name}"][evaluation])
+        fan_out = sum(p.connection.fan_out for p in network.out_of(population.name)
+                      if p in network.forward)
+        found[population.name] = rate * duration * population.size * fan_out
     return found

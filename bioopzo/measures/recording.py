@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bioopzo.engines.spiking import recording
-from bioopzo.engines.spiking.feed import tables
+from bioopzo.engines.spiking.feed import checked_sample, tables
 from bioopzo.errors import InputError
 from bioopzo.network.clock import shape_of, time_course
 
@@ -54,18 +54,13 @@ def record(run, sample=None, seed=0, plastic=True):
     if model.layout:
         raise InputError(f"{model.layout!r} is an architecture; only networks with all-to-all "
                          "layers can be recorded")
-    sample = task.splits["test"][0] if sample is None else sample
-    if isinstance(sample, bool) or not isinstance(sample, (int, np.integer)) \
-            or not 0 <= sample < task.samples:
-        raise InputError(f"sample is the index of a trial of {task.name}, 0 to {task.samples - 1}, "
-                         f"not {sample!r}")
-    sample = int(sample)
+    sample = checked_sample(task, task.splits["test"][0] if sample is None else sample)
     shape = shape_of(task, 2)
     course = time_course(model, task)
     data = {"course": course, **tables(task, shape, np.array([sample]), plastic)}
     spikes, values = recording.record(model, shape, run.final, data, seed)
     dt = 1e3 * float(task.dt)
     meta = {"theta": float(model.parameters["theta"]), "sizes": list(model.sizes),
-            "rule": model.rule_name, "task": task.name, "dt_ms": dt, "sample": sample,
-            "target": task.targets[sample].tolist()}
+            "network": model.network.described(), "rule": model.rule_name, "task": task.name,
+            "dt_ms": dt, "sample": sample, "target": task.targets[sample].tolist()}
     return Recording(np.arange(task.steps) * dt, spikes, values, meta)

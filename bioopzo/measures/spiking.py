@@ -12,9 +12,10 @@ from bioopzo.engines.spiking.backends import WORTH_COMPILING
 from bioopzo.engines.spiking.chunk import Chunk
 from bioopzo.engines.spiking.feed import parameter_values, rows, tables
 from bioopzo.engines.spiking.standalone import Standalone
-from bioopzo.errors import InputError
+from bioopzo.errors import EquationError, InputError
 from bioopzo.measures.angles import cosine
 from bioopzo.network.clock import shape_of, time_course
+from bioopzo.text.equations import parse
 
 
 def jacobian(model, task, state, trials=128, epsilon=60 * Hz, seed=0, split="train", jobs=2,
@@ -29,7 +30,7 @@ def jacobian(model, task, state, trials=128, epsilon=60 * Hz, seed=0, split="tra
     Parameters
     ----------
     model : Model
-        Edits of synapses and critic are left out: nothing learns here.
+        Its edits are in force: of neurons, and of what a spike does in its synapses.
     task : Task
     state : mapping
         Weights as in ``run.final``: ``{"forward_1.w": array, ...}``.
@@ -44,12 +45,7 @@ def jacobian(model, task, state, trials=128, epsilon=60 * Hz, seed=0, split="tra
 
     Returns ``{layer: array (readouts, neurons)}``, layers counted from 1, in the units of M.
     """
-    kept = tuple(e for e in model.edits if e[0].split(".")[0].split(":")[0] not in
-                 ("forward", "forward_readout", "feedback", "critic"))
-    probe = model.for_task(task)._with(rule_name="_probe", options={}, edits=_applicable(
-        model, kept), given={k: v for k, v in model.parameters.items()
-                             if k in spiking_parameters(model)})
-    probe = probe.edit(alpha=epsilon)
+    probe = _probe(model.for_task(task), epsilon)
     shape = shape_of(task, min(trials, rows(task)))
     engine = backends.open_backend("standalone" if tools.compiler() else "numpy", probe, shape)
     course = time_course(probe, task)
@@ -59,8 +55,8 @@ def jacobian(model, task, state, trials=128, epsilon=60 * Hz, seed=0, split="tra
     weights = {k: v for k, v in state.items() if k.endswith(".w")}
     # One row more, so that the last trial is read too.
     parts = [samples[k:k + shape.rows - 1] for k in range(0, trials, shape.rows - 1)]
-    neurons = [(layer, j) for layer in range(1, model.depth + 1)
-               for j in range(model.sizes[layer])]
+    layers = dict(enumerate(probe.network.hidden, 1))
+    neurons = [(layer, j) for layer, population in layers.items() for j in range(population.size)]
 
     def difference(which):
         layer, j = which
@@ -69,43 +65,49 @@ def jacobian(model, task, state, trials=128, epsilon=60 * Hz, seed=0, split="tra
             shown = np.append(part, part[-1])
             data = {"course": course, **tables(task, shape, shown, True)}
             for sign in (1, -1):
-                z = np.zeros(model.sizes[layer])
+                z = np.zeros(layers[layer].size)
                 z[j] = sign
-                start = {**engine.start, **weights, f"hidden_{layer}.z": z}
+                start = {**engine.start, **weights, f"{layers[layer].name}.z": z}
                 outcome = engine.run(Chunk(len(shown), start, values, data,
                                                     1 + seed + 1000 * p))
                 total = total + sign * outcome.decision[1:].sum(axis=0)
-            response = outcome.state[f"hidden_{layer}.Dz"][j] * -1
+            response = outcome.state[f"{layers[layer].name}.Dz"][j] * -1
         return total / (2 * trials * response)
 
     with ThreadPoolExecutor(jobs if isinstance(engine, Standalone) else 1) as pool:
         columns = list(tqdm(pool.map(difference, neurons), total=len(neurons), delay=2,
                             desc="finite differences", disable=not progress, leave=False))
-    result = {layer: np.zeros((model.sizes[-1], model.sizes[layer]))
-              for layer in range(1, model.depth + 1)}
+    result = {layer: np.zeros((task.n_out, population.size))
+              for layer, population in layers.items()}
     for (layer, j), column in zip(neurons, columns):
         result[layer][:, j] = column
     return result
 
 
-def spiking_parameters(model):
-    """The parameters of a model that describe its neurons, not its rule."""
-    from bioopzo.network import parts as neurons
+def _probe(model, epsilon):
+    """The model in which single neurons send `epsilon` more or less than they fire.
 
-    return {*neurons.PARAMETERS, *neurons.ESCAPE_PARAMETERS, *neurons.SURROGATE_PARAMETERS,
-            *neurons.ERROR_PARAMETERS[model.error], "gain", "input_gain", "input_rate"}
+    What they send more passes the synapses as a spike does, also where the text of a spike was
+    edited.
+    """
+    probe = model.replace(rule="_probe", alpha=epsilon)
+    edits = {}
+    for projection in probe.network.forward[1:]:
+        for block in projection.blocks:
+            spike = probe.blocks.get(f"{block}.spike", "")
+            if spike != probe.unedited().blocks.get(f"{block}.spike", ""):
+                edits[f"{block}.hold"] = "\n".join(
+                    _sent_more(line, block) for line in parse(spike, block)
+                    if line.name.endswith("_post"))
+    return probe.edit(edits) if edits else probe
 
 
-def _applicable(model, edits):
-    """The edits that make sense without the rule: those of lines that the probe has too."""
-    kept = []
-    for edit in edits:
-        try:
-            model._with(rule_name="_probe", options={}, given={}, edits=(edit,))
-        except Exception:
-            continue
-        kept.append(edit)
-    return tuple(kept)
+def _sent_more(line, block):
+    """What a statement at a spike does for alpha*z spikes more per second."""
+    if line.operator != "+=" or line.name not in ("u_post", "o_post"):
+        raise EquationError(f"{block}.spike: the expected Jacobian can be measured where a spike "
+                            f"adds to u_post or o_post; {str(line)!r} does something else")
+    return f"push_post += ({line.right})*alpha*z_pre"
 
 
 def alignment(run, expected=None, **options):
@@ -120,8 +122,9 @@ def alignment(run, expected=None, **options):
         raise InputError(f"rule {run.model.rule_name} has no feedback matrix to compare with J")
     expected = expected or jacobian(run.model, run.task, run.final, **options)
     result = {}
-    for layer, J in expected.items():
-        M = run.matrix(f"feedback_{layer}.{name}")
+    feedback = run.model.network.of("feedback")
+    for (layer, J), projection in zip(expected.items(), feedback):
+        M = run.matrix(f"{projection.name}.{name}")
         result[layer] = (cosine(M, J), float(np.linalg.norm(M) / np.linalg.norm(J)))
     return result
 
@@ -159,12 +162,7 @@ def update_cosine(run, trials=256, seed=0):
     `run` is a `Run` of the spiking engine with model and task; each rule's update is that of
     `trials` trials drawn with `seed` (see `mean_update`). Returns ``{"forward_1.w": cosine, ...}``.
     """
-    from bioopzo.model import Model
-
     mine = mean_update(run.model, run.task, run.final, trials, seed)
-    m = run.model
-    reference = Model(m.sizes, rule="bp", neuron=m.neuron, reset=m.reset, refractory=m.refractory,
-                      error=m.error, surrogate=m.surrogate, state_reset=m.state_reset,
-                      **{k: m.parameters[k] for k in spiking_parameters(m) if k in m.parameters})
+    reference = run.model.replace(rule="bp")
     theirs = mean_update(reference, run.task, run.final, trials, seed)
     return {name: cosine(mine[name], theirs[name]) for name in theirs}

@@ -3,6 +3,7 @@
 import re
 
 from bioopzo.errors import EquationError, Mistake, unknown
+from bioopzo.network.kinds import KINDS, moments_of
 from bioopzo.text.equations import (
     compose,
     defines,
@@ -19,35 +20,31 @@ CODINGS = ("current", "poisson", "spikes")
 CARRIED = re.compile(r"^(u|xbar|ebar|o|err|z\d+|zbar|not_refractory|lastspike)$")
 
 
-#: What a block of a layer or of synapses may be called after its name; `*` stands for any word.
-_GROUP = ("", ".threshold", ".chance", ".sample", ".reset", ".step", ".trial", ".hold", ".pair",
-          ".event.*", ".on.*")
-_SYNAPSES = ("", ".spike", ".hold", ".trial", ".pair.*")
-
-
 def lay_over(blocks, name, text, where):
     """Put the lines of a text over those of a block, in place."""
     blocks[name] = text if is_expression(name) else compose(blocks.get(name, ""), text, where)
 
 
-def _may_be_block(key, blocks, depth):
-    """Whether a text could be a block: of something there is, or of one layer of it."""
+def is_block(key, network):
+    """Whether a name is that of a block which something in the `network`, or a rule, can have."""
     name, dot, rest = key.partition(".")
-    base, _, number = name.rpartition("_")
-    synapses = ("forward", "forward_readout", "feedback", "forward_local", "intermediate")
-    if number.isdigit():
-        if base not in blocks or not 1 <= int(number) <= depth + (base == "forward"):
-            return False
-        name = base
-    kinds = _SYNAPSES if name in synapses else _GROUP
-    words = rest.split(".")
-    shape = dot + (rest if len(words) == 1 else f"{words[0]}.*")
-    return name in blocks and shape in kinds and len(words) < 3
+    kinds = {e.name: e.kind for e in (*network.populations, *network.projections)}
+    kind = kinds.get(name, name if name in KINDS or name in kinds.values() else None)
+    moment, *words = rest.split(".")
+    told = moments_of(kind).get(moment) if kind and bool(dot) == bool(moment) else None
+    return told is not None and len(words) == told.named and all(words)
 
 
-def apply_edit(blocks, key, text, depth, parameters):
+def _may_be_added(key, blocks, network):
+    """Whether an edit may add a block: of something that there is, or of one layer of it."""
+    name = key.split(".")[0]
+    described = name in network and any(block in blocks for block in network[name].blocks)
+    return is_block(key, network) and (name in blocks or described)
+
+
+def apply_edit(blocks, key, text, network, parameters):
     """Apply one edit to `blocks` in place; raises `EquationError` with its `Mistake`s."""
-    if key in blocks or _may_be_block(key, blocks, depth):
+    if key in blocks or _may_be_added(key, blocks, network):
         blocks[key] = parse_condition(text, key) if is_expression(key) else text
         if not is_expression(key):
             parse(text, key)

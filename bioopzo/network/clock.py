@@ -5,45 +5,40 @@ from dataclasses import dataclass
 import numpy as np
 from brian2.units import second
 
-from bioopzo.datasets.events import EventInputs
 from bioopzo.errors import InputError
 
-#: The column of `spiking.time_course` that holds the sign of the perturbation.
-SIGMA = 2
-
-
-
-
-
-
-
-#: What a task's time course gives to every group, once a step; see `spiking.time_course`.
-CLOCK = """
-    gate : 1 (shared)
-    read : 1 (shared)
-    sigma : 1 (shared)
-    window : 1 (shared)
-    hold : 1 (shared)
-    pair : 1 (shared)
-    plastic : 1 (shared)
-    fresh : 1 (shared)
-"""
-CLOCK_NAMES = ("gate", "read", "sigma", "window", "hold", "pair", "plastic", "fresh")
-
-
-
-
-
-
+#: The trial's clock, complete: what every population may read, and what it means.
+MEANING = {
+    "gate": "1 while the target is shown",
+    "read": "weight of each step in the decision of a trial; sums to 1",
+    "sigma": "sign of the perturbation: +1, -1 or 0",
+    "window": "weight of each step in what is read of the perturbation's effect",
+    "hold": "1 when z is drawn",
+    "pair": "1 at the end of a pair of holds",
+    "plastic": "1 in training trials, 0 in evaluation",
+    "fresh": "1 in the first step of a trial",
+}
+CLOCK_NAMES = tuple(MEANING)
+#: Columns of the time course that a task's trial has (`time_course`), in their order.
+COLUMNS = ("gate", "read", "sigma", "window", "hold", "pair")
+#: Those that are 0 in evaluation, whatever the time course says.
+_OF_LEARNING = ("sigma", "window", "hold", "pair")
+CLOCK = "\n".join(f"{name} : 1 (shared)" for name in CLOCK_NAMES)
+#: What the clock does at the start of every step.
+TICK = "\n".join([
+    "step = t_in_timesteps % steps", "row = (t_in_timesteps // steps) % rows",
+    "plastic = schedule(row*dt)", "fresh = int(step == 0)",
+    *(f"{name} = {'plastic*' * (name in _OF_LEARNING)}course(step*dt, {k})"
+      for k, name in enumerate(COLUMNS))])
 
 
 @dataclass(frozen=True)
 class Shape:
     """What of a task a network is built for: everything else is data handed in later.
 
-    `steps` a trial, `dt`, whether the target varies within a trial, `rows`, the most trials that
-    one chunk can hold, and `events`, the most of one trial where inputs are given as events (else
-    0).
+    `steps` a trial, `dt`, whether the target is `varying` within a trial, `rows`, the most trials
+    that one chunk can hold, and `events`, the most of one trial where inputs are given as events
+    (else 0).
     """
 
     steps: int
@@ -59,54 +54,79 @@ class Shape:
 
 
 def shape_of(task, rows):
-    """The `Shape` of a task; room for events is a power of two, so that tasks share programs."""
+    """The `Shape` of a `task` for chunks of at most `rows` trials.
+
+    Room for events is a power of two, so that tasks share programs.
+    """
     events = 0
-    if isinstance(task.inputs, EventInputs):
+    if hasattr(task.inputs, "most"):  # inputs given as lists of events
         events = 1 << max(1, task.inputs.most - 1).bit_length()
     return Shape(task.steps, float(task.dt), task.targets.ndim == 3, rows, events)
 
 
 def time_course(model, task):
-    """What changes within a trial, as an array (steps, 6): see `neurons.CLOCK_NAMES`.
+    """What changes within a trial, as an array (steps, len(COLUMNS)); see `MEANING`.
 
-    Columns: gate (the error and plasticity are on), read (its weights sum to 1), sigma (sign of
-    the perturbation), window (weights of the reading: mean over +z minus mean over -z, or the
-    mean over one hold), hold (a new z is drawn), pair (the feedback synapses learn).
+    `model` says what its rule perturbs and for how long, `task` when its target is shown. The
+    weights in ``read`` sum to 1. ``window`` is the mean over +z minus the mean over -z, or the
+    mean over one hold.
 
     Raises `InputError` when the trial is too short for one pair of holds.
     """
     mask = np.asarray(task.mask, dtype=float)
-    course = np.zeros((task.steps, 6))
-    course[:, 0] = mask
-    course[:, 1] = mask / mask.sum()
-    if not model.rule.perturbs:
-        return course
-    dt = float(task.dt)
-    start = 0 if model.rule.perturbs == "trial" else int(np.flatnonzero(mask)[0])
-    hold = int(round(float(model.parameters["T_z"]) / dt))
-    window = int(round(float(model.parameters["T_w"]) / dt))
-    if model.rule.perturbs in ("trial", "hold"):
-        course[start:, 2] = 1
-        course[start, 4] = course[-1, 5] = 1
-        late = course[start:, 3]
-        late[-min(window, len(late)):] = 1 / min(window, len(late))
-        return course
+    course = dict(zip(COLUMNS, np.zeros((len(COLUMNS), task.steps))))
+    course["gate"] += mask
+    course["read"] += mask / mask.sum()
+    if model.rule.perturbs:
+        dt = float(task.dt)
+        start = 0 if model.rule.perturbs == "trial" else int(np.flatnonzero(mask)[0])
+        hold = int(round(float(model.parameters["T_z"]) / dt))
+        window = int(round(float(model.parameters["T_w"]) / dt))
+        if model.rule.perturbs in ("trial", "hold"):
+            _one_hold(course, start, window)
+        else:
+            _pairs_of_holds(course, start, hold, window, dt)
+    return np.column_stack(list(course.values()))
+
+
+def ticks(course, plastic, first, count):
+    """What the clock says in `count` steps from `first` on, as `TICK` does: name -> array.
+
+    `course` is a `time_course`, `plastic` 1 or 0.
+    """
+    said = {name: course[first:first + count, k] * (plastic if name in _OF_LEARNING else 1.0)
+            for k, name in enumerate(COLUMNS)}
+    said["plastic"] = np.full(count, plastic)
+    said["fresh"] = (np.arange(first, first + count) == 0).astype(float)
+    return said
+
+
+def _one_hold(course, start, window):
+    """One z from step `start` on, whose effect is read in the last `window` steps."""
+    course["sigma"][start:] = 1
+    course["hold"][start] = course["pair"][-1] = 1
+    late = course["window"][start:]
+    late[-min(window, len(late)):] = 1 / min(window, len(late))
+
+
+def _pairs_of_holds(course, start, hold, window, dt):
+    """As many pairs of holds, +z then -z, as fit into the trial."""
     if not 0 < window <= hold:
         raise InputError(f"T_w ({window*dt*1e3:g} ms) must lie within T_z ({hold*dt*1e3:g} ms)")
+    steps = len(course["sigma"])
     # Holds begin with the gate, or where a pair needs more room in the warm-up's second half.
     earliest = start // 2
-    if task.steps - start < 2 * hold <= task.steps - earliest:
-        start = task.steps - 2 * hold
-    pairs = (task.steps - start) // (2 * hold)
+    if steps - start < 2 * hold <= steps - earliest:
+        start = steps - 2 * hold
+    pairs = (steps - start) // (2 * hold)
     if pairs < 1:
         raise InputError(
             f"T_z={hold*dt*1e3:g} ms: two holds do not fit after the first {earliest*dt*1e3:g} ms "
-            f"(half the warm-up) of a trial of {task.steps*dt*1e3:g} ms; allowed: T_z <= "
-            f"{(task.steps - earliest)//2*dt*1e3:g} ms")
+            f"(half the warm-up) of a trial of {steps*dt*1e3:g} ms; allowed: T_z <= "
+            f"{(steps - earliest)//2*dt*1e3:g} ms")
     for k in range(pairs):
         first = start + 2 * k * hold
-        course[first, 4] = course[first + 2 * hold - 1, 5] = 1
+        course["hold"][first] = course["pair"][first + 2 * hold - 1] = 1
         for sign, begin in ((1, first), (-1, first + hold)):
-            course[begin:begin + hold, 2] = sign
-            course[begin + hold - window:begin + hold, 3] = sign / window
-    return course
+            course["sigma"][begin:begin + hold] = sign
+            course["window"][begin + hold - window:begin + hold] = sign / window

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 
+from bioopzo.network.kinds import kind_of
 from bioopzo.network.objects import Code, with_right
 from bioopzo.text.equations import factorise, identifiers, parse, render, substitute
 
@@ -10,27 +11,19 @@ from bioopzo.text.equations import factorise, identifiers, parse, render, substi
 LONGEST_LAZY_TRIAL = 20.0
 
 
-# ---------------------------------------------------------------------------- order and form
-
-def _rank(name, depth):
-    """Where a layer stands in the backward order: the readout first, then the top layer."""
-    if name == "readout" or name.startswith("local_"):
-        return -1
-    return depth - int(name.split("_")[1]) if name.startswith("hidden") else 0
+def _rank(population):
+    """Where a population stands in the backward order: readouts first, then the top layer."""
+    return 0 if population.distance is None else population.distance - 1
 
 
-def set_sum_order(assembly, depth):
+def set_sum_order(assembly):
+    """Sums of modulators follow the backward order; those of errors come before all of them."""
     for synapse in assembly.synapses.values():
         for line in parse(synapse.equations, synapse.name):
-            if "summed" not in line.flags:
-                continue
-            if synapse.name.startswith("softmax"):
-                synapse.sums[line.name] = ("error", 1)
-            elif synapse.name == "report":
-                synapse.sums[line.name] = ("feedback", 0)
-            else:
+            if "summed" in line.flags:
                 into = synapse.target if line.name.endswith("_post") else synapse.source
-                synapse.sums[line.name] = ("feedback", 10 * _rank(into, depth))
+                synapse.sums[line.name] = kind_of(synapse.kind).sums or (
+                    "feedback", 10 * _rank(assembly.network[into]))
 
 
 def _decay(group, trace):
@@ -103,9 +96,10 @@ def _dense(target, synapse, line, trace, factor):
     return with_right(line, f"{trace}*{factor_name}_post")
 
 
-def store_subexpressions(assembly, depth):
+def store_subexpressions(assembly):
     """A subexpression that synapses read is computed once per neuron, not once per synapse."""
-    wanted = {name: {"err": "sum"} for name in assembly.groups if "error" in name}
+    errors = {p.name for p in assembly.network.populations if kind_of(p.kind).errors}
+    wanted = {name: {"err": "sum"} for name in assembly.groups if name in errors}
     for synapse in assembly.synapses.values():
         for line in parse(synapse.equations, synapse.name):
             kind = "sum" if "summed" in line.flags else "step"
@@ -129,8 +123,8 @@ def store_subexpressions(assembly, depth):
                     continue
                 when, order = "plasticity", -2
                 if kind == "sum":
-                    when, order = ("error", 2 * late) if "error" in name else (
-                        "feedback", 10 * _rank(name, depth) + late)
+                    when, order = ("error", 2 * late) if name in errors else (
+                        "feedback", 10 * _rank(assembly.network[name]) + late)
                 text = "\n".join(f"{w} = {table[w].right}" for w in chosen)
                 group.codes.append(Code(f"store_{kind}{int(late)}", text, when, order))
                 lines = [type(x)("parameter", x.name, unit=x.unit) if x.name in chosen else x

@@ -37,6 +37,7 @@ class GroupText:
     name: str
     size: int
     equations: str
+    kind: str = ""
     threshold: str = ""
     reset: str = ""
     refractory: str = ""
@@ -65,6 +66,7 @@ class SynapseText:
     source: str
     target: str
     equations: str
+    kind: str = ""
     pathways: list = field(default_factory=list)
     codes: list = field(default_factory=list)
     sums: dict = field(default_factory=dict)
@@ -74,10 +76,11 @@ class SynapseText:
 
 @dataclass
 class Assembly:
-    """All objects of a model, in text."""
+    """All objects of a `network`, in text: `groups` and `synapses` by name."""
 
     groups: dict
     synapses: dict
+    network: object = field(repr=False)
 
     def text(self):
         """The objects as a printable mapping name -> text."""

@@ -13,5 +13,6 @@ _PLACES = {
     "styles": "COLUMN_CM PAGE_CM NORMAL SMALL GREY INK PALE STYLE RULE_STYLE MORE_STYLES styled "
              "figure save style band remark note letter interval dress label_ends",
 }
+_MODULES = ("events",)
 __all__ = [name for names in _PLACES.values() for name in names.split()]
-__getattr__, __dir__ = lazily(__name__, _PLACES, ("events",))
+__getattr__, __dir__ = lazily(__name__, _PLACES, _MODULES)

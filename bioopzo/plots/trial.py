@@ -6,6 +6,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.ticker import MaxNLocator
 
 from bioopzo.errors import InputError
+from bioopzo.network.table import recorded
 from bioopzo.plots.styles import (
     COLUMN_CM,
     GREY,
@@ -27,9 +28,9 @@ def raster(recording, ax=None):
     `recording` is a `measures.Recording`; drawn into `ax`, by default a new figure of one column.
     Raises `InputError` when it holds no spikes.
     """
-    layers = [name for name in ("input", *_hidden(recording)) if name in recording.spikes]
-    if not layers:
+    if not recording.spikes:
         raise InputError("the recording holds no spikes")
+    layers = [name for name in ("input", *_hidden(recording)) if name in recording.spikes]
     ax = axes_of(ax)
     _shade(ax, recording)
     base, middles = 0, []
@@ -63,9 +64,9 @@ def anatomy(recording, neuron=None, fig=None):
     Raises `InputError` for a neuron that does not exist.
     """
     layer, index = _chosen(recording, neuron)
-    name, before = f"hidden_{layer}", "input" if layer == 1 else f"hidden_{layer - 1}"
-    sizes, values, time = recording.meta["sizes"], recording.values, recording.time
-    weights = values[f"forward_{layer}.w"].reshape(len(time), sizes[layer - 1], sizes[layer])
+    name, values, time = _hidden(recording)[layer - 1], recording.values, recording.time
+    synapses, before, shape = _onto(recording, name)
+    weights = values[f"{synapses}.w"].reshape(len(time), *shape)
     change = weights[:, :, index] - weights[0, :, index]
     pre = int(np.argmax(np.abs(change).max(axis=0)))
     if fig is None:
@@ -113,7 +114,17 @@ def anatomy(recording, neuron=None, fig=None):
 
 
 def _hidden(recording):
-    return [name for name in sorted(recording.spikes) if name.startswith("hidden")]
+    """The names of the hidden populations, from the input on."""
+    return [name for name, told in recorded(recording.meta)["populations"].items()
+            if told["kind"] == "hidden"]
+
+
+def _onto(recording, name):
+    """(name, source, shape) of the forward synapses onto a population."""
+    for synapses, told in recorded(recording.meta)["projections"].items():
+        if told["kind"] == "forward" and told["ends"][1] == name:
+            return synapses, told["ends"][0], told["shape"]
+    raise InputError(f"the recording holds no forward synapses onto {name}")
 
 
 def _end(recording):
@@ -122,9 +133,10 @@ def _end(recording):
 
 def _chosen(recording, neuron):
     """(layer, index) of the neuron to show."""
-    depth = len(recording.meta["sizes"]) - 2
+    layers = _hidden(recording)
+    depth = len(layers)
     if neuron is None:
-        return depth, int(np.argmax(np.sum(recording.spikes[f"hidden_{depth}"], axis=0)))
+        return depth, int(np.argmax(np.sum(recording.spikes[layers[-1]], axis=0)))
     layer, index = neuron if np.ndim(neuron) else (depth, neuron)
     if not 1 <= layer <= depth or not 0 <= index < recording.meta["sizes"][layer]:
         raise InputError(f"there is no neuron {neuron!r}: the hidden layers 1 to {depth} hold "

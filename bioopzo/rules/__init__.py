@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Mapping
 
 from bioopzo.errors import InputError, unknown
+from bioopzo.text.entries import Entries
 from bioopzo.text.equations import parse, substitute
 from bioopzo.text.parameters import Parameter
 
@@ -58,8 +59,8 @@ class Rule:
     needs: tuple = ("xbar", "psi", "g")
 
     def __post_init__(self):
-        object.__setattr__(self, "blocks", MappingProxyType(dict(self.blocks)))
-        object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
+        object.__setattr__(self, "blocks", Entries(self.blocks))
+        object.__setattr__(self, "parameters", Entries(self.parameters))
 
 
 #: Rules of the user's own, made known by `add`: name -> the function that makes the `Rule`.

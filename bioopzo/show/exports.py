@@ -7,6 +7,8 @@ from math import prod
 import numpy as np
 
 from bioopzo.errors import InputError
+from bioopzo.network.assembly import assemble
+from bioopzo.network.table import recorded
 from bioopzo.text.equations import parse
 
 
@@ -17,6 +19,8 @@ def to_xarray(run):
     variables = {}
     for key, values in run.arrays.items():
         kind, _, name = key.partition("/")
+        if not np.size(values):  # accuracy without classes
+            continue
         dimensions = {} if kind == "final" else {"evaluation": len(values)}
         if kind in ("final", "snapshots"):
             dimensions |= _dimensions(run, name, np.size(values) // prod(dimensions.values()))
@@ -32,19 +36,13 @@ def to_xarray(run):
 
 def _dimensions(run, name, size):
     """The dimensions of a variable ``"object.variable"`` of so many values: name -> length."""
-    sizes = run.meta["sizes"]
-    layers = ["input", *(f"hidden_{k}" for k in range(1, len(sizes) - 1)), "readout"]
-    kind, _, number = name.split(".")[0].rpartition("_")
-    if kind == "forward":
-        ends = layers[int(number) - 1:int(number) + 1]
-    elif kind in ("feedback", "intermediate"):
-        ends = ["readout", layers[int(number)]]
-    elif kind == "forward_local":
-        ends = [layers[int(number)], "readout"]
-    else:  # a population; the units of error and of local readouts are one to one the readout's
-        owner = name.split(".")[0]
-        ends = [owner if owner in layers else "readout"]
-    found = {end: sizes[layers.index(end)] for end in ends}
+    network, owner = recorded(run.meta), name.split(".")[0]
+    populations = network["populations"]
+    ends = network["projections"].get(owner, {"ends": [owner]})["ends"]
+    # The units of error populations and of local readouts are one to one the readout's.
+    ends = [end if populations.get(end, {}).get("kind") in ("input", "hidden") else "readout"
+            for end in ends]
+    found = {end: populations[end]["size"] for end in ends}
     if prod(found.values()) == size:
         return found
     shape = run.meta.get("shapes", {}).get(name, [size])  # shared weights of a convolution
@@ -56,8 +54,6 @@ def _state_units(run):
     """The base unit of every state variable, where the run has its model: name -> unit."""
     if run.model is None:
         return {}
-    from bioopzo.network.assembly import assemble
-
     assembly = assemble(run.model)
     return {f"{owner}.{line.name}": line.unit
             for owner, text in {**assembly.groups, **assembly.synapses}.items()

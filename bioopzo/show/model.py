@@ -7,46 +7,18 @@ from itertools import groupby
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity, have_same_dimensions
 
+from bioopzo.network import clock
+from bioopzo.network.kinds import KINDS, SHOWN, SYNAPSE_MOMENTS, kind_of, moments_of
 from bioopzo.show.html import math, table, wrapped
 from bioopzo.text import typeset
 from bioopzo.text.equations import identifiers, is_expression, parse
 
-#: Kind of block -> title of the object, letters of its neurons before and after.
-OBJECTS = {
-    "input": ("Input", "", ""),
-    "hidden": ("Hidden neurons", "", ""),
-    "readout": ("Readout", "", ""),
-    "error": ("Error population", "", ""),
-    "critic": ("Critic", "", ""),
-    "report": ("Critic", "k", ""),
-    "forward": ("Forward synapses onto hidden neurons", "i", "j"),
-    "backward": ("Forward synapses onto hidden neurons", "i", "j"),
-    "forward_readout": ("Forward synapses onto the readout", "i", "k"),
-    "feedback": ("Feedback synapses from the error population", "k", "j"),
-    "local": ("Readouts of single layers", "", ""),
-    "localerror": ("Error populations of single layers", "", ""),
-    "forward_local": ("Forward synapses onto readouts of single layers", "i", "k"),
-    "intermediate": ("Feedback synapses from a middle layer's error population", "k", "j"),
-}
-#: The part of a block's name after its object -> when its lines hold.
-MOMENTS = {
-    "": "", "chance": "each step, before the decision to spike", "step": "each step",
-    "sample": "each step, after the membrane has moved", "threshold": "spikes when",
-    "reset": "at a spike", "spike": "at a presynaptic spike", "onset": "at the start of a trial",
-    "event": "event when", "on": "at the event", "trial": "at the start of a trial",
-    "hold": "when z is drawn", "pair": "at the end of a pair of holds",
-}
-#: Names that no block defines: what the engine gives.
+#: Names that no block defines: what the engine gives, beside the clock.
 GIVEN = {
     "x": "input of the trial", "y": "target", "given": "1 at a spike of the input",
     "rate": "rate of the input", "Z": "sum of expo over the readouts",
     "N": "neurons of the population", "N_post": "postsynaptic neurons", "dt": "time step",
-    "plastic": "1 in training trials, 0 in evaluation", "gate": "1 while the target is shown",
-    "read": "weight of each step in the decision of a trial; sums to 1",
-    "sigma": "sign of the perturbation: +1, -1 or 0",
-    "window": "weight of each step in what is read of the perturbation's effect",
-    "hold": "1 when z is drawn", "pair": "1 at the end of a pair of holds",
-    "fresh": "1 in the first step of a trial",
+    **clock.MEANING,
 }
 
 
@@ -76,51 +48,47 @@ class Block:
 
 def blocks_of(model):
     """The model's blocks as `Block`s, object by object; those of a single layer come last."""
-    titles = list(dict.fromkeys(title for title, _, _ in OBJECTS.values()))
-    moments = list(MOMENTS)
+    titles = list(dict.fromkeys(kind.title for kind in KINDS.values()))
 
     def place(block):
         where, _, moment = block.name.partition(".")
-        moment = moment.split(".")[0]
         return (titles.index(block.title) if block.title in titles else len(titles), block.title,
-                bool(block.note), len(where), where,
-                moments.index(moment) if moment in moments else len(moments))
+                bool(block.note), len(where), where, SHOWN.index(moment.split(".")[0]))
 
     return sorted((_block(model, name, text) for name, text in model.blocks.items()), key=place)
 
 
 def _block(model, name, text):
     where, _, moment = name.partition(".")
-    stem, _, number = where.rpartition("_")
-    layer = int(number) if number.isdigit() and stem in OBJECTS else None
-    kind = where if layer is None else stem
-    if kind == "forward" and layer == model.depth + 1:
-        kind, layer = "forward_readout", None
-    title, pre, post = OBJECTS.get(kind, (where, "", ""))
-    note = "" if layer is None else f"{'onto ' if pre else ''}layer {layer} only"
-    if kind == "backward":
+    entry = model.network[where] if where in model.network else None
+    word = entry.kind if entry else where
+    kind, note = kind_of(word), ""
+    end = entry and model.network[getattr(entry, "target", where)]
+    if entry and word != where and end.kind != "readout":
+        note = f"{'onto ' if kind.pre else ''}layer {end.layer} only"
+    if where == "backward":
         note = "all but those onto layer 1"
     own = frozenset()
-    if pre:
-        parts = ("forward", where) if kind == "backward" else (kind, where)
+    if kind.pre:
+        parts = ("forward", where) if where == "backward" else (word, where)
         own = frozenset(line.name for part in parts for line in parse(model.blocks.get(part, ""))
                         if not line.name.endswith(("_pre", "_post")))
     condition = text if is_expression(name) else ""
-    return Block(name, title, note, _moment(model, kind, moment),
-                 () if condition else parse(text, name), condition, own, pre, post)
+    return Block(name, kind.title, note, _moment(model, word, moment),
+                 () if condition else parse(text, name), condition, own, kind.pre, kind.post)
 
 
 def _moment(model, kind, moment):
     first, _, rest = moment.partition(".")
-    if first == "trial" and kind in ("forward", "critic"):
-        return "between two trials"
     if first == "pair" and model.rule.perturbs != "pair":
         return "at the end of the hold"
     if first == "event":
         return f"event {rest} when"
     if first == "on":
         return f"at event {rest}"
-    return MOMENTS.get(first, first) + (f" ({rest})" if rest else "")
+    told = moments_of(kind)[first] if first != "trial" else getattr(
+        kind_of(kind), "trial", SYNAPSE_MOMENTS["trial"])
+    return told.phrase + (f" ({rest})" if rest else "")
 
 
 # ---------------------------------------------------------------------------- as text
@@ -160,10 +128,9 @@ def _heading(model):
 
 
 def _size(model, title):
-    hidden = ", ".join(map(str, model.sizes[1:-1]))
-    sizes = {"Input": model.sizes[0], "Hidden neurons": hidden, "Readout": model.sizes[-1],
-             "Error population": model.sizes[-1]}
-    return f" ({sizes[title]})" if title in sizes else ""
+    sizes = [str(population.size) for population in model.network.populations
+             if kind_of(population.kind).title == title]
+    return f" ({', '.join(sizes)})" if sizes else ""
 
 
 def _text_lines(block):

@@ -1,41 +1,10 @@
-"""The figures of the README, each made by one command: ``bioopzo results NAME``.
-
-Every experiment writes ``NAME.json`` with its numbers, seeds and settings; the tables of the
-README are made from these files and from nothing else.
-"""
-
-import json
-import re
-from pathlib import Path
+"""Tables of results as Markdown, each of the content of a data file."""
 
 import numpy as np
 
-from bioopzo.errors import InputError
-from bioopzo.files import write_atomically
-from bioopzo.studies import events as event_experiments
 
-
-def markdown(content, view=""):
-    """The table of one experiment as Markdown; `view` names one where a file holds several."""
-    if view in ("costs", "rate"):
-        return {"costs": _costs, "rate": _rate_speed}[view](content)
-    if view == "trial_costs":
-        return event_experiments.cost_table(content)
-    if "simulated_against_real" in content:
-        return event_experiments.table(content)
-    if "spiking_speed" in content:
-        return _speed(content)
-    if "variance_over_bp" in content:
-        return _gradients(content)
-    if content.get("engine") == "rate":
-        return _accuracies(content)
-    if "alignment" in content:
-        lines = ["| rule | layer | cos(M, J) | \\|M\\|/\\|J\\| | seeds |", "|---|---|---|---|---|"]
-        for label, layers in content["alignment"].items():
-            for layer, values in layers.items():
-                lines.append(f"| {label} | {layer} | {_spread(values['cosine'], 3)} | "
-                             f"{_spread(values['ratio'], 2)} | {len(values['cosine'])} |")
-        return "\n".join(lines)
+def scores(content):
+    """Held-out scores in a `content` of the spiking engine: spread over seeds, best first."""
     accuracy = content["rows"][0]["measure"] == "test_accuracy"
     head = "held-out accuracy (%)" if accuracy else "held-out loss"
     lines = [f"| rule | {head}, mean ± sd | 95 % interval | seeds | untrained rates (Hz) |",
@@ -51,8 +20,30 @@ def markdown(content, view=""):
     return "\n".join(lines)
 
 
-def _accuracies(content):
-    """Accuracies of the rate engine: test set, spread over seeds, loss, activity."""
+def feedback(content):
+    """The feedback of a `content` against the expected Jacobian, by rule and layer."""
+    lines = ["| rule | layer | cos(M, J) | \\|M\\|/\\|J\\| | seeds |", "|---|---|---|---|---|"]
+    for label, layers in content["alignment"].items():
+        for layer, values in layers.items():
+            lines.append(f"| {label} | {layer} | {_spread(values['cosine'], 3)} | "
+                         f"{_spread(values['ratio'], 2)} | {len(values['cosine'])} |")
+    return "\n".join(lines)
+
+
+def trial_costs(content):
+    """What a trial costs in the spiking engine, by the times in a `content`."""
+    lines = ["| network in the spiking engine | ms of CPU a trial |", "|---|---|"]
+    return "\n".join(lines + [f"| {label} | {value:.1f} |"
+                              for label, value in _timed(content, "cpu_ms_per_trial").items()])
+
+
+def speed(content, view=""):
+    """What the benchmarks measured, `content`: spiking engine, or rate (`view` ``"rate"``)."""
+    return _rate_speed(content) if view == "rate" else _spiking_speed(content)
+
+
+def accuracies(content):
+    """Accuracies in a `content` of the rate engine: test set, spread over seeds, activity."""
     one = len(content["rows"][0]["seeds"]) == 1
     columns = _feedback_columns(content)
     extra = ["published (%)"] * ("published" in content) + list(columns)
@@ -86,8 +77,8 @@ def _feedback_columns(content):
     return columns
 
 
-def _gradients(content):
-    """Angle to backpropagation, variance, feedback and costs of trained networks."""
+def gradients(content):
+    """Angle to backpropagation, variance and feedback of the trained networks of a `content`."""
     keys = ["forward_1.w", "forward_2.w"]
     heads = ["rule", *(f"cos to bp, layer {k}" for k in (1, 2)),
              *(f"variance / bp's, layer {k}" for k in (1, 2)),
@@ -107,7 +98,7 @@ def _gradients(content):
 
 
 def _rate_speed(content):
-    """The benchmark's figures of the rate engine."""
+    """Speed of the rate engine."""
     lines = ["| training step, batch 128, T = 6, one thread | engine (ms) | compared with (ms) | "
              "ratio |", "|---|---|---|---|"]
     for rule in ("opzo", "bp"):
@@ -127,9 +118,9 @@ def _rate_speed(content):
     return "\n".join(lines)
 
 
-def _costs(content):
-    """Synaptic operations, time and memory of a trial, by rule."""
-    operations, cost = content["synaptic_operations"], content["cost"]
+def costs(content):
+    """Synaptic operations and time of a trial in a `content`, by rule."""
+    operations, cost = content["synaptic_operations"], _timed(content, "cost")
     layers = list(next(iter(operations.values())))
     heads = ["rule", *(f"synaptic operations a trial, {layer.replace('_', ' ')} (thousands)"
                        for layer in layers), "ms a training trial (wall)"]
@@ -140,8 +131,8 @@ def _costs(content):
     return "\n".join(lines)
 
 
-def _speed(content):
-    """The table of the benchmark's figures."""
+def _spiking_speed(content):
+    """Speed of the spiking engine."""
     speed, edit = content["spiking_speed"], content["edit_latency"]
     return "\n".join([
         "| CPU time of one thread, learning on | ms a trial |", "|---|---|",
@@ -158,17 +149,6 @@ def _spread(values, digits, scale=1):
     return f"{values.mean():.{digits}f} ± {values.std(ddof=1):.{digits}f}"
 
 
-def write_tables(folder, readme):
-    """Write each table between its markers in the README, from the data files in `folder`."""
-    path = Path(readme)
-    text = path.read_text()
-    for name, view in re.findall(r"<!-- table: (\w+)(?::(\w+))? -->", text):
-        source = Path(folder) / f"{name}.json"
-        if not source.is_file():
-            raise InputError(f"{readme} has a table {name!r}, but {source} is missing; make it "
-                             f"with: bioopzo results {name} --out {folder}")
-        mark = f"<!-- table: {name}{':' * bool(view)}{view} -->\n"
-        start = text.index(mark) + len(mark)
-        table = markdown(json.loads(source.read_text()), view)
-        text = text[:start] + table + "\n" + text[text.index("<!-- end -->", start):]
-    write_atomically(path, lambda f: f.write(text.encode()))
+def _timed(content, key):
+    """What a clock said; in files from before there were keys it is among the data."""
+    return content[key] if key in content else content["timing"][key]

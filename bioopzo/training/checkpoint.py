@@ -12,9 +12,8 @@ from bioopzo.files import write_atomically
 CHECKPOINT_FORMAT = 1
 
 
-# ---------------------------------------------------------------------------- checkpoints
-
 def described_settings(chosen):
+    """The settings of the rate engine as JSON holds them, without the checkpoint's path."""
     found = asdict(replace(chosen, checkpoint=None, optimizer=None))
     optimizer = chosen.chosen_optimizer()
     found["optimizer"] = {"name": optimizer.name, "text": optimizer.text,
@@ -22,15 +21,19 @@ def described_settings(chosen):
     return {k: v for k, v in found.items() if k != "checkpoint"}
 
 
-def checkpoint_identity(run, plan):
-    """What a checkpoint must agree with: model, task, settings, seed, length, package version."""
-    return {"digest": run.meta["digest"], "task": run.meta["task"],
-            "data": run.meta["task_digest"], "seed": run.meta["seed"],
-            "settings": run.meta["settings"], "trials": plan.trials, "split": run.meta["split"],
-            "version": run.meta["versions"]["bioopzo"], "format": CHECKPOINT_FORMAT}
+def checkpoint_identity(meta):
+    """What a checkpoint must agree with: model, task, settings, seed, length, package version.
+
+    `meta` is that of the run.
+    """
+    return {"digest": meta["digest"], "task": meta["task"], "data": meta["task_digest"],
+            "seed": meta["seed"], "settings": meta["settings"], "trials": meta["trials"],
+            "split": meta["split"], "version": meta["versions"]["bioopzo"],
+            "format": CHECKPOINT_FORMAT}
 
 
 def write_checkpoint(path, engine, log, position, identity):
+    """Write all that a run needs to go on after `position` batches; nothing without a path."""
     if path is None:
         return
     arrays = {f"weights/{k}": v for k, v in engine.weights.items()}
@@ -47,10 +50,11 @@ def write_checkpoint(path, engine, log, position, identity):
                "streams": {str(p): [_plain(s.bit_generator.state) for s in streams]
                            for p, streams in engine.streams.items()}}
     arrays["content"] = np.frombuffer(json.dumps(content).encode(), np.uint8)
-    write_atomically(_checkpoint_path(path), lambda file: np.savez(file, **arrays))
+    write_atomically(path, lambda file: np.savez(file, **arrays))
 
 
-def _checkpoint_path(path):
+def checkpoint_path(path):
+    """The path with the ending that the file has."""
     path = Path(path)
     return path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
 
@@ -70,9 +74,8 @@ def _restored(state):
 
 def resume(path, engine, log, identity):
     """Take up a checkpoint; the number of batches done. `InputError` when it is not of this run."""
-    if path is None or not _checkpoint_path(path).exists():
+    if path is None or not path.exists():
         return 0
-    path = _checkpoint_path(path)
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
@@ -107,7 +110,7 @@ def _take_up(arrays, content, engine, log):
         for key, place in places.items():
             _put(place, kinds[kind][key], key)
     if content["updates"]:
-        readout = f"forward_{engine.model.depth + 1}.w"  # always changes
+        readout = f"{engine.model.network.forward[-1].name}.w"  # always changes
         for name in engine.optimizer.variables:
             if f"{readout}:{name}" not in kinds["moments"]:
                 raise KeyError(f"moments/{readout}:{name}")

@@ -1,5 +1,7 @@
 """Several rules over several seeds on one task, in parallel, each with its tuned rates."""
 
+import json
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -11,13 +13,18 @@ from scipy import stats
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
+from bioopzo import plots
+from bioopzo.arguments import whole_number
 from bioopzo.engines.spiking import backends
 from bioopzo.errors import InputError
 from bioopzo.files import write_json
 from bioopzo.model import Model
+from bioopzo.run import Run
 from bioopzo.show.html import table, wrapped
-from bioopzo.training.rate import finished
-from bioopzo.training.train import train
+from bioopzo.training import rate
+from bioopzo.training.saving import writable
+from bioopzo.training.start import versions
+from bioopzo.training.train import checked_pair, checked_task, named, prepared, train
 
 
 @dataclass(frozen=True)
@@ -36,18 +43,14 @@ class Comparison:
 
         Options and errors are those of `plots.learning_curves`.
         """
-        from bioopzo.plots.learning import learning_curves
-
-        return learning_curves(self.runs, ax=ax, **options)
+        return plots.learning_curves(self.runs, ax=ax, **options)
 
     def plot_final(self, ax=None, **options):
         """Held-out score of every label at the end, a point a seed, drawn into `ax`.
 
         Options and errors are those of `plots.final_accuracy`.
         """
-        from bioopzo.plots.learning import final_accuracy
-
-        return final_accuracy(self.runs, ax=ax, **options)
+        return plots.final_accuracy(self.runs, ax=ax, **options)
 
     def _repr_html_(self):
         rows = self.table()
@@ -125,7 +128,7 @@ def compare(rules, task, seeds=range(3), trials=None, sizes=None, out=None, back
     trials, epochs : int
         As for `train`; one of them, or neither for the engine's default.
     sizes : sequence of int, optional
-        Network; default the task's own hidden layers.
+        Network of rules given by name; default the task's own hidden layers.
     out : path, optional
         Folder in which every run is saved (``label-seed.npz`` and ``.json``) and the table.
     backend, evaluations
@@ -140,41 +143,33 @@ def compare(rules, task, seeds=range(3), trials=None, sizes=None, out=None, back
         a run that is there already is taken as it is, and one that was stopped goes on from its
         last checkpoint.
     **parameters
-        Given to every model.
+        Given to every rule that is given by name.
 
-    Returns a `Comparison`. Raises `InputError` for no rules or seeds, and what `train` raises.
+    Returns a `Comparison`. Raises `InputError` for no rules or seeds, parameters or sizes beside
+    models of your own, a label that is no file's name with `out`, and what `train` raises.
     """
-    seeds = list(seeds)
-    if not seeds:
-        raise InputError("a comparison needs at least one seed")
-    sizes = sizes or [task.n_in, *task.hidden, task.n_out]
-    models = dict(rules) if isinstance(rules, dict) else {
-        name: Model(sizes, rule=name, **parameters) for name in rules}
-    if not models:
-        raise InputError("a comparison needs at least one rule")
+    checked_task(task)
+    seeds = _checked_seeds(seeds)
+    jobs = whole_number("jobs", jobs)
+    models = _models(rules, task, sizes, parameters)
+    stems = _stems(models, out)
+    own = _own_settings(models, settings)
+    length = dict(engine=engine, trials=trials, epochs=epochs, evaluations=evaluations)
+    for label, model in models.items():  # what is wrong with the last is said before the first runs
+        prepared(model, task, backend=backend, **length, **own[label])
     spiking = engine == "spiking"
-    held_out = (evaluations + 1 if isinstance(evaluations, int) else 11) * len(task.splits["test"])
+    held_out = (11 if evaluations is None else evaluations + 1) * len(task.splits["test"])
     chosen = backends.choose(backend, (trials or 4000) + held_out) if spiking else None
-    common = {k: v for k, v in (settings or {}).items() if k not in models}
     todo = [(label, seed) for seed in seeds for label in models]
     bar = tqdm(total=len(todo), desc=f"{task.name} ({chosen or engine})", unit="run",
                disable=not progress)
 
     def one(job):
         label, seed = job
-        stem = Path(out) / f"{label}-{seed}" if out else None
-        own = {**common, **(settings or {}).get(label, {})}
-        if stem and not spiking:
-            own["checkpoint"] = stem.with_name(f"{stem.name}.checkpoint.npz")
-        run = None
-        if "checkpoint" in own:
-            given = {k: v for k, v in own.items() if k != "checkpoint"}
-            run = finished(stem, models[label], task, epochs, trials, seed, **given)
-        run = run or train(models[label], task, trials=trials, seed=seed, backend=chosen,
-                           evaluations=evaluations, progress=False, save=stem, engine=engine,
-                           epochs=epochs, **own)
-        if "checkpoint" in own:  # the run itself is saved now
-            own["checkpoint"].unlink(missing_ok=True)
+        options = dict(seed=seed, backend=chosen, **length, **own[label])
+        stem = Path(f"{stems[label]}-{seed}") if out else None
+        run = (_resumed if out and not spiking else train)(
+            models[label], task, progress=False, save=stem, **options)
         run.meta["label"] = label
         bar.update()
         return label, run
@@ -192,3 +187,88 @@ def compare(rules, task, seeds=range(3), trials=None, sizes=None, out=None, back
     if out:
         write_json(Path(out) / "comparison.json", {"task": task.name, "rows": result.table()})
     return result
+
+
+def _checked_seeds(seeds):
+    if isinstance(seeds, str) or not isinstance(seeds, Iterable):
+        raise InputError(f"seeds is a list of whole numbers such as range(3), not {named(seeds)}")
+    seeds = [whole_number("every one of seeds", seed, least=0) for seed in seeds]
+    if not seeds:
+        raise InputError("a comparison needs at least one seed")
+    return seeds
+
+
+def _models(rules, task, sizes, parameters):
+    """The models to compare: label -> Model."""
+    if isinstance(rules, str) or not isinstance(rules, Iterable):
+        raise InputError("rules is a list of names, such as [\"opzo\", \"bp\"], or a mapping from "
+                         f"label to Model, not {named(rules)}")
+    own = isinstance(rules, Mapping)
+    rules = dict(rules) if own else list(rules)
+    if not rules:
+        raise InputError("a comparison needs at least one rule")
+    if not own:
+        for name in rules:
+            if isinstance(name, Model):
+                raise InputError("models of your own have labels: compare({\"mine\": model, ...})")
+        sizes = sizes or [task.n_in, *task.hidden, task.n_out]
+        return {name: Model(sizes, rule=name, **parameters) for name in rules}
+    given = sorted(parameters) + ["sizes"] * (sizes is not None)
+    if given:
+        raise InputError(f"{', '.join(given)}: for rules given by name; models of your own have "
+                         "theirs, see Model.edit")
+    for label, model in rules.items():
+        if not isinstance(label, str):
+            raise InputError(f"the label of a model is a text, not {label!r}")
+        checked_pair(model, task)
+    return rules
+
+
+def _stems(models, out):
+    """Where the runs of every label are saved in the folder `out`, but for their seed."""
+    if not out:
+        return {}
+    for label in models:
+        if not label or set(label) & set("/\\\0"):
+            raise InputError(f"with out, a label is the name of a file: {label!r} cannot be one")
+    return {label: writable("out", out, label) for label in models}
+
+
+def _own_settings(models, settings):
+    """The settings of every label: those of all, and its own over them."""
+    if not isinstance(settings or {}, Mapping):
+        raise InputError(f"settings is a mapping from name to value, not {named(settings)}")
+    common = {name: value for name, value in (settings or {}).items() if name not in models}
+    own = {label: {**common, **(settings or {}).get(label, {})} for label in models}
+    if any("checkpoint" in given for given in own.values()):
+        raise InputError("checkpoint: a comparison keeps one of every run in its folder, see out")
+    return own
+
+
+def _resumed(model, task, save, **options):
+    """A run of the rate engine: the one at `save` if it is done, else from its checkpoint on."""
+    checkpoint = save.with_name(f"{save.name}.checkpoint.npz")
+    run = _finished(save, model, task, **options) or train(model, task, save=save,
+                                                           checkpoint=checkpoint, **options)
+    checkpoint.unlink(missing_ok=True)  # the run itself is saved now
+    return run
+
+
+def _finished(path, model, task, seed, progress, **options):
+    """A complete run saved at `path` if it is this very one, else None.
+
+    The same model (digest), task, seed, settings, length and package version.
+    """
+    try:
+        run = Run.load(path)
+    except InputError:
+        return None
+    model, plan, chosen = prepared(model, task, **options)
+    mine = {"digest": model.digest, "task": task.name, "seed": seed, "split": "test",
+            "trials": plan.trials, "complete": True,
+            **json.loads(json.dumps(rate.description(task, plan, chosen)))}
+    if any(run.meta.get(key) != value for key, value in mine.items()) \
+            or run.meta["versions"]["bioopzo"] != versions()["bioopzo"]:
+        return None
+    run.model, run.task = model, task
+    return run

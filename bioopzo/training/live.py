@@ -4,7 +4,9 @@ import io
 import sys
 import warnings
 
+from bioopzo import plots
 from bioopzo.errors import InputError
+from bioopzo.run import Run
 
 
 def listener(live, model, task, trials):
@@ -36,7 +38,7 @@ def _in_notebook():
 
 def _drawing(model, task, trials):
     """A listener that draws the curve and puts each new picture in place of the last one."""
-    from IPython.display import Image, display
+    from IPython.display import Image, display  # there in a notebook only
 
     curve = {"trials": [], "accuracy": [], "loss": []}
     shown = []
@@ -55,16 +57,12 @@ def _drawing(model, task, trials):
 
 def _picture(curve, model, task, trials):
     """The curve so far as PNG, on an axis as long as the run."""
-    import matplotlib.pyplot as plt
-
-    from bioopzo.plots.learning import learning_curves
-    from bioopzo.plots.styles import figure
-    from bioopzo.run import Run
+    import matplotlib.pyplot as plt  # takes long to import, and few draw while they train
 
     run = Run({f"curve/{name}": values for name, values in curve.items()},
               meta={"rule": model.rule_name, "task": task.name, "sizes": list(model.sizes)})
-    fig, ax = figure()
-    learning_curves([run], ax)
+    fig, ax = plots.figure()
+    plots.learning_curves([run], ax)
     ax.set_xlim(0, trials)
     file = io.BytesIO()
     fig.savefig(file, format="png", dpi=200)

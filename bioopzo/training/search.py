@@ -7,15 +7,18 @@ not give. The test split is never looked at.
 import json
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 from scipy.stats import qmc
 from tqdm.auto import tqdm
 
+from bioopzo.arguments import whole_number
 from bioopzo.errors import InputError, unknown
+from bioopzo.files import write_json
 from bioopzo.text.equations import identifiers
 from bioopzo.training.start import versions
-from bioopzo.training.train import train
+from bioopzo.training.train import checked_pair, train
 from bioopzo.training.tuned import FILE, entries_of, key_of, tuned_parameters, with_unit
 
 
@@ -67,6 +70,8 @@ def tune(model, task, trials=4000, count=24, finalists=5, seeds=3, jobs=2, seed=
     Returns the entry of the data file as a dict. Raises `InputError` for a task without a
     validation split and for a wrong range.
     """
+    checked_pair(model, task)
+    jobs = whole_number("jobs", jobs)
     if len(task.splits["validation"]) == 0:
         raise InputError(f"task {task.name} has no validation split to tune on")
     model = model.for_task(task, tuned_parameters(task.name, model))
@@ -127,10 +132,6 @@ def _at_edge(space, setting):
 
 def tune_file(model, task, path=None, **options):
     """Tune one model and write its entry into the data file; returns (key, entry)."""
-    from pathlib import Path
-
-    from bioopzo.files import write_json
-
     path = Path(path) if path else Path(str(resources.files("bioopzo") / FILE))
     entry = tune(model, task, **options)
     content = json.loads(path.read_text()) if path.is_file() else {}

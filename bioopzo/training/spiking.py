@@ -1,265 +1,193 @@
-"""Training in the spiking engine: the order of trials, evaluation and guards, chunk by chunk."""
+"""The spiking engine as training drives it: chunk by chunk, readings one trial late."""
 
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-from tqdm.auto import tqdm
 
-from bioopzo.arguments import whole_number
-from bioopzo.checks.check import check
 from bioopzo.engines.spiking import backends
 from bioopzo.engines.spiking.chunk import Chunk
 from bioopzo.engines.spiking.feed import parameter_values, rows, tables
-from bioopzo.errors import InputError, InterruptedRun, NonFiniteError
+from bioopzo.errors import InputError
 from bioopzo.network.clock import shape_of, time_course
-from bioopzo.run import Run
-from bioopzo.training.live import listener
-from bioopzo.training.start import initial_weights, provenance, scheduled
-from bioopzo.training.tuned import tuned_parameters
+from bioopzo.training.guards import not_finite, stopped
+from bioopzo.training.log import Evaluation
+from bioopzo.training.plan import EVALUATIONS, Stretch, planned
+from bioopzo.training.start import initial_weights, scheduled
 
+#: Training trials where the user says nothing.
+TRIALS = 4000
 #: Learning rates follow their schedule in at least this many steps.
 SCHEDULE_STEPS = 25
+#: State variables that are learned: their values are kept at every evaluation.
+LEARNED = ("w", "M", "B")
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """Trials in a row with one purpose: sample indices, plastic or not, progress (0 to 1)."""
+class Settings:
+    """How the spiking engine trains: `backend` by name, or by length; `lazy` or dense text."""
 
-    samples: np.ndarray
-    plastic: bool
-    progress: float
-    last: bool = False
+    backend: str | None = None
+    lazy: bool = True
 
 
-def train(model, task, trials=None, epochs=None, evaluations=None, seed=0, split="test", save=None,
-          progress=True, live=False, backend=None, lazy=True):
-    """Train a model on a task in the spiking engine; see `bioopzo.train`."""
-    begin = time.perf_counter()
-    if trials is not None and epochs is not None:
-        raise InputError("give trials or epochs, not both")
-    if epochs is not None:
-        trials = whole_number("epochs", epochs) * (len(task.splits["train"]) + (
-            len(task.splits["validation"]) if split == "test" else 0))
-    trials = whole_number("trials", 4000 if trials is None else trials)
-    evaluations = min(trials, whole_number("evaluations",
-                                           10 if evaluations is None else evaluations))
-    if split not in ("test", "validation"):
-        raise InputError(f"split is 'test' or 'validation', not {split!r}")
-    if len(task.splits[split]) == 0:
-        raise InputError(f"task {task.name} has no trials in its {split} split")
+def settings(backend=None, lazy=True, **unknown):
+    """The `Settings`; `InputError` for any others."""
+    if unknown:
+        raise InputError(f"{', '.join(sorted(unknown))}: settings of engine='rate', or unknown; "
+                         "the spiking engine takes backend and lazy")
+    backends.choose(backend, 0)
+    return Settings(backend, lazy)
+
+
+def plan(task, split, trials, epochs, evaluations, chosen):
+    """The `Plan` of a run of single trials: 4000 of them, evaluated 10 times, by default."""
+    trials = TRIALS if trials is None and epochs is None else trials
+    return planned(task, split, trials, epochs,
+                   EVALUATIONS if evaluations is None else evaluations, batch=1)
+
+
+def fitted(model, task, chosen):
+    """The model, as it is; `InputError` where this engine cannot run it on the task."""
     if model.layout:
         raise InputError(f"{model.layout!r} is an architecture; the spiking engine connects all to "
                          "all: use engine='rate', or a list of sizes")
-    model = model.for_task(task, tuned_parameters(task.name, model))
-    check(model, complete=False)
-    tell = listener(live, model, task, trials)
-    chosen = backends.choose(backend, trials + (evaluations + 1) * len(task.splits[split]))
-    shape = shape_of(task, rows(task))
-    course = time_course(model, task)
-    seeds = np.random.SeedSequence(seed).spawn(3)
-    plan = list(_plan(task, trials, evaluations, split, shape.rows,
-                      np.random.default_rng(seeds[0])))
-    run = Run(model=model, task=task)
-    run.meta.update(provenance(model, task, trials, seed, chosen, split))
-    engine = backends.open_backend(chosen, model, shape, lazy, tqdm.write if progress else None)
-    run.meta["build_s"] = round(engine.build_s, 3)
-    values = parameter_values(model, shape)
-    state = {**engine.start, **initial_weights(model, np.random.default_rng(seeds[1]))}
-    noise = np.random.default_rng(seeds[2])
-    record = _Record(run, task, split, state, tell)
-    bar = tqdm(total=sum(len(s.samples) for s in plan), unit="trial", disable=not progress,
-               delay=2, desc=f"{model.rule_name} on {task.name} ({chosen})", leave=False)
-    try:
-        with bar:
-            for stretch in plan:
-                chunk = Chunk(
-                    len(stretch.samples), state, scheduled(values, model, stretch.progress),
-                    {"course": course, **tables(task, shape, stretch.samples, stretch.plastic)},
-                    int(noise.integers(1, 2**31 - 1)))
-                outcome = engine.run(chunk)
-                _check_finite(engine, chunk, outcome, record, stretch)
-                state = outcome.state
-                _shift_last_spike(state, chunk.trials * float(shape.duration))
-                record.add(stretch, outcome)
-                bar.update(len(stretch.samples))
-    except (NonFiniteError, KeyboardInterrupt) as problem:
-        record.finish(state, complete=False)
-        run.meta["wall_s"] = round(time.perf_counter() - begin, 3)
-        run.meta["stopped"] = str(problem) or "interrupted"
-        if save:
-            run.save(save)
-        if isinstance(problem, NonFiniteError):
-            problem.run = run
-            raise
-        stop = InterruptedRun(f"interrupted after {run.meta['trials_done']} of {trials} trials")
-        stop.run = run
-        raise stop from None
-    record.finish(state, complete=True)
-    run.meta["wall_s"] = round(time.perf_counter() - begin, 3)
-    if save:
-        run.save(save)
-    return run
+    rows(task)
+    return model
 
 
-def _plan(task, trials, evaluations, split, most, rng):
-    """The whole run as stretches; the last one ends with an idle trial that settles the rest."""
-    if split == "test":
-        task = task.replace(splits={**task.splits, "validation": np.array([], dtype=int), "train":
-                                    np.sort(np.concatenate([task.splits["train"],
-                                                            task.splits["validation"]]))})
-    order = task.presentation("train", trials, rng)
-    held_out = np.asarray(task.splits[split])
-    longest = max(1, min(most, -(-trials // SCHEDULE_STEPS)))
-    stops = np.unique(np.round(np.linspace(0, trials, evaluations + 1)).astype(int))
-    yield from _evaluation(held_out, 0.0, most, len(stops) == 1)
-    for first, stop in zip(stops[:-1], stops[1:]):
-        for begin in range(first, stop, longest):
-            end = min(begin + longest, stop)
-            yield Stretch(order[begin:end], True, (begin + end) / 2 / trials)
-        yield from _evaluation(held_out, stop / trials, most, stop == stops[-1])
+def backend(chosen, plan):
+    """The name of the back end that runs a plan."""
+    return backends.choose(chosen.backend, plan.shown(plan.trials, len(plan.marks)))
 
 
-def _evaluation(samples, progress, most, last):
+@dataclass
+class _Reading:
+    """An evaluation whose readings still come in, each with the trial after it."""
+
+    trials: int
+    before: dict
+    after: dict = field(default_factory=dict)
+    samples: list = field(default_factory=list)
+    decisions: list = field(default_factory=list)
+    costs: list = field(default_factory=list)
+
+
+class Driver:
+    """A built network and its state; `run` takes it through a stretch of trials."""
+
+    def __init__(self, run, plan, chosen, seed, log, announce=None):
+        self.model, self.task, self.plan, self.log = run.model, run.task, plan, log
+        self.shape = shape_of(self.task, rows(self.task))
+        self.course = time_course(self.model, self.task)
+        order, weights, noise = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(3))
+        self.engine = backends.open_backend(run.meta["backend"], self.model, self.shape,
+                                            chosen.lazy, announce)
+        run.meta["build_s"] = round(self.engine.build_s, 3)
+        self.values = parameter_values(self.model, self.shape)
+        self.order, self.noise, self.reading = order, noise, None
+        self.state = {**self.engine.start, **initial_weights(self.model, weights)}
+
+    def stretches(self):
+        """The plan in chunks that the tables have room for."""
+        most = self.shape.rows
+        longest = max(1, min(most, -(-self.plan.trials // SCHEDULE_STEPS)))
+        for stretch in self.plan.stretches(lambda epoch: self.order, longest, within=0.5):
+            yield from [stretch] if stretch.plastic else _parts(stretch, most)
+
+    def run(self, stretch):
+        """Present a stretch, and give the log every evaluation that is whole."""
+        values = scheduled(self.values, self.model, stretch.progress)
+        chunk = Chunk(len(stretch.samples), self.state, values,
+                      {"course": self.course,
+                       **tables(self.task, self.shape, stretch.samples, stretch.plastic)},
+                      int(self.noise.integers(1, 2**31 - 1)))
+        outcome = self.engine.run(chunk)
+        self._check_finite(chunk, outcome, stretch)
+        shift_last_spikes(outcome.state, chunk.trials * float(self.shape.duration))
+        before, self.state = self.state, outcome.state
+        self._read(stretch, outcome, before)
+        if stretch.plastic:
+            self.log.seen(len(stretch.samples))
+
+    def final(self):
+        """The state by name."""
+        return self.state
+
+    def closing(self):
+        """What else a run's `meta` says at its end."""
+        return {}
+
+    def _read(self, stretch, outcome, before):
+        """Collect the readings of an evaluation: each belongs to the trial before it."""
+        begun = self.reading is not None
+        if not begun and not stretch.plastic:
+            self.reading = _Reading(self.log.trials, before)
+        reading = self.reading
+        if reading is None:
+            return
+        mine = slice(0 if begun else 1, 1 if stretch.plastic else None)
+        reading.decisions.append(outcome.decision[mine])
+        reading.costs.append(outcome.cost[mine])
+        if not stretch.plastic:
+            reading.samples.append(stretch.samples[:len(stretch.samples) - stretch.last])
+            reading.after = outcome.state
+        if sum(map(len, reading.decisions)) == len(self.plan.held_out):
+            self.reading = None
+            self.log.evaluated(self._evaluation(reading))
+
+    def _evaluation(self, reading):
+        samples = np.concatenate(reading.samples)
+        cost = np.concatenate(reading.costs)
+        rates, weights = {}, {}
+        for name, value in reading.after.items():
+            owner, variable = name.split(".")
+            if variable == "count":
+                spikes = float(np.mean(value - reading.before[name]))
+                rates[owner] = spikes / (len(samples) * float(self.task.duration))
+            elif variable in LEARNED:
+                weights[name] = value
+        return Evaluation(reading.trials, samples, np.concatenate(reading.decisions),
+                          float(cost.sum(axis=1).mean()), rates, weights)
+
+    def _check_finite(self, chunk, outcome, stretch):
+        """Stop when a value is not finite; finds the trial by running parts again."""
+        name = not_finite(outcome.state)
+        if name is None and np.isfinite(outcome.decision).all():
+            return
+        done = self.log.trials
+        when = (f"in trial {done + self._first_bad(chunk, name)}" if stretch.plastic
+                else f"in the evaluation after trial {done}")
+        values = outcome.state[name] if name else outcome.decision
+        raise stopped(name or "readout.decision", values, when, "eta, eta_o")
+
+    def _first_bad(self, chunk, name):
+        """Number within a chunk of the first trial after which the variable is not finite."""
+        low, high = 0, chunk.trials
+        schedule = chunk.tables["schedule"]
+        while name is not None and high - low > 1:
+            middle = (low + high) // 2
+            plastic = np.where(np.arange(len(schedule)) < middle, schedule, 0.0)
+            tried = self.engine.run(Chunk(chunk.trials, chunk.state, chunk.constants,
+                                          {**chunk.tables, "schedule": plastic}, chunk.seed))
+            if np.isfinite(tried.state[name]).all():
+                low = middle
+            else:
+                high = middle
+        return high
+
+
+def _parts(evaluation, most):
+    """An evaluation in parts; the last of a run ends with an idle trial that settles the rest."""
+    samples = evaluation.samples
     parts = [samples[k:k + most - 1] for k in range(0, len(samples), most - 1)]
     for k, part in enumerate(parts):
-        end = last and k == len(parts) - 1
-        yield Stretch(np.append(part, part[-1]) if end else part, False, progress, end)
+        last = evaluation.last and k == len(parts) - 1
+        yield Stretch(np.append(part, part[-1]) if last else part, False, evaluation.progress,
+                      last)
 
 
-def _shift_last_spike(state, elapsed):
-    """Each chunk starts its clock at 0: the times of last spikes move back."""
+def shift_last_spikes(state, elapsed):
+    """Move the times of last spikes back by `elapsed` (s): each chunk starts its clock at 0."""
     for name in state:
         if name.endswith(".lastspike"):
             state[name] = state[name] - elapsed
-
-
-class _Record:
-    """Collects what chunks read out and turns it into a `Run`."""
-
-    def __init__(self, run, task, split, state, tell=None):
-        self.run, self.task, self.split = run, task, split
-        self.state, self.tell, self.told = state, tell, 0
-        self.decisions, self.costs, self.stretches, self.snapshots = [], [], [], []
-        self.counts = []
-
-    def add(self, stretch, outcome):
-        if stretch.plastic or not self.stretches or self.stretches[-1][0].plastic:
-            self.before = self.state
-        self.stretches.append((stretch, self.before, outcome.state))
-        self.decisions.append(outcome.decision)
-        self.costs.append(outcome.cost)
-        self.state = outcome.state
-        if self.tell:
-            points = list(self._evaluations())[self.told:]
-            self.told += len(points)
-            for trained, samples, decision, cost, _, _ in points:
-                self.tell(trained, *self._score(samples, decision, cost))
-
-    def _score(self, samples, decision, cost):
-        """(accuracy or None without classes, loss) of one evaluation."""
-        labels, loss = self.task.labels, float(cost.sum(axis=1).mean())
-        return (None if labels is None else
-                float(np.mean(decision.argmax(axis=1) == labels[samples]))), loss
-
-    @property
-    def trials_done(self):
-        return sum(len(s.samples) for s, _, _ in self.stretches if s.plastic)
-
-    def finish(self, state, complete):
-        run, task = self.run, self.task
-        run.meta["trials_done"] = self.trials_done
-        run.meta["complete"] = complete
-        for name, value in state.items():
-            run.arrays[f"final/{name}"] = value
-        duration = float(task.duration)
-        curve = {"trials": [], "accuracy": [], "loss": []}
-        rates, snapshots = {}, {}
-        for trained, samples, decision, cost, before, after in self._evaluations():
-            accuracy, loss = self._score(samples, decision, cost)
-            curve["trials"].append(trained)
-            curve["loss"].append(loss)
-            curve["accuracy"].extend([] if accuracy is None else [accuracy])
-            for name in after:
-                owner, variable = name.split(".")
-                if variable == "count":
-                    spikes = float(np.mean(after[name] - before[name]))
-                    rates.setdefault(owner, []).append(spikes / (len(samples) * duration))
-                elif variable in ("w", "M", "B"):
-                    snapshots.setdefault(name, []).append(after[name])
-        for name, values in curve.items():
-            run.arrays[f"curve/{name}"] = np.array(values)
-        run.units.update({"curve/trials": "1", "curve/accuracy": "1", "curve/loss": "1"})
-        for name, values in rates.items():
-            run.arrays[f"rates/{name}"] = np.array(values)
-            run.units[f"rates/{name}"] = "Hz"
-        for name, values in snapshots.items():
-            run.arrays[f"snapshots/{name}"] = np.array(values)
-            run.units[f"snapshots/{name}"] = "1"
-        run.meta["untrained_rates_hz"] = {k: round(v[0], 2) for k, v in rates.items()}
-        run.meta["rates_hz"] = {k: round(v[-1], 2) for k, v in rates.items()}
-        if complete:
-            run.meta["test_loss"] = curve["loss"][-1]
-            run.meta["test_accuracy"] = curve["accuracy"][-1] if curve["accuracy"] else None
-
-    def _evaluations(self):
-        """(trained, samples, decision, cost, state before, after) of every whole evaluation.
-
-        A reading belongs to the trial before it, so everything moves up by one row.
-        """
-        if not self.stretches:
-            return
-        decision = np.concatenate(self.decisions)[1:]
-        cost = np.concatenate(self.costs)[1:]
-        position, trained, size = 0, 0, len(self.task.splits[self.split])
-        samples, first, start = [], 0, None
-        for stretch, before, after in self.stretches:
-            count = len(stretch.samples)
-            if stretch.plastic:
-                trained += count
-            else:
-                if not samples:
-                    first, start = position, before
-                samples.extend(stretch.samples[:count - stretch.last])
-                if len(samples) == size:
-                    stop = first + size
-                    if stop <= len(decision):
-                        yield (trained, np.array(samples), decision[first:stop], cost[first:stop],
-                               start, after)
-                    samples = []
-            position += count
-
-
-def _check_finite(engine, chunk, outcome, record, stretch):
-    """Stop when a value of the state is not finite; finds the trial by running parts again."""
-    name = _first_not_finite(outcome.state)
-    if name is None and np.isfinite(outcome.decision).all():
-        return
-    low, high = 0, chunk.trials
-    while name is not None and stretch.plastic and high - low > 1:
-        middle = (low + high) // 2
-        schedule = np.where(np.arange(len(chunk.tables["schedule"])) < middle,
-                            chunk.tables["schedule"], 0.0)
-        tried = engine.run(Chunk(chunk.trials, chunk.state, chunk.constants,
-                                          {**chunk.tables, "schedule": schedule}, chunk.seed))
-        if np.isfinite(tried.state[name]).all():
-            low = middle
-        else:
-            high = middle
-    values = outcome.state[name] if name else outcome.decision
-    name = name or "readout.decision"
-    where = np.argwhere(~np.isfinite(values))[0]
-    moment = (f"in trial {record.trials_done + high}" if stretch.plastic
-              else f"in the evaluation after trial {record.trials_done}")
-    raise NonFiniteError(
-        f"{name} became {values[tuple(where)]} at index {', '.join(map(str, where))} {moment}; "
-        "a smaller learning rate (eta, eta_o) usually helps. What was done so far is in .run, "
-        "marked incomplete")
-
-
-def _first_not_finite(state):
-    """The name of a variable that is not finite; weights first, for they are the cause."""
-    for name in sorted(state, key=lambda n: not n.startswith(("forward", "feedback"))):
-        if state[name].dtype.kind == "f" and not np.isfinite(state[name]).all():
-            return name
-    return None

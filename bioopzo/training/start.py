@@ -17,12 +17,6 @@ def task_digest(task):
     return content.hexdigest()
 
 
-
-
-
-
-
-
 def scheduled(values, model, progress):
     """The constants when a share `progress` of the run is done.
 
@@ -43,26 +37,21 @@ def scheduled(values, model, progress):
 
 
 def initial_weights(model, rng):
-    """Weights uniform within gain*sqrt(3/fan-in); feedback as the rule says."""
+    """Weights uniform within gain*sqrt(3/fan-in), feedback as the rule says: name -> array.
+
+    `rng` draws them, projection by projection, in the order of their ranks.
+    """
     values = {}
-    gain = float(model.parameters["gain"])
-    for k, (before, after) in enumerate(zip(model.sizes[:-1], model.sizes[1:]), 1):
-        connection = model.connections.get(f"forward_{k}")
-        fan_in = connection.fan_in if connection else before
-        count = int(np.prod(connection.shape)) if connection else before * after
-        limit = gain * np.sqrt(3 / fan_in) * (model.parameters["input_gain"] if k == 1 else 1)
-        values[f"forward_{k}.w"] = rng.uniform(-limit, limit, count)
-    if model.rule.matrix and model.rule.feedback_scale:
-        places = [("feedback", k) for k in range(1, model.depth + 1)]
-        places += [("intermediate", k) for k in range(1, model.rule.intermediate or 1)]
-        for kind, k in places:
-            values[f"{kind}_{k}.{model.rule.matrix}"] = rng.normal(
-                0, model.rule.feedback_scale, model.sizes[-1] * model.sizes[k])
-    # Branches last: a rule starts from the same weights and feedback with and without them.
-    for k in model.rule.branches:
-        limit = gain * np.sqrt(3 / model.sizes[k])
-        values[f"forward_local_{k}.w"] = rng.uniform(-limit, limit,
-                                                     model.sizes[k] * model.sizes[-1])
+    starting = [p for p in model.network.projections if p.start]
+    for projection in sorted(starting, key=lambda p: p.start.rank):
+        start, connection = projection.start, projection.connection
+        uniform = start.distribution == "uniform"
+        size = np.sqrt(3 / connection.fan_in) if uniform else 1.0
+        for factor in (start.scale, *(float(model.parameters[p]) for p in start.parameters)):
+            size *= factor
+        count = int(np.prod(connection.shape))
+        values[f"{projection.name}.{start.variable}"] = (
+            rng.uniform(-size, size, count) if uniform else rng.normal(0, size, count))
     return values
 
 
@@ -83,6 +72,7 @@ def provenance(model, task, trials, seed, backend, split):
     return {
         "rule": model.rule_name, "options": {k: v for k, v in model.options.items()},
         "task": task.name, "coding": task.coding, "sizes": list(model.sizes),
+        "network": model.network.described(),
         "trials": trials, "seed": seed, "backend": backend, "split": split,
         "digest": model.digest, "edits": [list(e) for e in model.edits],
         "parameters": {k: str(v) for k, v in model.parameters.items()},

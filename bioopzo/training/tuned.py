@@ -12,8 +12,10 @@ FILE = "data/tuned.json"
 
 def key_of(model):
     """The name under which a model's tuned values are kept: the rule and its changed options."""
-    usual = rules.options(model.rule_name)
-    changed = [f"{k}={v}" for k, v in sorted(model.options.items()) if usual[k] != v]
+    known = model.rule_name in rules.available()  # a rule added in another process is not
+    usual = rules.options(model.rule_name) if known else {}
+    changed = [f"{k}={v}" for k, v in sorted(model.options.items())
+               if k not in usual or usual[k] != v]
     return model.rule_name + (f"[{','.join(changed)}]" if changed else "")
 
 
@@ -37,9 +39,11 @@ def tuned_parameters(task, model):
 
 
 def entries_of(content, task):
+    """The entries of a task in the whole data file, its own or those it takes: key -> entry."""
     entries = content.get(task, {})
     return content[entries] if isinstance(entries, str) else entries
 
 
 def with_unit(value, like):
+    """A number in base units as a quantity like `like`."""
     return value * get_unit(like.dim) if isinstance(like, Quantity) else value

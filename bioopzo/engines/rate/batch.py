@@ -7,6 +7,7 @@ from bioopzo.engines.rate.plans import KernelPlan, Proportional
 from bioopzo.engines.rate.program import references
 from bioopzo.engines.rate.stages import arrange, silenced
 from bioopzo.errors import EquationError, InputError
+from bioopzo.network.clock import ticks
 from bioopzo.network.connections import Convolution
 from bioopzo.text.equations import parse
 
@@ -149,12 +150,7 @@ class Pass:
 
     def _run_chunk(self, first, count):
         self.first, self.count = first, count
-        course, plastic = self.engine.course[first:first + count], float(self.plastic)
-        self.courses = {
-            "gate": course[:, 0], "read": course[:, 1], "sigma": plastic * course[:, 2],
-            "window": plastic * course[:, 3], "hold": plastic * course[:, 4],
-            "pair": plastic * course[:, 5], "plastic": np.full(count, plastic),
-            "fresh": (np.arange(first, first + count) == 0).astype(float)}
+        self.courses = ticks(self.engine.course, float(self.plastic), first, count)
         self.gates, self.drawn = {}, {}
         for key in self.carries:
             number = self.program.last[key]

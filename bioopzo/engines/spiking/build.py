@@ -13,14 +13,14 @@ import numpy as np
 import scipy.special
 from brian2.units import second
 
+from bioopzo.engines.spiking.session import keep_apart
 from bioopzo.errors import EquationError
 from bioopzo.network.assembly import assemble
+from bioopzo.network.clock import COLUMNS
 from bioopzo.network.objects import SCHEDULE, Assembly
 from bioopzo.text.equations import linear, parse, render
 from bioopzo.text.functions import ERF
 
-# A text that Brian2 refuses leaves half a network behind; a page of warnings about it helps nobody.
-b2.BrianLogger.suppress_name("unused_brian_object")
 ERF.implementations.add_implementation("numpy", scipy.special.erf)
 ERF.implementations.add_implementation("cpp", None, name="erf")
 ERF.implementations.add_implementation("cython", """
@@ -48,6 +48,9 @@ class Built:
 def build(model, shape, lazy=True, functions=None):
     """The Brian2 network of a `model` for `shape`, the `Shape` of a task; nothing is run.
 
+    To be called within `session.runtime` or `session.standalone`. The objects have fixed names,
+    which may be those of other objects in other networks; Brian2's magic `run` passes them over.
+
     `lazy` False keeps every plasticity equation dense.
 
     `functions` are further names the text may use (Brian2 functions or TimedArrays), e.g. a table
@@ -56,7 +59,6 @@ def build(model, shape, lazy=True, functions=None):
     Raises `EquationError` with the object's name where Brian2 refuses the text.
     """
     assembly = assemble(model, shape.duration, shape.varying, lazy, bool(shape.events))
-    b2.start_scope()
     step_clock = b2.Clock(dt=shape.dt * second, name="step_clock")
     trial_clock = b2.Clock(dt=shape.duration, name="trial_clock")
     clocks = {"step": step_clock, "trial": trial_clock}
@@ -78,6 +80,7 @@ def build(model, shape, lazy=True, functions=None):
             objects[group], variable, record=True, clock=trial_clock, when="start", order=-20,
             name=f"trial_{variable}")
     network.add(*objects.values(), *monitors.values())
+    keep_apart(network)
     return Built(network, {**objects, **monitors}, tables, assembly)
 
 
@@ -86,7 +89,8 @@ def _tables(model, shape):
     n_in, n_out = model.sizes[0], model.sizes[-1]
     stimulus = shape.rows * (shape.steps if model.coding == "spikes" else 1)
     target = shape.rows * (shape.steps if shape.varying else 1)
-    sizes = {"course": (shape.steps, 6), "schedule": shape.rows, "target": (target, n_out)}
+    sizes = {"course": (shape.steps, len(COLUMNS)), "schedule": shape.rows,
+             "target": (target, n_out)}
     if shape.events:
         # One entry more for each neuron: the end of its list.
         sizes.update(first_event=(shape.rows, n_in),

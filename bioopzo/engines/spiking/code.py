@@ -35,7 +35,7 @@ def abstract_code(model, shape):
            replace(shape, rows=2))
     if key in _ABSTRACT_CODE:
         return dict(_ABSTRACT_CODE[key])
-    small = model._with(sizes=(1,) * len(model.sizes))
+    small = model.shrunk()
     with runtime():
         built = build(small, replace(shape, rows=2, events=0), lazy=False)
         set_parameters(built, small, shape)

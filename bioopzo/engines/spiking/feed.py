@@ -26,6 +26,15 @@ def rows(task):
     return int(min(MOST_ROWS, max(2, TABLE_BYTES // bytes_a_trial)))
 
 
+def checked_sample(task, sample):
+    """`sample` as an int; `InputError` where it is not the index of a trial of the `task`."""
+    if isinstance(sample, bool) or not isinstance(sample, (int, np.integer)) \
+            or not 0 <= sample < task.samples:
+        raise InputError(f"sample is the index of a trial of {task.name}, 0 to {task.samples - 1}, "
+                         f"not {sample!r}")
+    return int(sample)
+
+
 def tables(task, shape, samples, plastic):
     """The tables of a chunk that presents `samples` in order, padded to the chunk's rows."""
     count = len(samples)

@@ -1,4 +1,4 @@
-"""A trained network as Brian2 objects, and every variable of a trial."""
+"""Every variable of a trial of a trained network."""
 
 import brian2 as b2
 import numpy as np
@@ -7,19 +7,6 @@ from brian2.units import second
 from bioopzo.engines.spiking.build import build
 from bioopzo.engines.spiking.session import runtime
 from bioopzo.engines.spiking.state import set_array, set_parameters, state_variables
-from bioopzo.network.clock import shape_of
-
-
-def restore(model, task, state):
-    """The network of a trained model as Brian2 objects holding `state`, on the numpy target."""
-    shape = shape_of(task, 2)
-    with runtime():
-        built = build(model, shape)
-        set_parameters(built, model, shape)
-        built.network.run(0 * second, namespace={})
-        for name, value in state.items():
-            set_array(built, name, value)
-    return built
 
 
 def record(model, shape, state, data, seed):
@@ -31,13 +18,14 @@ def record(model, shape, state, data, seed):
         built = build(model, shape, lazy=False)
         set_parameters(built, model, shape)
         wanted = {"trial": ["gate"], "readout": ["o"], "error": ["err", "y"], "input": ["xbar"]}
-        layers = [f"hidden_{k}" for k in range(1, model.depth + 1)]
+        network = model.network
+        layers = [population.name for population in network.hidden]
         wanted.update({name: ["u", "xbar", "psi", "g", "S"] for name in layers})
         if model.rule.perturbs:
             wanted["trial"] = ["gate", "sigma"]
             for name in layers:
                 wanted[name].append("z")
-        wanted.update({f"forward_{k}": ["w"] for k in range(1, model.depth + 2)})
+        wanted.update({projection.name: ["w"] for projection in network.forward})
         if model.coding != "current":
             wanted["input"] = ["xbar", "S"]
         monitors = {name: b2.StateMonitor(built[name], names, record=True, when="plasticity",

@@ -1,24 +1,111 @@
-"""Brian2's own session: what is changed in it while a network is made or run."""
+"""Brian2's own session: what is changed in it while a network is made or run, and put back.
+
+Whoever uses this package may have a Brian2 script of their own in the same process: groups that
+the magic `run` collects, a device, a seed. `runtime` and `standalone` are the only places that
+change any of it, and both leave it as it was found, also after an error or Ctrl-C. Of Brian2's
+own devices, only "runtime" is borrowed; programs are generated on a device of our own, so a
+standalone project that the user has begun is not touched.
+"""
 
 import contextlib
 import gc
+import importlib
 
 import brian2 as b2
-from brian2.devices.device import RuntimeDevice
+import numpy as np
+from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
+
+from bioopzo.engines.tools import ONE_AT_A_TIME
+
+#: Where Brian2 keeps the active device. By its name, `brian2.devices.device`, one gets a proxy.
+_DEVICES = importlib.import_module("brian2.devices.device")
+#: Numbers that compiled code has drawn and not used yet, between two of our runs.
+_DRAWN = {}
 
 
 @contextlib.contextmanager
 def runtime(target="numpy"):
     """Within this context Brian2 runs in this process, with the given code generation target."""
-    before, frozen = b2.prefs.codegen.target, gc.get_freeze_count()
-    if not isinstance(b2.get_device(), RuntimeDevice):
-        b2.set_device("runtime")
-    b2.prefs.codegen.target = target
-    if not frozen:  # Brian2 collects garbage at every run: look at what is made within only
+    device = b2.all_devices["runtime"]
+    with _visit(device), _numbers(device), _quick_collections():
+        before = b2.prefs.codegen.target
+        b2.prefs.codegen.target = target
+        try:
+            yield
+        finally:
+            b2.prefs.codegen.target = before
+
+
+@contextlib.contextmanager
+def standalone():
+    """Within this context Brian2 generates C++, on a device of our own, which is given."""
+    device = CPPStandaloneDevice()
+    with _visit(device):
+        device.activate(build_on_run=False)
+        yield device
+
+
+def keep_apart(network):
+    """Hide the objects of a `Network` from Brian2's magic `run`, wherever a name refers to them."""
+    for thing in network:
+        thing.add_to_magic_network = False
+
+
+@contextlib.contextmanager
+def _visit(device):
+    """Make `device` the active one for a while, and forget what an error leaves half made.
+
+    `set_device` would do more: it writes the clock of one device into the other, resets build
+    options and remembers the visit.
+    """
+    with ONE_AT_A_TIME:
+        before = _DEVICES.active_device
+        stopped, running = b2.Network._globally_stopped, b2.Network._globally_running
+        known = set(b2.BrianObject.__instances__())
+        _DEVICES.active_device = device
+        try:
+            yield
+        except BaseException:
+            _disown(set(b2.BrianObject.__instances__()) - known)
+            raise
+        finally:
+            _DEVICES.active_device = before
+            # After an error in a run, Brian2 would take the next Ctrl-C for one of that run.
+            b2.Network._globally_stopped, b2.Network._globally_running = stopped, running
+
+
+def _disown(references):
+    """Spare the user Brian2's page of warnings about objects that no network ever had."""
+    for reference in references:
+        thing = reference()
+        if thing is not None and getattr(thing, "_network", "none") is None:
+            thing._network = thing.id
+
+
+@contextlib.contextmanager
+def _numbers(device):
+    """Put the user's random numbers aside: NumPy's state, and what compiled code has in store."""
+    theirs = device.get_random_state()
+    ours = {name: np.zeros_like(value) for name, value in theirs.items() if name != "numpy_state"}
+    ours.update(_DRAWN)
+    _DRAWN.clear()  # compiled code may free it: nobody else must take it
+    device.set_random_state({**theirs, **ours})
+    try:
+        yield
+    finally:
+        _DRAWN.update({name: value for name, value in device.get_random_state().items()
+                       if name in ours})
+        device.set_random_state(theirs)
+
+
+@contextlib.contextmanager
+def _quick_collections():
+    """Brian2 collects garbage at every run: let it look at what is made within only."""
+    frozen = gc.get_freeze_count()
+    if not frozen:
         gc.freeze()
     try:
         yield
     finally:
-        b2.prefs.codegen.target = before
         if not frozen:
             gc.unfreeze()

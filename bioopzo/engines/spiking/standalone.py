@@ -25,8 +25,9 @@ from brian2.units import second
 from bioopzo.engines.spiking import loops
 from bioopzo.engines.spiking.build import assemble, build, explain
 from bioopzo.engines.spiking.chunk import Outcome
+from bioopzo.engines.spiking.session import standalone
 from bioopzo.engines.spiking.state import state_variables
-from bioopzo.engines.tools import ONE_AT_A_TIME, compiler, compiler_flags
+from bioopzo.engines.tools import compiler, compiler_flags
 from bioopzo.errors import BuildError
 from bioopzo.files import cache_directory
 
@@ -98,8 +99,7 @@ def _build_program(model, shape, lazy, directory):
     directory.parent.mkdir(parents=True, exist_ok=True)
     workplace = tempfile.mkdtemp(prefix=".build-", dir=directory.parent)
     try:
-        with ONE_AT_A_TIME:
-            _generate(model, shape, lazy, workplace)
+        _generate(model, shape, lazy, workplace)
         _compile(workplace)
         try:
             os.rename(workplace, directory)
@@ -112,9 +112,7 @@ def _build_program(model, shape, lazy, directory):
 
 def _generate(model, shape, lazy, workplace):
     """Write the C++ source of the network and the list of its variables."""
-    b2.set_device("cpp_standalone", build_on_run=False)
-    try:
-        device = b2.get_device()
+    with standalone() as device:
         built = build(model, shape, lazy)
         manifest, code = _exchange(device, built)
         device.insert_code("before_network_run", code)
@@ -125,11 +123,7 @@ def _generate(model, shape, lazy, workplace):
         device.build(directory=workplace, compile=False, run=False)
         loops.straighten(workplace, {name: (len(built[name].source), len(built[name].target))
                                      for name in built.assembly.synapses})
-        (Path(workplace) / "manifest.json").write_text(json.dumps(manifest))
-    finally:
-        b2.get_device().reinit()
-        b2.get_device().activate()
-        b2.set_device("runtime")
+    (Path(workplace) / "manifest.json").write_text(json.dumps(manifest))
 
 
 def _exchange(device, built):

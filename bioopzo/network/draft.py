@@ -1,0 +1,142 @@
+"""Every object of a network with the text of its blocks as written.
+
+Which objects there are says the network's table; what a block's moment means says
+`network.kinds`. The draft is what `checks` reads; `assembly` makes of it what Brian2 gets.
+"""
+
+from bioopzo.network.clock import CLOCK, TICK
+from bioopzo.network.kinds import NEURON_MOMENTS, SYNAPSE_MOMENTS, kind_of
+from bioopzo.network.objects import Assembly, Code, Event, GroupText, Pathway, SynapseText
+from bioopzo.text.equations import compose, is_expression, parse, render
+
+
+def draft(model, varying=False, events=False):
+    """The `Assembly` of a model as written; arguments as of `assembly.assemble`."""
+    network, blocks = model.network, model.blocks
+    groups = {"trial": _trial()}
+    groups.update((p.name, _group(blocks, network, p)) for p in network.populations)
+    _feed(groups[network.input.name], groups[network.error.name], model.coding or "current",
+          varying, events)
+    synapses = {p.name: _synapses(blocks, network, p) for p in network.projections}
+    return Assembly(groups, synapses, network)
+
+
+def text_of(blocks, entry, moment=""):
+    """What the `blocks` say of a population or projection (`entry`) at a moment, as one text.
+
+    The later of its blocks is laid over the earlier; text of its own lies below.
+    """
+    text = dict(getattr(entry, "text", ())).get(moment, "")
+    for name in entry.blocks:
+        key = f"{name}.{moment}" if moment else name
+        if key in blocks:
+            new = blocks[key]
+            text = new if is_expression(key) else compose(text, new, key)
+    return text
+
+
+def _named(blocks, entry, moment):
+    """The words that follow a moment in an entry's blocks, such as ``learn`` in ``pair.learn``."""
+    heads = tuple(f"{name}.{moment}." for name in entry.blocks)
+    return dict.fromkeys(key.rpartition(".")[2] for key in blocks if key.startswith(heads))
+
+
+def _trial():
+    """The trial's clock, which every other object reads."""
+    return GroupText(
+        "trial", 1, render(parse(CLOCK)) + "\nstep : integer (shared)\nrow : integer (shared)",
+        "trial", codes=[Code("clock", render(parse(TICK)), "start", 0)],
+        constants={"steps": "integer", "rows": "integer", "seed": "integer", "chunk": "second"})
+
+
+# ---------------------------------------------------------------------------- populations
+
+def _group(blocks, network, population):
+    """The neurons of a population."""
+    group = GroupText(population.name, population.size, text_of(blocks, population),
+                      population.kind, text_of(blocks, population, "threshold"),
+                      text_of(blocks, population, "reset"))
+    if "not_refractory" in text_of(blocks, population, "step"):
+        group.refractory = "refractory_period"
+    for name in ("sample", "chance", "step", "trial"):
+        text = text_of(blocks, population, name)
+        moment = kind_of(population.kind).trial if name == "trial" else NEURON_MOMENTS[name]
+        if name == "trial" and any(text_of(blocks, p, "onset") for p in network.into(group.name)):
+            text += "\ndrive = 0"  # the onset adds up anew
+        if text:
+            group.codes.append(Code(name, text, moment.when, moment.order, moment.clock))
+    moment = NEURON_MOMENTS["event"]
+    for word in _named(blocks, population, "event"):
+        group.events.append(Event(word, text_of(blocks, population, f"event.{word}"), moment.when,
+                                  text_of(blocks, population, f"on.{word}"), moment.order))
+    for name in ("hold", "pair"):
+        text = text_of(blocks, population, name)
+        if text:
+            group.events.append(Event(name, f"{name} > 0.5", NEURON_MOMENTS[name].when, text))
+    return group
+
+
+def _feed(source, target, coding, varying, events):
+    """Statements that hand a trial's input and target to the network."""
+    table, index, clock = "stimulus", "row*dt", "trial"
+    if coding == "spikes":
+        index, clock = "(row*steps + step)*dt", "step"
+    if coding == "spikes" and events:
+        _feed_events(source)
+    else:
+        value = {"current": "x = {}", "poisson": "rate = input_rate*{}", "spikes": "given = {}"}
+        source.codes.append(Code("feed", value[coding].format(f"{table}({index}, i)"), "start", 2,
+                                 clock))
+    index, clock = ("(row*steps + step)*dt", "step") if varying else ("row*dt", "trial")
+    target.codes.append(Code("feed", f"y = target({index}, i)", "start", 2, clock))
+    for group in (source, target):
+        group.links.update({"row": ("trial", "row")})
+        group.equations += "\nrow : integer"
+        if clock == "step" or (group is source and coding == "spikes"):
+            group.links["step"] = ("trial", "step")
+            group.equations += "\nstep : integer"
+            if not (group is source and events):  # lists of events hold steps of a trial
+                group.constants["steps"] = "integer"
+    if coding == "poisson":
+        source.constants["input_rate"] = "hertz"
+
+
+def _feed_events(source):
+    """An input neuron waits for the step of its next spike; -1 ends its list of a trial."""
+    source.equations += "\nentry : integer\nupcoming : 1"
+    source.codes += [
+        Code("list", "entry = int(first_event(row*dt, i))\nupcoming = event_step(entry*dt)",
+             "start", 2, "trial"),
+        Code("feed", "given = int(upcoming == step)", "start", 3)]
+    source.events.append(Event("arrival", "given > 0.5", "noise",
+                               "entry += 1\nupcoming = event_step(entry*dt)"))
+
+
+# ---------------------------------------------------------------------------- projections
+
+def _synapses(blocks, network, projection):
+    """The synapses of a projection."""
+    equations = text_of(blocks, projection)
+    perturbed = network.perturbed(projection)
+    if perturbed and kind_of(projection.kind).backward and "backward" in blocks:
+        equations += "\n" + blocks["backward"]
+    synapse = SynapseText(projection.name, projection.source, projection.target, equations,
+                          projection.kind)
+    onset = text_of(blocks, projection, "onset")
+    # What acts from the start of a trial on has no spikes.
+    for name, event in (("onset", "onset"),) if onset else (("pre", "spike"),):
+        _add_pathway(synapse, name, event, text_of(blocks, projection, event))
+    if perturbed:
+        _add_pathway(synapse, "hold", "hold", text_of(blocks, projection, "hold"))
+    for order, word in enumerate(_named(blocks, projection, "pair")):
+        _add_pathway(synapse, word, "pair", text_of(blocks, projection, f"pair.{word}"), order)
+    trial, moment = text_of(blocks, projection, "trial"), SYNAPSE_MOMENTS["trial"]
+    if trial:
+        synapse.codes.append(Code("trial", trial, moment.when, moment.order, moment.clock))
+    return synapse
+
+
+def _add_pathway(synapse, name, event, text, later=0):
+    if text:
+        moment = SYNAPSE_MOMENTS[event]
+        synapse.pathways.append(Pathway(name, event, text, moment.when, moment.order + later))

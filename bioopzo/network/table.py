@@ -1,0 +1,297 @@
+"""The network as data: a table of populations and one of projections.
+
+It is made once, by `layered` from a list of sizes or by the user, and `completed` by what a rule
+needs (feedback, a critic, readouts of single layers). Whoever asks which populations there are,
+what projects where, how large a weight matrix is or what a layer's blocks are called, asks here;
+nobody takes a name such as ``"forward_2"`` apart.
+"""
+
+from dataclasses import dataclass, replace
+
+from bioopzo.errors import unknown
+from bioopzo.network.connections import Dense
+
+
+@dataclass(frozen=True)
+class Population:
+    """Neurons of one kind.
+
+    Parameters
+    ----------
+    name : str
+    size : int
+        Neurons.
+    kind : str
+        ``"input"``, ``"hidden"``, ``"readout"``, ``"error"`` ... (`kinds.KINDS`).
+    blocks : tuple of str
+        Whose blocks describe it, the later laid over the earlier; default kind, then name.
+    layer : int, optional
+        Its place among the layers, counted from the input (0).
+    distance : int, optional
+        Projections from here to the readout whose error teaches it (a readout: 0).
+    reads : tuple of (str, str)
+        Words it reads neuron by neuron in another population, and that population.
+    """
+
+    name: str
+    size: int
+    kind: str
+    blocks: tuple = ()
+    layer: int | None = None
+    distance: int | None = None
+    reads: tuple = ()
+
+    def __post_init__(self):
+        _name_blocks(self)
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a synaptic `variable` starts.
+
+    `distribution` is ``"uniform"`` (within `scale` times sqrt(3/fan-in)) or ``"normal"`` (with
+    the standard deviation `scale`); both times the model's `parameters` named. What has a lower
+    `rank` is drawn first: a network starts from the same weights with and without further parts.
+    """
+
+    variable: str
+    distribution: str
+    scale: float = 1.0
+    parameters: tuple = ()
+    rank: int = 0
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Synapses from one population onto another.
+
+    Parameters
+    ----------
+    name, source, target : str
+        `source` and `target` name populations.
+    kind : str
+        ``"forward"``, ``"feedback"``, ``"softmax"`` ... (`kinds.KINDS`), or a word of your own.
+    blocks : tuple of str
+        Whose blocks describe it, the later laid over the earlier; default kind, then name.
+    connection : Dense, Pooled or Convolution, optional
+        Default all to all.
+    learned : tuple of str
+        Variables that its plasticity changes, e.g. ``("w",)``.
+    start : Start, optional
+        Default: all variables start at zero.
+    text : tuple of (str, str)
+        Text of its own: moment (``""`` for equations) and lines.
+    """
+
+    name: str
+    source: str
+    target: str
+    kind: str
+    blocks: tuple = ()
+    connection: object = None
+    learned: tuple = ()
+    start: Start | None = None
+    text: tuple = ()
+
+    def __post_init__(self):
+        _name_blocks(self)
+
+
+def _name_blocks(entry):
+    """An entry is described by the blocks of its kind, and those of its own name over them."""
+    if not entry.blocks:
+        object.__setattr__(entry, "blocks", tuple(dict.fromkeys((entry.kind, entry.name))))
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a rule needs of a network, as `rules.Rule` says it: see there."""
+
+    branches: tuple
+    intermediate: int | None
+    matrix: str
+    feedback_scale: float
+
+
+@dataclass(frozen=True)
+class Network:
+    """Populations and projections, each in the order in which an engine makes them.
+
+    `populations` and `projections` are tuples; ``network["hidden_1"]`` finds either by name.
+    Raises `InputError` for a projection from or onto a population that is not there.
+    """
+
+    populations: tuple
+    projections: tuple
+
+    def __post_init__(self):
+        names = [p.name for p in self.populations]
+        for k, projection in enumerate(self.projections):
+            for end in (projection.source, projection.target):
+                if end not in names:
+                    raise unknown(f"population of projection {projection.name}", end, names)
+            if projection.connection is None:
+                sizes = (self[projection.source].size, self[projection.target].size)
+                made = replace(projection, connection=Dense(*sizes))
+                object.__setattr__(self, "projections", (
+                    *self.projections[:k], made, *self.projections[k + 1:]))
+
+    def __getitem__(self, name):
+        for entry in (*self.populations, *self.projections):
+            if entry.name == name:
+                return entry
+        raise KeyError(name)
+
+    def __contains__(self, name):
+        return any(entry.name == name for entry in (*self.populations, *self.projections))
+
+    def of(self, *kinds):
+        """The populations and projections of some `kinds`, in their order."""
+        return tuple(e for e in (*self.populations, *self.projections) if e.kind in kinds)
+
+    @property
+    def input(self):
+        """The population that gets the trial's input."""
+        return self.of("input")[0]
+
+    @property
+    def hidden(self):
+        """The hidden populations, from the input on."""
+        return self.of("hidden")
+
+    @property
+    def readout(self):
+        """The population whose decision counts."""
+        return self.of("readout")[0]
+
+    @property
+    def error(self):
+        """The population that compares the readout with the target."""
+        return self.of("error")[0]
+
+    @property
+    def forward(self):
+        """The plastic projections on the way from the input to the readout, in their order."""
+        return self.of("forward", "forward_readout")
+
+    @property
+    def layers(self):
+        """Input, hidden populations and readout."""
+        return (self.input, *self.hidden, self.readout)
+
+    def into(self, name):
+        """The projections onto the population called `name`."""
+        return tuple(p for p in self.projections if p.target == name)
+
+    def out_of(self, name):
+        """The projections from the population called `name`."""
+        return tuple(p for p in self.projections if p.source == name)
+
+    def perturbed(self, projection):
+        """Whether the source of a projection carries a perturbation of its own."""
+        return self[projection.source].kind == "hidden"
+
+    def plus(self, *entries):
+        """The network with further populations and projections, `entries`."""
+        new = {True: [], False: []}
+        for entry in entries:
+            new[isinstance(entry, Population)].append(entry)
+        return Network((*self.populations, *new[True]), (*self.projections, *new[False]))
+
+    def shrunk(self):
+        """The network with one neuron in every population, all to all."""
+        return Network(tuple(replace(p, size=1) for p in self.populations),
+                       tuple(replace(p, connection=None) for p in self.projections))
+
+    def described(self):
+        """Sizes and ends by name, as JSON holds them; what a saved run knows of its network."""
+        return {
+            "populations": {p.name: {"kind": p.kind, "size": p.size} for p in self.populations},
+            "projections": {p.name: {"kind": p.kind, "ends": [p.source, p.target],
+                                     "shape": list(p.connection.shape)}
+                            for p in self.projections},
+        }
+
+
+def recorded(meta):
+    """What a run's `meta` says of its network, as `Network.described` has it.
+
+    Runs saved before this was kept are layers of their sizes; every projection that such a
+    network could have is there.
+    """
+    if "network" in meta:
+        return meta["network"]
+    layers, depth = layered(meta["sizes"]), len(meta["sizes"]) - 2
+    rule = Needs(tuple(range(1, depth + 1)), depth, "M", 0.0)
+    return completed(layers, rule, ("feedback", "critic", "report")).described()
+
+
+def layered(sizes, connections=None):
+    """The network of layers of `sizes`: inputs, hidden layers, readouts.
+
+    Each projects onto the next, all to all or as `connections` (name -> connection) says. An
+    error population compares the readout with the target.
+    """
+    depth, connections = len(sizes) - 2, connections or {}
+    hidden = [Population(f"hidden_{k}", sizes[k], "hidden", layer=k, distance=depth + 1 - k)
+              for k in range(1, depth + 1)]
+    layers = [Population("input", sizes[0], "input", layer=0), *hidden,
+              Population("readout", sizes[-1], "readout", layer=depth + 1, distance=0,
+                         reads=(("err", "error"),))]
+    error = Population("error", sizes[-1], "error", reads=(("o", "readout"),))
+    projections = []
+    for k, (source, target) in enumerate(zip(layers[:-1], layers[1:]), 1):
+        kind = "forward_readout" if target.kind == "readout" else "forward"
+        scales = ("gain", "input_gain") if k == 1 else ("gain",)
+        projections.append(Projection(
+            f"forward_{k}", source.name, target.name, kind, (kind, f"forward_{k}"),
+            connections.get(f"forward_{k}"), ("w",), Start("w", "uniform", parameters=scales)))
+    return Network((*layers, error), tuple(projections))
+
+
+def completed(network, rule, blocks):
+    """The network with what a `rule` needs besides: feedback, branches, a critic, the softmax.
+
+    `blocks` are the model's, by name.
+    """
+    error, outputs = network.error, network.readout.size
+    populations, projections = [], []
+    critic = "critic" in blocks
+    if critic:
+        populations.append(Population("critic", 1, "critic"))
+    for k in rule.branches:
+        source = network.hidden[k - 1].name
+        populations += [
+            Population(f"local_{k}", outputs, "local", layer=k, distance=0,
+                       reads=(("err", f"localerror_{k}"),)),
+            Population(f"localerror_{k}", outputs, "localerror", layer=k,
+                       reads=(("o", f"local_{k}"), ("y", error.name)))]
+        projections += [
+            Projection(f"forward_local_{k}", source, f"local_{k}", "forward_local",
+                       learned=("w",), start=Start("w", "uniform", 1.0, ("gain",), 3)),
+            _softmax(f"softmax_local_{k}", f"localerror_{k}")]
+    if rule.intermediate:
+        middle = f"localerror_{rule.intermediate}"
+        projections += [_feedback("intermediate", middle, population, rule)
+                        for population in network.hidden[:rule.intermediate - 1]]
+    if "feedback" in blocks:
+        projections += [_feedback("feedback", error.name, population, rule)
+                        for population in network.hidden]
+    projections.append(_softmax("softmax", error.name))
+    if "report" in blocks and critic:
+        projections.append(Projection("report", error.name, "critic", "report"))
+    return network.plus(*populations, *projections)
+
+
+def _feedback(kind, source, target, rule):
+    learned = (rule.matrix,) if rule.matrix else ()
+    rank = 1 if kind == "feedback" else 2
+    start = Start(rule.matrix, "normal", rule.feedback_scale, (), rank)
+    return Projection(f"{kind}_{target.layer}", source, target.name, kind, learned=learned,
+                      start=start if learned and rule.feedback_scale else None)
+
+
+def _softmax(name, population):
+    """The sum over an error population that the softmax divides by."""
+    return Projection(name, population, population, "softmax", (),
+                      text=(("", "Z_post = expo_pre : 1 (summed)"),))

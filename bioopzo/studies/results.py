@@ -1,0 +1,246 @@
+"""Results: the numbers behind the README's tables, each made by ``bioopzo results NAME``.
+
+A result is a study (see `study`) whose script is in this package. It is kept in ``figures/data``,
+``figures/quick`` (with ``--quick``) or ``figures/changed`` (with ``--set``); the tables of the
+README are made from these files and from nothing else.
+
+Rates and other settings of the rate engine were chosen on the validation split of MNIST, the tables
+are measured on the test split. Fashion-MNIST takes them as they are.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+from bioopzo.errors import InputError, unknown
+from bioopzo.files import write_atomically
+from bioopzo.studies import publish, tables
+from bioopzo.studies.content import read
+from bioopzo.studies.study import Study, chosen, load, pair
+
+SCRIPTS = Path(__file__).parent
+
+
+# ---------------------------------------------------------------------------- spiking engine
+
+def _spiking(about, task, trials, models, **others):
+    """A comparison in the spiking engine; see the script for what its parameters mean."""
+    full = {"task": task, "task_options": {}, "test_more": False, "models": models,
+            "trials": trials, "evaluations": 8, "seeds": 5, "measure": "", **others}
+    quick = {**full, "models": _first(models, 2), "trials": 200, "evaluations": 2, "seeds": 2}
+    return Study(SCRIPTS / "spiking.py", {"full": full, "quick": quick}, about)
+
+
+def _first(table, count):
+    return dict(list(table.items())[:count])
+
+
+RIVALS = {
+    "opzo": {}, "opzo, momentum": {"form": "momentum"}, "bp": {}, "dfa": {}, "dkp": {},
+    "eprop": {}, "node_perturbation": {}, "node_perturbation, two-point": {"points": "two"},
+    "reinforce": {}, "readout_only": {},
+}
+
+
+def _pick(*labels):
+    return {label: keywords for label, keywords in RIVALS.items() if label in labels}
+
+
+SMALL = _pick("opzo", "bp", "dfa", "readout_only")
+SPIKING = {
+    "digits_4000": _spiking("all rules on the digits, 4,000 trials", "digits", 4000, RIVALS),
+    "digits_16000": _spiking("the digits, 16,000 trials", "digits", 16000, _pick(
+        "opzo", "opzo, momentum", "bp", "dfa", "node_perturbation", "reinforce", "readout_only")),
+    "yin_yang": _spiking("Yin-Yang, 8,000 trials", "yin_yang", 8000, SMALL),
+    "temporal_patterns": _spiking("the class is in the spike times, 2,400 trials",
+                                  "temporal_patterns", 2400, SMALL),
+    "alignment": _spiking(
+        "feedback against the expected Jacobian on the digits, by finite differences", "digits",
+        4000, _pick("opzo", "opzo, momentum", "dfa"), seeds=3, measure="alignment"),
+    "variants": _spiking("variants of OPZO on the digits, 4,000 trials", "digits", 4000, {
+        "opzo": {},
+        "opzo, noise before, eta 80 Hz": {"place": "before", "eta_hz": 80.0},
+        "opzo, Gaussian noise": {"distribution": "gaussian"},
+        "opzo, no antithetic pair": {"antithetic": False},
+        "opzo, spiking error": {"error": "spiking"},
+        "opzo, no state reset": {"state_reset": False},
+        "opzo, exponential escape, 50 Hz at threshold": {"neuron": "exponential",
+                                                         "rho0_hz": 50.0, "Delta": 0.2},
+        "opzo, erf escape": {"neuron": "erf"},
+        "opzo, hard reset": {"reset": "hard"},
+        "opzo, alpha to a tenth": {"alpha_final": 0.1},
+    }, seeds=3),
+    "poisson": _spiking("the digits as Poisson spikes, 4,000 trials", "digits", 4000,
+                        _pick("opzo", "bp", "readout_only"), seeds=3,
+                        task_options={"coding": "poisson"}),
+    "pattern_generation": _spiking("a target that varies in time, 2,000 trials",
+                                   "pattern_generation", 2000, SMALL, seeds=3),
+    "nmnist_spiking": _spiking(
+        "real N-MNIST recordings, one trial at a time, 4,000 trials", "nmnist", 4000,
+        _pick("opzo", "bp", "dfa", "node_perturbation", "reinforce", "readout_only"), seeds=3,
+        measure="costs", task_options={"partial": True, "validation": 150}, test_more=True),
+}
+
+
+# ---------------------------------------------------------------------------- rate engine
+
+def _rate(about, models, quick=None, **others):
+    """A comparison in the rate engine; `quick`: the options of its task in a quick study."""
+    full = {"task": "mnist", "task_options": {}, "hidden": [], "models": models, "settings": {},
+            "common": {}, "epochs": 10, "seeds": 3, "measure": "", "published": {}, "runs": "",
+            **others}
+    quick = {**full, "task_options": {**full["task_options"], **(quick or _small(samples=1000))},
+             "models": _first(models, 2), "epochs": 1, "seeds": 2}
+    return Study(SCRIPTS / "rate.py", {"full": full, "quick": quick}, about)
+
+
+def _small(**options):
+    """A part of the digits, for tables with many columns."""
+    return {"samples": 5000, "validation": 1000, **options}
+
+
+#: No baseline and no dropout, as in the papers.
+ZO = {"baseline": False, "dropout": 0.0}
+ALL = {"opzo": {}, "bp": {}, "dkp": {}, "dfa": {}, "node_perturbation, ZO": ZO, "readout_only": {}}
+SLOW = {"node_perturbation, ZO": {"rate": 3e-4}}
+#: The paper's test accuracies after 50 epochs (%), table 1.
+PUBLISHED = {"bp": 98.38, "opzo": 98.34, "dkp": 98.14, "dfa": 98.05,
+             "node_perturbation, ZO": 86.53}
+#: Chosen with bp and OPZO on 500 validation recordings beside 2,000 simulated ones.
+EVENTS = {"rate": 3e-3}
+KINDS = [(f"{rule}, {kind}", kind) for kind in ("rates", "spikes", "deterministic")
+         for rule in ("opzo", "bp")]
+RATE = {
+    "mnist": _rate("MNIST, 60,000 digits, 10 epochs", ALL, settings=SLOW),
+    "mnist_gradients": _rate("angles, variances, feedback and costs of the networks of `mnist`",
+                             ALL, settings=SLOW, runs="mnist", measure="gradients"),
+    "mnist_50": _rate("MNIST, 50 epochs, one run of each rule",
+                      {k: v for k, v in ALL.items() if k != "readout_only"}, epochs=50, seeds=1,
+                      settings=SLOW, published=PUBLISHED),
+    "fashion_mnist": _rate("Fashion-MNIST with MNIST's settings", ALL, task="fashion_mnist",
+                           settings=SLOW),
+    "mnist_activity": _rate("kinds of activity, 6,000 digits", {label: {} for label, _ in KINDS},
+                            task_options=_small(),
+                            settings={label: {"activity": kind} for label, kind in KINDS}),
+    "mnist_noise": _rate(
+        "OPZO's noise: distribution and place, and the form of the feedback rule, 6,000 digits",
+        {f"opzo, {kind} {place}": {"distribution": kind, "place": place}
+         for place in ("after", "before") for kind in ("rademacher", "gaussian")}
+        | {"opzo, momentum": {"form": "momentum"}}, task_options=_small()),
+    "mnist_alpha": _rate(
+        "alpha falls to a hundredth, 6,000 digits",
+        {"opzo, plain, alpha constant": {"form": "plain"},
+         "opzo, plain, alpha falls": {"form": "plain", "alpha_final": 0.01},
+         "opzo, momentum, alpha falls": {"form": "momentum", "alpha_final": 0.01},
+         "opzo, least mean squares, alpha falls": {"form": "lms", "alpha_final": 0.01}},
+        task_options=_small(), measure="alignment"),
+    "mnist_angle": _rate(
+        "MNIST, 10 epochs, a wider surrogate derivative (width .7), initial weights of half the "
+        "size, half the learning rate",
+        {rule: {"surrogate": "localzo_normal", "delta_z": 0.7, "gain": 1.0}
+         for rule in ("opzo", "bp")}, seeds=2, common={"rate": 5e-4}, measure="angle"),
+    "nmnist_simulated": _rate(
+        "SIMULATED N-MNIST, 7,000 recordings to train, 2,000 to test, 30 frames of 10 ms, 12 "
+        "epochs", {rule: {} for rule in ("opzo", "bp", "dfa")}, task="nmnist",
+        quick={"samples": 200, "test": 100},
+        task_options={"engine": "rate", "simulate": True, "samples": 6000, "test": 2000,
+                      "counts": True}, epochs=12, common=EVENTS),
+    "nmnist_transfer": _rate(
+        "trained on 21,000 SIMULATED recordings of N-MNIST, tested on real ones, 6 epochs; not on "
+        "those that were looked at while the simulator was made",
+        {rule: {} for rule in ("opzo", "bp")}, task="nmnist_transfer", quick={"samples": 200},
+        task_options={"counts": True, "samples": 20000, "real": "unseen"}, epochs=6, seeds=2,
+        hidden=[400, 400], common=EVENTS),
+}
+SIMULATION = Study(SCRIPTS / "simulation.py", {
+    "full": {"seed": 0, "most": 70000, "bin_ms": 10.0, "end_ms": 310.0},
+    "quick": {"seed": 0, "most": 20, "bin_ms": 10.0, "end_ms": 310.0},
+}, "simulated against real N-MNIST recordings")
+RESULTS = {**SPIKING, **RATE, "nmnist_simulation": SIMULATION}
+
+
+# ---------------------------------------------------------------------------- making them
+
+def make(names, out=None, quick=False, jobs=1, changes=None, only=(), progress=True, say=print):
+    """Make the results `names` where they are not up to date.
+
+    `out` is the folder of the files, by default one in ``figures``; `quick` is for small
+    parameters, `changes` replaces parameters, name -> value; `only` are labels of results of the
+    rate engine, where not all are wanted. `jobs`, `progress`, `say`, and what is returned, are
+    those of `publish.make`. Raises `InputError` for an unknown result, parameter or label.
+    """
+    results = publish.named(names, RESULTS, "result")
+    parameters = chosen(results, quick, changes)
+    for name, values in parameters.items():
+        if only:
+            values["models"] = _part(name, values, only)
+    line = publish.line("bioopzo results NAME", quick, changes)
+    return publish.make(results, parameters, folder(out, quick, changes),
+                        " ".join([line, *(f"--only {label!r}" for label in only)]), jobs, progress,
+                        say)
+
+
+def folder(out=None, quick=False, changes=None):
+    """Where results are kept: `out` if given, else one in ``figures``, by `quick` and `changes`."""
+    return Path(out) if out else publish.place("figures", "data", quick, changes)
+
+
+def _part(name, parameters, only):
+    """The models called `only`. The runs of the others are saved, so that nothing is lost."""
+    if name not in RATE:
+        raise InputError(f"{name}: only experiments of the rate engine can be run in part")
+    for label in only:
+        if label not in parameters["models"]:
+            raise unknown(f"label of {name}", label, parameters["models"])
+    return {label: parameters["models"][label] for label in only}
+
+
+def table(name, content, view=""):
+    """The table of the result called `name` as Markdown; `view` names one where there are several.
+
+    `content` is that of its data file.
+    """
+    if name == "speed":  # the benchmarks write it
+        return tables.speed(content, view)
+    study = publish.named([name], RESULTS, "result")[name]
+    return load(study.script).table(content, view)
+
+
+def write_tables(folder, readme):
+    """Write each table between its markers in the file `readme`, from the data files in `folder`.
+
+    Raises `InputError` for a missing file.
+    """
+    path = Path(readme)
+    text = path.read_text()
+    for name, view in re.findall(r"<!-- table: (\w+)(?::(\w+))? -->", text):
+        source = Path(folder) / f"{name}.json"
+        if not source.is_file():
+            raise InputError(f"{readme} has a table {name!r}, but {source} is missing; make it "
+                             f"with: bioopzo results {name} --out {folder}")
+        mark = f"<!-- table: {name}{':' * bool(view)}{view} -->\n"
+        start = text.index(mark) + len(mark)
+        text = (text[:start] + table(name, read(source), view) + "\n"
+                + text[text.index("<!-- end -->", start):])
+    write_atomically(path, lambda f: f.write(text.encode()))
+
+
+def command(options):
+    """What ``bioopzo results`` does with the `options` of the command line."""
+    if not options.names and not options.readme:
+        for name, study in RESULTS.items():
+            print(f"{name:<22}{study.about}")
+    changes = dict(map(pair, options.set))
+    out = folder(options.out, options.quick, changes)
+    if options.draw:
+        for name in options.names:
+            publish.redraw(publish.named([name], RESULTS, "result")[name], out / name)
+    elif options.names:
+        outcome = make(options.names, options.out, options.quick, options.jobs, changes,
+                       options.only, sys.stderr.isatty())
+        for name, done in outcome.items():
+            if not isinstance(done, Exception):
+                print(table(name, read(out / f"{name}.json")))
+        publish.failures(outcome)
+    if options.readme:
+        write_tables(out, options.readme)

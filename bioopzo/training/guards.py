@@ -1,0 +1,33 @@
+"""Guards: a run stops at the first value that is not finite, and says which it is."""
+
+import numpy as np
+
+from bioopzo.errors import NonFiniteError
+
+KEPT = "What was done so far is in .run, marked incomplete"
+
+
+def not_finite(state):
+    """The name of an array that is not finite, or None; weights first, for they are the cause."""
+    for name in sorted(state, key=lambda n: not n.startswith(("forward", "feedback"))):
+        if state[name].dtype.kind == "f" and not np.isfinite(state[name]).all():
+            return name
+    return None
+
+
+def stopped(name, values, when, rates):
+    """The `NonFiniteError` that names the first value that is not finite.
+
+    `when` says in which trial it was, `rates` which learning rates are to be made smaller.
+    """
+    where = np.argwhere(~np.isfinite(values))[0]
+    return NonFiniteError(
+        f"{name} became {values[tuple(where)]} at index {', '.join(map(str, where))} {when}; "
+        f"a smaller learning rate ({rates}) usually helps. {KEPT}")
+
+
+def check_loss(loss, trials):
+    """Refuse a held-out loss that is not finite: weights may be finite and yet too large."""
+    if not np.isfinite(loss):
+        raise NonFiniteError(f"the held-out loss became {loss} after {trials} trials; a smaller "
+                             f"learning rate usually helps. {KEPT}")

@@ -1,0 +1,95 @@
+"""The learning curve as it grows, and what it leaves in a run."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bioopzo.training.guards import check_loss
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the held-out `samples` showed after `trials` training trials.
+
+    `decision` (samples, readouts) is the readout on each, `loss` the mean over them, `rates` (Hz)
+    maps a population to its mean firing rate, `weights` holds the arrays to be kept by name, and
+    `more` further points of the curve.
+    """
+
+    trials: int
+    samples: np.ndarray
+    decision: np.ndarray
+    loss: float
+    rates: dict
+    weights: dict
+    more: dict = field(default_factory=dict)
+
+
+class Log:
+    """The learning curve as it grows: `curve` maps a name to its values, one an evaluation.
+
+    `trials` counts the training trials, `snapshots` holds the weights at every evaluation.
+    `labels` are those of the task, or None; `tell` is called with (trials, accuracy or None, loss).
+    """
+
+    def __init__(self, labels, tell=None):
+        self.labels, self.tell = labels, tell
+        self.trials, self.curve, self.snapshots = 0, {}, {}
+
+    @property
+    def evaluations(self):
+        """How many evaluations there are."""
+        return len(self.curve.get("trials", ()))
+
+    def seen(self, count):
+        """Count training trials."""
+        self.trials += count
+
+    def evaluated(self, found):
+        """Add an `Evaluation`; `NonFiniteError` where its loss is none."""
+        check_loss(found.loss, found.trials)
+        point = {"trials": found.trials, "loss": found.loss, **found.more}
+        if self.labels is not None:
+            hits = found.decision.argmax(axis=1) == self.labels[found.samples]
+            point["accuracy"] = float(np.mean(hits))
+        point |= {f"rates/{name}": rate for name, rate in found.rates.items()}
+        for name, value in point.items():
+            self.curve.setdefault(name, []).append(value)
+        for name, value in found.weights.items():
+            self.snapshots.setdefault(name, []).append(value)
+        self.announce(-1)
+
+    def announce(self, first):
+        """Tell who listens of the evaluations from number `first` on."""
+        if self.tell and self.curve:
+            accuracies = self.curve.get("accuracy", [None] * self.evaluations)
+            for point in list(zip(self.curve["trials"], accuracies, self.curve["loss"]))[first:]:
+                self.tell(*point)
+
+    def latest(self):
+        """The last evaluation in words, for a progress bar."""
+        if not self.curve:
+            return ""
+        accuracy = self.curve.get("accuracy")
+        words = [f"{100 * accuracy[-1]:.2f} %"] if accuracy else []
+        return ", ".join([*words, f"loss {self.curve['loss'][-1]:.4f}"])
+
+    def fill(self, run, state, complete):
+        """Put the curve, the snapshots and the final `state` (name -> array) into a `Run`."""
+        run.meta["trials_done"], run.meta["complete"] = self.trials, complete
+        run.arrays.update({f"final/{name}": value for name, value in state.items()})
+        rates = {name[6:]: values for name, values in self.curve.items()
+                 if name.startswith("rates/")}
+        curve = {"trials": [], "accuracy": [], "loss": [],
+                 **{name: values for name, values in self.curve.items()
+                    if not name.startswith("rates/")}}
+        for kind, values, unit in (("curve", curve, "1"), ("rates", rates, "Hz"),
+                                   ("snapshots", self.snapshots, "1")):
+            for name, value in values.items():
+                run.arrays[f"{kind}/{name}"] = np.array(value)
+                run.units[f"{kind}/{name}"] = unit
+        run.meta["untrained_rates_hz"] = {k: round(v[0], 2) for k, v in rates.items()}
+        run.meta["rates_hz"] = {k: round(v[-1], 2) for k, v in rates.items()}
+        if complete:
+            run.meta["test_loss"] = curve["loss"][-1]
+            run.meta["test_accuracy"] = curve["accuracy"][-1] if curve["accuracy"] else None

@@ -1,0 +1,126 @@
+"""The plan of a run: what it is trained on, in which order, and when it is evaluated."""
+
+from dataclasses import dataclass
+from itertools import islice, pairwise
+
+import numpy as np
+
+from bioopzo.arguments import whole_number
+from bioopzo.errors import InputError
+
+#: Trials of a batch where the user says nothing, and there are as many.
+BATCH = 128
+#: Epochs and evaluations of a run where the user says nothing.
+EPOCHS, EVALUATIONS = 10, 10
+SPLITS = ("test", "validation")
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Trials in a row with one purpose: sample indices, plastic or not, progress (0 to 1).
+
+    `last` marks the evaluation that ends the run.
+    """
+
+    samples: np.ndarray
+    plastic: bool
+    progress: float
+    last: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long a run is, what it is trained on, and when it is evaluated.
+
+    `total` batches of `batch` trials are drawn from `samples`, in all `epochs` passes through
+    them; the trials `held_out` are shown after each number of batches in `marks`, the first of
+    which is 0.
+    """
+
+    samples: np.ndarray
+    held_out: np.ndarray
+    batch: int
+    total: int
+    epochs: float
+    marks: tuple
+
+    @property
+    def trials(self):
+        """Training trials in all."""
+        return self.total * self.batch
+
+    @property
+    def in_epoch(self):
+        """Batches of an epoch; what is left over of it is not shown."""
+        return len(self.samples) // self.batch
+
+    def shown(self, trials, evaluations):
+        """Trials shown, those of evaluations too, when so much was done."""
+        return trials + evaluations * len(self.held_out)
+
+    def batches(self, generator, start=0):
+        """(number, sample indices) of every batch from `start` on.
+
+        `generator(epoch)` is the random generator that shuffles an epoch.
+        """
+        for number in range(start, self.total):
+            epoch, k = divmod(number, self.in_epoch)
+            if k == 0 or number == start:
+                order = generator(epoch).permutation(self.samples)
+            yield number, order[k * self.batch:(k + 1) * self.batch]
+
+    def stretches(self, generator, longest=1, within=0.0, start=None):
+        """The run as `Stretch`es of at most `longest` batches, and an evaluation at every mark.
+
+        The progress of a stretch is that where a share `within` of it is done. `start` is the
+        number of batches done, their evaluations too; by default the run begins with one.
+        """
+        if start is None:
+            yield self._evaluation(0)
+        batches = self.batches(generator, start or 0)
+        for first, stop in pairwise(mark for mark in self.marks if mark >= (start or 0)):
+            for begin in range(first, stop, longest):
+                count = min(longest, stop - begin)
+                samples = [part for _, part in islice(batches, count)]
+                yield Stretch(np.concatenate(samples), True, (begin + within*count) / self.total)
+            yield self._evaluation(stop)
+
+    def _evaluation(self, mark):
+        return Stretch(self.held_out, False, mark / self.total, mark == self.total)
+
+
+def planned(task, split="test", trials=None, epochs=None, evaluations=None, batch=None):
+    """The `Plan` of a run on a task.
+
+    `trials` or `epochs` say how long it is (default 10 epochs). It is evaluated on `split`, at the
+    start and `evaluations` times more (default once an epoch, or 10 times with `trials`), and
+    trained on "train", with "validation" where that is not what is evaluated. `batch` is by
+    default 128, or as many as there are. Raises `InputError` for what cannot be.
+    """
+    if split not in SPLITS:
+        raise InputError(f"split is 'test' or 'validation', not {split!r}")
+    if not len(task.splits[split]):
+        raise InputError(f"task {task.name} has no trials in its {split} split")
+    if trials is not None and epochs is not None:
+        raise InputError("give trials or epochs, not both")
+    samples = task.splits["train"]
+    if split == "test":
+        samples = np.sort(np.concatenate([samples, task.splits["validation"]]))
+    trials = trials if trials is None else whole_number("trials", trials)
+    batch = min(BATCH, len(samples), trials or BATCH) if batch is None else batch
+    in_epoch = len(samples) // batch
+    if not in_epoch:
+        raise InputError(f"batch={batch} is more than the {len(samples)} training trials of "
+                         f"{task.name}")
+    if trials is None:
+        epochs = whole_number("epochs", EPOCHS if epochs is None else epochs)
+        total = epochs * in_epoch
+        evaluations = epochs if evaluations is None else evaluations
+    else:
+        total = trials // batch
+        epochs = round(total / in_epoch, 3)
+    if not total:
+        raise InputError(f"trials={trials} are less than one batch of {batch}")
+    count = whole_number("evaluations", EVALUATIONS if evaluations is None else evaluations)
+    marks = np.round(np.linspace(0, total, min(count, total) + 1)).astype(int).tolist()
+    return Plan(samples, np.asarray(task.splits[split]), batch, total, epochs, tuple(marks))

@@ -1,0 +1,161 @@
+"""Comparisons: what is asked for, what is refused, what is saved and taken up."""
+
+import json
+
+import numpy as np
+import pytest
+from brian2 import Hz
+
+import bioopzo as bz
+from bioopzo.engines.rate.engine import Engine
+from bioopzo.engines.spiking.runtime import Runtime
+from bioopzo.errors import InputError
+
+QUICK = dict(seeds=[0, 1], trials=2, evaluations=1, backend="numpy", progress=False)
+RATE = dict(seeds=[0, 1], trials=16, evaluations=1, engine="rate", progress=False,
+            settings={"batch": 8, "compiled": False})
+
+
+@pytest.fixture(scope="module")
+def task():
+    full = bz.tasks.xor()
+    return full.replace(splits={k: v[:n] for (k, v), n in zip(full.splits.items(), (60, 12, 8))},
+                        hidden=(5,))
+
+
+@pytest.fixture
+def idle(monkeypatch):
+    """Neither engine may run."""
+    def ran(*_, **__):
+        raise AssertionError("a comparison began to run")
+
+    monkeypatch.setattr(Runtime, "run", ran)
+    monkeypatch.setattr(Engine, "train_batch", ran)
+    monkeypatch.setattr(Engine, "evaluate", ran)
+
+
+def model():
+    return bz.Model([4, 5, 2])
+
+
+def test_names_are_compared_on_the_tasks_own_layers_with_parameters_for_all(task):
+    found = bz.compare(["opzo", "dfa"], task, eta=3 * Hz, **QUICK)
+    assert list(found.runs) == ["opzo", "dfa"]
+    for runs in found.runs.values():
+        assert [run.meta["seed"] for run in runs] == [0, 1]
+        assert all(run.model.sizes == (4, 5, 2) and run.model.parameters["eta"] == 3 * Hz
+                   for run in runs)
+
+
+def test_models_of_ones_own_are_the_same_runs(task):
+    found = bz.compare({"mine": model()}, task, **QUICK)
+    alone = bz.train(model(), task, trials=2, seed=1, evaluations=1, backend="numpy",
+                     progress=False)
+    assert found.runs["mine"][1].meta["label"] == "mine"
+    assert np.array_equal(found.runs["mine"][1].final["forward_1.w"], alone.final["forward_1.w"])
+
+
+WRONG = {
+    "a name alone": (lambda: "opzo", {}, r"rules is a list of names, such as \[.*not 'opzo'"),
+    "a number": (lambda: 3, {}, "rules is a list of names"),
+    "a model alone": (model, {}, "rules is a list of names.*not a Model"),
+    "models without labels": (lambda: [model()], {}, "models of your own have labels"),
+    "no rules": (lambda: [], {}, "at least one rule"),
+    "an unknown rule": (lambda: ["opzo", "opz"], {}, "unknown rule 'opz'.*did you mean 'opzo'"),
+    "no model": (lambda: {"a": "opzo"}, {}, "model is a Model, not 'opzo'"),
+    "a label that is no text": (lambda: {1: model()}, {}, "label of a model is a text, not 1"),
+    "parameters with models": (lambda: {"a": model()}, {"eta": 0 * Hz},
+                               "eta: for rules given by name.*Model.edit"),
+    "sizes with models": (lambda: {"a": model()}, {"sizes": [4, 6, 2]},
+                          "sizes: for rules given by name"),
+    "nonsense": (lambda: ["opzo"], {"nonsense": 5}, "unknown parameter 'nonsense'"),
+    "nonsense with models": (lambda: {"a": model()}, {"nonsense": 5}, "nonsense: for rules given"),
+    "a number of seeds": (lambda: ["opzo"], {"seeds": 3}, r"such as range\(3\), not 3"),
+    "no seeds": (lambda: ["opzo"], {"seeds": []}, "at least one seed"),
+    "half a seed": (lambda: ["opzo"], {"seeds": [0, 0.5]}, "whole number of at least 0, not 0.5"),
+    "a negative seed": (lambda: ["opzo"], {"seeds": [-1]}, "whole number of at least 0, not -1"),
+    "a text of seeds": (lambda: ["opzo"], {"seeds": "012"}, "seeds is a list of whole numbers"),
+    "no jobs": (lambda: ["opzo"], {"jobs": 0}, "jobs is a whole number of at least 1, not 0"),
+    "no trials": (lambda: ["opzo"], {"trials": 0}, "trials is a whole number"),
+    "trials in words": (lambda: ["opzo"], {"trials": "many"}, "trials is a whole number"),
+    "both lengths": (lambda: ["opzo"], {"epochs": 1}, "trials or epochs, not both"),
+    "no evaluations": (lambda: ["opzo"], {"evaluations": 0}, "evaluations is a whole number"),
+    "an unknown engine": (lambda: ["opzo"], {"engine": "jax"}, "unknown engine 'jax'"),
+    "an unknown back end": (lambda: ["opzo"], {"backend": "cuda"}, "unknown back end 'cuda'"),
+    "the other engine's settings": (lambda: ["opzo"], {"settings": {"batch": 2}},
+                                    "batch: settings of engine='rate'"),
+    "settings in words": (lambda: ["opzo"], {"settings": "fast"}, "settings is a mapping"),
+    "a wrong setting of one": (lambda: ["opzo", "bp"], {
+        "backend": None, "engine": "rate", "settings": {"bp": {"batsch": 2}}}, "'batsch'"),
+    "a checkpoint of ones own": (lambda: ["opzo"], {
+        "backend": None, "engine": "rate", "settings": {"checkpoint": "a"}}, "checkpoint"),
+    "sizes of another task": (lambda: {"a": model(), "b": bz.Model([9, 5, 2])}, {},
+                              "the model has 9 inputs"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_cannot_be_compared_is_said_in_a_sentence_before_anything_runs(name, task, idle):
+    rules, options, says = WRONG[name]
+    with pytest.raises(InputError, match=f"(?s){says}") as caught:
+        bz.compare(rules(), task, **{**QUICK, **options})
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("wrong", [None, "xor", (np.ones((4, 4)), np.ones((4, 2)))], ids=str)
+def test_a_comparison_needs_a_task(wrong, idle):
+    with pytest.raises(InputError, match="task is a Task, not"):
+        bz.compare(["opzo"], wrong, **QUICK)
+
+
+@pytest.mark.parametrize("label", ["../../x", "a/b", "/tmp/x", "a\\b", "a\0b", ""])
+def test_a_label_cannot_name_a_file_outside_the_folder(label, task, tmp_path, idle):
+    out = tmp_path / "deep" / "out"
+    with pytest.raises(InputError, match="with out, a label is the name of a file"):
+        bz.compare({label: model()}, task, out=out, **QUICK)
+    assert not list(tmp_path.rglob("*-0.*"))
+
+
+def test_without_a_folder_a_label_is_any_text(task):
+    found = bz.compare({"w/o noise": model()}, task, **{**QUICK, "seeds": [0]})
+    assert found.table()[0]["label"] == "w/o noise"
+
+
+@pytest.mark.parametrize("label", ["..", "OPZO, noise before", "a < b", "-x.npz"])
+def test_every_other_label_stays_in_the_folder(label, task, tmp_path):
+    bz.compare({label: model()}, task, out=tmp_path / "out", **{**QUICK, "seeds": [0]})
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(
+        [f"{label}-0.json", f"{label}-0.npz", "comparison.json"])
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_anything_runs(task, tmp_path, idle):
+    (tmp_path / "file").write_text("in the way")
+    for out in (tmp_path / "file", tmp_path / "file" / "deep", 5):
+        with pytest.raises(InputError, match="out"):
+            bz.compare(["opzo"], task, out=out, **QUICK)
+
+
+def test_what_is_saved_is_the_table_and_every_run(task, tmp_path):
+    found = bz.compare(["opzo"], task, out=tmp_path, **QUICK)
+    assert json.loads((tmp_path / "comparison.json").read_text())["rows"] == found.table()
+    for run in found.runs["opzo"]:
+        loaded = bz.Run.load(tmp_path / f"opzo-{run.meta['seed']}")
+        assert np.array_equal(loaded.final["forward_1.w"], run.final["forward_1.w"])
+
+
+def test_a_run_of_the_rate_engine_that_is_there_is_taken_as_it_is(task, tmp_path, monkeypatch):
+    first = bz.compare(["bp"], task, out=tmp_path, **RATE)
+    counted, train_batch = [], Engine.train_batch
+
+    def counting(self, *arguments):
+        counted.append(1)
+        return train_batch(self, *arguments)
+
+    monkeypatch.setattr(Engine, "train_batch", counting)
+    again = bz.compare(["bp"], task, out=tmp_path, **RATE)
+    assert not counted and again.table() == first.table()
+    assert again.runs["bp"][0].model.digest == first.runs["bp"][0].model.digest
+    bz.compare(["bp"], task, out=tmp_path, **{**RATE, "trials": 24})  # another length: anew
+    assert len(counted) == 2 * 3
+    assert not list(tmp_path.glob("*checkpoint*"))

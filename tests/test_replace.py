@@ -1,0 +1,199 @@
+"""`Model.replace`: the same network under another rule, and what is measured against it."""
+
+import warnings
+
+import numpy as np
+import pytest
+from brian2 import Hz, ms
+
+import bioopzo as bz
+from bioopzo import measures
+from bioopzo.errors import EquationError, InputError, ModelWarning
+from bioopzo.measures import rate
+from bioopzo.text.equations import parse
+
+SIZES = [4, 6, 5, 2]
+#: The adaptive neuron of notebook 2.
+ADAPTIVE = {
+    "p": "p = 1/(1 + exp(-(u - theta - a)/Delta)) : 1\nda/dt = -a/tau_a : 1",
+    "hidden.reset": "u -= theta\na += beta\nxbar += 1\ncount += 1",
+    "hidden.trial": "u = 0\na = 0\nxbar = 0"}
+TASK = bz.tasks.xor(duration=24 * ms, warmup=8 * ms)
+HOLDS = {"T_z": 8 * ms, "T_w": 6 * ms}
+
+
+def lines(model, block):
+    return {line.name: str(line) for line in parse(model.blocks[block])}
+
+
+@pytest.mark.parametrize("rule", ["bp", "dfa", "reinforce", "node_perturbation", "readout_only"])
+def test_without_edits_it_is_the_model_of_that_rule(rule):
+    before = bz.Model(SIZES, tau_m=7 * ms, reset="hard", dropout=0.1)
+    assert before.replace(rule=rule).digest == bz.Model(
+        SIZES, rule=rule, tau_m=7 * ms, reset="hard", dropout=0.1).digest
+    assert before.replace(rule=rule).replace(rule="opzo").digest == before.digest
+
+
+def test_nothing_to_replace_is_the_same_model():
+    model = bz.Model(SIZES, place="before").edit(psi="psi = 1 : 1", eta=3 * Hz)
+    assert model.replace().digest == model.digest
+    assert model.replace(rule="opzo").options == {"place": "before"}
+    assert model.replace(rule="opzo", place="after").options == {"place": "after"}
+
+
+@pytest.mark.parametrize("rule", ["bp", "dkp", "reinforce", "opzo"])
+def test_edits_of_the_neuron_stay(rule):
+    model = bz.Model(SIZES).edit(ADAPTIVE, tau_a=40 * ms, beta=0.3).edit(psi="psi = p : 1")
+    other = model.replace(rule=rule).check()
+    found = lines(other, "hidden")
+    assert found["a"] == "da/dt = -a/tau_a : 1" and found["psi"] == "psi = p : 1"
+    assert other.blocks["hidden.reset"] == model.blocks["hidden.reset"]
+    assert (other.parameters["tau_a"], other.parameters["beta"]) == (40 * ms, 0.3)
+
+
+def test_an_edited_membrane_gets_the_perturbation_of_the_new_rule():
+    """And loses that of the old one: the neuron is the user's, the perturbation is the rule's."""
+    model = bz.Model(SIZES).edit(u="du/dt = (b + drive - 1.5*u)/tau_m + sigma*push : 1")
+    bp = model.replace(rule="bp")
+    assert lines(bp, "hidden")["u"] == "du/dt = (b + drive - 1.5*u)/tau_m : 1"
+    before = bp.replace(rule="opzo", place="before")
+    assert lines(before, "hidden")["u"] == \
+        "du/dt = (b + drive - 1.5*u)/tau_m + sigma*alpha*z : 1"
+    again = bp.replace(rule="opzo")
+    assert again.digest == model.digest
+
+
+def test_edits_of_the_rule_s_own_text_go_with_it():
+    model = bz.Model(SIZES).edit({"feedback.pair.learn": "M += mu*Dz_post*Do_pre"}, mu=0.5,
+                                 alpha=9 * Hz, eta=3 * Hz)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        other = model.replace(rule="dfa")
+    assert other.edits == () and dict(other.given) == {"eta": 3 * Hz}
+    assert dict(other.given) == {"eta": 3 * Hz} and "mu" not in other.parameters
+
+
+def test_plasticity_that_both_rules_take_from_the_network_keeps_its_edit():
+    decay = "dw/dt = -eta*xbar_pre*psi_post*g_post - w/tau_w : 1"
+    other = bz.Model(SIZES).edit({"forward:w": decay}, tau_w=9 * ms).replace(rule="bp")
+    assert lines(other, "forward")["w"] == decay and other.parameters["tau_w"] == 9 * ms
+
+
+def test_an_edit_where_the_new_rule_has_a_line_of_its_own_is_left_out_and_said():
+    model = bz.Model(SIZES).edit(psi="psi = exp(-abs(u - theta)) : 1")
+    with pytest.warns(ModelWarning, match="psi = exp.*left out, since rule eprop has a line"):
+        other = model.replace(rule="eprop")
+    assert lines(other, "hidden")["psi"].startswith("psi = gamma*")
+
+
+def test_text_of_one_layer_and_statements_stay():
+    model = bz.Model(SIZES).edit({
+        "hidden_2": bz.Model(SIZES).blocks["hidden_2"] + "\nextra = u*2 : 1",
+        "hidden.step": bz.Model(SIZES).blocks["hidden.step"] + "\ncount += 0*extra_count",
+        "hidden": bz.Model(SIZES).blocks["hidden"] + "\nextra_count : 1"})
+    other = model.replace(rule="bp")
+    assert lines(other, "hidden_2") == {"extra": "extra = u*2 : 1"}
+    assert "extra_count" in lines(other, "hidden") and "Dz" not in lines(other, "hidden")
+    assert other.blocks["hidden.step"].splitlines()[-1] == "count += 0*extra_count"
+    assert not any(line.name == "Dz" for line in parse(other.blocks["hidden.step"]))
+
+
+def test_what_an_edit_took_away_stays_away():
+    text = "\n".join(line for line in bz.Model(SIZES).blocks["hidden.reset"].splitlines()
+                     if not line.startswith("count"))
+    other = bz.Model(SIZES).edit({"hidden.reset": text}).replace(rule="bp")
+    assert "count" not in other.blocks["hidden.reset"]
+
+
+@pytest.mark.parametrize("changes, says", [
+    (dict(sizes=[4, 3, 2]), "replace keeps the network and cannot change its sizes"),
+    (dict(rule="opzzo"), "unknown rule 'opzzo'.*did you mean 'opzo'"),
+    (dict(rule="bp", place="before"), "unknown parameter 'place'"),
+    (dict(neuron="logistik"), "unknown neuron 'logistik'"),
+    (dict(coding="morse"), "unknown input coding 'morse'"),
+    (dict(dropout=2), "dropout is a share"), (dict(tau_m=3), "tau_m has the unit second")])
+def test_what_cannot_be_replaced_is_said(changes, says):
+    with pytest.raises(InputError, match=says):
+        bz.Model(SIZES).replace(**changes)
+
+
+# ---------------------------------------------------------------------------- measured against it
+
+def trained(model, **options):
+    return bz.train(model, TASK, trials=4, evaluations=1, backend="numpy", progress=False, seed=1,
+                    **options)
+
+
+@pytest.mark.parametrize("edit, values", [
+    ({"psi": "psi = exp(-abs(u - theta)/Delta) : 1"}, {}),
+    (ADAPTIVE, {"tau_a": 20 * ms, "beta": 0.3})])
+def test_backpropagation_agrees_with_itself_whatever_the_neuron(edit, values):
+    """The reference lost the user's edits: cosines of .958 and .569 in place of 1."""
+    run = trained(bz.Model(SIZES, rule="bp").edit(edit, **values))
+    model = run.model.replace(rule="bp")
+    mine, theirs = (measures.mean_update(m, TASK, run.final, trials=6, backend="numpy")
+                    for m in (run.model, model))
+    for name in mine:
+        assert measures.cosine(mine[name], theirs[name]) == pytest.approx(1, abs=1e-12)
+    # On mini-batches the reference is made from the rule's name alone.
+    for cosine, spread in rate.update_angle(run, batches=2, batch=2).values():
+        assert cosine == pytest.approx(1, abs=1e-6) and spread == pytest.approx(0, abs=1e-6)
+
+
+def test_the_reference_of_another_rule_has_the_user_s_neuron():
+    run = trained(bz.Model(SIZES, **HOLDS).edit(ADAPTIVE, tau_a=20 * ms, beta=0.3))
+    assert "a" in lines(rate.reference(run), "hidden")
+    found = measures.update_cosine(run, trials=4)
+    assert set(found) == {"forward_1.w", "forward_2.w", "forward_3.w"}
+
+
+# ---------------------------------------------------------------------------- the Jacobian
+
+def jacobian(model, seed=3):
+    model = model.for_task(TASK)
+    rng = np.random.default_rng(seed)
+    state = {f"{p.name}.w": rng.normal(0.2, 1, int(np.prod(p.connection.shape)))
+             for p in model.network.forward}
+    return measures.jacobian(model, TASK, state, trials=2, progress=False, jobs=1), state
+
+
+def test_the_jacobian_of_the_last_layer_is_its_weights():
+    """A spike adds w to the leaky readout, so J is along w."""
+    found, state = jacobian(bz.Model([4, 5, 2]))
+    w = state["forward_2.w"].reshape(5, 2).T
+    assert measures.cosine(found[1], w) == pytest.approx(1, abs=1e-9)
+    assert 0.5 < np.linalg.norm(found[1]) / np.linalg.norm(w) < 1.1  # a trial of 2.4 tau_o
+
+
+@pytest.mark.parametrize("spike, sign", [
+    ("o_post += abs(w)", np.abs), ("o_post -= -2*w", lambda w: 2 * w)])
+def test_the_jacobian_sees_what_a_spike_does(spike, sign):
+    """With a sign on w it measured the unedited network, and confirmed a wrong M with .999."""
+    model = bz.Model([4, 5, 2]).edit({"forward_readout.spike": spike})
+    if "-=" in spike:
+        with pytest.raises(EquationError, match="adds to u_post or o_post"):
+            jacobian(model)
+        return
+    found, state = jacobian(model)
+    signed, plain = (w.reshape(5, 2).T for w in (sign(state["forward_2.w"]), state["forward_2.w"]))
+    assert measures.cosine(found[1], signed) == pytest.approx(1, abs=1e-9)
+    assert measures.cosine(found[1], plain) < 0.99
+
+
+def test_the_jacobian_is_that_of_a_neuron_with_parameters_of_its_own():
+    """This was an error; and one edit or two in a row gave different numbers."""
+    whole = bz.Model(SIZES).edit(ADAPTIVE, tau_a=20 * ms, beta=0.5)
+    steps = bz.Model(SIZES)
+    for (key, text), values in zip(ADAPTIVE.items(), ({"tau_a": 20 * ms}, {"beta": 0.5}, {})):
+        steps = steps.edit({key: text}, **values)
+    first, second = jacobian(whole)[0], jacobian(steps)[0]
+    plain = jacobian(bz.Model(SIZES))[0]
+    for layer in (1, 2):
+        np.testing.assert_array_equal(first[layer], second[layer])
+    assert not np.allclose(first[1], plain[1])
+
+
+def test_the_jacobian_swallows_no_mistake():
+    model = bz.Model([4, 5, 2]).edit({"forward_readout.spike": "o_post += v"})
+    with pytest.raises(EquationError, match="v"):
+        jacobian(model)

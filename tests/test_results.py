@@ -1,0 +1,176 @@
+"""Results are studies of the same machine as figures; their files and the README agree."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bioopzo import plots, tasks
+from bioopzo.cli import main
+from bioopzo.errors import InputError, MissingData
+from bioopzo.model import Model
+from bioopzo.studies import content, imports, keys, publish, results, study
+from bioopzo.studies.discrete import discrete
+from bioopzo.training.tuned import tuned_parameters
+
+ROOT = Path(__file__).parents[1]
+DATA = ROOT / "figures" / "data"
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Every task is a few digits, in 60 time steps, so that numpy is quick."""
+    return _few(monkeypatch, tasks.digits())
+
+
+@pytest.fixture
+def brief(monkeypatch):
+    """Every task is a few digits in six time steps."""
+    return _few(monkeypatch, discrete("digits"))
+
+
+def _few(monkeypatch, task):
+    small = task.replace(splits={name: members[:4] for name, members in task.splits.items()})
+    monkeypatch.setattr("bioopzo.tasks.get", lambda name, **options: small)
+    return small
+
+
+def made(name, out, **changes):
+    """Make one quick result silently; its content as tables read it."""
+    outcome = results.make([name], out, True, 1, changes, progress=False, say=lambda line: None)
+    assert outcome == {name: "made"}, outcome
+    return content.read(out / f"{name}.json")
+
+
+def test_a_result_says_the_parameters_that_were_used(few, tmp_path):
+    """Not the untuned defaults: the rates that the runs had."""
+    models = {"bp": {}, "opzo, fast": {"eta_hz": 77.0}}
+    found = made("digits_4000", tmp_path, models=models, trials=2, evaluations=1)
+    for label, rule, given in (("bp", "bp", {}), ("opzo, fast", "opzo", {"eta": "77. Hz"})):
+        model = Model([64, *few.hidden, 10], rule=rule)
+        tuned = {k: str(v) for k, v in tuned_parameters("digits", model).items()}
+        assert tuned["eta"] != str(model.parameters["eta"])
+        assert {**tuned, **given}.items() <= found["models"][label].items()
+    assert [row["label"] for row in found["rows"]] == list(models)
+    assert set(found["timing"]["runs"]["bp"]) == {"build_s", "wall_s"}
+    assert not {"build_s", "wall_s"} & set(found["rows"][0])
+    assert found["sizes"]["bp"] == [64, *few.hidden, 10] and found["splits"]["test"] == 4
+    assert results.table("digits_4000", found).count("\n") == 3
+    assert (tmp_path / "digits_4000.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_runs_of_the_rate_engine_are_saved_and_taken_as_they_are(brief, tmp_path, monkeypatch):
+    changes = {"epochs": 1, "models": {"opzo, plain": {"form": "plain"}, "bp": {}},
+               "common": {"batch": 8}}
+    first = made("mnist_noise", tmp_path, **changes)
+    assert first["engine"] == "rate" and first["models"]["bp"]["gain"] == "2.0"
+    assert first["settings"]["bp"]["activity"] == "deterministic"
+    saved = sorted((tmp_path / "runs").glob("*/mnist_noise/*.npz"))
+    assert [path.stem for path in saved] == ["bp-0", "bp-1", "opzo, plain-0", "opzo, plain-1"]
+
+    def no(*arguments, **options):
+        raise AssertionError("a saved run was trained again")
+
+    monkeypatch.setattr("bioopzo.training.compare.train", no)
+    (tmp_path / "mnist_noise.json").unlink()
+    again = made("mnist_noise", tmp_path, **changes)
+    assert {k: v for k, v in again.items() if k != "timing"} == {
+        k: v for k, v in first.items() if k != "timing"}
+    part = results.make(["mnist_noise"], tmp_path, True, 1, changes, ["bp"], False, print)
+    found = content.read(tmp_path / "mnist_noise.json")
+    assert part == {"mnist_noise": "made"} and list(found["models"]) == ["bp"]
+    assert found["command"].endswith("--only 'bp'")
+
+
+def test_what_is_read_off_trained_networks_takes_the_runs_of_the_other_result(brief, tmp_path):
+    models = {label: results.ALL[label] for label in ("opzo", "bp")}
+    made("mnist", tmp_path, epochs=1, models=models, common={"batch": 8})
+    saved = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*/mnist/*.npz")}
+    found = made("mnist_gradients", tmp_path, epochs=1, models=models, common={"batch": 8})
+    assert saved and saved == {path: path.stat().st_mtime_ns
+                               for path in (tmp_path / "runs").rglob("*.npz")}
+    assert set(found["timing"]["cost"]) == {"opzo", "bp"}
+    assert "| opzo, noise on |" in results.table("mnist_gradients", found)
+    assert "ms a training trial" in results.table("mnist_gradients", found, "costs")
+    assert not (tmp_path / "mnist_gradients.png").exists()
+
+
+@pytest.mark.parametrize("arguments, says", [
+    (["digits_400"], "unknown result 'digits_400' (did you mean 'digits_4000'?)"),
+    (["digits_4000", "--only", "bp"], "only experiments of the rate engine"),
+    (["mnist", "--only", "bpp"], "label of mnist 'bpp' (did you mean 'bp'?)"),
+    (["digits_4000", "--set", "trial=3"], "'trial' (did you mean 'trials'?)"),
+    (["digits_4000", "--set", "trials=many"], "parameter trials"),
+    (["digits_4000", "--jobs", "0"], "jobs"),
+    (["digits_4000", "--draw"], "digits_4000.json is missing"),
+])
+def test_unknown_names_and_values_are_named(tmp_path, capsys, arguments, says):
+    assert main(["results", *arguments, "--out", str(tmp_path)]) == 2
+    message = capsys.readouterr().err
+    assert says in message and message.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_results_are_listed(capsys):
+    assert main(["results"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(
+        results.RESULTS)
+
+
+@pytest.mark.parametrize("name", results.RESULTS)
+def test_every_result_is_complete(name):
+    result = results.RESULTS[name]
+    module, full, quick = (study.load(result.script), *result.parameters.values())
+    assert module.table and set(full) == set(quick) and full != quick
+    assert json.loads(json.dumps(full)) == full  # plain, units in the names
+    if "models" not in full:
+        return
+    try:
+        task = tasks.get(full["task"], **full["task_options"])
+    except MissingData:
+        pytest.skip(f"no data of {full['task']} here")
+    for model in module.models_of(full, task).values():
+        model.for_task(task)
+
+
+def test_numbers_depend_on_no_table_and_no_picture():
+    for name in ("digits_4000", "mnist", "nmnist_simulation"):
+        script = results.RESULTS[name].script
+        tree = keys.statements(imports.parsed(script.read_text(), script), "compute")
+        found = set(imports.reached(tree))
+        assert not {"studies/tables.py", "studies/curves.py", "studies/results.py",
+                    "studies/publish.py", "cli.py"} & found
+        assert not [place for place in found if place.startswith(("plots/", "show/"))]
+
+
+def test_the_order_of_the_rules_is_that_of_their_style():
+    assert list(dict.fromkeys(label.split(",")[0] for label in results.RIVALS)) == list(
+        plots.RULE_STYLE)
+
+
+# ---------------------------------------------------------------------------- kept files
+
+def test_a_file_from_before_there_were_keys_is_drawn_and_read(tmp_path):
+    shutil.copy(DATA / "poisson.json", tmp_path)
+    before = (tmp_path / "poisson.json").read_bytes()
+    assert main(["results", "poisson", "--draw", "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "poisson.json").read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "poisson.json", "poisson.png", "poisson.pdf"}
+    shutil.copy(DATA / "nmnist_simulation.json", tmp_path)
+    with pytest.raises(InputError, match="only numbers"):
+        publish.redraw(results.SIMULATION, tmp_path / "nmnist_simulation")
+
+
+def test_the_tables_of_the_readme_are_those_of_the_data_files(tmp_path):
+    """No number in a table of the README that a command did not write."""
+    text = (ROOT / "README.md").read_text()
+    marker = r"<!-- table: \w+(?::\w+)? -->\n"
+    assert len(re.findall(marker, text)) > 20
+    copy = tmp_path / "README.md"
+    copy.write_text(re.sub(rf"({marker}).*?(<!-- end -->)", r"\1\2", text, flags=re.S))
+    assert len(copy.read_text()) < len(text)
+    assert main(["results", "--readme", str(copy), "--out", str(DATA)]) == 0
+    assert copy.read_text() == text
