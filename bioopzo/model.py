@@ -3,20 +3,23 @@
 import hashlib
 import json
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Mapping
 
 from brian2.units import second
 from brian2.units.fundamentalunits import Quantity, have_same_dimensions
 
 from bioopzo import rules
 from bioopzo.arguments import checked_share, checked_sizes, checked_time, checked_value
+from bioopzo.checks.check import check
 from bioopzo.errors import EquationError, InputError, Mistake, ModelWarning, unknown
 from bioopzo.network import parts as neurons
+from bioopzo.network.assembly import assemble
 from bioopzo.network.blocks import CARRIED, CODINGS, apply_edit, is_block, lay_over
 from bioopzo.network.connections import architecture
 from bioopzo.network.table import Network, completed, layered
+from bioopzo.show.differences import difference
 from bioopzo.show.model import html
 from bioopzo.show.model import text as page
 from bioopzo.text.entries import Entries
@@ -372,8 +375,6 @@ class Model:
         `duration` is the length of a trial (a time); in long trials plasticity is emitted in its
         dense form.
         """
-        from bioopzo.network.assembly import assemble
-
         return assemble(self, duration=duration).text()
 
     def check(self):
@@ -387,8 +388,6 @@ class Model:
         notebook with a parameter's name and another value. Raises `EquationError`, which lists all
         mistakes (and holds them as `mistakes`), each with block, line and remedy.
         """
-        from bioopzo.checks.check import check
-
         check(self)
         return self
 
@@ -411,8 +410,6 @@ class Model:
         parameter at its default. Returns a `Difference`, which prints itself and is false when
         nothing differs. Raises `InputError` when `other` is no Model.
         """
-        from bioopzo.show.differences import difference
-
         return difference(self, other)
 
     def __repr__(self):

@@ -60,7 +60,7 @@ WRONG = {
     "a number": (lambda: 3, {}, "rules is a list of names"),
     "a model alone": (model, {}, "rules is a list of names.*not a Model"),
     "models without labels": (lambda: [model()], {}, "models of your own have labels"),
-    "no rules": (lambda: [], {}, "at least one rule"),
+    "no rules": (list, {}, "at least one rule"),
     "an unknown rule": (lambda: ["opzo", "opz"], {}, "unknown rule 'opz'.*did you mean 'opzo'"),
     "no model": (lambda: {"a": "opzo"}, {}, "model is a Model, not 'opzo'"),
     "a label that is no text": (lambda: {1: model()}, {}, "label of a model is a text, not 1"),

@@ -98,7 +98,7 @@ def test_a_task_is_the_same_after_its_travel(task, way):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_run_is_whole_after_its_travel(run, way):
-    run.network  # Brian2's objects stay where they are
+    assert run.network  # Brian2's objects stay where they are
     other = WAYS[way](run)
     same_run(run, other)
     assert other.meta == run.meta and "network" not in vars(other)

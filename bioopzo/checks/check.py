@@ -24,6 +24,7 @@ from bioopzo.checks.lines import (
     of_line,
     reserved,
 )
+from bioopzo.engines.rate.translate import program
 from bioopzo.engines.spiking.code import dry_run
 from bioopzo.engines.tools import ONE_AT_A_TIME
 from bioopzo.errors import BioopzoError, EquationError, Mistake, ModelWarning, nearest
@@ -430,8 +431,6 @@ def _kept(known, refractory):
 
 def _rate_remarks(model, code):
     """Why the rate engine would refuse the text, if it would."""
-    from bioopzo.engines.rate.translate import program
-
     small = model.shrunk()
     try:
         program(assemble(small, lazy=False), code)

@@ -8,6 +8,7 @@ from bioopzo.engines.spiking import recording
 from bioopzo.engines.spiking.feed import checked_sample, tables
 from bioopzo.errors import InputError
 from bioopzo.network.clock import shape_of, time_course
+from bioopzo.show.exports import to_neo
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,6 @@ class Recording:
         group a layer. `meta` is in the block's annotations. Raises `InputError` when neo is not
         installed.
         """
-        from bioopzo.show.exports import to_neo
-
         return to_neo(self)
 
 

@@ -86,7 +86,7 @@ def _add_events(assembly):
 
 def readable(network):
     """What a population may read of others, neuron by neuron: name -> word -> (name, variable)."""
-    shared = {word: "trial" for word in CLOCK_NAMES}
+    shared = dict.fromkeys(CLOCK_NAMES, "trial")
     critics = network.of("critic")
     if critics:
         shared.update(advantage=critics[0].name, surprise=critics[0].name)

@@ -80,8 +80,8 @@ def time_course(model, task):
     if model.rule.perturbs:
         dt = float(task.dt)
         start = 0 if model.rule.perturbs == "trial" else int(np.flatnonzero(mask)[0])
-        hold = int(round(float(model.parameters["T_z"]) / dt))
-        window = int(round(float(model.parameters["T_w"]) / dt))
+        hold = round(float(model.parameters["T_z"]) / dt)
+        window = round(float(model.parameters["T_w"]) / dt)
         if model.rule.perturbs in ("trial", "hold"):
             _one_hold(course, start, window)
         else:

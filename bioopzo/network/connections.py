@@ -48,7 +48,7 @@ class Dense:
         return np.matmul(P, w, out=out)
 
     def transpose(self, Q, w, out=None):
-        """Q @ w.T"""
+        """Q @ w.T."""
         return np.matmul(Q, w.T, out=out)
 
     def outer(self, P, Q, w=None, out=None):
@@ -103,8 +103,9 @@ class Pooled:
 
 @dataclass(frozen=True)
 class Convolution:
-    """A two-dimensional convolution (odd `kernel`, borders padded with zeros) of an image that is
-    first averaged over windows of `pool` x `pool` pixels.
+    """A two-dimensional convolution (odd `kernel`, borders padded with zeros) of an image.
+
+    The image is first averaged over windows of `pool` x `pool` pixels.
 
     w has the shape (kernel*kernel*channels of the image, `channels`). With `standardise` (scaled
     weight standardisation, Brock et al. 2021) the synapses act with gain*(w - mean)/(sd*sqrt(

@@ -56,9 +56,11 @@ SHOWN = ("", "chance", "step", "sample", "threshold", "reset", "spike", "onset",
 
 @dataclass(frozen=True)
 class PopulationKind:
-    """A kind of population: its `title`; `errors`, whether it compares with a target, so that its
-    sums come before those of modulators; `trial`, where its statements at a trial's start stand.
-    Neurons have no letters `pre` and `post`.
+    """A kind of population.
+
+    Its `title`; `errors`, whether it compares with a target, so that its sums come before those of
+    modulators; `trial`, where its statements at a trial's start stand. Neurons have no letters
+    `pre` and `post`.
     """
 
     title: str

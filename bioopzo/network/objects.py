@@ -98,6 +98,7 @@ class Texts(dict):
 
 
 def with_right(line, right):
+    """The `line` with another right-hand side, `right`."""
     return replace(line, right=right)
 
 
@@ -108,10 +109,12 @@ def _texts(group):
 
 
 def names_used(group):
+    """Every name that the text of a `group` reads or sets."""
     return set().union(*(identifiers(text) for text in _texts(group)))
 
 
 def synapse_texts(synapse):
+    """Every text of a `synapse`, one after the other."""
     yield synapse.equations
     yield from (path.text for path in synapse.pathways)
     yield from (code.text for code in synapse.codes)

@@ -1,7 +1,7 @@
 """Neurons, readouts and error populations as text, with their parameters.
 
 Every function returns blocks (name -> text) in Brian2's syntax; symbols are those of the
-OPZO paper and of DESIGN.md: u membrane, rho hazard, psi local surrogate derivative,
+OPZO paper and of docs/design.md: u membrane, rho hazard, psi local surrogate derivative,
 xbar presynaptic trace, o readout, err error, g top-down modulator.
 """
 
@@ -228,8 +228,11 @@ ERROR_PARAMETERS = {
 
 
 def error(kind):
-    """Blocks of the error population: graded, or spiking (a positive and a negative Poisson
-    unit per readout whose spikes raise and lower a modulator concentration `err`)."""
+    """Blocks of the error population of a `kind`: graded, or spiking.
+
+    Spiking: a positive and a negative Poisson unit per readout, whose spikes raise and lower a
+    modulator concentration `err`.
+    """
     if kind not in ERRORS:
         raise unknown("error population", kind, ERRORS)
     base = """

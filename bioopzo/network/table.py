@@ -7,6 +7,7 @@ nobody takes a name such as ``"forward_2"`` apart.
 """
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from bioopzo.errors import unknown
 from bioopzo.network.connections import Dense
@@ -240,7 +241,7 @@ def layered(sizes, connections=None):
                          reads=(("err", "error"),))]
     error = Population("error", sizes[-1], "error", reads=(("o", "readout"),))
     projections = []
-    for k, (source, target) in enumerate(zip(layers[:-1], layers[1:]), 1):
+    for k, (source, target) in enumerate(pairwise(layers), 1):
         kind = "forward_readout" if target.kind == "readout" else "forward"
         scales = ("gain", "input_gain") if k == 1 else ("gain",)
         projections.append(Projection(

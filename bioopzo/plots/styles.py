@@ -133,6 +133,7 @@ def interval(values, level=0.95):
 # ---------------------------------------------------------------------------- drawing
 
 def axes_of(ax, height=6.0):
+    """`ax`, or the axes of a new figure `height` cm high where it is None."""
     return figure(height=height)[1] if ax is None else ax
 
 
@@ -147,6 +148,7 @@ def dress(ax, xlabel, ylabel):
 
 
 def layer_colour(k, count):
+    """The colour of layer `k` (from 0) of `count`."""
     return plt.get_cmap("viridis")(0.15 + 0.6 * k / max(1, count - 1))
 
 

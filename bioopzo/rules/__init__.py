@@ -12,10 +12,10 @@ import keyword
 import os
 import pkgutil
 import traceback
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Mapping
 
 from bioopzo.errors import InputError, unknown
 from bioopzo.text.entries import Entries
@@ -64,10 +64,10 @@ class Rule:
 
 
 #: Rules of the user's own, made known by `add`: name -> the function that makes the `Rule`.
-_ADDED = {}
+_ADDED: dict[str, Callable[..., "Rule"]] = {}
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _built_in():
     """The rules of this folder; a folder does not change while Python runs."""
     names = sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))

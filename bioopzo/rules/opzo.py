@@ -1,7 +1,7 @@
 """Online pseudo-zeroth-order learning: feedback learns the expected Jacobian from noise.
 
 Source: Xiao, Meng, Zhang, He, Lin 2024, "Online Pseudo-Zeroth-Order Training of Neuromorphic
-Spiking Neural Networks", sections 4.1-4.4; DESIGN.md section 2 for the continuous form.
+Spiking Neural Networks", sections 4.1-4.4; docs/design.md section 2 for the continuous form.
 """
 
 from brian2.units import Hz

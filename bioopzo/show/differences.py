@@ -1,11 +1,11 @@
 """What two models differ in: settings, lines of text and parameters."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from html import escape
 from itertools import zip_longest
 from types import MappingProxyType
-from typing import Mapping
 
 from bioopzo.errors import InputError
 from bioopzo.show.html import table, wrapped

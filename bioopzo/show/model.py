@@ -60,7 +60,8 @@ def blocks_of(model):
 
 def _block(model, name, text):
     where, _, moment = name.partition(".")
-    entry = model.network[where] if where in model.network else None
+    there = where in model.network
+    entry = model.network[where] if there else None
     word = entry.kind if entry else where
     kind, note = kind_of(word), ""
     end = entry and model.network[getattr(entry, "target", where)]

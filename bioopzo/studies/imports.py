@@ -102,7 +102,7 @@ def _source(place):
     return _described(path.read_text(), path)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _described(text, path):
     return described(parsed(text, path))
 
@@ -208,6 +208,6 @@ def _moved():
     return _table(path.read_text()) if path.is_file() else {}
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _table(text):
     return assigned(ast.parse(text), "PLACES")

@@ -190,10 +190,10 @@ def _open_no_window():
 
 
 def _save(fig, stem):
-    # matplotlib takes a good part of a second to import.
+    # start-up: matplotlib takes a good part of a second to import.
     import matplotlib.pyplot as plt
 
-    from bioopzo.plots.styles import save
+    from bioopzo.plots.styles import save  # start-up: matplotlib is slow
 
     save(fig, stem)
     plt.close(fig)

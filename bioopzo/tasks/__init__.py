@@ -5,8 +5,6 @@ what each is, `tasks.get("digits", coding="poisson")` makes one by name. A new t
 here; it appears by itself.
 """
 
-from __future__ import annotations
-
 import importlib
 import inspect
 import pkgutil
@@ -41,17 +39,18 @@ def __dir__():
 
 
 def available() -> dict[str, Callable[..., Task]]:
-    """Return every task function by name."""
+    """The known tasks: name -> the function that makes the `Task`."""
     return dict(_functions)
 
 
 def summary() -> dict[str, str]:
-    """Return, for every task, the first line of its docstring."""
-    return {name: inspect.getdoc(function).splitlines()[0] for name, function in _functions.items()}
+    """The first line of the docstring of every task, by name."""
+    texts = {name: inspect.getdoc(function) or "" for name, function in _functions.items()}
+    return {name: text.partition("\n")[0] for name, text in texts.items()}
 
 
 def defaults(name: str) -> dict[str, object]:
-    """Return the options of the task called `name` with their defaults; InputError if unknown."""
+    """The options of the task called `name` with their defaults; `InputError` if unknown."""
     if not isinstance(name, str) or name not in _functions:
         raise InputError(
             f"there is no task {name!r}{hint(name, _functions)}; "
@@ -61,10 +60,10 @@ def defaults(name: str) -> dict[str, object]:
     return {key: parameter.default for key, parameter in parameters.items()}
 
 
-def get(name: str, **options) -> Task:
+def get(name: str, **options: object) -> Task:
     """Make the task called `name` with the options of its function.
 
-    Raises InputError for an unknown task or option, listing those that exist.
+    Raises `InputError` for an unknown task or option, listing those that exist.
     """
     allowed = list(defaults(name))
     for option in options:

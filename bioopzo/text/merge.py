@@ -6,13 +6,15 @@ rule only adds a term to a line of the network's, as a perturbation does to the 
 edited line gets the term that theirs adds in place of the one that base added.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 from difflib import SequenceMatcher
 
 from bioopzo.text.equations import is_expression, parse, render
 
 
-def carried(name, base, mine, theirs, bare, owned):
+def carried(name: str, base: str, mine: str, theirs: str, bare: str, owned: Collection[str],
+            ) -> tuple[str, tuple[str, ...]]:
     """A block's text with the edits in it, and the edited lines that found no place.
 
     Parameters
@@ -30,10 +32,10 @@ def carried(name, base, mine, theirs, bare, owned):
     """
     if is_expression(name):
         return (mine, ()) if theirs in (base, bare) or not owned else (theirs, (mine,))
-    lines = [parse(text, name) for text in (base, mine, theirs, bare)]
-    if any(line.kind == "statement" for line in (*lines[0], *lines[1])):
-        return render(_statements(*lines[:3])), ()
-    found, lost = _equations(*lines, owned)
+    was, now, other, plain = (parse(text, name) for text in (base, mine, theirs, bare))
+    if any(line.kind == "statement" for line in (*was, *now)):
+        return render(_statements(was, now, other)), ()
+    found, lost = _equations(was, now, other, plain, owned)
     return render(found), tuple(map(str, lost))
 
 

@@ -70,7 +70,7 @@ def versions():
 def provenance(model, task, trials, seed, backend, split):
     """What a run was: rule, task, settings, text and versions, as JSON holds it."""
     return {
-        "rule": model.rule_name, "options": {k: v for k, v in model.options.items()},
+        "rule": model.rule_name, "options": dict(model.options),
         "task": task.name, "coding": task.coding, "sizes": list(model.sizes),
         "network": model.network.described(),
         "trials": trials, "seed": seed, "backend": backend, "split": split,

@@ -3,6 +3,7 @@
 from bioopzo.engines.spiking.runtime import Runtime
 from bioopzo.engines.spiking.standalone import Standalone
 from bioopzo.engines.tools import compiler
+from bioopzo.errors import unknown
 
 BACKENDS = ("numpy", "cython", "standalone")
 #: Shorter runs than this many trials do not repay a compilation of about ten seconds.
@@ -10,16 +11,15 @@ WORTH_COMPILING = 300
 
 
 def choose(backend, trials):
-    """The back end for a run of `trials`, those of evaluations too: as asked, else by their number
-    and by what is installed.
+    """The back end for a run of `trials`, those of evaluations too.
+
+    It is the one asked for, else chosen by their number and by what is installed.
 
     Raises `InputError` for an unknown name.
     """
     if backend is None:
         return "standalone" if trials >= WORTH_COMPILING and compiler() else "numpy"
     if backend not in BACKENDS:
-        from bioopzo.errors import unknown
-
         raise unknown("back end", backend, BACKENDS)
     return backend
 

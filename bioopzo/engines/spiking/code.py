@@ -19,7 +19,7 @@ def dry_run(model):
 
 
 #: What `abstract_code` found, by text, units and shape.
-_ABSTRACT_CODE = {}
+_ABSTRACT_CODE: dict[tuple, dict[str, str]] = {}
 
 
 def abstract_code(model, shape):

@@ -20,7 +20,7 @@ from bioopzo.engines.tools import ONE_AT_A_TIME
 #: Where Brian2 keeps the active device. By its name, `brian2.devices.device`, one gets a proxy.
 _DEVICES = importlib.import_module("brian2.devices.device")
 #: Numbers that compiled code has drawn and not used yet, between two of our runs.
-_DRAWN = {}
+_DRAWN: dict = {}
 
 
 @contextlib.contextmanager
