@@ -10,8 +10,6 @@ and ``consecutive_splits``, ``gate`` and ``one_hot``, which make parts of it; ``
 ``InputError`` for its options.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Mapping
 from os import PathLike
