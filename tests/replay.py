@@ -643,7 +643,10 @@ def _numbers(text, table):
 
 
 class Network:
-    """Brian2 running a case on injected numbers, chunk after chunk, as `engines.spiking.runtime.Runtime` does."""
+    """Brian2 running a case on injected numbers, chunk after chunk.
+
+    So does `engines.spiking.runtime.Runtime`.
+    """
 
     def __init__(self, case, data, lazy=True, edits=None):
         self.case, self.data = case, data
