@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from numbers import Integral, Real
 from typing import Any
 
@@ -13,7 +13,7 @@ from brian2.units.fundamentalunits import Quantity, Unit, have_same_dimensions
 from bioopzo.errors import InputError
 
 
-def checked_sizes(sizes: Iterable) -> tuple[int, ...]:
+def checked_sizes(sizes: Any) -> tuple[int, ...]:
     """The sizes of the layers, `sizes`: inputs, at least one hidden layer, readouts."""
     try:
         sizes = tuple(int(n) for n in sizes)
