@@ -11,11 +11,9 @@ from dataclasses import dataclass
 
 from bioopzo.network.assembly import readable
 from bioopzo.text.equations import parse, tree
+from bioopzo.text.functions import TABLE
 
 ZERO, MOVES, INFLUENCED = 0, 1, 2
-#: Functions that are zero where their first argument is.
-_ODD = {"abs", "sin", "tan", "sinh", "tanh", "arcsin", "arctan", "sqrt", "sign", "int", "floor",
-        "ceil", "erf", "expm1", "log1p"}
 _LEVEL_OF_EVENT = {"hold": MOVES, "pair": MOVES, "onset": MOVES}
 
 
@@ -135,7 +133,7 @@ def _judge(node, value):
     if isinstance(node, ast.Call):
         arguments = [_judge(argument, value) for argument in node.args]
         name = getattr(node.func, "id", "")
-        if arguments and name in _ODD:
+        if arguments and name in TABLE and TABLE[name].odd:
             return arguments[0]
         if name == "clip":
             return max(arguments)

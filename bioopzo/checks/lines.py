@@ -8,7 +8,7 @@ import ast
 import keyword
 from dataclasses import dataclass
 
-from brian2.core.functions import DEFAULT_CONSTANTS, DEFAULT_FUNCTIONS, Function
+from brian2.core.functions import DEFAULT_CONSTANTS, Function
 from brian2.core.namespace import DEFAULT_UNITS
 from brian2.equations.equations import dimensions_and_type_from_string
 from brian2.parsing.expressions import parse_expression_dimensions
@@ -23,10 +23,8 @@ from brian2.units.fundamentalunits import (
 from bioopzo.errors import Mistake, nearest
 from bioopzo.network.clock import CLOCK_NAMES
 from bioopzo.text.equations import identifiers, tree, unit_text
-from bioopzo.text.functions import ERF
+from bioopzo.text.functions import OF_BRIAN2, TABLE
 
-FUNCTIONS = {**DEFAULT_FUNCTIONS, "erf": ERF}
-RANDOM = ("rand", "randn", "poisson", "binomial")
 #: Names that mean something already in every equation.
 SPECIAL = {"t": second, "dt": second, "N": 1, "i": 1, "t_in_timesteps": 1}
 RESERVED = {*SPECIAL, *DEFAULT_CONSTANTS, "j", "xi", "lastspike", "not_refractory", "step", "steps",
@@ -37,7 +35,7 @@ FLAGS = {
     "synapse": {"differential": ("clock-driven", "event-driven"), "subexpression": ("summed",),
                 "parameter": ("constant", "shared", "shared, constant")},
 }
-COMMON = {**DEFAULT_UNITS, **DEFAULT_CONSTANTS, **FUNCTIONS, **SPECIAL}
+COMMON = {**DEFAULT_UNITS, **DEFAULT_CONSTANTS, **OF_BRIAN2, **SPECIAL}
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ def reserved(name):
         return "the trial's clock gives it (see network.clock)"
     if name in RESERVED or name.startswith(("_", "xi_")):
         return "it is reserved"
-    if name in FUNCTIONS:
+    if name in TABLE:
         return "it is a function"
     if name in DEFAULT_UNITS:
         return "it is a unit"
@@ -228,8 +226,8 @@ def _names(scope, text, shown):
             if not isinstance(found, Function):
                 yield Mistake(
                     "", f"{node.id!r} is no function"
-                    + nearest(node.id, FUNCTIONS) * (found is None), shown,
-                    "known functions: " + ", ".join(sorted(FUNCTIONS)) if found is None else
+                    + nearest(node.id, TABLE) * (found is None), shown,
+                    "known functions: " + ", ".join(sorted(TABLE)) if found is None else
                     f"a product is written {node.id}*(...)", column)
         elif isinstance(found, Function):
             yield Mistake("", f"{node.id!r} is a function and needs its arguments", shown,
@@ -285,7 +283,7 @@ def _equation(scope, line, shown):
     """What an equation cannot hold, though a statement could."""
     start = len(shown) - len(shown[shown.index("="):])
     words = identifiers(line.right)
-    for word in sorted(words & set(RANDOM)):
+    for word in sorted(word for word in words if word in TABLE and TABLE[word].random):
         yield Mistake("", f"{word}() draws a number, which equations cannot do", shown,
                       f"draw it in a statement, e.g. block 'hidden.sample': 'noise = {word}()', "
                       "with 'noise : 1' declared", shown.index(word, start))

@@ -79,15 +79,29 @@ def _lazy(synapse, target, line, trace, factor, tau):
     target.codes.append(Code(f"sum_{line.name}", f"{sum_} += dt*({factor})", "plasticity"))
     zero = "0" if unit == "1" else f"0*{unit}"
     target.codes.append(Code(f"clear_{line.name}", f"{sum_} = {zero}", "start", -6, "trial"))
-    in_force = {line.name: f"({line.name} + {trace}*{sum_}_post)"}
+    owed = f"{trace}*{sum_}_post"
     for k, path in enumerate(synapse.pathways):
-        text = render(with_right(x, substitute(x.right, in_force)) for x in parse(path.text))
+        text = render(_in_force(x, line.name, owed) for x in parse(path.text))
         if path.event == "spike":
             text += f"\n{line.name} -= {sum_}_post"
         synapse.pathways[k] = replace(path, text=text)
-    synapse.codes.insert(0, Code(f"settle_{line.name}", f"{line.name} += {trace}*{sum_}_post",
-                                 "start", -8, "trial"))
+    synapse.codes.insert(0, Code(f"settle_{line.name}", f"{line.name} += {owed}", "start", -8,
+                                 "trial"))
     return type(line)("parameter", line.name, unit=unit)
+
+
+def _in_force(line, name, owed):
+    """A statement on the value in force of the synaptic variable `name`: what is kept, and `owed`.
+
+    What it adds may be added to what is kept; what it sets is set less what is owed.
+    """
+    value = f"({name} + {owed})"
+    right = substitute(line.right, {name: value})
+    if line.name != name or line.operator in ("+=", "-="):
+        return with_right(line, right)
+    if line.operator != "=":
+        right = f"{value} {line.operator[:-1]} ({right})"
+    return replace(line, operator="=", right=f"{right} - {owed}")
 
 
 def _dense(target, synapse, line, trace, factor):

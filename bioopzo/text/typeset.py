@@ -14,11 +14,11 @@ from sympy.printing.conventions import split_super_sub
 from sympy.printing.latex import translate
 
 from bioopzo.text.equations import Line
+from bioopzo.text.functions import TABLE
 
 #: Names whose symbol cannot be told from their letters.
 SYMBOLS = {"Dz": "D^{z}", "Do": "D^{o}", "dt": "dt"}
 _COMPARISONS = {"Lt": "<", "LtE": r"\leq", "Gt": ">", "GtE": r"\geq", "Eq": "=", "NotEq": r"\neq"}
-_FUNCTIONS = {"sin", "cos", "tan", "sinh", "cosh", "tanh", "log"}
 _SUMS = (ast.Add, ast.Sub)
 
 
@@ -163,7 +163,8 @@ class _Latex(NodeRenderer):
             return rf"\left|{found}\right|"
         if name == "int":  # of a condition: 1 where it holds
             return rf"\mathbf{{1}}\left[{found}\right]"
-        known = rf"\{name}" if name in _FUNCTIONS else rf"\mathrm{{{name}}}".replace("_", r"\_")
+        command = TABLE[name].latex if name in TABLE else ""
+        known = command or rf"\mathrm{{{name}}}".replace("_", r"\_")
         return rf"{known}\!\left({found}\right)" if found else f"{known}()"
 
 

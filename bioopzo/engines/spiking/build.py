@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import brian2 as b2
 import numpy as np
-import scipy.special
 from brian2.units import second
 
 from bioopzo.engines.spiking.session import keep_apart
@@ -20,13 +19,6 @@ from bioopzo.network.clock import COLUMNS
 from bioopzo.network.objects import SCHEDULE, Assembly
 from bioopzo.text.equations import linear, parse, render
 from bioopzo.text.functions import ERF
-
-ERF.implementations.add_implementation("numpy", scipy.special.erf)
-ERF.implementations.add_implementation("cpp", None, name="erf")
-ERF.implementations.add_implementation("cython", """
-cdef extern from "<math.h>":
-    double erf(double)
-""", name="erf")
 
 
 @dataclass(frozen=True)
