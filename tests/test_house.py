@@ -47,8 +47,9 @@ THROUGHOUT = ("bioopzo.cli",)
 #: Modules that nobody can read in one sitting; there may be no more.
 MOST_LONG, LONG = 5, 400
 #: Rooms whose public functions say the types of everything they take and give.
-HINTED = ("arguments", "datasets", "errors", "files", "lazily", "measures", "model",
-          "moved", "network", "neurons", "registry", "rules", "run", "tasks", "text", "training")
+HINTED = ("arguments", "datasets", "errors", "files", "lazily", "measures", "model", "moved",
+          "network", "neurons", "plots", "registry", "rules", "run", "show", "tasks", "text",
+          "training")
 #: Modules of these rooms that do not yet: to be replaced.
 NOT_YET_HINTED = ("bioopzo.network.connections",)
 
