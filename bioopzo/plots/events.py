@@ -63,7 +63,7 @@ def frames(task: Any, sample: int, axes: Any = None, steps: Any = None) -> Any:
 
 
 def events(task: Any, sample: int) -> dict[str, np.ndarray]:
-    """The events of a sample of a `Task`: arrays `time_ms`, `x`, `y`, `p`.
+    """The events of a `sample` of a `task`: arrays `time_ms`, `x`, `y`, `p`.
 
     Raises `InputError` without a grid.
     """

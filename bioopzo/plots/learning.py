@@ -126,7 +126,7 @@ def final_accuracy(runs: Runs, ax: Axes | None = None, level: float = 0.95) -> A
 
 @styled
 def rates(run: Any, ax: Axes | None = None) -> Axes:
-    """Firing rate (Hz) of each hidden layer of a `Run` on held-out trials, against training trials.
+    """Firing rate (Hz) of each hidden layer on held-out trials of a `run`, against training trials.
 
     Drawn into `ax`, by default a new figure of one column. Raises `InputError` when the run holds
     no rates.
@@ -190,7 +190,7 @@ def alignment(curves: Mapping[str, tuple[np.ndarray, Mapping[int, np.ndarray]]],
 
 @styled
 def overview(run: Any) -> Figure:
-    """Learning curve, firing rates, and weights at start and end of a `Run`; returns the figure."""
+    """Learning curve, firing rates, weights at start and end of one `run`; returns the figure."""
     count = len(_kept_weights(run))
     fig = plt.figure(figsize=(PAGE_CM / 2.54, 5.6 / 2.54), layout="constrained")
     grid = fig.add_gridspec(max(1, count), 3)
@@ -203,7 +203,7 @@ def overview(run: Any) -> Figure:
 
 @styled
 def weights(run: Any, fig: Figure | None = None) -> Figure:
-    """Forward weights of every layer of a `Run`, before (filled) and after; returns the figure.
+    """Forward weights of every layer, before (filled) and after a `run`; returns the figure.
 
     Drawn into `fig`, by default a new one of one column. Raises `InputError` when the run holds no
     weights over time.
