@@ -1,7 +1,7 @@
 """Checks of what a user typed; every message names the task, the culprit and what is allowed."""
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from numbers import Integral, Real
 from typing import Any
 
@@ -12,7 +12,7 @@ from brian2.units.fundamentalunits import Quantity, Unit, have_same_dimensions
 from bioopzo.errors import InputError, nearest
 
 
-def checked_sizes(sizes: Iterable) -> tuple[int, ...]:
+def checked_sizes(sizes: Any) -> tuple[int, ...]:
     """The sizes of the layers, `sizes`: inputs, at least one hidden layer, readouts."""
     try:
         sizes = tuple(int(n) for n in sizes)

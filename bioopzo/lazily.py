@@ -7,10 +7,11 @@ Brian2 takes seconds to import, matplotlib and scipy a good part of one: what do
 import importlib
 import sys
 from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 
 def lazily(package: str, places: Mapping[str, str], modules: Collection[str] = (),
-           ) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+           ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """``__getattr__`` and ``__dir__`` of a package that names where its public names live.
 
     `package` is its ``__name__``, `places` maps a module of it to the names it gives, separated

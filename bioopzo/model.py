@@ -3,9 +3,10 @@
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from brian2.units import second
 from brian2.units.fundamentalunits import Quantity, have_same_dimensions
@@ -19,17 +20,18 @@ from bioopzo.network.assembly import assemble
 from bioopzo.network.blocks import CARRIED, CODINGS, apply_edit, is_block, lay_over
 from bioopzo.network.connections import architecture
 from bioopzo.network.table import Network, completed, layered
-from bioopzo.show.differences import difference
+from bioopzo.show.differences import Difference, difference
 from bioopzo.show.model import html
 from bioopzo.show.model import text as page
 from bioopzo.text.entries import Entries
 from bioopzo.text.equations import defines, identifiers, is_expression, parse, render
 from bioopzo.text.merge import carried
+from bioopzo.text.parameters import Parameter
 
 #: What `Model.replace` may change, beside rule, options and parameters.
 _SETTINGS = ("neuron", "reset", "refractory", "error", "coding", "surrogate", "dropout",
              "state_reset")
-_NOTHING = Entries({})
+_NOTHING: Entries[Any] = Entries({})
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -77,11 +79,11 @@ class Model:
     >>> model = model.edit(psi="psi = exp(-abs(u - theta)/Delta) : 1")
     """
 
-    sizes: tuple
+    sizes: tuple[int, ...]
     layout: str
     rule_name: str
     neuron: str
-    neuron_options: Mapping
+    neuron_options: Mapping[str, object]
     reset: str
     refractory: Quantity
     error: str
@@ -89,15 +91,17 @@ class Model:
     surrogate: str
     dropout: float
     state_reset: bool
-    options: Mapping
-    given: Mapping
-    regime: Mapping = field(default_factory=dict)
-    edits: tuple = ()
+    options: Mapping[str, object]
+    given: Mapping[str, object]
+    regime: Mapping[str, object] = field(default_factory=dict)
+    edits: tuple[tuple[str, str], ...] = ()
     given_network: Network | None = None
 
-    def __init__(self, sizes, rule="opzo", neuron="logistic", reset="soft", refractory=0 * second,
-                 error="graded", coding=None, surrogate="escape", dropout=0.0, state_reset=True,
-                 options=None, **parameters):
+    def __init__(self, sizes: Iterable[int] | str | Network, rule: str = "opzo",
+                 neuron: str = "logistic", reset: str = "soft", refractory: Quantity = 0 * second,
+                 error: str = "graded", coding: str | None = None, surrogate: str = "escape",
+                 dropout: float = 0.0, state_reset: bool = True,
+                 options: Mapping[str, object] | None = None, **parameters: Any) -> None:
         options = dict(options or {})
         own = {key: parameters.pop(key) for key in neurons.options(neuron) if key in parameters}
         known = rules.options(rule)
@@ -154,39 +158,39 @@ class Model:
             raise EquationError([m for problem in problems for m in _mistakes(problem)])
 
     @property
-    def depth(self):
+    def depth(self) -> int:
         """Number of hidden layers."""
         return len(self.sizes) - 2
 
     @cached_property
-    def connections(self):
+    def connections(self) -> Mapping[str, Any]:
         """Connectivity that is not all to all: ``{"forward_1": Convolution, ...}``."""
         if not self.layout:
             return Entries({})
         return Entries(architecture(self.layout, float(self.parameters["gain"]))[1])
 
     @cached_property
-    def layers(self):
+    def layers(self) -> Network:
         """The `Network` that the rule is laid over: of layers, or the one that was given."""
         return self.given_network or layered(self.sizes, self.connections)
 
     @cached_property
-    def network(self):
+    def network(self) -> Network:
         """The `Network`, complete: populations and projections as data."""
         return completed(self.layers, self.rule, self.blocks)
 
     @cached_property
-    def rule(self):
+    def rule(self) -> rules.Rule:
         """The `Rule` in force."""
         return rules.get(self.rule_name, self.depth, **self.options)
 
     @cached_property
-    def cell(self):
+    def cell(self) -> neurons.Neuron:
         """The `Neuron` in force."""
         return neurons.get(self.neuron, **self.neuron_options)
 
     @cached_property
-    def declared(self):
+    def declared(self) -> Mapping[str, Parameter]:
         """Every parameter the blocks declare: name -> `Parameter`."""
         parts.error(self.error)
         table = {**parts.PARAMETERS, **parts.PROTOCOL, **parts.ERROR_PARAMETERS[self.error],
@@ -197,7 +201,7 @@ class Model:
         return Entries(table)
 
     @cached_property
-    def blocks(self):
+    def blocks(self) -> Mapping[str, str]:
         """The text blocks: name -> text, the rule's lines over the network's, then the edits."""
         blocks = self._laid_over(self._of_network())
         if not self.state_reset:
@@ -205,7 +209,8 @@ class Model:
                 own = self.cell.state if name == "hidden.trial" else ()
                 blocks[name] = render(line for line in parse(blocks[name])
                                       if not (CARRIED.match(line.name) or line.name in own))
-        mistakes, network = [], completed(self.layers, self.rule, blocks)
+        mistakes: list[Mistake] = []
+        network = completed(self.layers, self.rule, blocks)
         for key, text in self.edits:
             try:
                 apply_edit(blocks, key, text, network, self.declared)
@@ -216,7 +221,7 @@ class Model:
         return Entries(_tidy(blocks))
 
     @cached_property
-    def bare(self):
+    def bare(self) -> Mapping[str, str]:
         """The blocks of the network alone, without rule, edits, surrogate and dropout."""
         return Entries(_tidy(self._of_network()))
 
@@ -262,7 +267,7 @@ class Model:
                              f"neuron has not; allowed: {', '.join(allowed)}")
 
     @cached_property
-    def parameters(self):
+    def parameters(self) -> Mapping[str, Any]:
         """The value of every parameter: name -> quantity, defaults overridden by those given."""
         values = {name: p.default for name, p in self.declared.items()}
         values.update({name: value for name, value in self.regime.items() if name in values})
@@ -295,7 +300,7 @@ class Model:
                               f"give its text, e.g. {name}=\"{name} = ... : 1\", not {value!r}")
         return unknown("parameter", name, self.declared)
 
-    def edit(self, changes=None, /, **named):
+    def edit(self, changes: Mapping[str, Any] | None = None, /, **named: Any) -> "Model":
         """A new model with lines or blocks of text replaced, or parameters set.
 
         A key is the left-hand side of a line (``psi="psi = ... : 1"``), or the name of a block
@@ -315,7 +320,7 @@ class Model:
         except InputError as problem:  # one kind of error for whatever is wrong with an edit
             raise EquationError(_mistakes(problem)) from None
 
-    def replace(self, rule=None, **changes):
+    def replace(self, rule: str | None = None, **changes: Any) -> "Model":
         """The same network, with the user's edits and parameters, under another `rule`.
 
         Edits stay that are of the network: of neurons, inputs, readout, error, and of lines that
@@ -351,8 +356,7 @@ class Model:
         else:
             settings.pop("neuron", None)
         if (rule, options) == (self.rule_name, dict(self.options)):
-            given = Entries({**self.given, **changes})
-            return self._with(given=given, **settings)
+            return self._with(given=Entries({**self.given, **changes}), **settings)
         settings.update(rule_name=rule, options=Entries(options))
         plain = self._with(edits=(), given=_NOTHING, regime=_NOTHING, **settings)
         edits = self._carried(plain)
@@ -360,16 +364,16 @@ class Model:
         return self._with(edits=edits, given=Entries(given), regime=Entries(
             self._carried_values(self.regime, plain, ())), **settings)
 
-    def unedited(self):
+    def unedited(self) -> "Model":
         """The model without the user's edits, and without the parameters only they read."""
         given = {name: value for name, value in self.given.items() if name in self.declared}
         return self._with(edits=(), given=Entries(given))
 
-    def plain(self):
+    def plain(self) -> "Model":
         """The network and the rule as they came: no edits, every parameter at its default."""
         return self._with(edits=(), given=_NOTHING)
 
-    def shrunk(self):
+    def shrunk(self) -> "Model":
         """The same text with one neuron in every population: what its code is made from."""
         network = self.given_network
         return self._with(sizes=(1,) * len(self.sizes), layout="",
@@ -402,10 +406,11 @@ class Model:
                 if (have_same_dimensions(value, plain.declared[name].default)
                     if name in plain.declared else name in read)}
 
-    def for_task(self, task, tuned=None):
+    def for_task(self, task: Any, tuned: Mapping[str, object] | None = None) -> "Model":
         """The model with a task's coding and its regime (and tuned rates) as defaults.
 
-        Raises `InputError` when the sizes do not fit the task.
+        `task` is a `Task`, `tuned` maps names of parameters to values. Raises `InputError` when
+        the sizes do not fit the task.
         """
         for where, mine, theirs in (("inputs", self.sizes[0], task.n_in),
                                     ("readouts", self.sizes[-1], task.n_out)):
@@ -418,7 +423,7 @@ class Model:
         regime = {"input_rate": task.input_rate, **task.parameters, **(tuned or {})}
         return self._with(coding=task.coding, regime=Entries(regime))
 
-    def without_noise(self):
+    def without_noise(self) -> "Model":
         """The model with the deterministic neuron, which is the limit of escape noise.
 
         Raises `InputError` for a neuron that is more than a leaky membrane with noise.
@@ -429,7 +434,7 @@ class Model:
                              "lost: use 'rates' or 'spikes'")
         return self._with(neuron="deterministic")
 
-    def equations(self, duration=None):
+    def equations(self, duration: Quantity | None = None) -> Mapping[str, str]:
         """The final text of every object as Brian2 gets it; printable, and a mapping by name.
 
         `duration` is the length of a trial (a time); in long trials plasticity is emitted in its
@@ -437,7 +442,7 @@ class Model:
         """
         return assemble(self, duration=duration).text()
 
-    def check(self):
+    def check(self) -> "Model":
         """Find every mistake in the text, before anything runs (about a second, no compiler).
 
         Grammar, names, units, what may be set and what is never used, what the rule needs, and
@@ -452,7 +457,7 @@ class Model:
         return self
 
     @cached_property
-    def digest(self):
+    def digest(self) -> str:
         """A short hash of text, sizes and parameters: the identity of the model."""
         content = {
             "sizes": self.sizes, "layout": self.layout, "rule": self.rule_name,
@@ -463,7 +468,7 @@ class Model:
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
-    def diff(self, other=None):
+    def diff(self, other: "Model | None" = None) -> Difference:
         """What differs from `other`: lines by block, settings, and parameters with both values.
 
         By default `other` is the rule as it came: the same network without edits and with every

@@ -16,8 +16,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, TypeVar
 
 from bioopzo.errors import BioopzoError, InputError, unknown
+
+#: What an option chooses.
+Choice = TypeVar("Choice")
 
 
 @dataclass(frozen=True)
@@ -38,18 +42,18 @@ class Folder:
     returns: type
     function: str = ""
     first: Mapping[str, str] = field(default_factory=dict)
-    tried: tuple | None = ()
-    check: Callable = lambda made, *arguments: None
-    helpers: tuple = ()
-    tools: tuple = ()
-    added: dict = field(default_factory=dict)
+    tried: tuple[object, ...] | None = ()
+    check: Callable[..., None] = lambda made, *arguments: None
+    helpers: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    added: dict[str, Callable[..., Any]] = field(default_factory=dict)
 
-    def available(self):
+    def available(self) -> Mapping[str, Callable[..., Any]]:
         """What is known, built in and added: name -> the function that makes it."""
         return MappingProxyType({**_built_in(self.package, self.function, self.helpers),
                                  **self.added})
 
-    def add(self, path):
+    def add(self, path: str | os.PathLike) -> str:
         """Make the thing in the file at `path` known to this process; returns its name.
 
         The file is run, as an import would. Raises `InputError` for a file that is missing, fails
@@ -62,13 +66,13 @@ class Folder:
         self.added[name] = function
         return name
 
-    def options(self, name):
+    def options(self, name: str) -> dict[str, object]:
         """The options of the thing called `name` with their defaults; `InputError` if unknown."""
         signature = inspect.signature(self._maker(name))
         return {key: option.default for key, option in signature.parameters.items()
                 if key not in self.first}
 
-    def get(self, name, *arguments, **chosen):
+    def get(self, name: str, *arguments: object, **chosen: object) -> Any:
         """The thing called `name`, made with its `arguments` and the options `chosen`.
 
         Raises `InputError` for an unknown name or option.
@@ -182,7 +186,7 @@ def _fault(path, problem):
     return InputError(f"{path}{where}: {type(problem).__name__}: {what}")
 
 
-def choose(option, value, table):
+def choose(option: str, value: object, table: Mapping[Any, Choice]) -> Choice:
     """`table[value]`, or an `InputError` that names the option and what is allowed.
 
     `option` is the name of an option of a rule, a neuron or a task, `value` what was given for it.

@@ -3,7 +3,9 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,13 +16,19 @@ from bioopzo.errors import InputError, unknown
 from bioopzo.files import write_atomically, write_json
 from bioopzo.network.table import recorded
 
+if TYPE_CHECKING:  # both take long to import
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from bioopzo.engines.spiking.trained import TrainedNetwork
+
 FORMAT = 1
 
 
-class Part(Mapping):
+class Part(Mapping[str, np.ndarray]):
     """The arrays of a run under a prefix, by the rest of their names; it follows the run."""
 
-    def __init__(self, arrays, prefix):
+    def __init__(self, arrays: Mapping[str, np.ndarray], prefix: str):
         self._arrays, self._prefix = arrays, prefix
 
     def __getitem__(self, name):
@@ -53,11 +61,11 @@ class Run:
     A run can be pickled and copied, with its model and task.
     """
 
-    arrays: dict = field(default_factory=dict)
-    units: dict = field(default_factory=dict)
-    meta: dict = field(default_factory=dict)
-    model: object = None
-    task: object = None
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+    meta: dict[str, Any] = field(default_factory=dict)
+    model: Any = None
+    task: Any = None
 
     def __post_init__(self):
         # An attribute, not a property: notebooks complete its keys.
@@ -68,20 +76,20 @@ class Run:
         return {entry.name: getattr(self, entry.name) for entry in fields(self)}
 
     def __setstate__(self, state):
-        self.__init__(**state)
+        self.__init__(**state)  # type: ignore[misc]  # of this very class
 
     @property
-    def test_accuracy(self):
+    def test_accuracy(self) -> float | None:
         """Share of held-out trials decided correctly at the end, or None without classes."""
         return self.meta.get("test_accuracy")
 
     @property
-    def complete(self):
+    def complete(self) -> bool:
         """Whether the run reached its last trial."""
         return bool(self.meta.get("complete"))
 
     @property
-    def network(self):
+    def network(self) -> "TrainedNetwork":
         """The trained network in Brian2: objects with the final state, and trials to show it.
 
         ``run.network["hidden_1"]`` is a `brian2.NeuronGroup`; ``run.network.present(sample)`` shows
@@ -104,7 +112,7 @@ class Run:
             self.__dict__["network"] = spiking.restore(self.model, self.task, self.final)
         return self.__dict__["network"]
 
-    def at(self, point):
+    def at(self, point: int) -> "Run":
         """The run as it was at a point of its learning curve (0: untrained): weights, feedback.
 
         What is not in the snapshots stays that of the end. Raises `InputError` for no such point.
@@ -116,7 +124,7 @@ class Run:
                 if name.startswith("snapshots/")}
         return Run({**self.arrays, **then}, self.units, self.meta, self.model, self.task)
 
-    def matrix(self, name, state=None):
+    def matrix(self, name: str, state: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
         """A synaptic variable as a matrix (pre, post), e.g. ``matrix("forward_1.w")``.
 
         `name` is ``"synapses.variable"``; `state` is where it is looked up, by default `final`.
@@ -131,32 +139,32 @@ class Run:
             shape = projections[owner]["shape"]
         return np.asarray(values).reshape(shape)
 
-    def plot(self):
+    def plot(self) -> "Figure":
         """Learning curve, firing rates, and weights at start and end; returns the figure."""
         return plots.overview(self)
 
-    def plot_learning_curve(self, ax=None, error=False):
+    def plot_learning_curve(self, ax: "Axes | None" = None, error: bool = False) -> "Axes":
         """Held-out accuracy (%) or loss against training trials, drawn into `ax`.
 
         With `error` the error (100 - accuracy) on a logarithmic axis; see `plots.learning_curves`.
         """
         return plots.learning_curves([self], ax, error=error)
 
-    def plot_rates(self, ax=None):
+    def plot_rates(self, ax: "Axes | None" = None) -> "Axes":
         """Firing rate (Hz) of every hidden layer against training trials, drawn into `ax`.
 
         See `plots.rates`.
         """
         return plots.rates(self, ax)
 
-    def plot_weights(self, fig=None):
+    def plot_weights(self, fig: "Figure | None" = None) -> "Figure":
         """Forward weights of every layer at start and end; returns the figure.
 
         Drawn into `fig`, by default a new one; see `plots.weights`.
         """
         return plots.weights(self, fig)
 
-    def plot_alignment(self, ax=None):
+    def plot_alignment(self, ax: "Axes | None" = None) -> "Axes":
         """Cosine of feedback and forward weights over training; see `measures.weight_alignment`.
 
         Drawn into `ax`, by default a new figure. It costs nothing, since the weights were kept;
@@ -167,7 +175,8 @@ class Run:
         ax.set_ylabel("Cosine, feedback and\nforward weights")
         return ax
 
-    def plot_raster(self, sample=None, seed=0, ax=None):
+    def plot_raster(self, sample: int | None = None, seed: int = 0, ax: "Axes | None" = None
+                    ) -> "Axes":
         """Spikes of one trial of the trained network, plasticity on; see `plots.raster`.
 
         `sample` is the index of the trial in the task (default: the first of the test split),
@@ -176,7 +185,8 @@ class Run:
         """
         return plots.raster(measures.record(self, sample, seed), ax)
 
-    def plot_anatomy(self, sample=None, neuron=None, seed=0, fig=None):
+    def plot_anatomy(self, sample: int | None = None, neuron: tuple[int, int] | None = None,
+                     seed: int = 0, fig: "Figure | None" = None) -> "Figure":
         """One trial of one synapse, all that its update is made of; see `plots.anatomy`.
 
         `sample` is the index of the trial in the task (default: the first of the test split),
@@ -185,7 +195,7 @@ class Run:
         """
         return plots.anatomy(measures.record(self, sample, seed), neuron, fig)
 
-    def to_xarray(self):
+    def to_xarray(self) -> Any:
         """The run as an `xarray.Dataset`; needs the package xarray (``pip install xarray``).
 
         ``accuracy`` and ``loss`` have the dimension ``evaluation`` with the coordinate ``trials``;
@@ -197,7 +207,7 @@ class Run:
         """
         return show.to_xarray(self)
 
-    def to_neo(self, sample=None, seed=0, plastic=True):
+    def to_neo(self, sample: int | None = None, seed: int = 0, plastic: bool = True) -> Any:
         """Spikes of one trial of the trained network as a `neo.Block`.
 
         `sample` is the index of the trial in the task (default: the first of the test split),
@@ -207,7 +217,7 @@ class Run:
         """
         return measures.record(self, sample, seed, plastic).to_neo()
 
-    def save(self, path):
+    def save(self, path: str | PathLike) -> Path:
         """Write ``path.npz`` and ``path.json``; each file appears whole or not at all.
 
         Returns `path` without ending; `Run.load` reads it.
@@ -215,12 +225,12 @@ class Run:
         path = _stem(path)
         meta = {**self.meta, "format": FORMAT, "units": self.units}
         write_atomically(path.with_name(path.name + ".npz"),
-                         lambda f: np.savez_compressed(f, **self.arrays))
+                         lambda f: np.savez_compressed(f, **self.arrays))  # type: ignore[arg-type]
         write_json(path.with_name(path.name + ".json"), meta)
         return path
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | PathLike) -> "Run":
         """Read what `save` wrote at `path`; `InputError` when a file is missing or damaged.
 
         The run has no model and task attached: set ``run.model`` and ``run.task`` where needed.
@@ -252,6 +262,6 @@ class Run:
                 f"{m.get('seed')}, {m.get('backend')} ({m.get('wall_s', 0):.1f} s): {score}{state}")
 
 
-def _stem(path):
+def _stem(path: str | PathLike) -> Path:
     path = Path(path)
     return path.with_suffix("") if path.suffix in (".npz", ".json") else path

@@ -47,7 +47,11 @@ THROUGHOUT = ("bioopzo.cli",)
 #: Modules that nobody can read in one sitting; there may be no more.
 MOST_LONG, LONG = 5, 400
 #: Rooms whose public functions say the types of everything they take and give.
-HINTED = ("arguments", "datasets", "errors", "files", "lazily", "moved", "tasks", "text")
+HINTED = ("arguments", "datasets", "errors", "files", "lazily", "measures", "model", "moved",
+          "network", "neurons", "plots", "registry", "rules", "run", "show", "tasks", "text",
+          "training")
+#: Modules of these rooms that do not yet: to be replaced.
+NOT_YET_HINTED = ("bioopzo.network.connections",)
 
 
 @cache
@@ -189,7 +193,7 @@ def test_every_module_says_what_it_is():
 def test_public_functions_of_hinted_rooms_are_hinted():
     bare = []
     for module, (_, parsed) in modules().items():
-        if room(module) not in HINTED:
+        if room(module) not in HINTED or module in NOT_YET_HINTED:
             continue
         classes = [node for node in parsed.body if isinstance(node, ast.ClassDef)]
         for place in [parsed, *classes]:

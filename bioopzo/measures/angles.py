@@ -1,23 +1,26 @@
 """Angles between weights, and firing rates: what is read off a run."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bioopzo.errors import InputError
 from bioopzo.network.table import recorded
 
 
-def cosine(a, b):
+def cosine(a: ArrayLike, b: ArrayLike) -> float:
     """Cosine of the angle between the arrays `a` and `b`; NaN when one is zero."""
     a, b = np.ravel(a), np.ravel(b)
     length = np.linalg.norm(a) * np.linalg.norm(b)
     return float(a @ b / length) if length else float("nan")
 
 
-def weight_alignment(run):
+def weight_alignment(run: Any) -> tuple[np.ndarray, dict[int, np.ndarray]]:
     """Cosine between the feedback matrix and the forward weights it should match, over training.
 
     Of every hidden layer: the feedback M (or B), (readouts, neurons), against the product of the
-    forward weights from that layer to the readout, transposed, at every evaluation of the run.
+    forward weights from that layer to the readout, transposed, at every evaluation of the `Run`.
     Backpropagation sends the error through those weights (and through psi, left out here).
     Returns ``(trials, {layer: cosines})`` with arrays (evaluations,), as `plots.alignment` takes
     them.
@@ -38,7 +41,7 @@ def weight_alignment(run):
     hidden = [name for name, told in network["populations"].items() if told["kind"] == "hidden"]
     above = {ends[synapses][0]: f"{synapses}.w" for synapses, kind in kinds.items()
              if kind in ("forward", "forward_readout")}
-    found = {layer: [] for layer in range(1, len(hidden) + 1)}
+    found: dict[int, list[float]] = {layer: [] for layer in range(1, len(hidden) + 1)}
     for point in range(len(run.arrays["curve/trials"])):
         weights = {name: run.matrix(name, {name: run.arrays[f"snapshots/{name}"][point]})
                    for name in names}
@@ -52,10 +55,10 @@ def weight_alignment(run):
     return run.arrays["curve/trials"], {layer: np.array(v) for layer, v in found.items()}
 
 
-def firing_rates(run):
+def firing_rates(run: Any) -> dict[str, tuple[float, float]]:
     """Mean rate of every layer of a `run` in Hz on held-out trials: {layer: (untrained, trained)}.
 
-    The rates are those of the first and of the last evaluation.
+    `run` is a `Run`. The rates are those of the first and of the last evaluation.
     """
     return {name[6:]: (float(values[0]), float(values[-1]))
             for name, values in run.arrays.items() if name.startswith("rates/")}

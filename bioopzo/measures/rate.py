@@ -1,17 +1,23 @@
 """Measures on mini-batches: updates of a frozen network, their variance and angle, and M against J.
 
-Every function leaves the network as it found it: changes are read, not applied.
+Every function leaves the network as it found it: changes are read, not applied. `run` is a trained
+`Run` with its model and task.
 """
 
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from bioopzo.engines.rate.batch import Pass
+from bioopzo.engines.rate.engine import Engine
 from bioopzo.engines.rate.feed import presented
 from bioopzo.engines.rate.settings import open_engine, settings
 from bioopzo.errors import InputError
 from bioopzo.measures.angles import cosine
+from bioopzo.model import Model
 from bioopzo.network.clock import COLUMNS
 from bioopzo.network.kinds import kind_of
 from bioopzo.text.equations import defines
@@ -25,13 +31,13 @@ class Frozen:
     show, `batch` at a time.
     """
 
-    engine: object
-    inputs: object
-    targets: object
+    engine: Engine
+    inputs: Any
+    targets: Any
     samples: np.ndarray
     batch: int
 
-    def trials(self, batches):
+    def trials(self, batches: int) -> Iterator[Pass]:
         """Show so many batches with plasticity on: yields the `Pass` after each, unapplied."""
         reader = self.engine.passes[True]
         kept = {key: value.copy() for key, value in self.engine.shared.items()}
@@ -43,7 +49,8 @@ class Frozen:
                 self.engine.shared[key][...] = value
 
 
-def freeze(run, model=None, batches=50, seed=0, split="train", **given):
+def freeze(run: Any, model: Model | None = None, batches: int = 50, seed: int = 0,
+           split: str = "train", **given: Any) -> Frozen:
     """A `Frozen` network with the final weights of a run, ready for mini-batches.
 
     A run of the spiking engine is read with ``activity="spikes"``: the same text in batches.
@@ -63,7 +70,7 @@ def freeze(run, model=None, batches=50, seed=0, split="train", **given):
                             if k not in ("optimizer", "rate", "schedule", "updates")},
                          "optimizer": "sgd", **given})
     own = model is None
-    model = (run.model if own else model.for_task(run.task))
+    model = run.model if model is None else model.for_task(run.task)
     engine = open_engine(model, run.task, chosen, seed)
     rng = np.random.default_rng(seed)
     final = run.final
@@ -79,10 +86,11 @@ def freeze(run, model=None, batches=50, seed=0, split="train", **given):
     needed = batches * chosen.batch
     members = run.task.splits[split]
     samples = np.concatenate([rng.permutation(members) for _ in range(-(-needed // len(members)))])
-    return Frozen(engine, *presented(run.task), samples[:needed], chosen.batch)
+    inputs, targets = presented(run.task)
+    return Frozen(engine, inputs, targets, samples[:needed], chosen.batch)
 
 
-def reference(run, rule="bp", **options):
+def reference(run: Any, rule: str = "bp", **options: Any) -> Model:
     """The model of a `run` under another `rule`: its network, edits and parameters.
 
     Further keywords (`options`) are options of that rule; see `Model.replace`.
@@ -90,7 +98,7 @@ def reference(run, rule="bp", **options):
     return run.model.replace(rule=rule, **options)
 
 
-def updates(frozen, batches):
+def updates(frozen: Frozen, batches: int) -> Iterator[dict[str, np.ndarray]]:
     """The change each of so many `batches` asks of every forward weight, per unit of learning rate.
 
     `frozen` is a `Frozen` network. Yields ``{"forward_1.w": array (pre, post), ...}``.
@@ -104,7 +112,8 @@ def updates(frozen, batches):
                for key, change in reader.changes.items() if key.endswith(".w")}
 
 
-def gradient_variance(run, models, batches=50, **given):
+def gradient_variance(run: Any, models: Mapping[str, Model | None], batches: int = 50, **given: Any
+                      ) -> dict[str, dict[str, float]]:
     """Variance of the update over batches, averaged over weights, for several rules.
 
     The weights are the run's final ones and stay there. `models` maps a label to a `Model`, or None
@@ -116,7 +125,9 @@ def gradient_variance(run, models, batches=50, **given):
     result = {}
     for label, model in models.items():
         frozen = freeze(run, model, batches, **given)
-        count, mean, square = 0, {}, {}
+        count = 0
+        mean: dict[str, np.ndarray] = {}
+        square: dict[str, float] = {}
         for found in updates(frozen, batches):
             count += 1
             for key, change in found.items():
@@ -127,7 +138,8 @@ def gradient_variance(run, models, batches=50, **given):
     return result
 
 
-def update_angle(run, model=None, batches=20, perturbed=None, **given):
+def update_angle(run: Any, model: Model | None = None, batches: int = 20,
+                 perturbed: bool | None = None, **given: Any) -> dict[str, tuple[float, float]]:
     """Cosine between the rule's update and backpropagation's on the same batch, averaged.
 
     The average is over `batches`; `model` is another rule on the weights of the `run` (default its
@@ -144,7 +156,7 @@ def update_angle(run, model=None, batches=20, perturbed=None, **given):
         frozen.engine.course[:, COLUMNS.index("sigma")] = 0
     other = freeze(run, reference(run), batches, **given)
     _share_noise(frozen.engine, other.engine)
-    found = {}
+    found: dict[str, list[float]] = {}
     for a, b in zip(updates(frozen, batches), updates(other, batches)):
         for key in b:
             found.setdefault(key, []).append(cosine(a[key], b[key]) if key in a else 0.0)
@@ -159,7 +171,8 @@ def _share_noise(engine, other):
             other.streams[True][number] = deepcopy(mine[draw[:2]])
 
 
-def jacobian(run, batches=400, **given):
+def jacobian(run: Any, batches: int = 400, **given: Any
+             ) -> dict[int, tuple[np.ndarray, ...]]:
     """The expected Jacobian E[do/ds] of the run's network, in the holds in which M is read.
 
     With weights and feedback frozen, the readout's deviation Do is regressed on what the
@@ -172,7 +185,7 @@ def jacobian(run, batches=400, **given):
                                                                          ("error", "Do")))
     frozen = freeze(run, None if own else reference(run, "opzo"), batches, **given)
     layers = dict(enumerate(frozen.engine.model.network.hidden, 1))
-    sums = {layer: [[0.0, 0.0], [0.0, 0.0]] for layer in layers}
+    sums: dict[int, list[list[Any]]] = {layer: [[0.0, 0.0], [0.0, 0.0]] for layer in layers}
     for k, reader in enumerate(frozen.trials(batches)):
         Do = reader.state["error.Do"].astype(float)
         Do = Do - Do.mean(axis=0)
@@ -185,7 +198,7 @@ def jacobian(run, batches=400, **given):
             for layer, halves in sums.items()}
 
 
-def alignment(run, batches=400, **given):
+def alignment(run: Any, batches: int = 400, **given: Any) -> dict[int, tuple[float, float]]:
     """cos(M, J) and |M|/|J| of every layer of a `run`, free of the noise in the estimate of J.
 
     J comes from `batches` batches, see `jacobian`, which also takes the further keywords. Returns
@@ -206,7 +219,7 @@ def alignment(run, batches=400, **given):
     return found
 
 
-def synaptic_operations(run, evaluation=-1):
+def synaptic_operations(run: Any, evaluation: int = -1) -> dict[str, float]:
     """Additions that spikes cause in a trial of a `run`: spikes of every layer times their targets.
 
     Returns ``{"hidden_1": operations, ...}`` on the held-out trials of the trained network, or of

@@ -1,6 +1,7 @@
 """Recordings of a trial."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -21,11 +22,11 @@ class Recording:
     """
 
     time: np.ndarray
-    spikes: dict
-    values: dict
-    meta: dict = field(default_factory=dict)
+    spikes: dict[str, np.ndarray]
+    values: dict[str, np.ndarray]
+    meta: dict[str, Any] = field(default_factory=dict)
 
-    def to_neo(self):
+    def to_neo(self) -> Any:
         """The spikes as a `neo.Block`; needs the package neo (``pip install neo``).
 
         One segment with a `SpikeTrain` a neuron (times in ms from the start of the trial, the
@@ -36,7 +37,7 @@ class Recording:
         return to_neo(self)
 
 
-def record(run, sample=None, seed=0, plastic=True):
+def record(run: Any, sample: int | None = None, seed: int = 0, plastic: bool = True) -> Recording:
     """Record one trial of a trained network, with plasticity on (`plastic`) or off.
 
     `run` is a trained `Run` with its model and task; `sample` is the index of the trial in the task

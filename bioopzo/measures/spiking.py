@@ -1,9 +1,12 @@
 """What is measured: recordings of a trial, the expected Jacobian, angles between updates."""
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from brian2.units import Hz
+from brian2.units.fundamentalunits import Quantity
 from tqdm.auto import tqdm
 
 from bioopzo.engines import tools
@@ -14,12 +17,15 @@ from bioopzo.engines.spiking.feed import parameter_values, rows, tables
 from bioopzo.engines.spiking.standalone import Standalone
 from bioopzo.errors import EquationError, InputError
 from bioopzo.measures.angles import cosine
+from bioopzo.model import Model
 from bioopzo.network.clock import shape_of, time_course
+from bioopzo.tasks import Task
 from bioopzo.text.equations import parse
 
 
-def jacobian(model, task, state, trials=128, epsilon=60 * Hz, seed=0, split="train", jobs=2,
-             progress=True):
+def jacobian(model: Model, task: Task, state: Mapping[str, np.ndarray], trials: int = 128,
+             epsilon: Quantity = 60 * Hz, seed: int = 0, split: str = "train", jobs: int = 2,
+             progress: bool = True) -> dict[int, np.ndarray]:
     """The expected Jacobian E[do_k/ds_j] of every hidden layer, by finite differences.
 
     Every hidden neuron in turn sends epsilon more and epsilon less (spikes per second) than it
@@ -110,7 +116,8 @@ def _sent_more(line, block):
     return f"push_post += ({line.right})*alpha*z_pre"
 
 
-def alignment(run, expected=None, **options):
+def alignment(run: Any, expected: Mapping[int, np.ndarray] | None = None, **options: Any
+              ) -> dict[int, tuple[float, float]]:
     """cos(M, J) and |M|/|J| of every hidden layer of a run whose rule has a feedback matrix.
 
     `run` is a trained `Run` with model and task; `expected` is the output of `jacobian` (computed
@@ -129,7 +136,9 @@ def alignment(run, expected=None, **options):
     return result
 
 
-def mean_update(model, task, state, trials=256, seed=0, split="train", small=1e-6, backend=None):
+def mean_update(model: Model, task: Task, state: Mapping[str, np.ndarray], trials: int = 256,
+                seed: int = 0, split: str = "train", small: float = 1e-6,
+                backend: str | None = None) -> dict[str, np.ndarray]:
     """The direction in which a rule moves the forward weights, summed over `trials`.
 
     `model` learns on `task` from the weights in `state` (as ``run.final``), on trials that `seed`
@@ -156,7 +165,7 @@ def mean_update(model, task, state, trials=256, seed=0, split="train", small=1e-
     return {k: now[k] - begin[k] for k in now if k.endswith(".w")}
 
 
-def update_cosine(run, trials=256, seed=0):
+def update_cosine(run: Any, trials: int = 256, seed: int = 0) -> dict[str, float]:
     """Cosine between the rule's mean update and backpropagation's, at the run's final weights.
 
     `run` is a `Run` of the spiking engine with model and task; each rule's update is that of

@@ -23,16 +23,21 @@ next spike and looks up another only when that has come.
 
 from dataclasses import replace
 
+from brian2.units.fundamentalunits import Quantity
+
+from bioopzo.network.asked import ModelLike
 from bioopzo.network.clock import CLOCK_NAMES
 from bioopzo.network.draft import draft
 from bioopzo.network.forms import choose_form, set_sum_order, store_subexpressions
 from bioopzo.network.kinds import kind_of
 from bioopzo.network.objects import (
+    Assembly,
     Event,
     names_used,
     synapse_texts,
     with_right,
 )
+from bioopzo.network.table import Network
 from bioopzo.text.equations import (
     identifiers,
     parse,
@@ -42,7 +47,8 @@ from bioopzo.text.equations import (
 )
 
 
-def assemble(model, duration=None, varying=False, lazy=True, events=False):
+def assemble(model: ModelLike, duration: Quantity | None = None, varying: bool = False,
+             lazy: bool = True, events: bool = False) -> Assembly:
     """The `Assembly` of a model.
 
     Parameters
@@ -84,7 +90,7 @@ def _add_events(assembly):
                 group.events.append(Event(path.event, condition, when, order=order))
 
 
-def readable(network):
+def readable(network: Network) -> dict[str, dict[str, tuple[str, str]]]:
     """What a population may read of others, neuron by neuron: name -> word -> (name, variable)."""
     shared = dict.fromkeys(CLOCK_NAMES, "trial")
     critics = network.of("critic")

@@ -1,9 +1,12 @@
 """Blocks of text: what they may be called, laid over each other, edited."""
 
 import re
+from collections.abc import Iterable, Mapping, MutableMapping
+from typing import Any
 
 from bioopzo.errors import EquationError, InputError, Mistake, nearest, unknown
 from bioopzo.network.kinds import KINDS, block_names, moments_of
+from bioopzo.network.table import Network
 from bioopzo.text.equations import (
     compose,
     defines,
@@ -20,27 +23,27 @@ CODINGS = ("current", "poisson", "spikes")
 CARRIED = re.compile(r"^(u|xbar|ebar|o|err|z\d+|zbar|not_refractory|lastspike)$")
 
 
-def lay_over(blocks, name, text, where):
+def lay_over(blocks: MutableMapping[str, str], name: str, text: str, where: str) -> None:
     """Put the lines of a text over those of a block, in place."""
     blocks[name] = text if is_expression(name) else compose(blocks.get(name, ""), text, where)
 
 
-def is_block(key, network):
+def is_block(key: str, network: Network) -> bool:
     """Whether a name is that of a block which something in the `network`, or a rule, can have."""
     name, dot, rest = key.partition(".")
-    kinds = {e.name: e.kind for e in (*network.populations, *network.projections)}
+    kinds = {e.name: e.kind for e in network.entries}
     kind = kinds.get(name, name if name in KINDS or name in kinds.values() else None)
     moment, *words = rest.split(".")
     told = moments_of(kind).get(moment) if kind and bool(dot) == bool(moment) else None
     return told is not None and len(words) == told.named and all(words)
 
 
-def unknown_blocks(names, network):
+def unknown_blocks(names: Iterable[str], network: Network) -> InputError | None:
     """Why the first of the block `names` that nothing in the `network` reads is none, or None.
 
     Returns an `InputError`, for the caller to raise.
     """
-    entries = (*network.populations, *network.projections)
+    entries = network.entries
     kinds = {entry.kind for entry in entries}
     for name in names:
         owner = name.partition(".")[0]
@@ -56,7 +59,7 @@ def unknown_blocks(names, network):
     return None
 
 
-def statement_blocks(block, kind):
+def statement_blocks(block: str, kind: str) -> tuple[str, ...]:
     """Two blocks that hold statements of what the equations `block` (of a `kind`) belongs to."""
     spiking = kind in ("input", "hidden")
     moments = ("reset", "step") if spiking else ("spike", "pair", "step", "trial", "hold")
@@ -73,7 +76,8 @@ def _may_be_added(key, blocks, network):
     return is_block(key, network) and (name in blocks or described)
 
 
-def apply_edit(blocks, key, text, network, parameters):
+def apply_edit(blocks: MutableMapping[str, str], key: str, text: str, network: Network,
+               parameters: Mapping[str, Any]) -> None:
     """Apply one edit to `blocks` in place; raises `EquationError` with its `Mistake`s."""
     if key in blocks or _may_be_added(key, blocks, network):
         blocks[key] = parse_condition(text, key) if is_expression(key) else text

@@ -1,11 +1,14 @@
 """The trial's clock: what changes within a trial, and how long it is."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from brian2.units import second
+from brian2.units.fundamentalunits import Quantity
 
 from bioopzo.errors import InputError
+from bioopzo.network.asked import ModelLike
 
 #: The trial's clock, complete: what every population may read, and what it means.
 MEANING = {
@@ -48,13 +51,13 @@ class Shape:
     events: int = 0
 
     @property
-    def duration(self):
+    def duration(self) -> Quantity:
         """Trial length."""
         return self.steps * self.dt * second
 
 
-def shape_of(task, rows):
-    """The `Shape` of a `task` for chunks of at most `rows` trials.
+def shape_of(task: Any, rows: int) -> Shape:
+    """The `Shape` of a `task` (a `Task`) for chunks of at most `rows` trials.
 
     Room for events is a power of two, so that tasks share programs.
     """
@@ -64,12 +67,12 @@ def shape_of(task, rows):
     return Shape(task.steps, float(task.dt), task.targets.ndim == 3, rows, events)
 
 
-def time_course(model, task):
+def time_course(model: ModelLike, task: Any) -> np.ndarray:
     """What changes within a trial, as an array (steps, len(COLUMNS)); see `MEANING`.
 
-    `model` says what its rule perturbs and for how long, `task` when its target is shown. The
-    weights in ``read`` sum to 1. ``window`` is the mean over +z minus the mean over -z, or the
-    mean over one hold.
+    `model` says what its rule perturbs and for how long, `task` (a `Task`) when its target is
+    shown. The weights in ``read`` sum to 1. ``window`` is the mean over +z minus the mean over -z,
+    or the mean over one hold.
 
     Raises `InputError` when the trial is too short for one pair of holds.
     """
@@ -89,7 +92,7 @@ def time_course(model, task):
     return np.column_stack(list(course.values()))
 
 
-def ticks(course, plastic, first, count):
+def ticks(course: np.ndarray, plastic: float, first: int, count: int) -> dict[str, np.ndarray]:
     """What the clock says in `count` steps from `first` on, as `TICK` does: name -> array.
 
     `course` is a `time_course`, `plastic` 1 or 0.

@@ -4,13 +4,17 @@ Which objects there are says the network's table; what a block's moment means sa
 `network.kinds`. The draft is what `checks` reads; `assembly` makes of it what Brian2 gets.
 """
 
+from collections.abc import Mapping
+
+from bioopzo.network.asked import ModelLike
 from bioopzo.network.clock import CLOCK, TICK
 from bioopzo.network.kinds import NEURON_MOMENTS, SYNAPSE_MOMENTS, kind_of
 from bioopzo.network.objects import Assembly, Code, Event, GroupText, Pathway, SynapseText
+from bioopzo.network.table import Population, Projection
 from bioopzo.text.equations import compose, is_expression, parse, render
 
 
-def draft(model, varying=False, events=False):
+def draft(model: ModelLike, varying: bool = False, events: bool = False) -> Assembly:
     """The `Assembly` of a model as written; arguments as of `assembly.assemble`."""
     network, blocks = model.network, model.blocks
     groups = {"trial": _trial()}
@@ -21,7 +25,7 @@ def draft(model, varying=False, events=False):
     return Assembly(groups, synapses, network)
 
 
-def text_of(blocks, entry, moment=""):
+def text_of(blocks: Mapping[str, str], entry: Population | Projection, moment: str = "") -> str:
     """What the `blocks` say of a population or projection (`entry`) at a moment, as one text.
 
     The later of its blocks is laid over the earlier; text of its own lies below.

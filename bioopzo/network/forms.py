@@ -3,8 +3,11 @@
 import re
 from dataclasses import replace
 
+from brian2.units.fundamentalunits import Quantity
+
+from bioopzo.network.asked import ModelLike
 from bioopzo.network.kinds import kind_of
-from bioopzo.network.objects import Code, with_right
+from bioopzo.network.objects import Assembly, Code, SynapseText, with_right
 from bioopzo.text.equations import factorise, identifiers, parse, render, substitute
 
 #: exp(trial/tau) is the lazy form's loss of precision; 20 time constants leave 1e-8 of 1e-16.
@@ -16,7 +19,7 @@ def _rank(population):
     return 0 if population.distance is None else population.distance - 1
 
 
-def set_sum_order(assembly):
+def set_sum_order(assembly: Assembly) -> None:
     """Sums of modulators follow the backward order; those of errors come before all of them."""
     for synapse in assembly.synapses.values():
         for line in parse(synapse.equations, synapse.name):
@@ -37,7 +40,8 @@ def _decay(group, trace):
     return None
 
 
-def choose_form(model, assembly, synapse, duration, lazy):
+def choose_form(model: ModelLike, assembly: Assembly, synapse: SynapseText,
+                duration: Quantity | None, lazy: bool) -> None:
     """Emit each plasticity equation of a forward synapse lazily where that is exact."""
     source, target = assembly.groups[synapse.source], assembly.groups[synapse.target]
     lines = list(parse(synapse.equations, synapse.name))
@@ -110,7 +114,7 @@ def _dense(target, synapse, line, trace, factor):
     return with_right(line, f"{trace}*{factor_name}_post")
 
 
-def store_subexpressions(assembly):
+def store_subexpressions(assembly: Assembly) -> None:
     """A subexpression that synapses read is computed once per neuron, not once per synapse."""
     errors = {p.name for p in assembly.network.populations if kind_of(p.kind).errors}
     wanted = {name: {"err": "sum"} for name in assembly.groups if name in errors}
@@ -118,11 +122,11 @@ def store_subexpressions(assembly):
         for line in parse(synapse.equations, synapse.name):
             kind = "sum" if "summed" in line.flags else "step"
             for word in identifiers(line.right):
-                for suffix, group in (("_pre", synapse.source), ("_post", synapse.target)):
+                for suffix, owner in (("_pre", synapse.source), ("_post", synapse.target)):
                     if word.endswith(suffix):
-                        table = wanted.setdefault(group, {})
-                        if table.get(word[:-len(suffix)]) != "sum":
-                            table[word[:-len(suffix)]] = kind
+                        words = wanted.setdefault(owner, {})
+                        if words.get(word[:-len(suffix)]) != "sum":
+                            words[word[:-len(suffix)]] = kind
     summed = {synapse_sum.rsplit("_", 1)[0] for s in assembly.synapses.values()
               for synapse_sum in s.sums}
     for name, words in wanted.items():
@@ -148,7 +152,8 @@ def store_subexpressions(assembly):
 
 def _depends(name, table):
     """Every name a subexpression depends on, through other subexpressions."""
-    seen, todo = set(), [name]
+    seen: set[str] = set()
+    todo = [name]
     while todo:
         for word in identifiers(table[todo.pop()].right) - seen:
             seen.add(word)

@@ -7,7 +7,9 @@ are shown. A projection of a kind that is not listed here is one too: it is show
 name and may have every moment of synapses.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -86,14 +88,14 @@ class ProjectionKind:
     post: str = "j"
     plastic: bool = False
     backward: bool = False
-    sums: tuple | None = None
-    moments: tuple = tuple(SYNAPSE_MOMENTS)
+    sums: tuple[str, int] | None = None
+    moments: tuple[str, ...] = tuple(SYNAPSE_MOMENTS)
 
 
 _FROM_ERROR = ("", "pair", "trial")  # no spikes, no perturbation of its own
 _BETWEEN_TRIALS = Moment("between two trials", "start", -9, "trial")
 #: In the order in which a model shows them.
-KINDS = {
+KINDS: dict[str, PopulationKind | ProjectionKind] = {
     "input": PopulationKind("Input"),
     "hidden": PopulationKind("Hidden neurons"),
     "readout": PopulationKind("Readout"),
@@ -116,12 +118,12 @@ KINDS = {
 }
 
 
-def kind_of(name):
+def kind_of(name: str) -> Any:
     """The `PopulationKind` or `ProjectionKind` called `name`; unlisted ones are projections."""
     return KINDS.get(name) or ProjectionKind(name)
 
 
-def moments_of(name):
+def moments_of(name: str) -> Mapping[str, Moment]:
     """The moments that blocks of the kind called `name` may have: moment -> `Moment`."""
     kind = kind_of(name)
     if isinstance(kind, PopulationKind):
@@ -129,7 +131,7 @@ def moments_of(name):
     return {moment: SYNAPSE_MOMENTS[moment] for moment in kind.moments}
 
 
-def block_names(name, kind=None):
+def block_names(name: str, kind: str | None = None) -> Iterator[str]:
     """Every block that something called `name` of a `kind` (default: the kind itself) can have.
 
     A star stands for a word of one's own.

@@ -1,8 +1,12 @@
 """Every object of a network in text, as Brian2 will get it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from bioopzo.text.equations import identifiers
+from bioopzo.network.asked import ModelLike
+from bioopzo.network.clock import Shape
+from bioopzo.network.table import Network
+from bioopzo.text.equations import Line, identifiers
 
 SCHEDULE = ("start", "noise", "groups", "error", "feedback", "escape", "plasticity",
             "thresholds", "synapses", "resets", "end")
@@ -41,10 +45,10 @@ class GroupText:
     threshold: str = ""
     reset: str = ""
     refractory: str = ""
-    events: list = field(default_factory=list)
-    codes: list = field(default_factory=list)
-    links: dict = field(default_factory=dict)
-    constants: dict = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    codes: list[Code] = field(default_factory=list)
+    links: dict[str, tuple[str, str]] = field(default_factory=dict)
+    constants: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,10 +71,10 @@ class SynapseText:
     target: str
     equations: str
     kind: str = ""
-    pathways: list = field(default_factory=list)
-    codes: list = field(default_factory=list)
-    sums: dict = field(default_factory=dict)
-    constants: dict = field(default_factory=dict)
+    pathways: list[Pathway] = field(default_factory=list)
+    codes: list[Code] = field(default_factory=list)
+    sums: dict[str, tuple[str, int]] = field(default_factory=dict)
+    constants: dict[str, str] = field(default_factory=dict)
     form: str = ""
 
 
@@ -78,17 +82,17 @@ class SynapseText:
 class Assembly:
     """All objects of a `network`, in text: `groups` and `synapses` by name."""
 
-    groups: dict
-    synapses: dict
-    network: object = field(repr=False)
+    groups: dict[str, GroupText]
+    synapses: dict[str, SynapseText]
+    network: Network = field(repr=False)
 
-    def text(self):
+    def text(self) -> "Texts":
         """The objects as a printable mapping name -> text."""
         return Texts({name: _describe(obj) for name, obj in {**self.groups,
                                                              **self.synapses}.items()})
 
 
-class Texts(dict):
+class Texts(dict[str, str]):
     """A mapping name -> text that prints as a page."""
 
     def __repr__(self):
@@ -97,7 +101,7 @@ class Texts(dict):
     __str__ = __repr__
 
 
-def with_right(line, right):
+def with_right(line: Line, right: str) -> Line:
     """The `line` with another right-hand side, `right`."""
     return replace(line, right=right)
 
@@ -108,12 +112,12 @@ def _texts(group):
     yield from (part for event in group.events for part in (event.condition, event.text))
 
 
-def names_used(group):
+def names_used(group: GroupText) -> set[str]:
     """Every name that the text of a `group` reads or sets."""
     return set().union(*(identifiers(text) for text in _texts(group)))
 
 
-def synapse_texts(synapse):
+def synapse_texts(synapse: SynapseText) -> Iterator[str]:
     """Every text of a `synapse`, one after the other."""
     yield synapse.equations
     yield from (path.text for path in synapse.pathways)
@@ -150,12 +154,13 @@ def _indent(text):
 
 
 
-def constants(assembly, model, shape):
+def constants(assembly: Assembly, model: ModelLike, shape: Shape) -> dict[str, float]:
     """The value of every shared constant of every object: ``{"hidden_1.tau_m": 0.01, ...}``."""
     special = {"steps": shape.steps, "rows": shape.rows,
                "refractory_period": float(model.refractory), "seed": 0, "chunk": 0.0}
+    objects: dict[str, GroupText | SynapseText] = {**assembly.groups, **assembly.synapses}
     values = {}
-    for name, obj in {**assembly.groups, **assembly.synapses}.items():
+    for name, obj in objects.items():
         for key in obj.constants:
             values[f"{name}.{key}"] = (special[key] if key in special
                                        else float(model.parameters[key]))

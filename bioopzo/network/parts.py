@@ -5,6 +5,7 @@ OPZO paper and of docs/design.md: u membrane, rho hazard, psi local surrogate de
 xbar presynaptic trace, o readout, err error, g top-down modulator.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from brian2.units import Hz, ms
@@ -51,7 +52,7 @@ SURROGATE_PARAMETERS = {
 }
 
 
-def surrogate(kind):
+def surrogate(kind: str) -> dict[str, str]:
     """Blocks that replace psi: a closed form of LocalZO, or ``"localzo"`` with its samples.
 
     ``"localzo"`` draws one z a step, ``"localzo_5"`` the mean of 5; most neurons get exactly 0,
@@ -75,7 +76,7 @@ def surrogate(kind):
     return {"hidden": f"distance = abs(u - theta)/delta_z : 1\npsi = {SURROGATES[kind]} : 1"}
 
 
-def dropout(rate, coding):
+def dropout(rate: float, coding: str) -> dict[str, str]:
     """Blocks that silence a share `rate` of the hidden neurons, anew for every trial.
 
     A neuron that is left sends 1/(1 - rate) as much; with plasticity off all take part. Source:
@@ -94,7 +95,7 @@ def dropout(rate, coding):
     }
 
 
-def hidden(own, reset, refractory):
+def hidden(own: Mapping[str, str], reset: str, refractory: bool) -> dict[str, str]:
     """Blocks of a hidden layer: the `own` blocks of a neuron, and what the network asks of it.
 
     `reset` ``"soft"`` is the neuron's own, ``"hard"`` sets the membrane to 0; with `refractory` the
@@ -153,7 +154,7 @@ def _joined(*texts):
     return "\n".join(texts)
 
 
-def with_current(text, current):
+def with_current(text: str, current: str) -> str:
     """The `text` of a hidden layer with a `current` more in the equation of its membrane u.
 
     Such a membrane is not held in a refractory time.
@@ -162,7 +163,7 @@ def with_current(text, current):
                       lambda line: replace(line, right=f"{line.right} + {current}", flags=""))
 
 
-def inputs(coding):
+def inputs(coding: str) -> dict[str, str]:
     """Blocks of the input layer for coding ``current``, ``poisson`` or ``spikes``.
 
     A constant current x reaches the next layer as a drive w*x from the start of the trial; its
@@ -186,7 +187,7 @@ def inputs(coding):
     }
 
 
-def readout():
+def readout() -> dict[str, str]:
     """Blocks of the leaky, non-spiking readout; `decision` is o averaged while the target is on."""
     return {
         "readout": """
@@ -226,7 +227,7 @@ ERROR_PARAMETERS = {
 }
 
 
-def error(kind):
+def error(kind: str) -> dict[str, str]:
     """Blocks of the error population of a `kind`: graded, or spiking.
 
     Spiking: a positive and a negative Poisson unit per readout, whose spikes raise and lower a
@@ -248,7 +249,7 @@ def error(kind):
     return blocks
 
 
-def forward(coding_first):
+def forward(coding_first: str) -> dict[str, str]:
     """Blocks of the forward synapses: the plain three-factor rule, and what a spike does."""
     return {
         "forward": "dw/dt = -eta*xbar_pre*psi_post*g_post : 1",

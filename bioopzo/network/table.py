@@ -6,8 +6,10 @@ what projects where, how large a weight matrix is or what a layer's blocks are c
 nobody takes a name such as ``"forward_2"`` apart.
 """
 
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 from bioopzo.errors import unknown
 from bioopzo.network.connections import Dense
@@ -37,10 +39,10 @@ class Population:
     name: str
     size: int
     kind: str
-    blocks: tuple = ()
+    blocks: tuple[str, ...] = ()
     layer: int | None = None
     distance: int | None = None
-    reads: tuple = ()
+    reads: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self):
         _name_blocks(self)
@@ -58,7 +60,7 @@ class Start:
     variable: str
     distribution: str
     scale: float = 1.0
-    parameters: tuple = ()
+    parameters: tuple[str, ...] = ()
     rank: int = 0
 
 
@@ -88,11 +90,11 @@ class Projection:
     source: str
     target: str
     kind: str
-    blocks: tuple = ()
-    connection: object = None
-    learned: tuple = ()
+    blocks: tuple[str, ...] = ()
+    connection: Any = None
+    learned: tuple[str, ...] = ()
     start: Start | None = None
-    text: tuple = ()
+    text: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self):
         _name_blocks(self)
@@ -108,7 +110,7 @@ def _name_blocks(entry):
 class Needs:
     """What a rule needs of a network, as `rules.Rule` says it: see there."""
 
-    branches: tuple
+    branches: tuple[int, ...]
     intermediate: int | None
     matrix: str
     feedback_scale: float
@@ -122,8 +124,8 @@ class Network:
     Raises `InputError` for a projection from or onto a population that is not there.
     """
 
-    populations: tuple
-    projections: tuple
+    populations: tuple[Population, ...]
+    projections: tuple[Projection, ...]
 
     def __post_init__(self):
         names = [p.name for p in self.populations]
@@ -137,79 +139,83 @@ class Network:
                 object.__setattr__(self, "projections", (
                     *self.projections[:k], made, *self.projections[k + 1:]))
 
-    def get(self, name):
-        """The population or projection called `name`, or None."""
-        return next((entry for entry in (*self.populations, *self.projections)
-                     if entry.name == name), None)
+    @property
+    def entries(self) -> tuple[Population | Projection, ...]:
+        """The populations, then the projections."""
+        return (*self.populations, *self.projections)
 
-    def __getitem__(self, name):
+    def get(self, name: str) -> Population | Projection | None:
+        """The population or projection called `name`, or None."""
+        return next((entry for entry in self.entries if entry.name == name), None)
+
+    def __getitem__(self, name: str) -> Any:
         entry = self.get(name)
         if entry is None:
             raise KeyError(name)
         return entry
 
-    def __contains__(self, name):
+    def __contains__(self, name: str) -> bool:
         return self.get(name) is not None
 
-    def of(self, *kinds):
+    def of(self, *kinds: str) -> tuple[Any, ...]:
         """The populations and projections of some `kinds`, in their order."""
-        return tuple(e for e in (*self.populations, *self.projections) if e.kind in kinds)
+        return tuple(e for e in self.entries if e.kind in kinds)
 
     @property
-    def input(self):
+    def input(self) -> Population:
         """The population that gets the trial's input."""
         return self.of("input")[0]
 
     @property
-    def hidden(self):
+    def hidden(self) -> tuple[Population, ...]:
         """The hidden populations, from the input on."""
         return self.of("hidden")
 
     @property
-    def readout(self):
+    def readout(self) -> Population:
         """The population whose decision counts."""
         return self.of("readout")[0]
 
     @property
-    def error(self):
+    def error(self) -> Population:
         """The population that compares the readout with the target."""
         return self.of("error")[0]
 
     @property
-    def forward(self):
+    def forward(self) -> tuple[Projection, ...]:
         """The plastic projections on the way from the input to the readout, in their order."""
         return self.of("forward", "forward_readout")
 
     @property
-    def layers(self):
+    def layers(self) -> tuple[Population, ...]:
         """Input, hidden populations and readout."""
         return (self.input, *self.hidden, self.readout)
 
-    def into(self, name):
+    def into(self, name: str) -> tuple[Projection, ...]:
         """The projections onto the population called `name`."""
         return tuple(p for p in self.projections if p.target == name)
 
-    def out_of(self, name):
+    def out_of(self, name: str) -> tuple[Projection, ...]:
         """The projections from the population called `name`."""
         return tuple(p for p in self.projections if p.source == name)
 
-    def perturbed(self, projection):
+    def perturbed(self, projection: Projection) -> bool:
         """Whether the source of a projection carries a perturbation of its own."""
         return self[projection.source].kind == "hidden"
 
-    def plus(self, *entries):
+    def plus(self, *entries: Population | Projection) -> "Network":
         """The network with further populations and projections, `entries`."""
-        new = {True: [], False: []}
+        new: dict[bool, list[Any]] = {True: [], False: []}
         for entry in entries:
             new[isinstance(entry, Population)].append(entry)
         return Network((*self.populations, *new[True]), (*self.projections, *new[False]))
 
-    def shrunk(self):
+    def shrunk(self) -> "Network":
         """The network with one neuron in every population, all to all."""
         return Network(tuple(replace(p, size=1) for p in self.populations),
                        tuple(replace(p, connection=None) for p in self.projections))
 
-    def described(self):
+    def described(self) -> dict[str, dict[str, Any]]:
         """Sizes and ends by name, as JSON holds them; what a saved run knows of its network."""
         return {
             "populations": {p.name: {"kind": p.kind, "size": p.size} for p in self.populations},
@@ -219,7 +225,7 @@ class Network:
         }
 
 
-def recorded(meta):
+def recorded(meta: Mapping[str, Any]) -> dict[str, Any]:
     """What a run's `meta` says of its network, as `Network.described` has it.
 
     Runs saved before this was kept are layers of their sizes; every projection that such a
@@ -232,7 +238,7 @@ def recorded(meta):
     return completed(layers, rule, ("feedback", "critic", "report")).described()
 
 
-def layered(sizes, connections=None):
+def layered(sizes: Sequence[int], connections: Mapping[str, Any] | None = None) -> Network:
     """The network of layers of `sizes`: inputs, hidden layers, readouts.
 
     Each projects onto the next, all to all or as `connections` (name -> connection) says. An
@@ -255,10 +261,10 @@ def layered(sizes, connections=None):
     return Network((*layers, error), tuple(projections))
 
 
-def completed(network, rule, blocks):
+def completed(network: Network, rule: Any, blocks: Container[str]) -> Network:
     """The network with what a `rule` needs besides: feedback, branches, a critic, the softmax.
 
-    `blocks` are the model's, by name.
+    `rule` is a `rules.Rule`, or the `Needs` of one; `blocks` are the model's, by name.
     """
     error, outputs = network.error, network.readout.size
     populations, projections = [], []

@@ -14,6 +14,9 @@ in full):
 - ``leaky``, ``escape_noise``: the membrane, trace and decision that most neurons here share.
 """
 
+from collections.abc import Callable, Mapping
+from os import PathLike
+
 from bioopzo.errors import InputError
 from bioopzo.neurons._leaky import escape_noise, leaky
 from bioopzo.neurons._neuron import Neuron, check, check_pair, is_leaky
@@ -32,12 +35,12 @@ def __dir__():
 _FOLDER = Folder("neuron", __name__, Neuron, "neuron", check=check)
 
 
-def available():
+def available() -> Mapping[str, Callable[..., Neuron]]:
     """The known neurons, built in and added: name -> the function that makes the `Neuron`."""
     return _FOLDER.available()
 
 
-def add(path):
+def add(path: str | PathLike) -> str:
     """Make a neuron in a file of your own, at `path`, known to this process; returns its name.
 
     The name is the file's, without ``.py``. The file is run; it defines
@@ -52,7 +55,7 @@ def add(path):
     return _FOLDER.add(path)
 
 
-def options(name):
+def options(name: str) -> dict[str, object]:
     """The options of the neuron called `name` with their defaults.
 
     Raises `InputError` for an unknown neuron.
@@ -60,7 +63,7 @@ def options(name):
     return _FOLDER.options(name)
 
 
-def get(name, **chosen):
+def get(name: str, **chosen: object) -> Neuron:
     """The `Neuron` called `name`, with its options `chosen`.
 
     Raises `InputError` for an unknown neuron or option.

@@ -16,7 +16,7 @@ PARAMETERS = {
 }
 
 
-def leaky(lines, decision):
+def leaky(lines: str, decision: str) -> dict[str, str]:
     """Blocks of a leaky neuron: its own `lines`, and the `decision` to spike, 0 or 1 at each step.
 
     A spike takes theta from the membrane u and adds 1 to the trace xbar, which has the membrane's
@@ -31,7 +31,7 @@ def leaky(lines, decision):
     }
 
 
-def escape_noise(lines):
+def escape_noise(lines: str) -> tuple[dict[str, str], dict[str, Parameter]]:
     """Blocks and parameters of a leaky neuron that spikes by chance, with a hazard rho.
 
     `lines` define rho(u), its derivative psi, scaled to a peak of 1, and slope, the greatest

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from bioopzo.errors import InputError
 from bioopzo.network.blocks import unknown_blocks
@@ -9,6 +10,7 @@ from bioopzo.network.table import layered
 from bioopzo.neurons._leaky import LEAKY
 from bioopzo.text.entries import Entries
 from bioopzo.text.equations import defines, parse
+from bioopzo.text.parameters import Parameter
 
 #: What rules may write in place of the neuron's own: the decision to spike and its derivative.
 _SHARED = {"p", "rho", "psi", "slope", "S", "chance"}
@@ -30,7 +32,7 @@ class Neuron:
     summary: str
     source: str
     blocks: Mapping[str, str]
-    parameters: Mapping[str, object] = field(default_factory=dict)
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
     reference: str = ""
 
     def __post_init__(self):
@@ -38,17 +40,17 @@ class Neuron:
         object.__setattr__(self, "parameters", Entries(self.parameters))
 
     @property
-    def state(self):
+    def state(self) -> tuple[str, ...]:
         """The variables that change by a differential equation: they go on between trials."""
         return tuple(line.name for line in parse(self.blocks["hidden"])
                      if line.kind == "differential")
 
-    def has(self, name):
+    def has(self, name: str) -> bool:
         """Whether the neuron has a variable called `name`."""
         return defines(self.blocks["hidden"], name)
 
 
-def check(made):
+def check(made: Neuron) -> None:
     """Refuse a neuron with a block that nothing reads, or without one that the network needs."""
     problem = unknown_blocks(made.blocks, layered((1, 1, 1)))
     if problem:
@@ -61,11 +63,11 @@ def check(made):
             raise InputError(f"a neuron needs a block {name!r}")
 
 
-def check_pair(neuron, rule):
+def check_pair(neuron: Neuron, rule: Any) -> None:
     """Raise `InputError` where a `rule` would replace, unseen, what a `neuron` has under that name.
 
-    A rule may write psi and what belongs to the decision to spike, and the membrane and trace of a
-    leaky neuron; a variable or parameter of the neuron's own it may not.
+    `rule` is a `rules.Rule`. It may write psi and what belongs to the decision to spike, and the
+    membrane and trace of a leaky neuron; a variable or parameter of the neuron's own it may not.
     """
     for name in rule.parameters:
         if name in neuron.parameters:
@@ -78,7 +80,7 @@ def check_pair(neuron, rule):
                     raise _clash("variable", line.name, neuron, rule)
 
 
-def is_leaky(neuron):
+def is_leaky(neuron: Neuron) -> bool:
     """Whether a `neuron` is a leaky membrane with its trace, and differs only in how it spikes."""
     return not _own(neuron)
 

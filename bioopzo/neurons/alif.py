@@ -16,7 +16,7 @@ Systems 31.
 """
 
 
-def neuron():
+def neuron() -> Neuron:
     """tau_a da/dt = -a, a rises by beta at a spike, and the threshold is theta + a."""
     return Neuron(
         "alif", "adaptive threshold: each spike raises it for a while", "Bellec et al. 2018",

@@ -7,7 +7,7 @@ Source: Xiao et al. 2024 (OPZO), appendix B, for psi in the paper's discrete for
 from bioopzo.neurons import Neuron, leaky
 
 
-def neuron():
+def neuron() -> Neuron:
     """S = 1 where u > theta; psi is the derivative of a logistic function of width 1/4."""
     return Neuron("deterministic", "a spike whenever the membrane is above threshold",
                   "Xiao et al. 2024 (OPZO), appendix B", leaky("""

@@ -6,7 +6,7 @@ Source: Xiao et al. 2024 (OPZO), appendix B; Xiao et al. 2022 (OTTT) for the tra
 from bioopzo.neurons import Neuron, escape_noise
 
 
-def neuron():
+def neuron() -> Neuron:
     """rho = rho0*(1 + erf((u - theta)/(sqrt(2)*Delta)))/2, so that psi is a Gaussian."""
     blocks, parameters = escape_noise("""
         p = (1 + erf((u - theta)/(sqrt(2)*Delta)))/2 : 1

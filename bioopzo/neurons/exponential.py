@@ -9,7 +9,7 @@ Source: Xiao et al. 2024 (OPZO), appendix B; Xiao et al. 2022 (OTTT) for the tra
 from bioopzo.neurons import Neuron, escape_noise
 
 
-def neuron():
+def neuron() -> Neuron:
     """rho = rho0*exp((u - theta)/Delta), up to Delta above threshold."""
     blocks, parameters = escape_noise("""
         p = exp(clip((u - theta)/Delta, -50, 1)) : 1

@@ -7,7 +7,7 @@ trace.
 from bioopzo.neurons import Neuron, escape_noise
 
 
-def neuron():
+def neuron() -> Neuron:
     """rho = rho0/(1 + exp(-(u - theta)/Delta))."""
     blocks, parameters = escape_noise("""
         p = 1/(1 + exp(-(u - theta)/Delta)) : 1

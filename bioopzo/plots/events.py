@@ -1,8 +1,13 @@
 """Figures of event data: a cloud of events, frames, and what a network does with a recording."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
+from numpy.typing import ArrayLike
 
 from bioopzo.errors import InputError
 from bioopzo.plots.styles import GREY, SMALL, note, remark, styled
@@ -14,7 +19,7 @@ _MAP = LinearSegmentedColormap.from_list("events", [BRIGHTER, "#FFFFFF", DARKER]
 
 
 @styled
-def cloud(task, sample, ax=None, size=1.5):
+def cloud(task: Any, sample: int, ax: Any = None, size: float = 1.5) -> Any:
     """The events of one sample in space and time, a dot each; returns the axes (in 3D).
 
     Parameters
@@ -34,7 +39,7 @@ def cloud(task, sample, ax=None, size=1.5):
 
 
 @styled
-def frames(task, sample, axes=None, steps=None):
+def frames(task: Any, sample: int, axes: Any = None, steps: Any = None) -> Any:
     """Frames of one sample, the events of a time step as an image; returns the axes.
 
     Parameters
@@ -57,8 +62,11 @@ def frames(task, sample, axes=None, steps=None):
     return axes
 
 
-def events(task, sample):
-    """The events of a sample: arrays `time_ms`, `x`, `y`, `p`; `InputError` without a grid."""
+def events(task: Any, sample: int) -> dict[str, np.ndarray]:
+    """The events of a `sample` of a `task`: arrays `time_ms`, `x`, `y`, `p`.
+
+    Raises `InputError` without a grid.
+    """
     inputs = task.inputs
     if getattr(inputs, "grid", None) is None:
         raise InputError(f"task {task.name} has no events on a grid; e.g. tasks.nmnist has")
@@ -69,7 +77,7 @@ def events(task, sample):
     return {"time_ms": step * 1e3 * float(task.dt), "x": x, "y": y, "p": p}
 
 
-def images(task, sample, steps):
+def images(task: Any, sample: int, steps: ArrayLike) -> np.ndarray:
     """Some steps of a sample as images (steps, height, width), p = 1 minus p = 0 where both are."""
     events(task, sample)  # or the error
     width, height, polarities = task.inputs.grid
@@ -79,7 +87,7 @@ def images(task, sample, steps):
 
 
 @styled
-def draw_cloud(found, ax, size=1.5):
+def draw_cloud(found: Mapping[str, Any], ax: Any, size: float = 1.5) -> Any:
     """`cloud` from what `events` gives."""
     if not hasattr(ax, "zaxis"):
         raise InputError("an event cloud needs axes with projection='3d'")
@@ -103,7 +111,8 @@ def draw_cloud(found, ax, size=1.5):
 
 
 @styled
-def draw_frames(pictures, steps, dt_ms, axes):
+def draw_frames(pictures: ArrayLike, steps: Sequence[int], dt_ms: float, axes: Sequence[Axes]
+                ) -> Sequence[Axes]:
     """`frames` from what `images` gives."""
     pictures = np.asarray(pictures)
     top = max(1.0, np.abs(pictures).max())
@@ -118,7 +127,7 @@ def draw_frames(pictures, steps, dt_ms, axes):
 
 
 @styled
-def raster(recording, axes=None, largest=300):
+def raster(recording: Any, axes: Any = None, largest: int = 300) -> Any:
     """Spikes of every layer while one recording is shown; returns the axes, input on top.
 
     Parameters

@@ -6,9 +6,13 @@ at the width of a journal column (8.5 cm). Nothing is shown or saved by itself.
 """
 
 import re
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bioopzo.errors import InputError
@@ -31,9 +35,13 @@ from bioopzo.plots.styles import (
     styled,
 )
 
+#: Each a `Run`: of several rules, or by label.
+Runs = Iterable[Any] | Mapping[str, Iterable[Any]]
+
 
 @styled
-def learning_curves(runs, ax=None, level=0.95, error=False):
+def learning_curves(runs: Runs, ax: Axes | None = None, level: float = 0.95, error: bool = False
+                    ) -> Axes:
     """Held-out accuracy (%) or loss against training trials, the mean over seeds.
 
     Parameters
@@ -84,7 +92,7 @@ def learning_curves(runs, ax=None, level=0.95, error=False):
 
 
 @styled
-def final_accuracy(runs, ax=None, level=0.95):
+def final_accuracy(runs: Runs, ax: Axes | None = None, level: float = 0.95) -> Axes:
     """Held-out accuracy (%) or loss at the end: a point a seed, mean and interval, best first.
 
     Takes `runs`, `ax` and `level`, and raises, what `learning_curves` does.
@@ -117,8 +125,8 @@ def final_accuracy(runs, ax=None, level=0.95):
 
 
 @styled
-def rates(run, ax=None):
-    """Firing rate (Hz) of each hidden layer on held-out trials, against training trials.
+def rates(run: Any, ax: Axes | None = None) -> Axes:
+    """Firing rate (Hz) of each hidden layer on held-out trials of a `run`, against training trials.
 
     Drawn into `ax`, by default a new figure of one column. Raises `InputError` when the run holds
     no rates.
@@ -140,7 +148,8 @@ def rates(run, ax=None):
 
 
 @styled
-def alignment(curves, ax=None):
+def alignment(curves: Mapping[str, tuple[np.ndarray, Mapping[int, np.ndarray]]],
+              ax: Axes | None = None) -> Axes:
     """Cosine between each rule's update (or feedback) and that of backpropagation, over training.
 
     `curves` maps a label (a rule's name has that rule's colour) to ``(trials, {layer: cosines})``;
@@ -180,8 +189,8 @@ def alignment(curves, ax=None):
 
 
 @styled
-def overview(run):
-    """Learning curve, firing rates, and weights at start and end of one run; returns the figure."""
+def overview(run: Any) -> Figure:
+    """Learning curve, firing rates, weights at start and end of one `run`; returns the figure."""
     count = len(_kept_weights(run))
     fig = plt.figure(figsize=(PAGE_CM / 2.54, 5.6 / 2.54), layout="constrained")
     grid = fig.add_gridspec(max(1, count), 3)
@@ -193,8 +202,8 @@ def overview(run):
 
 
 @styled
-def weights(run, fig=None):
-    """Forward weights of every layer, before (filled) and after training; returns the figure.
+def weights(run: Any, fig: Figure | None = None) -> Figure:
+    """Forward weights of every layer, before (filled) and after a `run`; returns the figure.
 
     Drawn into `fig`, by default a new one of one column. Raises `InputError` when the run holds no
     weights over time.

@@ -1,10 +1,17 @@
 """One style for all figures: colours, markers, labels, sizes."""
 
 import functools
+from collections.abc import Callable, Sequence
+from os import PathLike
 from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from bioopzo.files import write_atomically
@@ -12,7 +19,7 @@ from bioopzo.files import write_atomically
 COLUMN_CM, PAGE_CM = 8.5, 17.4
 SMALL, NORMAL = 7, 8  # points
 INK, GREY, PALE = "#404040", "#707070", "#B0B0B0"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": SMALL, "axes.labelsize": NORMAL, "axes.titlesize": NORMAL,
     "xtick.labelsize": SMALL, "ytick.labelsize": SMALL, "legend.fontsize": SMALL,
     "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.6,
@@ -35,12 +42,15 @@ RULE_STYLE = {
 #: For rules and labels of the user's own, by order of appearance in a figure.
 MORE_STYLES = (("#882255", "<"), ("#44AA99", ">"), ("#999933", "h"), ("#332288", "*"),
                ("#AA4499", "p"), ("#117733", "H"))
+#: What a plotting function takes and gives.
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
 
 
-def styled(function):
+def styled(function: Callable[Given, Found]) -> Callable[Given, Found]:
     """Run a plotting function within the style of this module; rcParams stay as they were."""
     @functools.wraps(function)
-    def wrapper(*arguments, **options):
+    def wrapper(*arguments: Given.args, **options: Given.kwargs) -> Found:
         with plt.rc_context(STYLE):
             found = function(*arguments, **options)
             interactive = plt.isinteractive()
@@ -52,7 +62,7 @@ def styled(function):
 
 
 @styled
-def figure(width=COLUMN_CM, height=6.0, **options):
+def figure(width: float = COLUMN_CM, height: float = 6.0, **options: Any) -> tuple[Figure, Any]:
     """A figure and its axes in this style; `width` and `height` in cm.
 
     Further keywords and what is returned are those of ``plt.subplots``.
@@ -61,20 +71,21 @@ def figure(width=COLUMN_CM, height=6.0, **options):
 
 
 @styled
-def save(fig, path):
+def save(fig: Figure, path: str | PathLike) -> list[Path]:
     """Write the figure `fig` as ``path.png`` (300 dpi) and ``path.pdf``; returns both paths."""
     paths = [Path(f"{path}.png"), Path(f"{path}.pdf")]
     for target in paths:
         # Without a date the same figure is the same file.
         undated = {"metadata": {"CreationDate": None}} if target.suffix == ".pdf" else {}
-        write_atomically(target, lambda f, t=target, o=undated: fig.savefig(
+        write_atomically(target, lambda f, t=target, o=undated: fig.savefig(  # type: ignore[misc]
             f, format=t.suffix[1:], dpi=300, **o))
     return paths
 
 
 # ---------------------------------------------------------------------------- parts of figures
 
-def band(ax, x, values, label, labels=(), level=0.95, **options):
+def band(ax: Axes, x: ArrayLike, values: ArrayLike, label: str, labels: Sequence[str] = (),
+         level: float = 0.95, **options: Any) -> Line2D:
     """The mean over seeds (rows of `values`) against `x` with its t-interval; returns the line.
 
     Drawn into `ax`. Colour, marker and name are the label's among `labels`, see `style`; `level` is
@@ -89,26 +100,26 @@ def band(ax, x, values, label, labels=(), level=0.95, **options):
     return ax.plot(x, mean, **look)[0]
 
 
-def remark(task):
+def remark(task: str) -> str:
     """What a picture must say of the data of a task, by its name; empty for recorded data."""
     if task == "nmnist_transfer":
         return "trained on simulated data"
     return "simulated data" if task.endswith("_simulated") else ""
 
 
-def note(ax, text, **options):
+def note(ax: Axes, text: str, **options: Any) -> None:
     """Small grey words, `text`, above the axes `ax`: what points, lines and bands are."""
     ax.set_title(text, **{"loc": "left", "fontsize": SMALL, "color": GREY, "pad": 4, **options})
 
 
-def letter(ax, text):
+def letter(ax: Axes, text: str) -> None:
     """The letter of a panel, `text`, at the upper left of the axes `ax`, outside of them."""
     ax.annotate(text, (0, 1), xycoords="axes fraction", xytext=(-28, 3),
                 textcoords="offset points", fontsize=NORMAL + 1, fontweight="bold", color=INK,
                 ha="left", va="bottom", annotation_clip=False)
 
 
-def style(label, labels=()):
+def style(label: str, labels: Sequence[str] = ()) -> tuple[str, str, str]:
     """Colour, marker and written name of a rule or label; `labels` are all those in the figure."""
     if label in RULE_STYLE:
         return RULE_STYLE[label]
@@ -117,7 +128,7 @@ def style(label, labels=()):
     return color, marker, str(label).replace("_", " ")
 
 
-def interval(values, level=0.95):
+def interval(values: ArrayLike, level: float = 0.95) -> tuple[np.ndarray, np.ndarray | None]:
     """Mean over the rows (seeds) of `values` and half the t-interval, None for a single row.
 
     `level` is that of the interval, 0.95 for 95 %.
@@ -132,12 +143,12 @@ def interval(values, level=0.95):
 
 # ---------------------------------------------------------------------------- drawing
 
-def axes_of(ax, height=6.0):
+def axes_of(ax: Axes | None, height: float = 6.0) -> Axes:
     """`ax`, or the axes of a new figure `height` cm high where it is None."""
     return figure(height=height)[1] if ax is None else ax
 
 
-def dress(ax, xlabel, ylabel):
+def dress(ax: Axes, xlabel: str, ylabel: str | None) -> None:
     """Labels (`xlabel`, `ylabel`) and frame of `ax` in this style, wherever it was made."""
     ax.spines[["top", "right"]].set_visible(False)
     if xlabel:
@@ -147,12 +158,12 @@ def dress(ax, xlabel, ylabel):
     ax.tick_params(labelsize=SMALL)
 
 
-def layer_colour(k, count):
+def layer_colour(k: int, count: int) -> tuple[float, float, float, float]:
     """The colour of layer `k` (from 0) of `count`."""
     return plt.get_cmap("viridis")(0.15 + 0.6 * k / max(1, count - 1))
 
 
-def label_ends(ax, ends):
+def label_ends(ax: Any, ends: Sequence[tuple[Any, Any]]) -> None:
     """Write each line's name beside its end, moved apart where names would overlap.
 
     `ends` are pairs (line, name) of the axes `ax`.

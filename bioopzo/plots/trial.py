@@ -1,8 +1,12 @@
 """Figures of one trial."""
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bioopzo.errors import InputError
@@ -22,7 +26,7 @@ from bioopzo.plots.styles import (
 
 
 @styled
-def raster(recording, ax=None):
+def raster(recording: Any, ax: Axes | None = None) -> Axes:
     """Spikes of one trial, layer above layer; the time in which the target is shown is shaded.
 
     `recording` is a `measures.Recording`; drawn into `ax`, by default a new figure of one column.
@@ -52,7 +56,8 @@ def raster(recording, ax=None):
 
 
 @styled
-def anatomy(recording, neuron=None, fig=None):
+def anatomy(recording: Any, neuron: int | tuple[int, int] | None = None, fig: Figure | None = None
+            ) -> Figure:
     """One trial of one synapse: all that its three-factor update is made of, on one time axis.
 
     `recording` is a `measures.Recording`. Rows: input, membrane with threshold and spikes,

@@ -12,6 +12,9 @@ need nothing else, so that a copy of one of them is a good start:
 - ``perturbation``, ``path_filter``, ``critic``, ``branches``: pieces that several rules share.
 """
 
+from collections.abc import Callable, Mapping
+from os import PathLike
+
 from bioopzo.errors import InputError
 from bioopzo.network.blocks import unknown_blocks
 from bioopzo.network.table import completed, layered
@@ -43,12 +46,12 @@ _FOLDER = Folder("rule", __name__, Rule, "rule", {"depth": "the number of hidden
                  tried=(2,), check=_check, tools=("_probe",))
 
 
-def available():
+def available() -> Mapping[str, Callable[..., Rule]]:
     """The known rules, built in and added: name -> the function that makes the `Rule`."""
     return _FOLDER.available()
 
 
-def add(path):
+def add(path: str | PathLike) -> str:
     """Make a rule in a file of your own, at `path`, known to this process; returns its name.
 
     The name is the file's, without ``.py``. The file is run; it defines
@@ -63,7 +66,7 @@ def add(path):
     return _FOLDER.add(path)
 
 
-def options(name):
+def options(name: str) -> dict[str, object]:
     """The options of the rule called `name` with their defaults, e.g. ``{"place": "after", ...}``.
 
     Raises `InputError` for an unknown rule.
@@ -71,7 +74,7 @@ def options(name):
     return _FOLDER.options(name)
 
 
-def get(name, depth, **chosen):
+def get(name: str, depth: int, **chosen: object) -> Rule:
     """The `Rule` called `name` for a network with `depth` hidden layers, with its options `chosen`.
 
     Raises `InputError` for an unknown rule or option, and for a rule with a block that nothing

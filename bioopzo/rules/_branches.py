@@ -8,6 +8,8 @@ learning gives it to the layers below, through feedback synapses as the rule has
 Source: Xiao et al. 2024 (OPZO), section 4.4 and appendix C.1; the local loss is scaled by zeta.
 """
 
+from collections.abc import MutableMapping
+
 from bioopzo.errors import InputError
 from bioopzo.network.parts import DELTA
 from bioopzo.text.equations import identifiers, substitute
@@ -19,7 +21,8 @@ _OF_THE_PATH = {"Dz": "Dz_mid", "power": "power_mid", "now": "now_mid", "zbar": 
                 "pairs": "pairs_mid"}
 
 
-def branches(blocks, depth, local, intermediate):
+def branches(blocks: MutableMapping[str, str], depth: int, local: bool, intermediate: int | None
+             ) -> tuple[tuple[int, ...], dict[str, Parameter]]:
     """Add branches to a rule's `blocks`, in place; the layers that get one, and the parameters.
 
     `depth` is the number of hidden layers; `local`: whether every one has a branch; `intermediate`:

@@ -21,7 +21,8 @@ PARAMETERS = {
 }
 
 
-def perturbation(place, distribution):
+def perturbation(place: str, distribution: str
+                 ) -> tuple[dict[str, str], str, dict[str, Parameter]]:
     """What lets a perturbation act ``"after"`` or ``"before"`` the neuron: the option `place`.
 
     A new z is drawn at each hold, of the `distribution` ``"rademacher"`` or ``"gaussian"``. Returns
@@ -40,7 +41,7 @@ def perturbation(place, distribution):
     return blocks, current, dict(PARAMETERS)
 
 
-def path_filter(layer, depth, place):
+def path_filter(layer: int, depth: int, place: str) -> str:
     """zbar of hidden layer `layer` (1 first): z through every filter on its path to the readout.
 
     `depth` is the number of hidden layers, `place` that of the perturbation. Each membrane on the

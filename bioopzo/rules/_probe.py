@@ -3,7 +3,7 @@
 from bioopzo.rules import Rule, path_filter, perturbation
 
 
-def rule(depth):
+def rule(depth: int) -> Rule:
     """Perturb with the z found in the state; Dz is what it leaves, averaged as the decision is."""
     blocks, current, parameters = perturbation("after", "rademacher")
     blocks["hidden"] += "\nDz : 1"

@@ -9,7 +9,8 @@ ETA = Parameter(0.05 * Hz, "learning rate of the hidden weights", search=(0.01, 
 KAPPA = Parameter(0.05, "rate of the running baseline of the loss", True, search=(0.005, 0.2))
 
 
-def critic(measure="read", baseline=True, moment="trial"):
+def critic(measure: str = "read", baseline: bool = True, moment: str = "trial"
+           ) -> tuple[dict[str, str], dict[str, Parameter]]:
     """Blocks of the critic and its parameters: the loss, weighted in time by `measure`.
 
     It is taken against a running baseline, unless `baseline` is False.

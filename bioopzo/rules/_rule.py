@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bioopzo.text.entries import Entries
+from bioopzo.text.parameters import Parameter
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,14 @@ class Rule:
     summary: str
     source: str
     blocks: Mapping[str, str]
-    parameters: Mapping[str, object] = field(default_factory=dict)
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
     reference: str = ""
     matrix: str = ""
     feedback_scale: float = 0.0
     perturbs: str = ""
-    branches: tuple = ()
+    branches: tuple[int, ...] = ()
     intermediate: int | None = None
-    needs: tuple = ("xbar", "psi", "g")
+    needs: tuple[str, ...] = ("xbar", "psi", "g")
     current: str = ""
 
     def __post_init__(self):

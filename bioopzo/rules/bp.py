@@ -12,7 +12,7 @@ networks. Advances in Neural Information Processing Systems 35.
 """
 
 
-def rule(depth):
+def rule(depth: int) -> Rule:
     """BP: g_j = sum over the next layer of w * psi * g, every step."""
     return Rule(
         "bp", "backpropagation with transported weights (the reference)", "Xiao et al. 2022",

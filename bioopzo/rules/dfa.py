@@ -11,7 +11,8 @@ Advances in Neural Information Processing Systems 29.
 """
 
 
-def rule(depth, scale=0.5, local=False, intermediate=None):
+def rule(depth: int, scale: float = 0.5, local: bool = False, intermediate: int | None = None
+         ) -> Rule:
     """DFA: g_j = sum_k B_jk err_k, B fixed and random (normal, standard deviation `scale`).
 
     Options: `local` learning and `intermediate` global learning as in OPZO.

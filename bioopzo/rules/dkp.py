@@ -16,7 +16,7 @@ OpenReview zgGmAx9ZcY.
 """
 
 
-def rule(depth, scale=0.5):
+def rule(depth: int, scale: float = 0.5) -> Rule:
     """DKP: g_j = sum_k B_jk err_k; B follows -xbar_j err_k at the forward rate, same decay."""
     return Rule(
         "dkp", "direct feedback that follows the Kolen-Pollack rule",

@@ -12,7 +12,7 @@ the learning dilemma for recurrent networks of spiking neurons. Nature Communica
 """
 
 
-def rule(depth, scale=0.5):
+def rule(depth: int, scale: float = 0.5) -> Rule:
     """e-prop: dw = -eta * (xbar psi low-passed with tau_o) * g, triangular psi, random feedback."""
     return Rule(
         "eprop", "filtered eligibility with fixed random feedback", "Bellec et al. 2020",

@@ -11,7 +11,8 @@ of conductances. Physical Review Letters 97, 048104.
 """
 
 
-def rule(depth, points="one", place="after", distribution="rademacher", baseline=True):
+def rule(depth: int, points: str = "one", place: str = "after", distribution: str = "rademacher",
+         baseline: bool = True) -> Rule:
     """Node perturbation: dw = -eta * advantage * z * eligibility / alpha at the end of a trial.
 
     Options: `points` ``"one"`` (loss against a running baseline) or ``"two"`` (loss with +z

@@ -75,8 +75,8 @@ FORMS = {
 }
 
 
-def rule(depth, place="after", distribution="rademacher", form="lms", antithetic=True,
-         local=False, intermediate=None):
+def rule(depth: int, place: str = "after", distribution: str = "rademacher", form: str = "lms",
+         antithetic: bool = True, local: bool = False, intermediate: int | None = None) -> Rule:
     """OPZO: g_j = sum_k M_jk err_k, and M estimates E[do_k/ds_j] from the perturbation.
 
     Options: `place` of the noise ``"after"`` or ``"before"`` the neuron; its `distribution`

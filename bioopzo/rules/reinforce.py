@@ -13,7 +13,7 @@ reinforcement learning. Machine Learning 8, 229-256.
 """
 
 
-def rule(depth):
+def rule(depth: int) -> Rule:
     """REINFORCE: dw/dt = -eta * (loss - baseline) * E, with E the trace of every spike's score.
 
     The score of a step is d log P(S)/du = rho' dt (S/P - 1) with P = 1 - exp(-rho dt): exact

@@ -6,6 +6,7 @@ from difflib import SequenceMatcher
 from html import escape
 from itertools import zip_longest
 from types import MappingProxyType
+from typing import Any
 
 from bioopzo.errors import InputError
 from bioopzo.show.html import table, wrapped
@@ -27,9 +28,9 @@ class Difference:
 
     before: str
     after: str
-    settings: Mapping = field(default_factory=dict)
-    blocks: Mapping = field(default_factory=dict)
-    parameters: Mapping = field(default_factory=dict)
+    settings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    blocks: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    parameters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self):
         for name in ("settings", "blocks", "parameters"):
@@ -74,11 +75,11 @@ def _marked(mark, line):
     return f"{mark} <code>{escape(line)}</code>" if line else ""
 
 
-def difference(model, other=None):
+def difference(model: Any, other: Any = None) -> Difference:
     """The `Difference` from `other` to `model`; by default from the rule as it came.
 
-    The rule as it came is the same network without edits, every parameter at its default (or the
-    task's value). Raises `InputError` when `other` is no Model.
+    Both are `Model`s. The rule as it came is the same network without edits, every parameter at its
+    default (or the task's value). Raises `InputError` when `other` is no Model.
     """
     if other is None:
         other = model.plain()

@@ -3,17 +3,19 @@
 import importlib
 import json
 from math import prod
+from typing import Any
 
 import numpy as np
 
 from bioopzo.errors import InputError
 from bioopzo.network.assembly import assemble
+from bioopzo.network.objects import GroupText, SynapseText
 from bioopzo.network.table import recorded
 from bioopzo.text.equations import parse
 
 
-def to_xarray(run):
-    """The `xarray.Dataset` of a run; see `Run.to_xarray`."""
+def to_xarray(run: Any) -> Any:
+    """The `xarray.Dataset` of a `Run`; see `Run.to_xarray`."""
     xarray = _optional("xarray", "to_xarray")
     units = {**_state_units(run), **run.units}
     variables = {}
@@ -55,13 +57,14 @@ def _state_units(run):
     if run.model is None:
         return {}
     assembly = assemble(run.model)
+    objects: dict[str, GroupText | SynapseText] = {**assembly.groups, **assembly.synapses}
     return {f"{owner}.{line.name}": line.unit
-            for owner, text in {**assembly.groups, **assembly.synapses}.items()
+            for owner, text in objects.items()
             for line in parse(text.equations, owner)}
 
 
-def to_neo(recording):
-    """The `neo.Block` of a recording; see `measures.Recording.to_neo`."""
+def to_neo(recording: Any) -> Any:
+    """The `neo.Block` of a `Recording`; see `measures.Recording.to_neo`."""
     neo = _optional("neo", "to_neo")
     meta = recording.meta
     block = neo.Block(name=f"{meta['rule']}, sample {meta['sample']}", **meta)

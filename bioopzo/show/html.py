@@ -1,5 +1,6 @@
 """Pieces of HTML for notebooks."""
 
+from collections.abc import Iterable
 from html import escape
 
 # ---------------------------------------------------------------------------- as HTML
@@ -9,13 +10,13 @@ CELL = ' style="text-align:left"'  # notebooks would set tables to the right
 
 # ---------------------------------------------------------------------------- pieces of HTML
 
-def math(latex):
+def math(latex: str) -> str:
     """LaTeX as MathJax finds it in a page, large and in the line."""
     return ('<span style="white-space:nowrap">'  # MathJax would break it into pieces
             rf"$\displaystyle {escape(latex, quote=False)}$</span>")
 
 
-def table(rows, heads=()):
+def table(rows: Iterable[Iterable[str]], heads: Iterable[str] = ()) -> str:
     """Rows of HTML cells as a table, to the left."""
     lines = ["<table>"]
     if heads:
@@ -24,6 +25,6 @@ def table(rows, heads=()):
     return "\n".join([*lines, "</table>"])
 
 
-def wrapped(parts):
+def wrapped(parts: Iterable[str]) -> str:
     """Parts of a page in one element."""
     return '<div class="bioopzo">\n' + "\n".join(parts) + "\n</div>"

@@ -1,8 +1,10 @@
 """How a model shows itself: by object, as a page of text and as HTML with typeset equations."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from html import escape
 from itertools import groupby
+from typing import Any
 
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity, have_same_dimensions
@@ -11,7 +13,7 @@ from bioopzo.network import clock
 from bioopzo.network.kinds import KINDS, SHOWN, SYNAPSE_MOMENTS, kind_of, moments_of
 from bioopzo.show.html import math, table, wrapped
 from bioopzo.text import typeset
-from bioopzo.text.equations import identifiers, is_expression, parse
+from bioopzo.text.equations import Line, identifiers, is_expression, parse
 
 #: Names that no block defines: what the engine gives, beside the clock.
 GIVEN = {
@@ -34,20 +36,20 @@ class Block:
     title: str
     note: str
     moment: str
-    lines: tuple
+    lines: tuple[Line, ...]
     condition: str
-    own: frozenset
+    own: frozenset[str]
     pre: str
     post: str
 
     @property
-    def phrase(self):
+    def phrase(self) -> str:
         """For which layer, and when, its lines hold."""
         return ", ".join(part for part in (self.note, self.moment) if part)
 
 
-def blocks_of(model):
-    """The model's blocks as `Block`s, object by object; those of a single layer come last."""
+def blocks_of(model: Any) -> list[Block]:
+    """The blocks of a `Model` as `Block`s, object by object; those of a single layer come last."""
     titles = list(dict.fromkeys(kind.title for kind in KINDS.values()))
 
     def place(block):
@@ -68,7 +70,7 @@ def _block(model, name, text):
         note = f"{'onto ' if kind.pre else ''}layer {end.layer} only"
     if where == "backward":
         note = "all but those onto layer 1"
-    own = frozenset()
+    own: frozenset[str] = frozenset()
     if kind.pre:
         parts = ("forward", where) if where == "backward" else (word, where)
         own = frozenset(line.name for part in parts for line in parse(model.blocks.get(part, ""))
@@ -93,7 +95,7 @@ def _moment(model, kind, moment):
 
 # ---------------------------------------------------------------------------- as text
 
-def text(model):
+def text(model: Any) -> str:
     """The model as a page of plain text: equations by object, parameters, citation, difference."""
     page = [*_heading(model), ""]
     for title, blocks in groupby(blocks_of(model), lambda block: block.title):
@@ -148,23 +150,23 @@ def _text_lines(block):
                     for unit, lines in declared.items())
 
 
-def declarations(block):
+def declarations(block: Block) -> dict[str, list[Line]]:
     """The variables that a block only declares: unit (and flags) -> their lines."""
-    found = {}
+    found: dict[str, list[Line]] = {}
     for line in block.lines:
         if line.kind == "parameter":
             found.setdefault(f"{line.unit} {line.flags}".strip(), []).append(line)
     return found
 
 
-def given(model):
+def given(model: Any) -> dict[str, str]:
     """What the engine gives and the blocks read: name -> meaning."""
     read = set().union(*map(identifiers, model.blocks.values()))
     stems = {name.removesuffix("_pre").removesuffix("_post") for name in read}
     return {name: meaning for name, meaning in GIVEN.items() if name in read | stems}
 
 
-def quantity(value):
+def quantity(value: Any) -> str:
     """A number with its unit for people, e.g. ``10 ms``, ``500 Hz``, ``0.1``."""
     return " ".join(part for part in _number(value) if part)
 
@@ -178,7 +180,8 @@ def _number(value):
     return f"{float(value / unit):g}", str(unit)
 
 
-def parameter_rows(model, symbol=typeset.symbol):
+def parameter_rows(model: Any, symbol: Callable[[str], str] = typeset.symbol
+                   ) -> Iterator[tuple[str, str, str, str, str, str]]:
     """A row a parameter: symbol, name, value, unit, meaning, source."""
     for name, value in model.parameters.items():
         known = model.declared.get(name)
@@ -202,15 +205,15 @@ def _citation(model):
         yield from filter(None, model.rule.reference.strip().split("\n\n"))
 
 
-def html(model):
+def html(model: Any) -> str:
     """The model as HTML: equations as LaTeX for MathJax (Jupyter has it), tables, citation.
 
     The text of each object unfolds below it, for copying and for viewers without MathJax.
     """
     head, *rest = _heading(model)
     page = [f"<p><b>{escape(head)}</b><br>{'<br>'.join(map(escape, rest))}</p>"]
-    for title, blocks in groupby(blocks_of(model), lambda block: block.title):
-        blocks = list(blocks)
+    for title, group in groupby(blocks_of(model), lambda block: block.title):
+        blocks = list(group)
         page.append(f"<h4>{escape(title + _size(model, title))}</h4>")
         page.append(table([row for block in blocks for row in _html_rows(block)]))
         source = "\n".join(f"[{block.name}]\n{model.blocks[block.name]}" for block in blocks)

@@ -1,6 +1,7 @@
 """A run on one card, as HTML for notebooks: what it was, how it ended, its learning curve."""
 
 from html import escape
+from typing import Any
 
 from bioopzo.show.html import table, wrapped
 
@@ -8,8 +9,8 @@ from bioopzo.show.html import table, wrapped
 MOST_POINTS = 12
 
 
-def run_html(run):
-    """A run as HTML: what it was, how it ended, and its learning curve as a small table."""
+def run_html(run: Any) -> str:
+    """A `Run` as HTML: what it was, how it ended, and its learning curve as a small table."""
     m = run.meta
     title = f"Run: {m.get('rule')} on {m.get('task')}, {score(run)}"
     facts = [(escape(name), escape(str(value))) for name, value in _facts(run)]
@@ -21,8 +22,9 @@ def run_html(run):
 
 def _curve(run):
     """Heads and rows of the learning curve, at most MOST_POINTS of them."""
-    columns = [("trials", "trials", "d", 1), ("accuracy", "accuracy (%)", ".1f", 100),
-               ("loss", "loss", ".4f", 1)]
+    columns: list[tuple[Any, ...]] = [
+        ("trials", "trials", "d", 1), ("accuracy", "accuracy (%)", ".1f", 100),
+        ("loss", "loss", ".4f", 1)]
     columns = [(f"curve/{name}", *rest) for name, *rest in columns]
     columns += [(name, f"{name[6:].replace('_', ' ')} (Hz)", ".1f", 1)
                 for name in run.arrays if name.startswith("rates/")]
@@ -34,8 +36,8 @@ def _curve(run):
         for k in shown if count]
 
 
-def score(run):
-    """The result of a run in words: accuracy with chance, or loss; or that it did not end."""
+def score(run: Any) -> str:
+    """The result of a `Run` in words: accuracy with chance, or loss; or that it did not end."""
     m = run.meta
     if not run.complete:
         return f"INCOMPLETE: {m.get('stopped', 'stopped')}"

@@ -1,12 +1,16 @@
 """A mapping that prints an entry a line."""
 
 from collections.abc import Mapping
+from typing import TypeVar
+
+#: What the entries are.
+Entry = TypeVar("Entry")
 
 
-class Entries(Mapping[str, object]):
+class Entries(Mapping[str, Entry]):
     """A mapping that cannot be changed, prints an entry a line, and completes its keys."""
 
-    def __init__(self, entries: Mapping[str, object]):
+    def __init__(self, entries: Mapping[str, Entry]):
         self._entries = dict(entries)
 
     def __getitem__(self, name):

@@ -1,18 +1,24 @@
 """Checkpoints of the rate engine: a run goes on to the same bits."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, replace
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from bioopzo.engines.rate.engine import Engine
+from bioopzo.engines.rate.settings import Settings
 from bioopzo.errors import InputError
 from bioopzo.files import write_atomically
+from bioopzo.training.log import Log
 
 CHECKPOINT_FORMAT = 1
 
 
-def described_settings(chosen):
+def described_settings(chosen: Settings) -> dict[str, Any]:
     """The settings of the rate engine as JSON holds them, without the checkpoint's path."""
     found = asdict(replace(chosen, checkpoint=None, optimizer=None))
     optimizer = chosen.chosen_optimizer()
@@ -21,7 +27,7 @@ def described_settings(chosen):
     return {k: v for k, v in found.items() if k != "checkpoint"}
 
 
-def checkpoint_identity(meta):
+def checkpoint_identity(meta: Mapping[str, Any]) -> dict[str, Any]:
     """What a checkpoint must agree with: model, task, settings, seed, length, package version.
 
     `meta` is that of the run.
@@ -32,7 +38,8 @@ def checkpoint_identity(meta):
             "format": CHECKPOINT_FORMAT}
 
 
-def write_checkpoint(path, engine, log, position, identity):
+def write_checkpoint(path: Path | None, engine: Engine, log: Log, position: int,
+                     identity: Mapping[str, Any]) -> None:
     """Write all that a run needs to go on after `position` batches; nothing without a path."""
     if path is None:
         return
@@ -53,7 +60,7 @@ def write_checkpoint(path, engine, log, position, identity):
     write_atomically(path, lambda file: np.savez(file, **arrays))
 
 
-def checkpoint_path(path):
+def checkpoint_path(path: str | PathLike) -> Path:
     """The path with the ending that the file has."""
     path = Path(path)
     return path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
@@ -72,7 +79,7 @@ def _restored(state):
             np.array(v, np.uint64) if isinstance(v, list) else v for k, v in state.items()}
 
 
-def resume(path, engine, log, identity):
+def resume(path: Path | None, engine: Engine, log: Log, identity: Mapping[str, Any]) -> int:
     """Take up a checkpoint; the number of batches done. `InputError` when it is not of this run."""
     if path is None or not path.exists():
         return 0
@@ -101,7 +108,8 @@ def _unreadable(path, problem):
 
 def _take_up(arrays, content, engine, log):
     """Put everything where it was; the number of batches done. `KeyError` where something lacks."""
-    kinds = {kind: {} for kind in ("weights", "shared", "moments", "snapshots", "state", "reading")}
+    kinds: dict[str, dict[str, np.ndarray]] = {
+        kind: {} for kind in ("weights", "shared", "moments", "snapshots", "state", "reading")}
     for name, value in arrays.items():
         kind, _, key = name.partition("/")
         kinds[kind][key] = value

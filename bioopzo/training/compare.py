@@ -1,12 +1,14 @@
 """Several rules over several seeds on one task, in parallel, each with its tuned rates."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from html import escape
+from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import stats
@@ -21,31 +23,35 @@ from bioopzo.files import write_json
 from bioopzo.model import Model
 from bioopzo.run import Run
 from bioopzo.show.html import table, wrapped
+from bioopzo.tasks import Task
 from bioopzo.training import rate
 from bioopzo.training.saving import writable
 from bioopzo.training.start import versions
 from bioopzo.training.train import checked_pair, checked_task, named, prepared, train
+
+if TYPE_CHECKING:  # takes long to import
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
 class Comparison:
     """The runs of a comparison on a `task`: `runs` maps a label to a list of `Run`, one a seed."""
 
-    runs: dict
-    task: object
+    runs: dict[str, list[Run]]
+    task: Task
 
-    def table(self):
+    def table(self) -> list[dict[str, Any]]:
         """A row per label: mean, standard deviation and 95 % interval of the held-out score."""
         return [{"label": label, **summary(runs)} for label, runs in self.runs.items()]
 
-    def plot(self, ax=None, **options):
+    def plot(self, ax: "Axes | None" = None, **options: Any) -> "Axes":
         """Learning curves of all labels with intervals over seeds, drawn into `ax`.
 
         Options and errors are those of `plots.learning_curves`.
         """
         return plots.learning_curves(self.runs, ax=ax, **options)
 
-    def plot_final(self, ax=None, **options):
+    def plot_final(self, ax: "Axes | None" = None, **options: Any) -> "Axes":
         """Held-out score of every label at the end, a point a seed, drawn into `ax`.
 
         Options and errors are those of `plots.final_accuracy`.
@@ -62,7 +68,7 @@ class Comparison:
         return format_table(self.table(), self.task.name)
 
 
-def summary(runs):
+def summary(runs: Sequence[Run]) -> dict[str, Any]:
     """Mean, spread and interval over seeds of the held-out accuracy (or loss), as a dict."""
     key = "test_accuracy" if runs[0].test_accuracy is not None else "test_loss"
     scores = np.array([run.meta[key] for run in runs])
@@ -86,7 +92,7 @@ def _mean_rates(runs, key):
             for name in runs[0].meta[key]}
 
 
-def format_table(rows, title):
+def format_table(rows: Sequence[Mapping[str, Any]], title: str) -> str:
     """Rows of `Comparison.table` as aligned text, best first."""
     lines = [_title(rows, title),
              f"{'rule':<28}{'mean':>8}{'sd':>8}{'95 % interval':>18}   rates (Hz)"]
@@ -114,9 +120,12 @@ def _cells(rows):
                ", ".join(f"{v:.0f}" for v in row["rates_hz"].values()))
 
 
-def compare(rules, task, seeds=range(3), trials=None, sizes=None, out=None, backend=None,
-            evaluations=None, jobs=2, progress=True, engine="spiking", epochs=None, settings=None,
-            **parameters):
+def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Iterable[int] = range(3),
+            trials: int | None = None, sizes: Sequence[int] | None = None,
+            out: str | PathLike | None = None, backend: str | None = None,
+            evaluations: int | None = None, jobs: int = 2, progress: bool = True,
+            engine: str = "spiking", epochs: int | None = None,
+            settings: Mapping[str, Any] | None = None, **parameters: Any) -> Comparison:
     """Train several rules on a task, each over the same seeds.
 
     Parameters
@@ -154,7 +163,8 @@ def compare(rules, task, seeds=range(3), trials=None, sizes=None, out=None, back
     models = _models(rules, task, sizes, parameters)
     stems = _stems(models, out)
     own = _own_settings(models, settings)
-    length = dict(engine=engine, trials=trials, epochs=epochs, evaluations=evaluations)
+    length: dict[str, Any] = dict(engine=engine, trials=trials, epochs=epochs,
+                                  evaluations=evaluations)
     for label, model in models.items():  # what is wrong with the last is said before the first runs
         prepared(model, task, backend=backend, **length, **own[label])
     spiking = engine == "spiking"

@@ -1,5 +1,7 @@
 """Guards: a run stops at the first value that is not finite, and says which it is."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from bioopzo.errors import NonFiniteError
@@ -7,7 +9,7 @@ from bioopzo.errors import NonFiniteError
 KEPT = "What was done so far is in .run, marked incomplete"
 
 
-def not_finite(state):
+def not_finite(state: Mapping[str, np.ndarray]) -> str | None:
     """The name of an array that is not finite, or None; weights first, for they are the cause."""
     for name in sorted(state, key=lambda n: not n.startswith(("forward", "feedback"))):
         if state[name].dtype.kind == "f" and not np.isfinite(state[name]).all():
@@ -15,7 +17,7 @@ def not_finite(state):
     return None
 
 
-def stopped(name, values, when, rates):
+def stopped(name: str, values: np.ndarray, when: str, rates: str) -> NonFiniteError:
     """The `NonFiniteError` that names the first value that is not finite.
 
     `when` says in which trial it was, `rates` which learning rates are to be made smaller.
@@ -26,7 +28,7 @@ def stopped(name, values, when, rates):
         f"a smaller learning rate ({rates}) usually helps. {KEPT}")
 
 
-def check_loss(loss, trials):
+def check_loss(loss: float, trials: int) -> None:
     """Refuse a held-out loss that is not finite: weights may be finite and yet too large."""
     if not np.isfinite(loss):
         raise NonFiniteError(f"the held-out loss became {loss} after {trials} trials; a smaller "

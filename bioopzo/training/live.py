@@ -3,13 +3,17 @@
 import io
 import sys
 import warnings
+from typing import Any
 
 from bioopzo import plots
 from bioopzo.errors import InputError
+from bioopzo.model import Model
 from bioopzo.run import Run
+from bioopzo.tasks import Task
+from bioopzo.training.log import Listener
 
 
-def listener(live, model, task, trials):
+def listener(live: bool | Listener, model: Model, task: Task, trials: int) -> Listener | None:
     """What is called at every evaluation with (trials, accuracy or None, loss); None for nothing.
 
     `live` is False, True (draw in a notebook) or a function of the user's own. Without a notebook
@@ -40,8 +44,8 @@ def _drawing(model, task, trials):
     """A listener that draws the curve and puts each new picture in place of the last one."""
     from IPython.display import Image, display  # there in a notebook only
 
-    curve = {"trials": [], "accuracy": [], "loss": []}
-    shown = []
+    curve: dict[str, list[float]] = {"trials": [], "accuracy": [], "loss": []}
+    shown: list[Any] = []
 
     def draw(*point):
         for values, value in zip(curve.values(), point):

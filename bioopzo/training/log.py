@@ -1,10 +1,16 @@
 """The learning curve as it grows, and what it leaves in a run."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from bioopzo.run import Run
 from bioopzo.training.guards import check_loss
+
+#: Called at every evaluation with (trials, accuracy or None, loss).
+Listener = Callable[[int, float | None, float], object]
 
 
 @dataclass(frozen=True)
@@ -20,9 +26,9 @@ class Evaluation:
     samples: np.ndarray
     decision: np.ndarray
     loss: float
-    rates: dict
-    weights: dict
-    more: dict = field(default_factory=dict)
+    rates: Mapping[str, float]
+    weights: Mapping[str, np.ndarray]
+    more: Mapping[str, float] = field(default_factory=dict)
 
 
 class Log:
@@ -32,20 +38,22 @@ class Log:
     `labels` are those of the task, or None; `tell` is called with (trials, accuracy or None, loss).
     """
 
-    def __init__(self, labels, tell=None):
+    def __init__(self, labels: np.ndarray | None, tell: Listener | None = None):
         self.labels, self.tell = labels, tell
-        self.trials, self.curve, self.snapshots = 0, {}, {}
+        self.trials = 0
+        self.curve: dict[str, list[Any]] = {}
+        self.snapshots: dict[str, list[np.ndarray]] = {}
 
     @property
-    def evaluations(self):
+    def evaluations(self) -> int:
         """How many evaluations there are."""
         return len(self.curve.get("trials", ()))
 
-    def seen(self, count):
+    def seen(self, count: int) -> None:
         """Count training trials."""
         self.trials += count
 
-    def evaluated(self, found):
+    def evaluated(self, found: Evaluation) -> None:
         """Add an `Evaluation`; `NonFiniteError` where its loss is none."""
         check_loss(found.loss, found.trials)
         point = {"trials": found.trials, "loss": found.loss, **found.more}
@@ -55,18 +63,18 @@ class Log:
         point |= {f"rates/{name}": rate for name, rate in found.rates.items()}
         for name, value in point.items():
             self.curve.setdefault(name, []).append(value)
-        for name, value in found.weights.items():
-            self.snapshots.setdefault(name, []).append(value)
+        for name, array in found.weights.items():
+            self.snapshots.setdefault(name, []).append(array)
         self.announce(-1)
 
-    def announce(self, first):
+    def announce(self, first: int) -> None:
         """Tell who listens of the evaluations from number `first` on."""
         if self.tell and self.curve:
             accuracies = self.curve.get("accuracy", [None] * self.evaluations)
             for point in list(zip(self.curve["trials"], accuracies, self.curve["loss"]))[first:]:
                 self.tell(*point)
 
-    def latest(self):
+    def latest(self) -> str:
         """The last evaluation in words, for a progress bar."""
         if not self.curve:
             return ""
@@ -74,7 +82,7 @@ class Log:
         words = [f"{100 * accuracy[-1]:.2f} %"] if accuracy else []
         return ", ".join([*words, f"loss {self.curve['loss'][-1]:.4f}"])
 
-    def fill(self, run, state, complete):
+    def fill(self, run: Run, state: Mapping[str, np.ndarray], complete: bool) -> None:
         """Put the curve, the snapshots and the final `state` (name -> array) into a `Run`."""
         run.meta["trials_done"], run.meta["complete"] = self.trials, complete
         run.arrays.update({f"final/{name}": value for name, value in state.items()})

@@ -1,5 +1,6 @@
 """The plan of a run: what it is trained on, in which order, and when it is evaluated."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice, pairwise
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from bioopzo.arguments import whole_number
 from bioopzo.errors import InputError
+from bioopzo.tasks import Task
 
 #: Trials of a batch where the user says nothing, and there are as many.
 BATCH = 128
@@ -42,23 +44,24 @@ class Plan:
     batch: int
     total: int
     epochs: float
-    marks: tuple
+    marks: tuple[int, ...]
 
     @property
-    def trials(self):
+    def trials(self) -> int:
         """Training trials in all."""
         return self.total * self.batch
 
     @property
-    def in_epoch(self):
+    def in_epoch(self) -> int:
         """Batches of an epoch; what is left over of it is not shown."""
         return len(self.samples) // self.batch
 
-    def shown(self, trials, evaluations):
+    def shown(self, trials: int, evaluations: int) -> int:
         """Trials shown, those of evaluations too, when so much was done."""
         return trials + evaluations * len(self.held_out)
 
-    def batches(self, generator, start=0):
+    def batches(self, generator: Callable[[int], np.random.Generator], start: int = 0
+                ) -> Iterator[tuple[int, np.ndarray]]:
         """(number, sample indices) of every batch from `start` on.
 
         `generator(epoch)` is the random generator that shuffles an epoch.
@@ -69,7 +72,8 @@ class Plan:
                 order = generator(epoch).permutation(self.samples)
             yield number, order[k * self.batch:(k + 1) * self.batch]
 
-    def stretches(self, generator, longest=1, within=0.0, start=None):
+    def stretches(self, generator: Callable[[int], np.random.Generator], longest: int = 1,
+                  within: float = 0.0, start: int | None = None) -> Iterator[Stretch]:
         """The run as `Stretch`es of at most `longest` batches, and an evaluation at every mark.
 
         The progress of a stretch is that where a share `within` of it is done. `start` is the
@@ -89,7 +93,9 @@ class Plan:
         return Stretch(self.held_out, False, mark / self.total, mark == self.total)
 
 
-def planned(task, split="test", trials=None, epochs=None, evaluations=None, batch=None):
+def planned(task: Task, split: str = "test", trials: int | None = None,
+            epochs: float | None = None, evaluations: int | None = None, batch: int | None = None
+            ) -> Plan:
     """The `Plan` of a run on a task.
 
     `trials` or `epochs` say how long it is (default 10 epochs). It is evaluated on `split`, at the

@@ -3,14 +3,19 @@
 import resource
 import time
 import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from bioopzo.engines.rate import settings as engine_settings
 from bioopzo.engines.rate.feed import presented
-from bioopzo.engines.rate.settings import learning_rate, open_engine
+from bioopzo.engines.rate.settings import Settings, learning_rate, open_engine
 from bioopzo.errors import InputError, NonFiniteError
+from bioopzo.model import Model
+from bioopzo.run import Run
+from bioopzo.tasks import Task
 from bioopzo.training.checkpoint import (
     checkpoint_identity,
     checkpoint_path,
@@ -19,8 +24,8 @@ from bioopzo.training.checkpoint import (
     write_checkpoint,
 )
 from bioopzo.training.guards import not_finite, stopped
-from bioopzo.training.log import Evaluation
-from bioopzo.training.plan import planned
+from bioopzo.training.log import Evaluation, Log
+from bioopzo.training.plan import Plan, Stretch, planned
 from bioopzo.training.saving import writable
 from bioopzo.training.start import initial_weights, scheduled, task_digest
 
@@ -32,7 +37,7 @@ SETTLED = 10
 SNAPSHOT_BYTES = 50e6
 
 
-def settings(backend=None, lazy=True, **given):
+def settings(backend: None = None, lazy: bool = True, **given: Any) -> Settings:
     """The `Settings` of the engine; `InputError` for any others."""
     if backend is not None:
         raise InputError("backend belongs to the spiking engine; the rate engine has compiled="
@@ -44,30 +49,31 @@ def settings(backend=None, lazy=True, **given):
     return chosen
 
 
-def plan(task, split, trials, epochs, evaluations, chosen):
+def plan(task: Task, split: str, trials: int | None, epochs: int | None, evaluations: int | None,
+         chosen: Settings) -> Plan:
     """The `Plan` of a run of whole batches: 10 epochs, each evaluated, by default."""
     return planned(task, split, trials, epochs, evaluations, chosen.batch)
 
 
-def fitted(model, task, chosen):
+def fitted(model: Model, task: Task, chosen: Settings) -> Model:
     """The model with the neuron that the activity asks for."""
     if chosen.activity == "deterministic" and model.neuron != "deterministic":
         return model.without_noise()
     return model
 
 
-def backend(chosen, plan):
+def backend(chosen: Settings, plan: Plan) -> str:
     """The name of the back end: this engine has one."""
     return "rate"
 
 
-def description(task, plan, chosen):
+def description(task: Task, plan: Plan, chosen: Settings) -> dict[str, Any]:
     """What else a run's `meta` says of this engine."""
     return {"engine": "rate", "epochs": plan.epochs, "task_digest": task_digest(task),
             "settings": described_settings(replace(chosen, batch=plan.batch))}
 
 
-def shuffled(seed):
+def shuffled(seed: int) -> Callable[[int], np.random.Generator]:
     """The generator of an epoch's order: that of each epoch is its own, so any can be taken up."""
     return lambda epoch: np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(7, epoch)))
 
@@ -75,7 +81,8 @@ def shuffled(seed):
 class Driver:
     """An engine with its weights; `run` takes it through a batch or an evaluation."""
 
-    def __init__(self, run, plan, chosen, seed, log, announce=None):
+    def __init__(self, run: Run, plan: Plan, chosen: Settings, seed: int, log: Log,
+                 announce: Callable[[str], object] | None = None):
         begin = time.perf_counter()
         self.model, self.task, self.plan, self.seed = run.model, run.task, plan, seed
         self.log, self.chosen = log, replace(chosen, batch=plan.batch)
@@ -90,12 +97,12 @@ class Driver:
         self.done = resume(self.chosen.checkpoint, self.engine, log, self.identity)
         self.cost, self.costs, self.batches = 0.0, 0.0, 0
 
-    def stretches(self):
+    def stretches(self) -> Iterator[Stretch]:
         """What is left of the plan, batch by batch."""
         return self.plan.stretches(shuffled(self.seed),
                                    start=self.done if self.log.evaluations else None)
 
-    def run(self, stretch):
+    def run(self, stretch: Stretch) -> None:
         """Learn from a batch; or evaluate, and write a checkpoint."""
         if stretch.plastic:
             self._learn(stretch)
@@ -106,12 +113,12 @@ class Driver:
         self.costs, self.batches = 0.0, 0
         write_checkpoint(self.chosen.checkpoint, self.engine, self.log, self.done, self.identity)
 
-    def final(self):
+    def final(self) -> dict[str, np.ndarray]:
         """The weights, and what else is kept from batch to batch, flat, by name."""
         kept = {**self.engine.weights, **self.engine.shared}
         return {name: value.ravel().copy() for name, value in kept.items()}
 
-    def closing(self):
+    def closing(self) -> dict[str, Any]:
         """What else a run's `meta` says at its end: shapes of the weights, memory."""
         return {"shapes": {key: list(value.shape) for key, value in self.engine.weights.items()},
                 "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
@@ -133,7 +140,8 @@ class Driver:
     def _evaluation(self, members):
         """Accuracy, loss and rates on the held-out trials, plasticity and perturbation off."""
         task, count = self.task, len(members)
-        decisions, loss, spikes = [], 0.0, {}
+        decisions, loss = [], 0.0
+        spikes: dict[str, float] = {}
         a_trial = 4 * task.n_in * (task.steps if task.coding == "spikes" else 1)
         most = int(max(1, min(EVALUATION_BATCH, EVALUATION_BYTES // a_trial)))
         for part in (members[k:k + most] for k in range(0, count, most)):

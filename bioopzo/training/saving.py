@@ -1,13 +1,14 @@
 """Where a run is saved: found to be writable before it begins; a finished run is never lost."""
 
 import tempfile
+from os import PathLike
 from pathlib import Path
 
 from bioopzo.errors import InputError
 from bioopzo.run import Run
 
 
-def writable(name, place, *parts):
+def writable(name: str, place: str | PathLike, *parts: str) -> Path:
     """The path `place`, and `parts` in it; `InputError` when no file can be written there.
 
     `name` is that of the argument. Folders that are missing are made.
@@ -27,7 +28,7 @@ def writable(name, place, *parts):
     return place
 
 
-def save_incomplete(run, place):
+def save_incomplete(run: Run, place: str | PathLike) -> Path:
     """Save a run that ended early, beside a finished one where `place` holds one.
 
     Returns where it lies, ``PLACE.incomplete`` beside a finished run.

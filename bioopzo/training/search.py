@@ -5,9 +5,12 @@ not give. The test split is never looked at.
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.stats import qmc
@@ -16,21 +19,26 @@ from tqdm.auto import tqdm
 from bioopzo.arguments import whole_number
 from bioopzo.errors import InputError, unknown
 from bioopzo.files import write_json
+from bioopzo.model import Model
+from bioopzo.tasks import Task
 from bioopzo.text.equations import identifiers
 from bioopzo.training.start import versions
 from bioopzo.training.train import checked_pair, train
 from bioopzo.training.tuned import FILE, entries_of, key_of, tuned_parameters, with_unit
 
+#: Lowest and highest value of a parameter, by its name.
+Ranges = Mapping[str, tuple[float, float]]
 
-def search_space(model, ranges=None):
+
+def search_space(model: Model, ranges: Ranges | None = None) -> dict[str, tuple[float, float]]:
     """The parameters that are searched: name -> (lowest, highest) in base units (Hz, second).
 
     Those of the model's text that declare a range; `ranges` gives others, also for parameters
     without one. Raises `InputError` for a name that the text does not use and for an empty range.
     """
     used = set().union(*map(identifiers, model.blocks.values())) & model.declared.keys()
-    space = {name: model.declared[name].search for name in model.declared
-             if name in used and model.declared[name].search}
+    space = {name: told.search for name, told in model.declared.items()
+             if name in used and told.search}
     for name, limits in (ranges or {}).items():
         if name not in used:
             raise unknown("parameter to search", name, used)
@@ -41,7 +49,8 @@ def search_space(model, ranges=None):
     return space
 
 
-def candidates(model, count, seed, ranges=None):
+def candidates(model: Model, count: int, seed: int, ranges: Ranges | None = None
+               ) -> list[dict[str, float]]:
     """`count` settings spread evenly (Sobol) over the search ranges, on a logarithmic scale.
 
     The first is the value in force. Returns a list of dicts name -> number in base units.
@@ -58,8 +67,9 @@ def candidates(model, count, seed, ranges=None):
     return settings[:count]
 
 
-def tune(model, task, trials=4000, count=24, finalists=5, seeds=3, jobs=2, seed=1,
-         backend="standalone", progress=True, ranges=None):
+def tune(model: Model, task: Task, trials: int = 4000, count: int = 24, finalists: int = 5,
+         seeds: int = 3, jobs: int = 2, seed: int = 1, backend: str | None = "standalone",
+         progress: bool = True, ranges: Ranges | None = None) -> dict[str, Any]:
     """Search a rule's learning rates (and its own parameters) on the validation split.
 
     Half of the candidates are spread over the ranges, half lie near the best of those; each is
@@ -91,7 +101,8 @@ def tune(model, task, trials=4000, count=24, finalists=5, seeds=3, jobs=2, seed=
 
     score((0, 0)) if backend == "standalone" else None  # builds once, before the pool
     with ThreadPoolExecutor(jobs if backend == "standalone" else 1) as pool:
-        scores, first = {}, []
+        scores: dict[tuple[int, int], float] = {}
+        first: list[Any] = []
         for stage in range(2):
             every = [(k, 1000 + s) for k in range(len(first), len(settings)) for s in range(2)]
             scores.update(zip(every, tqdm(
@@ -105,7 +116,7 @@ def tune(model, task, trials=4000, count=24, finalists=5, seeds=3, jobs=2, seed=
         more = [(k, 1002 + s) for k in best for s in range(seeds)]
         scores.update(zip(more, pool.map(score, more)))
     means = {k: float(np.mean([v for (j, _), v in scores.items() if j == k])) for k in best}
-    winner = max(means, key=means.get)
+    winner = max(means, key=lambda k: means[k])
     return {
         "parameters": settings[winner], "validation": means[winner], "trials": trials,
         "candidates": len(settings), "seeds": seeds + 2,
@@ -113,7 +124,9 @@ def tune(model, task, trials=4000, count=24, finalists=5, seeds=3, jobs=2, seed=
     }
 
 
-def refined(settings, scores, count, rng, spread=0.4, around=3):
+def refined(settings: Sequence[Mapping[str, float]], scores: Sequence[float], count: int,
+            rng: np.random.Generator, spread: float = 0.4, around: int = 3
+            ) -> list[dict[str, float]]:
     """`count` settings near the best `around`, each value times exp(normal(0, spread))."""
     best = sorted(range(len(settings)), key=lambda k: -scores[k])[:around]
     return [{n: float(f"{v * np.exp(rng.normal(0, spread)):.4g}")
@@ -130,7 +143,8 @@ def _at_edge(space, setting):
     return edge
 
 
-def tune_file(model, task, path=None, **options):
+def tune_file(model: Model, task: Task, path: str | PathLike | None = None, **options: Any
+              ) -> tuple[str, dict[str, Any]]:
     """Tune one model and write its entry into the data file; returns (key, entry)."""
     path = Path(path) if path else Path(str(resources.files("bioopzo") / FILE))
     entry = tune(model, task, **options)

@@ -1,6 +1,8 @@
 """The spiking engine as training drives it: chunk by chunk, readings one trial late."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -8,10 +10,13 @@ from bioopzo.engines.spiking import backends
 from bioopzo.engines.spiking.chunk import Chunk
 from bioopzo.engines.spiking.feed import parameter_values, rows, tables
 from bioopzo.errors import InputError
+from bioopzo.model import Model
 from bioopzo.network.clock import shape_of, time_course
+from bioopzo.run import Run
+from bioopzo.tasks import Task
 from bioopzo.training.guards import not_finite, stopped
-from bioopzo.training.log import Evaluation
-from bioopzo.training.plan import EVALUATIONS, Stretch, planned
+from bioopzo.training.log import Evaluation, Log
+from bioopzo.training.plan import EVALUATIONS, Plan, Stretch, planned
 from bioopzo.training.start import initial_weights, scheduled
 
 #: Training trials where the user says nothing.
@@ -30,7 +35,7 @@ class Settings:
     lazy: bool = True
 
 
-def settings(backend=None, lazy=True, **unknown):
+def settings(backend: str | None = None, lazy: bool = True, **unknown: Any) -> Settings:
     """The `Settings`; `InputError` for any others."""
     if unknown:
         raise InputError(f"{', '.join(sorted(unknown))}: settings of engine='rate', or unknown; "
@@ -39,14 +44,15 @@ def settings(backend=None, lazy=True, **unknown):
     return Settings(backend, lazy)
 
 
-def plan(task, split, trials, epochs, evaluations, chosen):
+def plan(task: Task, split: str, trials: int | None, epochs: int | None, evaluations: int | None,
+         chosen: Settings) -> Plan:
     """The `Plan` of a run of single trials: 4000 of them, evaluated 10 times, by default."""
     trials = TRIALS if trials is None and epochs is None else trials
     return planned(task, split, trials, epochs,
                    EVALUATIONS if evaluations is None else evaluations, batch=1)
 
 
-def fitted(model, task, chosen):
+def fitted(model: Model, task: Task, chosen: Settings) -> Model:
     """The model, as it is; `InputError` where this engine cannot run it on the task."""
     if model.layout:
         raise InputError(f"{model.layout!r} is an architecture; the spiking engine connects all to "
@@ -55,7 +61,7 @@ def fitted(model, task, chosen):
     return model
 
 
-def backend(chosen, plan):
+def backend(chosen: Settings, plan: Plan) -> str:
     """The name of the back end that runs a plan."""
     return backends.choose(chosen.backend, plan.shown(plan.trials, len(plan.marks)))
 
@@ -65,17 +71,18 @@ class _Reading:
     """An evaluation whose readings still come in, each with the trial after it."""
 
     trials: int
-    before: dict
-    after: dict = field(default_factory=dict)
-    samples: list = field(default_factory=list)
-    decisions: list = field(default_factory=list)
-    costs: list = field(default_factory=list)
+    before: dict[str, np.ndarray]
+    after: dict[str, np.ndarray] = field(default_factory=dict)
+    samples: list[np.ndarray] = field(default_factory=list)
+    decisions: list[np.ndarray] = field(default_factory=list)
+    costs: list[np.ndarray] = field(default_factory=list)
 
 
 class Driver:
     """A built network and its state; `run` takes it through a stretch of trials."""
 
-    def __init__(self, run, plan, chosen, seed, log, announce=None):
+    def __init__(self, run: Run, plan: Plan, chosen: Settings, seed: int, log: Log,
+                 announce: Callable[[str], object] | None = None):
         self.model, self.task, self.plan, self.log = run.model, run.task, plan, log
         self.shape = shape_of(self.task, rows(self.task))
         self.course = time_course(self.model, self.task)
@@ -84,17 +91,18 @@ class Driver:
                                             chosen.lazy, announce)
         run.meta["build_s"] = round(self.engine.build_s, 3)
         self.values = parameter_values(self.model, self.shape)
-        self.order, self.noise, self.reading = order, noise, None
+        self.order, self.noise = order, noise
+        self.reading: _Reading | None = None
         self.state = {**self.engine.start, **initial_weights(self.model, weights)}
 
-    def stretches(self):
+    def stretches(self) -> Iterator[Stretch]:
         """The plan in chunks that the tables have room for."""
         most = self.shape.rows
         longest = max(1, min(most, -(-self.plan.trials // SCHEDULE_STEPS)))
         for stretch in self.plan.stretches(lambda epoch: self.order, longest, within=0.5):
             yield from [stretch] if stretch.plastic else _parts(stretch, most)
 
-    def run(self, stretch):
+    def run(self, stretch: Stretch) -> None:
         """Present a stretch, and give the log every evaluation that is whole."""
         values = scheduled(self.values, self.model, stretch.progress)
         chunk = Chunk(len(stretch.samples), self.state, values,
@@ -109,11 +117,11 @@ class Driver:
         if stretch.plastic:
             self.log.seen(len(stretch.samples))
 
-    def final(self):
+    def final(self) -> dict[str, np.ndarray]:
         """The state by name."""
         return self.state
 
-    def closing(self):
+    def closing(self) -> dict[str, Any]:
         """What else a run's `meta` says at its end."""
         return {}
 
@@ -186,7 +194,7 @@ def _parts(evaluation, most):
                       last)
 
 
-def shift_last_spikes(state, elapsed):
+def shift_last_spikes(state: dict[str, np.ndarray], elapsed: float) -> None:
     """Move the times of last spikes back by `elapsed` (s): each chunk starts its clock at 0."""
     for name in state:
         if name.endswith(".lastspike"):

@@ -3,21 +3,26 @@
 import hashlib
 import importlib.metadata
 import platform
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
+from bioopzo.model import Model
+from bioopzo.tasks import Task
 
-def task_digest(task):
+
+def task_digest(task: Task) -> str:
     """A short hash of a task: its trials, their times and which of them are for what."""
     content = hashlib.blake2b(repr((task.name, task.coding, float(task.duration), float(task.dt),
                                     float(task.input_rate))).encode(), digest_size=8)
     inputs = getattr(task.inputs, "arrays", (task.inputs,))  # of events: those that make them up
     for array in (*inputs, task.targets, task.mask, *map(task.splits.get, sorted(task.splits))):
-        content.update(np.ascontiguousarray(array))
+        content.update(np.ascontiguousarray(array))  # type: ignore[arg-type]
     return content.hexdigest()
 
 
-def scheduled(values, model, progress):
+def scheduled(values: Mapping[str, float], model: Model, progress: float) -> dict[str, float]:
     """The constants when a share `progress` of the run is done.
 
     eta, eta_o, alpha and mu fall linearly to the share that `eta_final`, `alpha_final` and
@@ -36,15 +41,15 @@ def scheduled(values, model, progress):
     return values
 
 
-def initial_weights(model, rng):
+def initial_weights(model: Model, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Weights uniform within gain*sqrt(3/fan-in), feedback as the rule says: name -> array.
 
     `rng` draws them, projection by projection, in the order of their ranks.
     """
     values = {}
-    starting = [p for p in model.network.projections if p.start]
-    for projection in sorted(starting, key=lambda p: p.start.rank):
-        start, connection = projection.start, projection.connection
+    starting = [(p, p.start) for p in model.network.projections if p.start]
+    for projection, start in sorted(starting, key=lambda pair: pair[1].rank):
+        connection = projection.connection
         uniform = start.distribution == "uniform"
         size = np.sqrt(3 / connection.fan_in) if uniform else 1.0
         for factor in (start.scale, *(float(model.parameters[p]) for p in start.parameters)):
@@ -55,7 +60,7 @@ def initial_weights(model, rng):
     return values
 
 
-def versions():
+def versions() -> dict[str, str]:
     """Versions of everything a result depends on."""
     names = ("bioopzo", "brian2", "numpy", "scipy", "sympy")
     found = {}
@@ -67,7 +72,8 @@ def versions():
     return {**found, "python": platform.python_version()}
 
 
-def provenance(model, task, trials, seed, backend, split):
+def provenance(model: Model, task: Task, trials: int, seed: int, backend: str, split: str
+               ) -> dict[str, Any]:
     """What a run was: rule, task, settings, text and versions, as JSON holds it."""
     return {
         "rule": model.rule_name, "options": dict(model.options),

@@ -1,6 +1,8 @@
 """Training: one door to both engines."""
 
 import time
+from os import PathLike
+from typing import Any
 
 from tqdm.auto import tqdm
 
@@ -12,7 +14,8 @@ from bioopzo.run import Run
 from bioopzo.tasks import Task
 from bioopzo.training import rate, spiking
 from bioopzo.training.live import listener
-from bioopzo.training.log import Log
+from bioopzo.training.log import Listener, Log
+from bioopzo.training.plan import Plan
 from bioopzo.training.saving import save_incomplete, writable
 from bioopzo.training.start import provenance
 from bioopzo.training.tuned import tuned_parameters
@@ -21,9 +24,11 @@ from bioopzo.training.tuned import tuned_parameters
 ENGINES = {"spiking": spiking, "rate": rate}
 
 
-def train(model, task, trials=None, seed=0, backend=None, evaluations=None, split="test",
-          save=None, progress=True, lazy=True, engine="spiking", epochs=None, live=False,
-          **settings):
+def train(model: Model, task: Task, trials: int | None = None, seed: int = 0,
+          backend: str | None = None, evaluations: int | None = None, split: str = "test",
+          save: str | PathLike | None = None, progress: bool = True, lazy: bool = True,
+          engine: str = "spiking", epochs: int | None = None, live: bool | Listener = False,
+          **settings: Any) -> Run:
     """Train a model on a task, in the spiking engine (one trial at a time) or the rate engine.
 
     Parameters
@@ -101,8 +106,9 @@ def train(model, task, trials=None, seed=0, backend=None, evaluations=None, spli
     return run
 
 
-def prepared(model, task, engine="spiking", trials=None, epochs=None, evaluations=None,
-             split="test", **settings):
+def prepared(model: Model, task: Task, engine: str = "spiking", trials: int | None = None,
+             epochs: int | None = None, evaluations: int | None = None, split: str = "test",
+             **settings: Any) -> tuple[Model, Plan, Any]:
     """What `train` is asked for, checked: (the model for the task, the `Plan`, the settings).
 
     The arguments are those of `train`, `settings` those of the engine, `backend` and `lazy` among
@@ -117,7 +123,7 @@ def prepared(model, task, engine="spiking", trials=None, epochs=None, evaluation
     return ENGINES[engine].fitted(model, task, chosen), plan, chosen
 
 
-def checked_pair(model, task):
+def checked_pair(model: object, task: object) -> None:
     """Refuse what is no `Model` or no `Task`, with what it could have been."""
     if isinstance(model, Task) and isinstance(task, Model):
         raise InputError("the model comes first, then the task: train(model, task)")
@@ -129,14 +135,14 @@ def checked_pair(model, task):
     checked_task(task)
 
 
-def checked_task(task):
+def checked_task(task: object) -> None:
     """Refuse what is no `Task`."""
     if not isinstance(task, Task):
         raise InputError(f"task is a Task, not {named(task)}: one of bioopzo.tasks, or your own "
                          "arrays as bioopzo.tasks.Task(...)")
 
 
-def named(value):
+def named(value: object) -> str:
     """What was given, in a word or two for a message: the value if it is short, else its type."""
     if value is None or isinstance(value, (str, int, float)):
         return repr(value)

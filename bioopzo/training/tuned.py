@@ -1,16 +1,19 @@
 """Learning rates that were found by search, by task and rule."""
 
 import json
+from collections.abc import Mapping
 from importlib import resources
+from typing import Any
 
 from brian2.units.fundamentalunits import Quantity, get_unit
 
 from bioopzo import rules
+from bioopzo.model import Model
 
 FILE = "data/tuned.json"
 
 
-def key_of(model):
+def key_of(model: Model) -> str:
     """The name under which a model's tuned values are kept: the rule and its changed options."""
     known = model.rule_name in rules.available()  # a rule added in another process is not
     usual = rules.options(model.rule_name) if known else {}
@@ -19,13 +22,13 @@ def key_of(model):
     return model.rule_name + (f"[{','.join(changed)}]" if changed else "")
 
 
-def table():
+def table() -> dict[str, Any]:
     """The whole data file: task -> key -> entry, or task -> another task whose entries it takes."""
     path = resources.files("bioopzo") / FILE
     return json.loads(path.read_text()) if path.is_file() else {}
 
 
-def tuned_parameters(task, model):
+def tuned_parameters(task: str, model: Model) -> dict[str, Any]:
     """Tuned values for a model on a task: name -> quantity; empty when none were searched.
 
     A variant of a rule that was not searched by itself uses the rule's own values.
@@ -38,12 +41,12 @@ def tuned_parameters(task, model):
             for name, value in entry["parameters"].items() if name in model.declared}
 
 
-def entries_of(content, task):
+def entries_of(content: Mapping[str, Any], task: str) -> dict[str, Any]:
     """The entries of a task in the whole data file, its own or those it takes: key -> entry."""
     entries = content.get(task, {})
     return content[entries] if isinstance(entries, str) else entries
 
 
-def with_unit(value, like):
+def with_unit(value: float, like: object) -> Any:
     """A number in base units as a quantity like `like`."""
     return value * get_unit(like.dim) if isinstance(like, Quantity) else value

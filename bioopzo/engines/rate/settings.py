@@ -1,6 +1,7 @@
 """How the rate engine trains, as a user says it."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ class Settings:
     updates: str = "trial"
     steps_at_once: int | None = None
     compiled: bool | None = None
-    checkpoint: object = None
+    checkpoint: Any = None
 
     def chosen_optimizer(self):
         """The `Optimizer` with the rate asked for."""
