@@ -115,7 +115,7 @@ def test_a_comparison_is_whole_after_its_travel(run, task, way):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_model_takes_a_rule_of_the_users_own_along(way, tmp_path, monkeypatch, task):
+def test_a_model_takes_a_rule_of_the_users_own_along(way, tmp_path, task):
     model = forgotten(tmp_path)
     other = WAYS[way](model)
     assert "own" not in rules.available()
@@ -123,7 +123,7 @@ def test_a_model_takes_a_rule_of_the_users_own_along(way, tmp_path, monkeypatch,
     assert "0.7*abs(w)" in other.equations()["forward_2"]
 
 
-def test_a_fresh_process_trains_what_it_is_given(pool, run, task, tmp_path, monkeypatch):
+def test_a_fresh_process_trains_what_it_is_given(pool, run, task, tmp_path):
     """The same bits as here; also for a rule in a file that was not added there."""
     mine = pool.submit(bz.train, run.model, task, **SHORT)
     own = forgotten(tmp_path)
