@@ -1,6 +1,5 @@
 """Checks of what a user typed; every message names the task, the culprit and what is allowed."""
 
-import difflib
 import math
 from collections.abc import Collection
 from numbers import Integral, Real
@@ -10,7 +9,7 @@ import numpy as np
 from brian2.units import second
 from brian2.units.fundamentalunits import Quantity, Unit, have_same_dimensions
 
-from bioopzo.errors import InputError
+from bioopzo.errors import InputError, nearest
 
 
 def checked_sizes(sizes: Any) -> tuple[int, ...]:
@@ -66,18 +65,12 @@ def checked_value(name: str, value: Any, parameter: Any) -> Any:
     return value * 1.0
 
 
-def hint(value: object, allowed: Collection[str]) -> str:
-    """What a message adds: the word of `allowed` that is nearest to `value`, if one is near."""
-    near = difflib.get_close_matches(str(value), list(allowed), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
-
-
 def choice(where: str, name: str, value: object, allowed: Collection[str]) -> str:
     """`value`, if it is one of the `allowed` words; `InputError` otherwise."""
     if isinstance(value, str) and value in allowed:
         return value
     words = " or ".join(repr(word) for word in allowed)
-    raise InputError(f"{where}: {name} must be {words}, not {value!r}{hint(value, allowed)}")
+    raise InputError(f"{where}: {name} must be {words}, not {value!r}{nearest(value, allowed)}")
 
 
 def whole(where: str, name: str, value: Any, least: int = 1) -> int:

@@ -14,7 +14,7 @@ products is not the product of means. C, that gap closes as the escape noise gro
 where hazard, psi and softmax are linear over the fluctuations; every point is a network of its own
 with that Delta, trained like the first.
 
-Bands and bars: 95 % t-interval over seeds (networks and noise). Source: DESIGN section 3; the step
+Bands and bars: 95 % t-interval over seeds (networks and noise). Source: docs/design.md; the step
 for step comparison with the same random numbers is tests/test_equivalence.py.
 """
 

@@ -643,7 +643,10 @@ def _numbers(text, table):
 
 
 class Network:
-    """Brian2 running a case on injected numbers, chunk after chunk, as `backends.Runtime` does."""
+    """Brian2 running a case on injected numbers, chunk after chunk.
+
+    So does `engines.spiking.runtime.Runtime`.
+    """
 
     def __init__(self, case, data, lazy=True, edits=None):
         self.case, self.data = case, data
@@ -737,7 +740,7 @@ class Network:
 
 
 class Protocol:
-    """The part of a task that `spiking.time_course` reads."""
+    """The part of a task that `network.clock.time_course` reads."""
 
     def __init__(self, case):
         self.mask, self.steps, self.dt = case.mask, case.steps, case.dt

@@ -163,8 +163,8 @@ FULL = '"hidden": "u : 1", "hidden.step": "S = 1", "hidden.threshold": "S > 0.5"
     ("def neuron(depth):\n    pass\n", ["option 'depth' of neuron needs a default"]),
     ("def neuron():\n    return 3\n", ["must return a bioopzo.neurons.Neuron, not 3"]),
     (f"{{}}{FULL.replace('.step', '.stpe')}", ["unknown block 'hidden.stpe'", "'hidden.step'"]),
-    (f'{{}}{FULL}, "forward.spike": "u_post += w"', ["of a hidden layer, not 'forward.spike'"]),
-    (f'{{}}{FULL}, "hidden_1.trial": "u = 0"', ["unknown block 'hidden_1.trial'"]),
+    (f'{{}}{FULL}, "forward.spike": "u_post += w"', ["of every hidden layer, not 'forward.spike'"]),
+    (f'{{}}{FULL}, "hidden_1.trial": "u = 0"', ["of every hidden layer, not 'hidden_1.trial'"]),
     ('{}"hidden": "u : 1"', ["a neuron needs a block 'hidden.step'"]),
 ])
 def test_a_faulty_file_is_refused_with_its_line(write, text, says):

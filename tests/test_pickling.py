@@ -28,14 +28,13 @@ def rule(depth, beta=0.1):
 '''
 
 
-def forgotten(tmp_path, monkeypatch):
+def forgotten(tmp_path):
     """A model whose rule came from a file that is gone, in a process that never knew it."""
-    monkeypatch.setattr(rules, "_ADDED", {})
     path = tmp_path / "own.py"
     path.write_text(OWN)
     model = bz.Model([4, 5, 2], rule=rules.add(path), beta=0.7)
     path.unlink()
-    rules._ADDED.clear()
+    rules._FOLDER.added.clear()
     return model
 
 
@@ -117,7 +116,7 @@ def test_a_comparison_is_whole_after_its_travel(run, task, way):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_model_takes_a_rule_of_the_users_own_along(way, tmp_path, monkeypatch, task):
-    model = forgotten(tmp_path, monkeypatch)
+    model = forgotten(tmp_path)
     other = WAYS[way](model)
     assert "own" not in rules.available()
     assert other.digest == model.digest and other.rule.blocks == model.rule.blocks
@@ -127,7 +126,7 @@ def test_a_model_takes_a_rule_of_the_users_own_along(way, tmp_path, monkeypatch,
 def test_a_fresh_process_trains_what_it_is_given(pool, run, task, tmp_path, monkeypatch):
     """The same bits as here; also for a rule in a file that was not added there."""
     mine = pool.submit(bz.train, run.model, task, **SHORT)
-    own = forgotten(tmp_path, monkeypatch)
+    own = forgotten(tmp_path)
     theirs = pool.submit(bz.train, own, task, **SHORT)
     same_run(run, mine.result())
     assert theirs.result().complete and theirs.result().meta["rule"] == "own"

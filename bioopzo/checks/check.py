@@ -1,6 +1,6 @@
 """Everything that is wrong with the text of a model, said at once, before anything runs.
 
-`check` reads the objects as the blocks describe them (`assembly.draft`): every line (`lines`), then
+`check` reads the objects as the blocks describe them (`network.draft`): every line (`lines`), then
 the whole: what is missing, never used or never set, and whether what is taught reaches the weights
 (`influence`). Text without mistakes is handed to Brian2, which has the last word, and to the rate
 engine, whose limits are warnings here.

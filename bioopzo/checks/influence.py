@@ -28,7 +28,7 @@ class Influence:
 
 
 def influences(draft):
-    """Every `Influence` in the text of an `assembly.draft`, and the conditions of its events."""
+    """Every `Influence` in the text of a `network.draft`, and the conditions of its events."""
     found, conditions = [], {}
     for name, group in draft.groups.items():
         if name == "trial":

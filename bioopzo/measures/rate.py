@@ -57,7 +57,8 @@ def freeze(run: Any, model: Model | None = None, batches: int = 50, seed: int = 
     `model` is what learns in it (default the run's own): another rule on the same weights. Its
     feedback is drawn anew, with `seed`, unless it is the run's own. `seed` also draws the samples
     of `batches` batches from the task's `split`. Dropout is on as in training; its masks are
-    drawn first, so they are the same for every rule. Keywords are those of `epochs.Settings`.
+    drawn first, so they are the same for every rule. Keywords are those of
+    `engines.rate.settings.Settings`.
 
     Raises `InputError` for a loaded run without model and task.
     """

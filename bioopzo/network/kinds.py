@@ -17,8 +17,8 @@ class Moment:
     """When the lines of a block hold.
 
     `phrase` says it in words; `when`, `order` and `clock` (``"step"`` or ``"trial"``) place it in
-    the time step, where the engine runs it as a statement (see `assembly`). `named`: a further
-    word follows, as in ``pair.learn``.
+    the time step, where the engine runs it as a statement (see `network.assembly`). `named`: a
+    further word follows, as in ``pair.learn``.
     """
 
     phrase: str

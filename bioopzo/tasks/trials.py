@@ -10,9 +10,9 @@ import numpy as np
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity
 
-from bioopzo.arguments import choice, hint, quantity, step_count, whole
+from bioopzo.arguments import choice, quantity, step_count, whole
 from bioopzo.datasets.events import EventInputs
-from bioopzo.errors import InputError
+from bioopzo.errors import InputError, nearest
 
 CODINGS = ("current", "poisson", "spikes")
 SPLITS = ("train", "validation", "test")
@@ -117,7 +117,7 @@ class Task:
         for name in changes:
             if name not in names:
                 raise InputError(
-                    f"{self.name}: a Task has no field {name!r}{hint(name, names)}; "
+                    f"{self.name}: a Task has no field {name!r}{nearest(name, names)}; "
                     f"its fields are {', '.join(names)}"
                 )
         return dataclasses.replace(self, **changes)

@@ -44,10 +44,10 @@ class Engine:
     ----------
     model : Model
         With the task's coding (`Model.for_task`).
-    shape : spiking.Shape
+    shape : network.clock.Shape
         Steps a trial, dt, whether the target varies in time.
     course : array (steps, 6)
-        `spiking.time_course`.
+        `network.clock.time_course`.
     activity : ``"rates"``, ``"spikes"`` or ``"deterministic"``
         What a neuron sends: its chance to spike, a spike drawn with that chance, or a spike where
         u > theta (this makes the model's neuron the deterministic one).

@@ -1,10 +1,10 @@
 """From the text of every object to the operations of one time step, on arrays (batch, neurons).
 
-`program` walks through a time step in the order that `assembly` documents and Brian2 follows, and
-turns each statement into an operation that knows which value it reads: that of an operation
-before it in the same step, or the one a variable had when the last step ended. Text that belongs
-to synapses is taken apart into (presynaptic) x (postsynaptic) x (synaptic) factors, so that no
-array (batch, pre, post) is needed. `stages.py` puts the operations into an order of execution.
+`program` walks through a time step in the order that `network.assembly` documents and Brian2
+follows, and turns each statement into an operation that knows which value it reads: that of an
+operation before it in the same step, or the one a variable had when the last step ended. Text that
+belongs to synapses is taken apart into (presynaptic) x (postsynaptic) x (synaptic) factors, so that
+no array (batch, pre, post) is needed. `stages` puts the operations into an order of execution.
 
 What a mini-batch means for the variables:
 
