@@ -234,7 +234,7 @@ class Model:
         }
         for projection in self.given_network.projections if self.given_network else ():
             for moment, text in projection.text:
-                blocks[".".join(filter(None, (projection.kind, moment)))] = text
+                blocks[".".join(filter(None, (projection.name, moment)))] = text
         return blocks
 
     def _laid_over(self, blocks):
@@ -280,6 +280,11 @@ class Model:
                 values[name] = checked_value(name, value, self.declared.get(name))
             except InputError as problem:
                 problems.append(str(problem))
+        for projection in self.given_network.projections if self.given_network else ():
+            problems += [f"projection {projection.name} starts with the parameter {name!r}: give "
+                         f"its value, {name}=..." for name in (
+                             projection.start.parameters if projection.start else ())
+                         if name not in values]
         if problems:
             raise InputError("\n".join(problems))
         return Entries(values)
@@ -287,6 +292,13 @@ class Model:
     def _own_texts(self):
         """Texts of the user's own, which may read parameters that are only given as values."""
         yield from (text for _, text in self.edits)
+        yield from self._table_texts()
+
+    def _read_by_table(self):
+        """Words that the text of a table of the user's own reads."""
+        return set().union(*map(identifiers, self._table_texts()))
+
+    def _table_texts(self):
         for projection in self.given_network.projections if self.given_network else ():
             yield from (text for _, text in projection.text)
             yield from projection.start.parameters if projection.start else ()
@@ -328,6 +340,7 @@ class Model:
         membrane) the new rule adds its own. Edits of the old rule's own lines go with it; an edit
         of a line that the new rule has its own version of is left out with a `ModelWarning`.
         Parameters of the old rule alone, and those that have another unit in the new one, go, too.
+        Options that both rules have stay.
 
         `changes` are further settings of `Model` (``neuron``, ``reset``, ``dropout`` ...), options
         of the rule, and parameters. Raises `InputError` for what is unknown, and for other sizes:
@@ -342,15 +355,19 @@ class Model:
                 raise InputError(f"replace keeps the network and cannot change its {name}: "
                                  "make another Model")
         rule = self.rule_name if rule is None else rule
-        known = rules.options(rule)
-        options = {**(self.options if rule == self.rule_name else {}),
-                   **changes.pop("options", {}),
-                   **{key: changes.pop(key) for key in list(changes) if key in known}}
         settings = _checked_settings({key: changes.pop(key) for key in list(changes)
                                       if key in _SETTINGS})
+        given = changes.pop("options", {})
+        if not isinstance(given, Mapping):
+            raise InputError(f"options is a mapping, e.g. {{'local': True}}, not {given!r}")
+        # Neither file need be known here when nothing of it changes.
+        known = self.options if rule == self.rule_name and not changes else rules.options(rule)
+        options = {**{key: value for key, value in self.options.items() if key in known}, **given,
+                   **{key: changes.pop(key) for key in list(changes) if key in known}}
         neuron = settings.get("neuron", self.neuron)
+        known = neurons.options(neuron) if neuron != self.neuron or changes else {}
         own = {**(self.neuron_options if neuron == self.neuron else {}),
-               **{key: changes.pop(key) for key in list(changes) if key in neurons.options(neuron)}}
+               **{key: changes.pop(key) for key in list(changes) if key in known}}
         if (neuron, own) != (self.neuron, dict(self.neuron_options)):
             settings.update(neuron=neuron, neuron_options=Entries(own))
         else:
@@ -358,7 +375,7 @@ class Model:
         if (rule, options) == (self.rule_name, dict(self.options)):
             return self._with(given=Entries({**self.given, **changes}), **settings)
         settings.update(rule_name=rule, options=Entries(options))
-        plain = self._with(edits=(), given=_NOTHING, regime=_NOTHING, **settings)
+        plain = self._with(edits=(), given=self.plain().given, regime=_NOTHING, **settings)
         edits = self._carried(plain)
         given = {**self._carried_values(self.given, plain, edits), **changes}
         return self._with(edits=edits, given=Entries(given), regime=Entries(
@@ -366,12 +383,18 @@ class Model:
 
     def unedited(self) -> "Model":
         """The model without the user's edits, and without the parameters only they read."""
-        given = {name: value for name, value in self.given.items() if name in self.declared}
+        known = {*self.declared, *self._read_by_table()}
+        given = {name: value for name, value in self.given.items() if name in known}
         return self._with(edits=(), given=Entries(given))
 
     def plain(self) -> "Model":
-        """The network and the rule as they came: no edits, every parameter at its default."""
-        return self._with(edits=(), given=_NOTHING)
+        """The network and the rule as they came: no edits, every parameter at its default.
+
+        What a table of the user's own reads has no default and stays.
+        """
+        read = self._read_by_table() - self.declared.keys()
+        given = {name: value for name, value in self.given.items() if name in read}
+        return self._with(edits=(), given=Entries(given))
 
     def shrunk(self) -> "Model":
         """The same text with one neuron in every population: what its code is made from."""
@@ -401,7 +424,7 @@ class Model:
 
     def _carried_values(self, values, plain, edits):
         """Those of the values that have a meaning (and their unit) under another rule, too."""
-        read = set().union(*(identifiers(text) for _, text in edits)) if edits else set()
+        read = self._read_by_table().union(*(identifiers(text) for _, text in edits))
         return {name: value for name, value in values.items()
                 if (have_same_dimensions(value, plain.declared[name].default)
                     if name in plain.declared else name in read)}
@@ -466,6 +489,8 @@ class Model:
             "refractory": repr(self.refractory),
             "parameters": {k: repr(v) for k, v in sorted(self.parameters.items())},
         }
+        if self.given_network:
+            content["network"] = repr(self.given_network)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def diff(self, other: "Model | None" = None) -> Difference:

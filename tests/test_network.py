@@ -2,14 +2,22 @@
 
 import numpy as np
 import pytest
-from brian2 import ms
+from brian2 import Hz, ms
 
 import bioopzo as bz
 from bioopzo.engines.spiking.state import get_array, state_variables
 from bioopzo.errors import EquationError, InputError
 from bioopzo.network.blocks import is_block
+from bioopzo.network.connections import Dense
 from bioopzo.network.kinds import KINDS, NEURON_MOMENTS, SHOWN, SYNAPSE_MOMENTS, block_names
-from bioopzo.network.table import Network, Projection, Start, layered, recorded
+from bioopzo.network.table import (
+    Network,
+    Population,
+    Projection,
+    Start,
+    layered,
+    recorded,
+)
 from bioopzo.training.start import initial_weights
 
 
@@ -55,10 +63,35 @@ def test_an_architecture_is_a_table_with_other_connections():
     assert np.prod(network.described()["projections"]["forward_1"]["shape"]) == 4 * 3 * 3
 
 
-def test_a_projection_needs_populations_that_are_there():
-    with pytest.raises(InputError, match="unknown population of projection lateral 'hidden_3'.*"
-                                         "did you mean"):
-        layered([4, 6, 5, 2]).plus(Projection("lateral", "hidden_3", "hidden_1", "lateral"))
+LAYERS = layered([4, 6, 5, 2])
+
+
+def lateral(name="la", onto="hidden_1", **parts):
+    return Projection(name, "hidden_1", onto, "lateral", **parts)
+
+
+@pytest.mark.parametrize("wrong, says", [
+    (lambda: LAYERS.plus(lateral(onto="hidden_3")),
+     "unknown population of projection la 'hidden_3'.*did you mean"),
+    (lambda: LAYERS.plus(lateral("forward_1")), "two populations or projections.*'forward_1'"),
+    (lambda: LAYERS.plus(lateral("hidden_2")), "two populations or projections.*'hidden_2'"),
+    (lambda: LAYERS.plus(Population("hidden_1", 3, "hidden")), "two populations.*'hidden_1'"),
+    (lambda: LAYERS.plus(Population("x", 3, "hiden")), "unknown kind of population x 'hiden'"),
+    (lambda: LAYERS.plus(Population("x", "3", "hidden")), "the size of x is a whole number"),
+    (lambda: LAYERS.plus(Population("x", 2, "readout")), "one population of kind 'readout', not 2"),
+    (lambda: Network(LAYERS.populations[1:], ()), "one population of kind 'input', not 0"),
+    (lambda: Network((*LAYERS.populations[:-1], Population("error", 3, "error")), ()),
+     "as many units as the readout: 2, not 3"),
+    (lambda: LAYERS.plus(lateral(connection=Dense(3, 6))), "connects 3 with 6 neurons.* 6 and 6"),
+    (lambda: LAYERS.plus(lateral(text=(("spkie", "u_post += 1"),))),
+     "unknown moment of projection la 'spkie'.*did you mean 'spike'"),
+    (lambda: Start("w", "unifrm"), "unknown distribution of a start 'unifrm'"),
+    (lambda: bz.Model(LAYERS.plus(lateral("feedback_1"))), "called 'feedback_1'"),
+    (lambda: bz.Model(LAYERS.plus(lateral(start=Start("w", "normal", 1.0, ("nosuch",))))),
+     "projection la starts with the parameter 'nosuch': give its value")])
+def test_a_table_that_is_no_network_is_refused(wrong, says):
+    with pytest.raises(InputError, match=says):
+        wrong()
 
 
 def test_a_run_knows_its_network_and_one_saved_before_is_read_by_its_sizes():
@@ -121,12 +154,15 @@ def test_a_projection_from_outside_is_part_of_the_model():
     assert "u_post -= abs(w)*strength" in model.check().equations()["lateral_1"].replace(
         "strength_post", "strength")
     assert initial_weights(model, np.random.default_rng(0))["lateral_1.w"].shape == (36,)
-    assert "[lateral.spike] at a presynaptic spike" in repr(model)
-    edited = model.edit({"lateral.spike": "u_post -= w*strength"}).check()
+    assert "[lateral_1.spike]" in repr(model)
+    edited = model.edit({"lateral_1.spike": "u_post -= w*strength"}).check()
     assert edited.digest != model.digest and model.digest != bz.Model([4, 6, 5, 2]).digest
     with pytest.raises(EquationError, match="u_psot"):
-        model.edit({"lateral.spike": "u_psot -= w*strength"}).check()
-    assert edited.replace(rule="bp").blocks["lateral.spike"] == "u_post -= w*strength"
+        model.edit({"lateral_1.spike": "u_psot -= w*strength"}).check()
+    other = edited.replace(rule="bp").check()
+    assert other.blocks["lateral_1.spike"] == "u_post -= w*strength"
+    assert other.parameters["strength"] == 2 and edited.plain().check().edits == ()
+    assert "lateral_1: hidden_1 -> hidden_1" in repr(edited.diff(bz.Model(LAYERS)))
 
 
 def test_a_projection_from_outside_runs_and_stays_fixed():
@@ -137,6 +173,51 @@ def test_a_projection_from_outside_runs_and_stays_fixed():
     assert first.matrix("lateral_1.w").shape == (6, 6)
     assert not np.array_equal(first.final["forward_2.w"], other.final["forward_2.w"])
     assert first.to_xarray()["final_lateral_1_w"].size == 36
+
+
+def test_the_text_of_a_projection_is_its_own():
+    """Two of one kind had both texts; a further forward projection rewrote the others."""
+    text = {name: ("spike", f"u_post += {k}*w") for name, k in (("la", 0.1), ("lb", 0.7))}
+    skip = Projection("skip", "hidden_1", "hidden_2", "forward", ("forward", "skip"),
+                      text=(("spike", "u_post += 7*w"),))
+    both = LAYERS.plus(*(lateral(n, text=(("", "w : 1"), text[n])) for n in text), skip)
+    found = bz.Model(both).equations()
+    assert "0.1*w" in found["la"] and "0.7" not in found["la"] and "0.7*w" in found["lb"]
+    assert "7*" in found["skip"] and "7*" not in found["forward_2"]
+
+
+def test_networks_that_differ_in_a_projection_are_other_models():
+    """A comparison took the saved run of one for the other's."""
+    one, two = (bz.Model(LAYERS.plus(lateral(onto=onto, text=(("", "w : 1"), (
+        "spike", "u_post += w"))))) for onto in ("hidden_1", "hidden_2"))
+    assert one.digest != two.digest and "la: hidden_1 -> hidden_2" in repr(two.diff(one))
+
+
+def test_a_variable_that_starts_with_drawn_values_may_have_any_name():
+    own = lateral(start=Start("B", "normal", 0.5), text=(("", "B : 1"), ("spike", "u_post += B")))
+    model = bz.Model(LAYERS.plus(own)).check()
+    assert initial_weights(model, np.random.default_rng(0))["la.B"].std() > 0.2
+
+
+def test_two_plastic_projections_onto_one_population_keep_apart_what_they_owe():
+    """Each has its own event-driven sum; the dense form gives the same weights."""
+    skip = Projection("skip", "hidden_1", "readout", "forward_readout",
+                      ("forward_readout", "skip"), learned=("w",), start=Start("w", "uniform"))
+    model = bz.Model(LAYERS.plus(skip), rule="dfa", eta=5 * Hz, eta_o=9 * Hz).check()
+    lazy, dense = (bz.train(model, TASK, trials=6, evaluations=1, backend="numpy", progress=False,
+                            seed=2, lazy=lazy).final for lazy in (True, False))
+    assert "w lazy" in model.equations()["skip"]
+    for name in ("skip.w", "forward_1.w", "forward_3.w"):
+        np.testing.assert_allclose(lazy[name], dense[name], atol=1e-12)
+    assert np.ptp(lazy["skip.w"]) > 0
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("how", [{"backend": "standalone", "trials": 3},
+                                 {"engine": "rate", "epochs": 1, "batch": 4, "compiled": False}])
+def test_a_projection_from_outside_runs_in_every_engine(how):
+    run = bz.train(with_lateral(), TASK, evaluations=1, progress=False, seed=2, **how)
+    assert run.complete and run.matrix("lateral_1.w").shape == (6, 6)
 
 
 def test_a_model_of_the_same_table_is_the_model_of_its_sizes():

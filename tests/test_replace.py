@@ -10,6 +10,7 @@ import bioopzo as bz
 from bioopzo import measures
 from bioopzo.errors import EquationError, InputError, ModelWarning
 from bioopzo.measures import rate
+from bioopzo.network.table import Projection, Start, layered
 from bioopzo.text.equations import parse
 
 SIZES = [4, 6, 5, 2]
@@ -96,6 +97,28 @@ def test_text_of_one_layer_and_statements_stay():
     assert "extra_count" in lines(other, "hidden") and "Dz" not in lines(other, "hidden")
     assert other.blocks["hidden.step"].splitlines()[-1] == "count += 0*extra_count"
     assert not any(line.name == "Dz" for line in parse(other.blocks["hidden.step"]))
+
+
+@pytest.mark.parametrize("block, text, kept", [
+    ("hidden_1.trial", "u = theta", "u = theta"),
+    ("hidden.step", "S = int(rand() < chance)\nDz += 2*window*zbar\nu = clip(u, -2, 2)",
+     "u = clip(u, -2, 2)")])
+def test_a_statement_beside_one_that_goes_stays(block, text, kept):
+    """It was lost without a word with the line of the rule that was edited beside it."""
+    other = bz.Model(SIZES).edit({block: text}).replace(rule="bp")
+    assert kept in other.blocks[block] and "Dz" not in other.blocks[block]
+
+
+def test_options_that_both_rules_have_stay():
+    other = bz.Model(SIZES, rule="opzo", local=True, place="before").replace(rule="dfa")
+    assert other.options == {"local": True} and "local_1" in other.network
+
+
+def test_a_statement_that_stands_twice_acts_twice():
+    """Laying texts over each other took the second for a new version of the first."""
+    model = bz.Model(SIZES).edit({"forward.spike": "u_post += 0.5*w\nu_post += 0.25*w"})
+    found = model.equations()["forward_2"]
+    assert "0.5*" in found and "0.25*" in found
 
 
 def test_what_an_edit_took_away_stays_away():
@@ -191,6 +214,29 @@ def test_the_jacobian_is_that_of_a_neuron_with_parameters_of_its_own():
     for layer in (1, 2):
         np.testing.assert_array_equal(first[layer], second[layer])
     assert not np.allclose(first[1], plain[1])
+
+
+def test_the_jacobian_says_where_a_perturbation_has_no_way():
+    """It was 0 in layer 1 for a membrane that was typed without the perturbation."""
+    model = bz.Model(SIZES, rule="bp").edit(u="du/dt = (b + drive - u)/tau_m : 1").edit({
+        "readout:o": "do/dt = -o/tau_o : 1"})
+    assert jacobian(model)[0][1].any()  # bp's own text gets the perturbation
+    cut = bz.Model(SIZES, **HOLDS).edit({
+        "hidden_2": bz.Model(SIZES).blocks["hidden_2"] + "\ndu/dt = (b + drive - u)/tau_m : 1"})
+    with pytest.raises(EquationError, match="hidden_2: its equations do not read the perturb"):
+        jacobian(cut)
+
+
+def test_the_jacobian_goes_every_way_that_spikes_go():
+    jump = Projection("jump", "hidden_1", "readout", "jump", start=Start("w", "normal", 1.0),
+                      text=(("", "w : 1"), ("spike", "o_post += 3*w")))
+    plain, more = bz.Model(SIZES), bz.Model(layered(SIZES).plus(jump))
+    w = np.random.default_rng(7).normal(0, 1, (6, 2))
+    first, state = jacobian(plain)
+    second = measures.jacobian(more, TASK, {**state, "jump.w": w.ravel()}, trials=2,
+                               progress=False, jobs=1)
+    assert measures.cosine(second[1] - first[1], w.T) > 0.99
+    np.testing.assert_allclose(second[2], first[2], atol=1e-9)
 
 
 def test_the_jacobian_swallows_no_mistake():

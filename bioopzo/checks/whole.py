@@ -312,7 +312,8 @@ class Text:
 
     def _without_value(self):
         """Declared variables that are read but that nothing ever sets."""
-        fine = {*MAY_STAY_ZERO, self.model.rule.matrix, *self.model.parameters}
+        drawn = {p.start.variable for p in self.model.network.projections if p.start}
+        fine = {*MAY_STAY_ZERO, *drawn, self.model.rule.matrix, *self.model.parameters}
         for name, lines in self.lines.items():
             for word, line in lines.items():
                 if line.kind == "parameter" and word in self.reads and not (

@@ -9,18 +9,20 @@ from brian2.units import Hz
 from brian2.units.fundamentalunits import Quantity
 from tqdm.auto import tqdm
 
+from bioopzo.arguments import whole_number
 from bioopzo.engines import tools
 from bioopzo.engines.spiking import backends
 from bioopzo.engines.spiking.backends import WORTH_COMPILING
 from bioopzo.engines.spiking.chunk import Chunk
 from bioopzo.engines.spiking.feed import parameter_values, rows, tables
 from bioopzo.engines.spiking.standalone import Standalone
-from bioopzo.errors import EquationError, InputError
+from bioopzo.errors import EquationError, InputError, unknown
 from bioopzo.measures.angles import cosine
 from bioopzo.model import Model
 from bioopzo.network.clock import shape_of, time_course
+from bioopzo.network.draft import text_of
 from bioopzo.tasks import Task
-from bioopzo.text.equations import parse
+from bioopzo.text.equations import identifiers, parse
 
 
 def jacobian(model: Model, task: Task, state: Mapping[str, np.ndarray], trials: int = 128,
@@ -50,7 +52,13 @@ def jacobian(model: Model, task: Task, state: Mapping[str, np.ndarray], trials: 
         Whether a progress bar is shown.
 
     Returns ``{layer: array (readouts, neurons)}``, layers counted from 1, in the units of M.
+
+    Raises `EquationError` where a perturbation cannot take the way that spikes take: a membrane
+    that does not read it, a spike that does something else than add to u or o.
     """
+    trials = whole_number("trials", trials)
+    if split not in task.splits:
+        raise unknown("split", split, task.splits)
     probe = _probe(model.for_task(task), epsilon)
     shape = shape_of(task, min(trials, rows(task)))
     engine = backends.open_backend("standalone" if tools.compiler() else "numpy", probe, shape)
@@ -58,7 +66,7 @@ def jacobian(model: Model, task: Task, state: Mapping[str, np.ndarray], trials: 
     values = parameter_values(probe, shape)
     rng = np.random.default_rng(seed)
     samples = rng.choice(task.splits[split], trials, replace=trials > len(task.splits[split]))
-    weights = {k: v for k, v in state.items() if k.endswith(".w")}
+    weights = {k: v for k, v in state.items() if k.endswith(".w") and k in engine.start}
     # One row more, so that the last trial is read too.
     parts = [samples[k:k + shape.rows - 1] for k in range(0, trials, shape.rows - 1)]
     layers = dict(enumerate(probe.network.hidden, 1))
@@ -97,15 +105,24 @@ def _probe(model, epsilon):
     edited.
     """
     probe = model.replace(rule="_probe", alpha=epsilon)
-    edits = {}
-    for projection in probe.network.forward[1:]:
-        for block in projection.blocks:
-            spike = probe.blocks.get(f"{block}.spike", "")
-            if spike != probe.unedited().blocks.get(f"{block}.spike", ""):
-                edits[f"{block}.hold"] = "\n".join(
-                    _sent_more(line, block) for line in parse(spike, block)
-                    if line.name.endswith("_post"))
-    return probe.edit(edits) if edits else probe
+    before, edits = probe.unedited().blocks, {}
+    for projection in probe.network.projections:
+        spike = text_of(probe.blocks, projection, "spike")
+        own = projection not in probe.network.forward or spike != text_of(before, projection,
+                                                                          "spike")
+        if spike and own and probe.network.perturbed(projection):
+            name = projection.name
+            edits[f"{name}.hold"] = "\n".join(
+                _sent_more(line, name) for line in parse(spike, name)
+                if line.name.endswith("_post"))
+    probe = probe.edit(edits) if edits else probe
+    for population in (*probe.network.hidden[1:], probe.network.readout):
+        lines = parse(text_of(probe.blocks, population), population.name)
+        if not any("push" in identifiers(line.right) for line in lines):
+            raise EquationError(f"{population.name}: its equations do not read the perturbation, "
+                                "so the expected Jacobian cannot be measured: add '+ sigma*push' "
+                                "to the membrane's right-hand side")
+    return probe
 
 
 def _sent_more(line, block):

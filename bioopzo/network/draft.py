@@ -30,7 +30,8 @@ def text_of(blocks: Mapping[str, str], entry: Population | Projection, moment: s
 
     The later of its blocks is laid over the earlier; text of its own lies below.
     """
-    text = dict(getattr(entry, "text", ())).get(moment, "")
+    own = f"{entry.name}.{moment}" if moment else entry.name
+    text = "" if own in blocks else dict(getattr(entry, "text", ())).get(moment, "")
     for name in entry.blocks:
         key = f"{name}.{moment}" if moment else name
         if key in blocks:

@@ -8,7 +8,7 @@ from brian2.units.fundamentalunits import Quantity
 from bioopzo.network.asked import ModelLike
 from bioopzo.network.kinds import kind_of
 from bioopzo.network.objects import Assembly, Code, SynapseText, with_right
-from bioopzo.text.equations import factorise, identifiers, parse, render, substitute
+from bioopzo.text.equations import defines, factorise, identifiers, parse, render, substitute
 
 #: exp(trial/tau) is the lazy form's loss of precision; 20 time constants leave 1e-8 of 1e-16.
 LONGEST_LAZY_TRIAL = 20.0
@@ -73,12 +73,12 @@ def choose_form(model: ModelLike, assembly: Assembly, synapse: SynapseText,
 
 
 def _lazy(synapse, target, line, trace, factor, tau):
-    sum_ = f"G_{line.name}"
+    sum_ = _free_name(f"G_{line.name}", synapse, target)
     unit = line.unit
     target.equations += f"\nd{sum_}/dt = {sum_}/{tau} : {unit}"
-    target.codes.append(Code(f"sum_{line.name}", f"{sum_} += dt*({factor})", "plasticity"))
+    target.codes.append(Code(f"sum_{sum_[2:]}", f"{sum_} += dt*({factor})", "plasticity"))
     zero = "0" if unit == "1" else f"0*{unit}"
-    target.codes.append(Code(f"clear_{line.name}", f"{sum_} = {zero}", "start", -6, "trial"))
+    target.codes.append(Code(f"clear_{sum_[2:]}", f"{sum_} = {zero}", "start", -6, "trial"))
     owed = f"{trace}*{sum_}_post"
     for k, path in enumerate(synapse.pathways):
         text = render(_in_force(x, line.name, owed) for x in parse(path.text))
@@ -88,6 +88,12 @@ def _lazy(synapse, target, line, trace, factor, tau):
     synapse.codes.insert(0, Code(f"settle_{line.name}", f"{line.name} += {owed}", "start", -8,
                                  "trial"))
     return type(line)("parameter", line.name, unit=unit)
+
+
+def _free_name(name, synapse, target):
+    """A name for what a target keeps for these synapses; others may have taken the short one."""
+    taken = defines(target.equations, name)
+    return f"{name}_{synapse.name}" if taken else name
 
 
 def _in_force(line, name, owed):
@@ -106,11 +112,12 @@ def _in_force(line, name, owed):
 
 def _dense(target, synapse, line, trace, factor):
     """The dense form, with the postsynaptic factor computed once per neuron, not per synapse."""
-    factor_name = f"F_{line.name}"
+    factor_name = _free_name(f"F_{line.name}", synapse, target)
     rate = "hertz" if line.unit == "1" else f"{line.unit}/second"
     rate = "1" if line.unit == "second" else rate
     target.equations += f"\n{factor_name} : {rate}"
-    target.codes.append(Code(f"factor_{line.name}", f"{factor_name} = {factor}", "plasticity", -1))
+    target.codes.append(Code(f"factor_{factor_name[2:]}", f"{factor_name} = {factor}",
+                             "plasticity", -1))
     return with_right(line, f"{trace}*{factor_name}_post")
 
 

@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from bioopzo.errors import unknown
+from bioopzo.arguments import whole_number
+from bioopzo.errors import InputError, unknown
 from bioopzo.network.connections import Dense
+from bioopzo.network.kinds import KINDS, SYNAPSE_MOMENTS, PopulationKind, kind_of
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,10 @@ class Start:
     scale: float = 1.0
     parameters: tuple[str, ...] = ()
     rank: int = 0
+
+    def __post_init__(self):
+        if self.distribution not in ("uniform", "normal"):
+            raise unknown("distribution of a start", self.distribution, ("uniform", "normal"))
 
 
 @dataclass(frozen=True)
@@ -116,28 +122,63 @@ class Needs:
     feedback_scale: float
 
 
+def _check_populations(populations):
+    """Refuse populations that are no network: of unknown kinds, without input, readout, error."""
+    for population in populations:
+        if not isinstance(kind_of(population.kind), PopulationKind):
+            kinds = [name for name, kind in KINDS.items() if isinstance(kind, PopulationKind)]
+            raise unknown(f"kind of population {population.name}", population.kind, kinds)
+        whole_number(f"the size of {population.name}", population.size)
+    for kind in ("input", "readout", "error"):
+        count = sum(population.kind == kind for population in populations)
+        if count != 1:
+            raise InputError(f"a network has one population of kind {kind!r}, not {count}")
+    readout, error = (next(p for p in populations if p.kind == kind)
+                      for kind in ("readout", "error"))
+    if readout.size != error.size:
+        raise InputError(f"the error population has as many units as the readout: {readout.size}, "
+                         f"not {error.size}")
+
+
+def _connected(projection, sizes):
+    """The projection with its connection, which fits the populations (name -> size) at its ends."""
+    for end in (projection.source, projection.target):
+        if end not in sizes:
+            raise unknown(f"population of projection {projection.name}", end, sizes)
+    for moment, _ in projection.text:
+        if moment.partition(".")[0] not in SYNAPSE_MOMENTS:
+            raise unknown(f"moment of projection {projection.name}", moment, SYNAPSE_MOMENTS)
+    ends = sizes[projection.source], sizes[projection.target]
+    if projection.connection is None:
+        return replace(projection, connection=Dense(*ends))
+    if (projection.connection.pre, projection.connection.post) != ends:
+        raise InputError(f"projection {projection.name} connects {projection.connection.pre} with "
+                         f"{projection.connection.post} neurons, and its populations have "
+                         f"{ends[0]} and {ends[1]}")
+    return projection
+
+
 @dataclass(frozen=True)
 class Network:
     """Populations and projections, each in the order in which an engine makes them.
 
     `populations` and `projections` are tuples; ``network["hidden_1"]`` finds either by name.
-    Raises `InputError` for a projection from or onto a population that is not there.
+    Raises `InputError` for names that stand twice, populations of unknown kinds, other than one
+    input, readout and error population, and projections that do not fit their ends.
     """
 
     populations: tuple[Population, ...]
     projections: tuple[Projection, ...]
 
     def __post_init__(self):
-        names = [p.name for p in self.populations]
-        for k, projection in enumerate(self.projections):
-            for end in (projection.source, projection.target):
-                if end not in names:
-                    raise unknown(f"population of projection {projection.name}", end, names)
-            if projection.connection is None:
-                sizes = (self[projection.source].size, self[projection.target].size)
-                made = replace(projection, connection=Dense(*sizes))
-                object.__setattr__(self, "projections", (
-                    *self.projections[:k], made, *self.projections[k + 1:]))
+        _check_populations(self.populations)
+        sizes = {p.name: p.size for p in self.populations}
+        names = [entry.name for entry in self.entries]
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(f"two populations or projections of a network are called {name!r}")
+        object.__setattr__(self, "projections", tuple(
+            _connected(projection, sizes) for projection in self.projections))
 
     @property
     def entries(self) -> tuple[Population | Projection, ...]:

@@ -15,7 +15,7 @@ from bioopzo.text.equations import is_expression, parse
 
 #: What is said of a model besides its text and its parameters.
 SETTINGS = ("rule_name", "options", "neuron", "neuron_options", "reset", "refractory", "error",
-            "coding", "surrogate", "dropout", "state_reset", "sizes", "layout")
+            "coding", "surrogate", "dropout", "state_reset", "sizes", "layout", "given_network")
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,9 @@ def _setting(model, name):
     value = getattr(model, name)
     if name == "refractory":
         return quantity(value)
+    if name == "given_network":
+        return "; ".join(f"{p.name}: {p.source} -> {p.target}" for p in
+                         (value.projections if value else ())) or "none"
     if name == "options":
         return ", ".join(f"{key}={value[key]!r}" for key in sorted(value)) or "none"
     return "-".join(map(str, value)) if name == "sizes" else str(value or "none")

@@ -223,10 +223,12 @@ def compose(base: str, extra: str, where: str = "text") -> str:
     operator.
     """
     lines = list(parse(base, where))
+    free = list(range(len(lines)))  # a line replaces one of base, never another of extra
     for new in parse(extra, where):
-        same = [k for k, old in enumerate(lines) if _same_target(old, new)]
+        same = [k for k in free if _same_target(lines[k], new)]
         if same:
             lines[same[0]] = new
+            free.remove(same[0])
         else:
             lines.append(new)
     return render(lines)

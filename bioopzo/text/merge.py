@@ -78,17 +78,20 @@ def _with_their_term(base, mine, theirs, bare):
 
 
 def _statements(base, mine, theirs):
-    """Statements in their order; what takes the place of a line that is gone is gone, too."""
+    """Statements in their order; what only changes a line that is gone is gone, too."""
     found, base, mine = list(theirs), list(base), list(mine)
     changes = SequenceMatcher(None, list(map(str, base)), list(map(str, mine)), False)
     for kind, first, last, begin, end in reversed(changes.get_opcodes()):
-        if kind == "equal" or (last > first and not any(line in found
-                                                        for line in base[first:last])):
+        if kind == "equal":
             continue
+        fresh = mine[begin:end]
+        if last > first and not any(line in found for line in base[first:last]):
+            gone = {line.name for line in base[first:last]}
+            fresh = [line for line in fresh if line.name not in gone]
         place = next((found.index(line) for line in base[first:last] if line in found), None)
         if place is None:
             before = [found.index(line) + 1 for line in base[:first] if line in found]
             place = max(before, default=0)
         found = [line for k, line in enumerate(found) if k < place or line not in base[first:last]]
-        found[place:place] = mine[begin:end]
+        found[place:place] = fresh
     return found
