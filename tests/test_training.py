@@ -80,6 +80,18 @@ def test_every_trial_is_seen_before_any_is_seen_again(task):
     assert set(order[:72]) == set(order[72:144]) and not np.array_equal(order[:72], order[72:144])
 
 
+@pytest.mark.parametrize("rule", ["opzo", "bp", "eprop", "reinforce"])
+def test_dense_plasticity_trains_to_the_same_weights(rule):
+    """lazy=False ended in a KeyError for most rules: it has other constants."""
+    task = bz.tasks.xor(duration=24 * ms, warmup=8 * ms)
+    model = bz.Model([task.n_in, 5, 4, task.n_out], rule=rule)
+    model = model.edit(T_z=8 * ms, T_w=6 * ms) if rule == "opzo" else model
+    lazy, dense = (bz.train(model, task, trials=4, evaluations=1, backend="numpy", seed=3,
+                            progress=False, lazy=lazy).final for lazy in (True, False))
+    for name in ("forward_1.w", "forward_3.w"):
+        np.testing.assert_allclose(dense[name], lazy[name], atol=1e-11)
+
+
 def test_schedules_fall_linearly_and_touch_only_rates():
     model = bz.Model([4, 5, 2], eta=10 * Hz, alpha_final=0.5)
     shape = Shape(60, 1e-3, False, 4)

@@ -90,7 +90,7 @@ class Driver:
         self.engine = backends.open_backend(run.meta["backend"], self.model, self.shape,
                                             chosen.lazy, announce)
         run.meta["build_s"] = round(self.engine.build_s, 3)
-        self.values = parameter_values(self.model, self.shape)
+        self.values = parameter_values(self.model, self.shape, chosen.lazy)
         self.order, self.noise = order, noise
         self.reading: _Reading | None = None
         self.state = {**self.engine.start, **initial_weights(self.model, weights)}

@@ -75,7 +75,10 @@ def event_lists(inputs, shape, samples):
     return {"first_event": first.astype(float), "event_step": lists}
 
 
-def parameter_values(model, shape):
-    """Every shared constant of every object: ``{"hidden_1.tau_m": 0.01, ...}``."""
-    assembly = assemble(model, shape.duration, shape.varying, events=bool(shape.events))
+def parameter_values(model, shape, lazy=True):
+    """Every shared constant of every object: ``{"hidden_1.tau_m": 0.01, ...}``.
+
+    Which objects have which depends on whether plasticity may be `lazy`.
+    """
+    assembly = assemble(model, shape.duration, shape.varying, lazy, bool(shape.events))
     return constants(assembly, model, shape)
