@@ -69,7 +69,11 @@ WRONG = {
     "sizes with models": (lambda: {"a": model()}, {"sizes": [4, 6, 2]},
                           "sizes: for rules given by name"),
     "nonsense": (lambda: ["opzo"], {"nonsense": 5}, "unknown parameter 'nonsense'"),
-    "nonsense with models": (lambda: {"a": model()}, {"nonsense": 5}, "nonsense: for rules given"),
+    "nonsense with models": (lambda: {"a": model()}, {"nonsense": 5},
+                             "nonsense: for rules given.*your own take no further arguments"),
+    "nonsense with models of the rate engine": (
+        lambda: {"a": model()}, {"backend": None, "engine": "rate", "nonsense": 5},
+        "nonsense: for rules given.*your own take no further arguments"),
     "a number of seeds": (lambda: ["opzo"], {"seeds": 3}, r"such as range\(3\), not 3"),
     "no seeds": (lambda: ["opzo"], {"seeds": []}, "at least one seed"),
     "half a seed": (lambda: ["opzo"], {"seeds": [0, 0.5]}, "whole number of at least 0, not 0.5"),
@@ -85,6 +89,9 @@ WRONG = {
     "the other engine's settings": (lambda: ["opzo"], {"settings": {"batch": 2}},
                                     "batch: settings of engine='rate'"),
     "settings in words": (lambda: ["opzo"], {"settings": "fast"}, "settings is a mapping"),
+    "settings of one that are a number": (lambda: ["opzo"], {
+        "backend": None, "engine": "rate", "settings": {"opzo": 3}},
+        "settings of 'opzo', a label, are a mapping from name to value, not 3"),
     "a wrong setting of one": (lambda: ["opzo", "bp"], {
         "backend": None, "engine": "rate", "settings": {"bp": {"batsch": 2}}}, "'batsch'"),
     "a checkpoint of ones own": (lambda: ["opzo"], {

@@ -236,7 +236,7 @@ def test_the_command_line_lists_neurons_and_takes_files(write, tmp_path, monkeyp
     capsys.readouterr()
     for more, says in ((["--neuron", "alfi"], "did you mean 'alif'"),
                        (["--neuron", "own2.py"], "cannot be read"),
-                       (["--neuron", "erf", "--set", "neuron=erf"], "leave one out")):
+                       (["--neuron", "erf", "--set", "neuron=erf"], "chosen, with --neuron")):
         assert main([*common, *more]) == 2
         assert says in capsys.readouterr().err
 
