@@ -19,6 +19,8 @@ RATE_OPTIONS = (
     ("steps_at_once", int, "time steps that go through a layer together"),
 )
 FILE = "a name, or a file such as my_{}.py, which is run"
+#: What `Model` is given by an option of its own, and the option.
+CHOSEN_APART = {"sizes": "--hidden", "rule": "--rule (of several: --rules)", "neuron": "--neuron"}
 RULES = "names, or files such as my_rule.py, which are run, separated by commas"
 DEMO_RULES = ("opzo", "dfa", "node_perturbation", "reinforce", "readout_only")
 
@@ -189,8 +191,10 @@ def _model(options, task, rule):
     from bioopzo.model import Model
 
     hidden, given = task.hidden, _settings(options.set)
-    if options.neuron and "neuron" in given:
-        raise InputError("--neuron and --set neuron=... both name one; leave one out")
+    for name, flag in CHOSEN_APART.items():
+        if name in given:
+            raise InputError(f"--set {name}=...: what a network is made of is not set but chosen, "
+                             f"with {flag}")
     if options.neuron:
         given["neuron"] = _name(neurons, options.neuron)
     if options.hidden:

@@ -114,13 +114,16 @@ class Folder:
         name = self.function or path.stem
         function = self._run(path).get(name)
         if not inspect.isfunction(function):
-            shown = ", ".join([*self.first, "**options"])
+            shown = ", ".join([*self.first, "option=default, ..."])
             raise InputError(f"{path}: there is no function {name}({shown}) in it")
         arguments = list(inspect.signature(function).parameters.values())
         for place, (argument, meaning) in enumerate(self.first.items()):
             if len(arguments) <= place or arguments[place].name != argument:
                 raise InputError(f"{path}: the first argument of {name} is {argument}, {meaning}")
         for option in arguments[len(self.first):]:
+            if option.kind not in (option.POSITIONAL_OR_KEYWORD, option.KEYWORD_ONLY):
+                raise InputError(f"{path}: the options of {name} are named arguments, each with a "
+                                 f"default, not {option}")
             if option.default is option.empty:
                 raise InputError(f"{path}: option {option.name!r} of {name} needs a default")
         return function

@@ -34,25 +34,45 @@ def idle(monkeypatch):
     monkeypatch.setattr(Engine, "evaluate", ran)
 
 
+@pytest.fixture(scope="module")
+def finished(task):
+    """A finished run."""
+    return bz.train(model(), task, trials=2, seed=1, evaluations=1, backend="numpy",
+                    progress=False)
+
+
+@pytest.fixture
+def stubbed(monkeypatch, finished):
+    """Training is done at once: a run has what is asked for, and the numbers of `finished`."""
+    def done(model, task, seed, save, **_):
+        run = bz.Run(finished.arrays, finished.units,
+                     {**finished.meta, "seed": seed, "rule": model.rule_name}, model, task)
+        if save:
+            run.save(save)
+        return run
+
+    monkeypatch.setattr("bioopzo.training.compare.train", done)
+
+
 def model():
     return bz.Model([4, 5, 2])
 
 
-def test_names_are_compared_on_the_tasks_own_layers_with_parameters_for_all(task):
+def test_names_are_compared_on_the_tasks_own_layers_with_parameters_for_all(task, stubbed):
     found = bz.compare(["opzo", "dfa"], task, eta=3 * Hz, **QUICK)
     assert list(found.runs) == ["opzo", "dfa"]
-    for runs in found.runs.values():
+    for rule, runs in found.runs.items():
+        assert {run.meta["rule"] for run in runs} == {rule}
         assert [run.meta["seed"] for run in runs] == [0, 1]
         assert all(run.model.sizes == (4, 5, 2) and run.model.parameters["eta"] == 3 * Hz
                    for run in runs)
 
 
-def test_models_of_ones_own_are_the_same_runs(task):
+def test_models_of_ones_own_are_the_same_runs(task, finished):
     found = bz.compare({"mine": model()}, task, **QUICK)
-    alone = bz.train(model(), task, trials=2, seed=1, evaluations=1, backend="numpy",
-                     progress=False)
     assert found.runs["mine"][1].meta["label"] == "mine"
-    assert np.array_equal(found.runs["mine"][1].final["forward_1.w"], alone.final["forward_1.w"])
+    mine, other = (run.final["forward_1.w"] for run in found.runs["mine"][::-1])
+    assert np.array_equal(mine, finished.final["forward_1.w"]) and (mine != other).any()
 
 
 WRONG = {
@@ -69,7 +89,11 @@ WRONG = {
     "sizes with models": (lambda: {"a": model()}, {"sizes": [4, 6, 2]},
                           "sizes: for rules given by name"),
     "nonsense": (lambda: ["opzo"], {"nonsense": 5}, "unknown parameter 'nonsense'"),
-    "nonsense with models": (lambda: {"a": model()}, {"nonsense": 5}, "nonsense: for rules given"),
+    "nonsense with models": (lambda: {"a": model()}, {"nonsense": 5},
+                             "nonsense: for rules given.*your own take no further arguments"),
+    "nonsense with models of the rate engine": (
+        lambda: {"a": model()}, {"backend": None, "engine": "rate", "nonsense": 5},
+        "nonsense: for rules given.*your own take no further arguments"),
     "a number of seeds": (lambda: ["opzo"], {"seeds": 3}, r"such as range\(3\), not 3"),
     "no seeds": (lambda: ["opzo"], {"seeds": []}, "at least one seed"),
     "half a seed": (lambda: ["opzo"], {"seeds": [0, 0.5]}, "whole number of at least 0, not 0.5"),
@@ -85,6 +109,9 @@ WRONG = {
     "the other engine's settings": (lambda: ["opzo"], {"settings": {"batch": 2}},
                                     "batch: settings of engine='rate'"),
     "settings in words": (lambda: ["opzo"], {"settings": "fast"}, "settings is a mapping"),
+    "settings of one that are a number": (lambda: ["opzo"], {
+        "backend": None, "engine": "rate", "settings": {"opzo": 3}},
+        "settings of 'opzo', a label, are a mapping from name to value, not 3"),
     "a wrong setting of one": (lambda: ["opzo", "bp"], {
         "backend": None, "engine": "rate", "settings": {"bp": {"batsch": 2}}}, "'batsch'"),
     "a checkpoint of ones own": (lambda: ["opzo"], {
@@ -116,13 +143,13 @@ def test_a_label_cannot_name_a_file_outside_the_folder(label, task, tmp_path, id
     assert not list(tmp_path.rglob("*-0.*"))
 
 
-def test_without_a_folder_a_label_is_any_text(task):
+def test_without_a_folder_a_label_is_any_text(task, stubbed):
     found = bz.compare({"w/o noise": model()}, task, **{**QUICK, "seeds": [0]})
     assert found.table()[0]["label"] == "w/o noise"
 
 
 @pytest.mark.parametrize("label", ["..", "OPZO, noise before", "a < b", "-x.npz"])
-def test_every_other_label_stays_in_the_folder(label, task, tmp_path):
+def test_every_other_label_stays_in_the_folder(label, task, tmp_path, stubbed):
     bz.compare({label: model()}, task, out=tmp_path / "out", **{**QUICK, "seeds": [0]})
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(
         [f"{label}-0.json", f"{label}-0.npz", "comparison.json"])
@@ -136,7 +163,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_anything_runs(task, tmp
             bz.compare(["opzo"], task, out=out, **QUICK)
 
 
-def test_what_is_saved_is_the_table_and_every_run(task, tmp_path):
+def test_what_is_saved_is_the_table_and_every_run(task, tmp_path, stubbed):
     found = bz.compare(["opzo"], task, out=tmp_path, **QUICK)
     assert json.loads((tmp_path / "comparison.json").read_text())["rows"] == found.table()
     for run in found.runs["opzo"]:

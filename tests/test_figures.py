@@ -124,6 +124,13 @@ def test_a_figure_is_three_files_and_is_made_once(folder):
     assert (folder / "log").read_text() == "compute draw "
 
 
+def test_a_place_that_cannot_be_written_is_found_before_anything_is_computed(folder):
+    (folder / "images").write_text("in the way")
+    problem = made(folder)["tiny"]
+    assert isinstance(problem, InputError) and "nothing can be written" in str(problem)
+    assert not (folder / "log").exists()
+
+
 @pytest.mark.parametrize("name, before, after, outcome", [
     ("tiny.py", '"""What it shows."""', '"""Other words."""', "up to date"),
     ("tiny.py", '    """Doc."""\n', "    # A comment.\n", "up to date"),

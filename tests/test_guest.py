@@ -60,8 +60,14 @@ WORK = ["check", "dry_run", "numpy", COMPILED, "network", "present", "record", "
 
 
 @pytest.fixture
-def work(request, task, model, run):
+def work(request, pieces):
     """A piece of work of this package, as a function."""
+    return pieces[request.param]
+
+
+@pytest.fixture
+def pieces(task, model, run):
+    """Pieces of work of this package, by name, as functions."""
     fresh = bz.Run(run.arrays, run.units, run.meta, run.model, run.task)
     return {
         "check": lambda: bz.Model([4, 6, 2], tau_m=11 * ms).check(),
@@ -71,7 +77,7 @@ def work(request, task, model, run):
         "record": lambda: bz.measures.record(run),
         "rate": lambda: bz.train(bz.Model([4, 7, 2]), task, engine="rate", epochs=1,
                                  progress=False),
-    }[request.param]
+    }
 
 
 # ---------------------------------------------------------------------------- the user's script
@@ -93,15 +99,20 @@ def script(between=lambda: None):
     return np.array(trace.v), np.array(spikes.t), np.array(spikes.i), np.array(other.x)
 
 
-@pytest.mark.parametrize("work", WORK, indirect=True)
-def test_a_script_beside_us_gives_what_it_gives_alone(work):
+@pytest.mark.parametrize("before, between", [
+    (["numpy"], [name for name in WORK if name != COMPILED]),
+    pytest.param(["standalone"], ["standalone"], marks=pytest.mark.compiled)], ids=str)
+def test_a_script_beside_us_gives_what_it_gives_alone(pieces, before, between):
     """Before and between its runs: every step is recorded, every random number is the same."""
-    def between():
-        with unchanged():
-            work()
+    places = iter([before, between])
 
-    alone, beside = script(), script(between)
-    assert beside[0].shape == (3, 50) and len(beside[1]) > 3
+    def at_work():
+        for name in next(places):
+            with unchanged():
+                pieces[name]()
+
+    alone, beside = script(), script(at_work)
+    assert beside[0].shape == (3, 50) and len(beside[1]) > 3 and not list(places)
     for mine, theirs in zip(alone, beside):
         np.testing.assert_array_equal(theirs, mine)
 
@@ -237,9 +248,9 @@ for mine, theirs in zip(before, state()):
 
 # ---------------------------------------------------------------------------- names
 
-def test_networks_of_the_same_names_live_side_by_side(task, model):
+def test_networks_of_the_same_names_live_side_by_side(task, model, run):
     """Several networks and the user's objects share names; each keeps its own numbers."""
-    first = train(task)
+    first = bz.Run(run.arrays, run.units, run.meta, run.model, run.task)
     theirs = [b2.NeuronGroup(1, "v : 1", name=name) for name in ("hidden_1", "trial", "network")]
     with runtime():
         built = [build(model, shape_of(task, 2)) for _ in range(2)]

@@ -159,8 +159,12 @@ FULL = '"hidden": "u : 1", "hidden.step": "S = 1", "hidden.threshold": "S > 0.5"
 @pytest.mark.parametrize("text, says", [
     ("def neuron()\n    pass\n", ["line 1", "SyntaxError", "def neuron()"]),
     ("import sys\nsys.exit('no')\n", ["line 2", "SystemExit", "no"]),
-    ("x = 1\n", ["no function neuron(**options)"]),
+    ("x = 1\n", ["no function neuron(option=default, ...)"]),
     ("def neuron(depth):\n    pass\n", ["option 'depth' of neuron needs a default"]),
+    ("def neuron(**options):\n    pass\n", ["are named arguments", "default, not **options"]),
+    ('{}"hidden": 3', ["block 'hidden' is a text, not 3"]),
+    (f'{{}}{FULL}, "hidden.trial": "u = = 0"', ["hidden.trial", "u = = 0"]),
+    (f'{{}}{FULL}}}, {{"q": 3.0', ["parameter 'q' is a Parameter", "not 3.0"]),
     ("def neuron():\n    return 3\n", ["must return a bioopzo.neurons.Neuron, not 3"]),
     (f"{{}}{FULL.replace('.step', '.stpe')}", ["unknown block 'hidden.stpe'", "'hidden.step'"]),
     (f'{{}}{FULL}, "forward.spike": "u_post += w"', ["of every hidden layer, not 'forward.spike'"]),
@@ -236,7 +240,7 @@ def test_the_command_line_lists_neurons_and_takes_files(write, tmp_path, monkeyp
     capsys.readouterr()
     for more, says in ((["--neuron", "alfi"], "did you mean 'alif'"),
                        (["--neuron", "own2.py"], "cannot be read"),
-                       (["--neuron", "erf", "--set", "neuron=erf"], "leave one out")):
+                       (["--neuron", "erf", "--set", "neuron=erf"], "chosen, with --neuron")):
         assert main([*common, *more]) == 2
         assert says in capsys.readouterr().err
 

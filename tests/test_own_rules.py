@@ -156,8 +156,8 @@ def test_added_anew_a_file_has_its_new_text_and_older_models_keep_theirs(write):
     ("def rule(depth)\n    pass\n", ["line 1", "SyntaxError", "def rule(depth)"]),
     ("import bioopzo\nx = 1/0\n", ["line 2", "ZeroDivisionError", "x = 1/0"]),
     ("from . import Rul\n", ["line 1", "ImportError", "Rul"]),
-    ("rule = 3\n", ["no function rule(depth, **options)"]),
-    ("def rules(depth):\n    pass\n", ["no function rule(depth, **options)"]),
+    ("rule = 3\n", ["no function rule(depth, option=default, ...)"]),
+    ("def rules(depth):\n    pass\n", ["no function rule(depth, option=default, ...)"]),
     ("def rule():\n    pass\n", ["first argument", "depth"]),
     ("def rule(depth, scale):\n    pass\n", ["'scale'", "default"]),
     ("def rule(depth):\n    return {}\n", ["must return", "Rule", "{}"]),
@@ -171,6 +171,29 @@ def test_a_faulty_file_is_refused_with_its_line(write, text, says):
     for word in [str(path), *says]:
         assert word in str(caught.value)
     assert "own" not in rules.available()
+
+
+@pytest.mark.parametrize("content, says", [
+    ("{'hidden': 3}", "block 'hidden' is a text, not 3"),
+    ("{'hidden': 'psi = = 3 : 1'}", "psi = = 3 : 1"),
+    ("{}, {'q': 3.0}", "parameter 'q' is a Parameter.*not 3.0"),
+    ("{}, needs=3", "needs is a tuple of names.*not 3"),
+    ("{}, needs='psi'", "needs is a tuple of names.*not 'psi'"),
+    ("{}, branches=(7,)", r"hidden layers, of \[1, 2\] here, not \(7,\)"),
+    ("{}, branches=3", r"branches is a tuple.*not 3"),
+    ("{}, branches=(2,), intermediate=1", r"one of the branches, \(2,\), or None, not 1"),
+    ("3", "line 3, .*TypeError"),
+])
+def test_a_rule_of_parts_that_are_none_is_refused(write, content, says):
+    path = write("from bioopzo.rules import Rule\ndef rule(depth):\n"
+                 f"    return Rule('', '', '', {content})\n")
+    with pytest.raises(InputError, match=f"(?s){re.escape(str(path))}.*{says}"):
+        rules.add(path)
+
+
+def test_the_options_of_a_rule_are_named(write):
+    with pytest.raises(InputError, match=r"each with a default, not \*\*options"):
+        rules.add(write("def rule(depth, **options):\n    pass\n"))
 
 
 def test_what_fails_later_names_the_line_too(write):

@@ -73,7 +73,7 @@ def test_a_file_is_not_asked_for_its_task_before_it_is_needed(write):
 @pytest.mark.parametrize("text, says", [
     ("def own()\n    pass\n", ["line 1", "SyntaxError", "def own()"]),
     ("x = 1/0\n", ["line 1", "ZeroDivisionError"]),
-    ("def task():\n    pass\n", ["no function own(**options)"]),
+    ("def task():\n    pass\n", ["no function own(option=default, ...)"]),
     ("def own(size):\n    pass\n", ["option 'size' of own needs a default"]),
 ])
 def test_a_faulty_file_is_refused_with_its_line(write, text, says):

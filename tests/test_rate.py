@@ -901,6 +901,41 @@ def test_what_cannot_be_measured_is_said(task, learned):
         gradients.update_angle(loaded)
 
 
+@pytest.mark.parametrize("measure, says", [
+    (lambda run: gradients.jacobian(run, batches=1), "batches is a whole number of at least 2"),
+    (lambda run: gradients.alignment(run, batches=0), "batches is a whole number of at least 2"),
+    (lambda run: gradients.gradient_variance(run, {"own": None}, batches=1), "of at least 2, not"),
+    (lambda run: gradients.update_angle(run, batches=0), "batches is a whole number of at least 1"),
+    (lambda run: gradients.update_angle(run, batches="few"), "at least 1, not 'few'"),
+    (lambda run: gradients.update_angle(run, split="x"), "unknown split of xor 'x'.*validation"),
+    (lambda run: gradients.update_angle(run, split=[]), "unknown split of xor"),
+    (lambda run: gradients.update_angle(run, "bp"), r"reference\(run, \"bp\"\).*not 'bp'"),
+])
+def test_what_measures_are_asked_for_is_checked(learned, measure, says):
+    with pytest.raises(InputError, match=says):
+        measure(learned)
+
+
+def test_where_noise_hides_the_jacobian_there_is_no_angle(learned, monkeypatch):
+    """Two halves that point apart say nothing of the length of J."""
+    monkeypatch.setattr(gradients, "jacobian", lambda run, batches: {
+        1: (np.ones((2, 8)), -np.ones((2, 8))), 2: (np.ones((2, 6)), np.ones((2, 6)))})
+    found = gradients.alignment(learned)
+    assert np.isnan(found[1]).all() and np.isfinite(found[2]).all()
+
+
+def test_a_loaded_run_is_measured_with_the_model_as_it_was_written(task):
+    """Its coding and regime come from the task, as when it was trained."""
+    run = run_of(task, bz.Model([4, 5, 2]), trials=8, evaluations=1)
+    plain = bz.Run(run.arrays, run.units, run.meta, bz.Model([4, 5, 2]), task)
+    assert plain.model.coding is None
+    mine, theirs = (gradients.update_angle(one, batches=2) for one in (plain, run))
+    assert mine == theirs
+    mine, theirs = (bz.measures.record(one) for one in (plain, run))
+    assert np.array_equal(mine.spikes["hidden_1"], theirs.spikes["hidden_1"])
+    assert np.array_equal(mine.values["forward_1.w"], theirs.values["forward_1.w"])
+
+
 def test_a_run_of_the_spiking_engine_is_measured_in_batches(task):
     """The readout learns the same under every rule: on the same spikes the cosine is 1."""
     for rule in ("opzo", "dfa", "bp"):

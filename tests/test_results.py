@@ -113,6 +113,14 @@ def test_unknown_names_and_values_are_named(tmp_path, capsys, arguments, says):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_that_cannot_be_written_is_said_before_anything_is_computed(tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    assert main(["results", "digits_4000", "--quick", "--out", str(tmp_path / "file")]) == 2
+    out, err = capsys.readouterr()
+    assert "computing" not in out and "Traceback" not in err
+    assert "nothing can be written to out=" in err
+
+
 def test_results_are_listed(capsys):
     assert main(["results"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(

@@ -257,6 +257,14 @@ def test_a_place_that_cannot_be_written_is_found_before_anything_runs(task, engi
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.parametrize("folder", ["there", "there/", "new/"])
+def test_a_run_is_not_saved_as_a_folder(task, folder, tmp_path, idle):
+    (tmp_path / "there").mkdir()
+    with pytest.raises(InputError, match=f"save names a file, and .*{folder} is a folder"):
+        run_of(task, save=f"{tmp_path}/{folder}")
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"]
+
+
 @pytest.mark.parametrize("checkpoint", ["file/run", ""])
 def test_so_is_a_checkpoint(task, checkpoint, tmp_path, idle):
     (tmp_path / "file").write_text("in the way")

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from bioopzo.arguments import whole_number
 from bioopzo.engines.rate.batch import Pass
 from bioopzo.engines.rate.engine import Engine
 from bioopzo.engines.rate.feed import presented
 from bioopzo.engines.rate.settings import open_engine, settings
-from bioopzo.errors import InputError
+from bioopzo.errors import InputError, unknown
 from bioopzo.measures.angles import cosine
 from bioopzo.model import Model
 from bioopzo.network.clock import COLUMNS
@@ -60,17 +61,20 @@ def freeze(run: Any, model: Model | None = None, batches: int = 50, seed: int = 
     drawn first, so they are the same for every rule. Keywords are those of
     `engines.rate.settings.Settings`.
 
-    Raises `InputError` for a loaded run without model and task.
+    Raises `InputError` for a loaded run without model and task, a `model` that is none, an unknown
+    or empty `split`, and no `batches`.
     """
     if run.model is None or run.task is None:
         raise InputError("a loaded run has no model or task attached: set run.model, run.task")
+    batches = whole_number("batches", batches)
+    members = _members(run.task, split)
     # Changes are read when the trial has ended: within it, plain descent would apply them.
     theirs = run.meta.get("settings", {"activity": "spikes"})
     chosen = settings(**{**{k: v for k, v in theirs.items()
                             if k not in ("optimizer", "rate", "schedule", "updates")},
                          "optimizer": "sgd", **given})
     own = model is None
-    model = run.model if model is None else model.for_task(run.task)
+    model = _fitted(run, model)
     engine = open_engine(model, run.task, chosen, seed)
     rng = np.random.default_rng(seed)
     final = run.final
@@ -84,10 +88,28 @@ def freeze(run: Any, model: Model | None = None, batches: int = 50, seed: int = 
         if own and key in final:
             values[...] = final[key].reshape(values.shape)
     needed = batches * chosen.batch
-    members = run.task.splits[split]
     samples = np.concatenate([rng.permutation(members) for _ in range(-(-needed // len(members)))])
     inputs, targets = presented(run.task)
     return Frozen(engine, inputs, targets, samples[:needed], chosen.batch)
+
+
+def _members(task, split):
+    """The samples of a split of a task."""
+    if split not in list(task.splits):  # which may be given what cannot be hashed
+        raise unknown(f"split of {task.name}", split, task.splits)
+    if not len(task.splits[split]):
+        raise InputError(f"task {task.name} has no trials in its {split} split")
+    return task.splits[split]
+
+
+def _fitted(run, model):
+    """What learns in the network of a run: its own model, or another, written for the task."""
+    if not isinstance(model, (Model, type(None))):
+        raise InputError(f"model is a Model, e.g. reference(run, \"bp\"), or None for the run's "
+                         f"own, not {model!r}")
+    if model is None and run.model.coding is not None:
+        return run.model
+    return (run.model if model is None else model).for_task(run.task)
 
 
 def reference(run: Any, rule: str = "bp", **options: Any) -> Model:
@@ -118,10 +140,11 @@ def gradient_variance(run: Any, models: Mapping[str, Model | None], batches: int
 
     The weights are the run's final ones and stay there. `models` maps a label to a `Model`, or None
     for the run's own; further keywords are those of `freeze`. Returns
-    ``{label: {"forward_1.w": variance, ...}}``.
+    ``{label: {"forward_1.w": variance, ...}}``. Raises `InputError` for fewer than two `batches`.
 
     Source: Xiao et al. 2024 (OPZO), section 5.2.
     """
+    batches = whole_number("batches", batches, least=2)
     result = {}
     for label, model in models.items():
         frozen = freeze(run, model, batches, **given)
@@ -179,8 +202,9 @@ def jacobian(run: Any, batches: int = 400, **given: Any
     perturbation leaves after its path, Dz, over batches * batch trials. The network of a rule
     that does not perturb in pairs of holds is perturbed as under OPZO. Returns
     ``{layer: (J, J')}``, each (readouts, neurons) from one half of the trials: J.J' is the squared
-    length without the noise of the estimate.
+    length without the noise of the estimate. Raises `InputError` for fewer than two `batches`.
     """
+    batches = whole_number("batches", batches, least=2)
     own = all(defines(run.model.blocks[block], name) for block, name in (("hidden", "Dz"),
                                                                          ("error", "Do")))
     frozen = freeze(run, None if own else reference(run, "opzo"), batches, **given)
@@ -202,8 +226,9 @@ def alignment(run: Any, batches: int = 400, **given: Any) -> dict[int, tuple[flo
     """cos(M, J) and |M|/|J| of every layer of a `run`, free of the noise in the estimate of J.
 
     J comes from `batches` batches, see `jacobian`, which also takes the further keywords. Returns
-    ``{layer: (cosine, ratio)}``; a matrix that is still zero has the cosine NaN. Raises
-    `InputError` for a rule without a feedback matrix.
+    ``{layer: (cosine, ratio)}``; a matrix that is still zero has the cosine NaN, and both are NaN
+    where noise hides J (J.J' is not above zero: take more batches). Raises `InputError` for a rule
+    without a feedback matrix, and for fewer than two `batches`.
     """
     name = run.model.rule.matrix
     if not name:
@@ -212,7 +237,8 @@ def alignment(run: Any, batches: int = 400, **given: Any) -> dict[int, tuple[flo
     feedback = run.model.network.of("feedback")
     for (layer, (J, K)), synapses in zip(jacobian(run, batches, **given).items(), feedback):
         M = np.asarray(run.matrix(f"{synapses.name}.{name}"), float)
-        length = np.sqrt(max(float(np.vdot(J, K)), 1e-300))
+        square = float(np.vdot(J, K))
+        length = np.sqrt(square) if square > 0 else float("nan")
         size = np.linalg.norm(M)
         cos = float(np.vdot(M, (J + K) / 2) / (size * length)) if size else float("nan")
         found[layer] = (cos, float(size / length))

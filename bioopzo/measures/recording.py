@@ -51,6 +51,8 @@ def record(run: Any, sample: int | None = None, seed: int = 0, plastic: bool = T
     model, task = run.model, run.task
     if model is None or task is None:
         raise InputError("a loaded run has no model or task attached: set run.model, run.task")
+    if model.coding is None:  # attached by hand to a loaded run
+        model = model.for_task(task)
     if model.layout:
         raise InputError(f"{model.layout!r} is an architecture; only networks with all-to-all "
                          "layers can be recorded")

@@ -1,9 +1,9 @@
 """Neurons, one file each, as text; discovered by listing this folder.
 
-A neuron's file defines ``neuron(**options) -> Neuron``: the text of a hidden layer, with its
-parameters. Adding a neuron is adding a file: `Model`, the command line and the tests pick it up. A
-file of the user's own, anywhere, is made known to one process by `add`; the same file put into
-this folder is built in.
+A neuron's file defines ``neuron(...) -> Neuron``: the text of a hidden layer, with its parameters.
+Its options are named arguments, each with a default. Adding a neuron is adding a file: `Model`, the
+command line and the tests pick it up. A file of the user's own, anywhere, is made known to one
+process by `add`; the same file put into this folder is built in.
 
 What a neuron's file may import of this package is what is public here, and the files of this
 folder need nothing else, so that a copy of one of them is a good start (``alif.py`` is written out
@@ -44,9 +44,9 @@ def add(path: str | PathLike) -> str:
     """Make a neuron in a file of your own, at `path`, known to this process; returns its name.
 
     The name is the file's, without ``.py``. The file is run; it defines
-    ``neuron(**options) -> Neuron``, every option with a default, exactly as the files in this
-    folder do. Adding a file again takes its text anew; models made before keep the neuron they were
-    made with.
+    ``neuron(...) -> Neuron``, whose options are named arguments, each with a default, exactly as
+    the files in this folder do. Adding a file again takes its text anew; models made before keep
+    the neuron they were made with.
 
     Raises `InputError` for a file that is missing, fails (with its line), has no function
     ``neuron``, returns no `Neuron` or one with a block that nothing reads, or has the name of a

@@ -11,6 +11,7 @@ from bioopzo.neurons._leaky import LEAKY
 from bioopzo.text.entries import Entries
 from bioopzo.text.equations import defines, parse
 from bioopzo.text.parameters import Parameter
+from bioopzo.text.written import check_written
 
 #: What rules may write in place of the neuron's own: the decision to spike and its derivative.
 _SHARED = {"p", "rho", "psi", "slope", "S", "chance"}
@@ -52,6 +53,7 @@ class Neuron:
 
 def check(made: Neuron) -> None:
     """Refuse a neuron with a block that nothing reads, or without one that the network needs."""
+    check_written(made)
     problem = unknown_blocks(made.blocks, layered((1, 1, 1)))
     if problem:
         raise problem

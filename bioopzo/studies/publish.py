@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bioopzo import plots
 from bioopzo.errors import BioopzoError, InputError, unknown
-from bioopzo.files import write_json
+from bioopzo.files import writable, write_json
 from bioopzo.studies.content import IMAGES, beside, flat, images, kept, read
 from bioopzo.studies.keys import FORMAT, keys
 from bioopzo.studies.study import load
@@ -125,6 +125,7 @@ def _make(study, parameters, stem, jobs, progress, command, say):
     now, old = keys(study.script, parameters), kept(stem)
     if old and old["keys"] == now and old["files"] == images(stem):
         return "up to date"
+    writable("out", stem.parent, stem.name)  # said before hours of computing
     _open_no_window()
     module, done = load(study.script), "drawn"
     if old and old["keys"].get("format") == FORMAT and old["keys"]["data"] == now["data"]:

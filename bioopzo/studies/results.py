@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from bioopzo.errors import InputError, unknown
-from bioopzo.files import write_atomically
+from bioopzo.files import writable, write_atomically
 from bioopzo.studies import publish, tables
 from bioopzo.studies.content import read
 from bioopzo.studies.study import Study, chosen, load, pair
@@ -211,7 +211,7 @@ def write_tables(folder, readme):
 
     Raises `InputError` for a missing file.
     """
-    path = Path(readme)
+    path = _checked_readme(readme)
     text = path.read_text()
     for name, view in re.findall(r"<!-- table: (\w+)(?::(\w+))? -->", text):
         source = Path(folder) / f"{name}.json"
@@ -225,8 +225,17 @@ def write_tables(folder, readme):
     write_atomically(path, lambda f: f.write(text.encode()))
 
 
+def _checked_readme(readme):
+    """The path `readme` of a file that can be read, and written anew."""
+    if not Path(readme).is_file():
+        raise InputError(f"there is no README {readme} to write tables into")
+    return writable("readme", readme)
+
+
 def command(options):
     """What ``bioopzo results`` does with the `options` of the command line."""
+    if options.readme:
+        _checked_readme(options.readme)
     if not options.names and not options.readme:
         for name, study in RESULTS.items():
             print(f"{name:<22}{study.about}")

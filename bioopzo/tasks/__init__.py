@@ -42,9 +42,9 @@ def add(path: str | PathLike) -> str:
     """Make a task in a file of your own, at `path`, known to this process; returns its name.
 
     The name is the file's, without ``.py``. The file is run; it defines a function of the same
-    name, ``my_task(**options) -> Task``, every option with a default, as the files in this folder
-    do. `get` makes the task: it is not made before, since that may take long. Adding a file again
-    takes its text anew.
+    name, ``my_task(...) -> Task``, whose options are named arguments, each with a default, as the
+    files in this folder do. `get` makes the task: it is not made before, since that may take long.
+    Adding a file again takes its text anew.
 
     Raises `InputError` for a file that is missing, fails (with its line), has no such function, or
     has the name of a built-in task.

@@ -19,13 +19,12 @@ from bioopzo import plots
 from bioopzo.arguments import whole_number
 from bioopzo.engines.spiking import backends
 from bioopzo.errors import InputError
-from bioopzo.files import write_json
+from bioopzo.files import writable, write_json
 from bioopzo.model import Model
 from bioopzo.run import Run
 from bioopzo.show.html import table, wrapped
 from bioopzo.tasks import Task
 from bioopzo.training import rate
-from bioopzo.training.saving import writable
 from bioopzo.training.start import versions
 from bioopzo.training.train import checked_pair, checked_task, named, prepared, train
 
@@ -225,8 +224,8 @@ def _models(rules, task, sizes, parameters):
         return {name: Model(sizes, rule=name, **parameters) for name in rules}
     given = sorted(parameters) + ["sizes"] * (sizes is not None)
     if given:
-        raise InputError(f"{', '.join(given)}: for rules given by name; models of your own have "
-                         "theirs, see Model.edit")
+        raise InputError(f"{', '.join(given)}: for rules given by name; models of your own take "
+                         "no further arguments, see Model.edit")
     for label, model in rules.items():
         if not isinstance(label, str):
             raise InputError(f"the label of a model is a text, not {label!r}")
@@ -249,7 +248,12 @@ def _own_settings(models, settings):
     if not isinstance(settings or {}, Mapping):
         raise InputError(f"settings is a mapping from name to value, not {named(settings)}")
     common = {name: value for name, value in (settings or {}).items() if name not in models}
-    own = {label: {**common, **(settings or {}).get(label, {})} for label in models}
+    apart = {label: (settings or {}).get(label, {}) for label in models}
+    for label, given in apart.items():
+        if not isinstance(given, Mapping):
+            raise InputError(f"the settings of {label!r}, a label, are a mapping from name to "
+                             f"value, not {named(given)}")
+    own = {label: {**common, **given} for label, given in apart.items()}
     if any("checkpoint" in given for given in own.values()):
         raise InputError("checkpoint: a comparison keeps one of every run in its folder, see out")
     return own

@@ -13,6 +13,7 @@ from bioopzo.engines.rate import settings as engine_settings
 from bioopzo.engines.rate.feed import presented
 from bioopzo.engines.rate.settings import Settings, learning_rate, open_engine
 from bioopzo.errors import InputError, NonFiniteError
+from bioopzo.files import writable
 from bioopzo.model import Model
 from bioopzo.run import Run
 from bioopzo.tasks import Task
@@ -26,7 +27,6 @@ from bioopzo.training.checkpoint import (
 from bioopzo.training.guards import not_finite, stopped
 from bioopzo.training.log import Evaluation, Log
 from bioopzo.training.plan import Plan, Stretch, planned
-from bioopzo.training.saving import writable
 from bioopzo.training.start import initial_weights, scheduled, task_digest
 
 #: Trials shown together when accuracy is measured, and what their inputs may weigh.

@@ -9,6 +9,7 @@ from tqdm.auto import tqdm
 from bioopzo.arguments import whole_number
 from bioopzo.checks.check import check
 from bioopzo.errors import InputError, InterruptedRun, unknown
+from bioopzo.files import writable
 from bioopzo.model import Model
 from bioopzo.run import Run
 from bioopzo.tasks import Task
@@ -16,7 +17,7 @@ from bioopzo.training import rate, spiking
 from bioopzo.training.live import listener
 from bioopzo.training.log import Listener, Log
 from bioopzo.training.plan import Plan
-from bioopzo.training.saving import save_incomplete, writable
+from bioopzo.training.saving import save_incomplete
 from bioopzo.training.start import provenance
 from bioopzo.training.tuned import tuned_parameters
 
