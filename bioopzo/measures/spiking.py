@@ -60,7 +60,7 @@ def jacobian(model: Model, task: Task, state: Mapping[str, np.ndarray], trials: 
     if split not in task.splits:
         raise unknown("split", split, task.splits)
     probe = _probe(model.for_task(task), epsilon)
-    shape = shape_of(task, min(trials, rows(task)))
+    shape = shape_of(task, max(2, min(trials, rows(task))))
     engine = backends.open_backend("standalone" if tools.compiler() else "numpy", probe, shape)
     course = time_course(probe, task)
     values = parameter_values(probe, shape)
