@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from bioopzo import plots, tasks
 from bioopzo.cli import main
 from bioopzo.errors import InputError, MissingData
+from bioopzo.measures import rate as gradients
 from bioopzo.model import Model
 from bioopzo.studies import content, imports, keys, publish, results, study
 from bioopzo.studies.discrete import discrete
@@ -22,17 +24,18 @@ DATA = ROOT / "figures" / "data"
 @pytest.fixture
 def few(monkeypatch):
     """Every task is a few digits, in 60 time steps, so that numpy is quick."""
-    return _few(monkeypatch, tasks.digits())
+    return _few(monkeypatch, tasks.digits(), (5,))
 
 
 @pytest.fixture
 def brief(monkeypatch):
     """Every task is a few digits in six time steps."""
-    return _few(monkeypatch, discrete("digits"))
+    return _few(monkeypatch, discrete("digits"), (6, 5))
 
 
-def _few(monkeypatch, task):
-    small = task.replace(splits={name: members[:4] for name, members in task.splits.items()})
+def _few(monkeypatch, task, hidden):
+    small = task.replace(splits={name: members[:4] for name, members in task.splits.items()},
+                         hidden=hidden)
     monkeypatch.setattr("bioopzo.tasks.get", lambda name, **options: small)
     return small
 
@@ -47,7 +50,7 @@ def made(name, out, **changes):
 def test_a_result_says_the_parameters_that_were_used(few, tmp_path):
     """Not the untuned defaults: the rates that the runs had."""
     models = {"bp": {}, "opzo, fast": {"eta_hz": 77.0}}
-    found = made("digits_4000", tmp_path, models=models, trials=2, evaluations=1)
+    found = made("digits_4000", tmp_path, models=models, trials=2, evaluations=1, seeds=1)
     for label, rule, given in (("bp", "bp", {}), ("opzo, fast", "opzo", {"eta": "77. Hz"})):
         model = Model([64, *few.hidden, 10], rule=rule)
         tuned = {k: str(v) for k, v in tuned_parameters("digits", model).items()}
@@ -57,13 +60,14 @@ def test_a_result_says_the_parameters_that_were_used(few, tmp_path):
     assert set(found["timing"]["runs"]["bp"]) == {"build_s", "wall_s"}
     assert not {"build_s", "wall_s"} & set(found["rows"][0])
     assert found["sizes"]["bp"] == [64, *few.hidden, 10] and found["splits"]["test"] == 4
-    assert results.table("digits_4000", found).count("\n") == 3
+    table = results.table("digits_4000", found)
+    assert table.count("\n") == 3 and table.count("| one seed | 1 |") == 2 and "nan" not in table
     assert (tmp_path / "digits_4000.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_runs_of_the_rate_engine_are_saved_and_taken_as_they_are(brief, tmp_path, monkeypatch):
     changes = {"epochs": 1, "models": {"opzo, plain": {"form": "plain"}, "bp": {}},
-               "common": {"batch": 8}}
+               "common": {"batch": 8, "compiled": False}}
     first = made("mnist_noise", tmp_path, **changes)
     assert first["engine"] == "rate" and first["models"]["bp"]["gain"] == "2.0"
     assert first["settings"]["bp"]["activity"] == "deterministic"
@@ -84,11 +88,15 @@ def test_runs_of_the_rate_engine_are_saved_and_taken_as_they_are(brief, tmp_path
     assert found["command"].endswith("--only 'bp'")
 
 
-def test_what_is_read_off_trained_networks_takes_the_runs_of_the_other_result(brief, tmp_path):
+def test_what_is_read_off_trained_networks_takes_the_runs_of_the_other_result(brief, tmp_path,
+                                                                              monkeypatch):
+    for name, batches in (("update_angle", 2), ("gradient_variance", 4), ("alignment", 100)):
+        monkeypatch.setattr(gradients, name, partial(getattr(gradients, name), batches=batches))
     models = {label: results.ALL[label] for label in ("opzo", "bp")}
-    made("mnist", tmp_path, epochs=1, models=models, common={"batch": 8})
+    quick = dict(epochs=1, models=models, common={"batch": 8, "compiled": False})
+    made("mnist", tmp_path, **quick)
     saved = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*/mnist/*.npz")}
-    found = made("mnist_gradients", tmp_path, epochs=1, models=models, common={"batch": 8})
+    found = made("mnist_gradients", tmp_path, **quick)
     assert saved and saved == {path: path.stat().st_mtime_ns
                                for path in (tmp_path / "runs").rglob("*.npz")}
     assert set(found["timing"]["cost"]) == {"opzo", "bp"}

@@ -12,11 +12,12 @@ def scores(content):
     rows = sorted(content["rows"], key=lambda r: r["mean"], reverse=accuracy)
     for row in rows:
         scale, digits = (100, 1) if accuracy else (1, 4)
-        mean, half = scale * row["mean"], scale * row["interval95"]
+        mean, half = scale * row["mean"], scale * (row["interval95"] or 0.0)
+        interval = "one seed" if row["interval95"] is None else \
+            f"{mean - half:.{digits}f} to {mean + half:.{digits}f}"
         rates = ", ".join(f"{v:.0f}" for v in row["untrained_rates_hz"].values())
         lines.append(f"| {row['label']} | {_spread(row['scores'], digits, scale)} | "
-                     f"{mean - half:.{digits}f} to {mean + half:.{digits}f} | "
-                     f"{len(row['seeds'])} | {rates} |")
+                     f"{interval} | {len(row['seeds'])} | {rates} |")
     return "\n".join(lines)
 
 
@@ -146,6 +147,8 @@ def _spiking_speed(content):
 
 def _spread(values, digits, scale=1):
     values = scale * np.asarray(values, dtype=float)
+    if values.size == 1:
+        return f"{values[0]:.{digits}f}"
     return f"{values.mean():.{digits}f} ± {values.std(ddof=1):.{digits}f}"
 
 
