@@ -163,6 +163,9 @@ def mean_update(model: Model, task: Task, state: Mapping[str, np.ndarray], trial
     `backend` is ``"numpy"``, ``"cython"``, ``"standalone"`` or None (standalone where there is a
     compiler). Returns ``{"forward_1.w": array (pre*post,), ...}``.
     """
+    trials = whole_number("trials", trials)
+    if split not in task.splits:
+        raise unknown("split", split, task.splits)
     model = model.for_task(task)
     shape = shape_of(task, rows(task))
     chosen = backends.choose(backend, WORTH_COMPILING)
