@@ -5,7 +5,6 @@ has the same colour and marker in every figure, lines carry their names, and tex
 at the width of a journal column (8.5 cm). Nothing is shown or saved by itself.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bioopzo.errors import InputError
+from bioopzo.network.table import recorded
 from bioopzo.plots.styles import (
     COLUMN_CM,
     GREY,
@@ -220,7 +220,9 @@ def weights(run: Any, fig: Figure | None = None) -> Figure:
 
 
 def _kept_weights(run):
-    return sorted(name for name in run.arrays if re.match(r"snapshots/forward_\d+\.w$", name))
+    names = [f"snapshots/{name}.w" for name, told in recorded(run.meta)["projections"].items()
+             if told["kind"] in ("forward", "forward_readout")]
+    return [name for name in names if name in run.arrays]
 
 
 def _weight_panels(run, fig, places):

@@ -6,12 +6,14 @@ import numpy as np
 
 from bioopzo.errors import NonFiniteError
 
+#: State variables that are learned.
+LEARNED = ("w", "M", "B")
 KEPT = "What was done so far is in .run, marked incomplete"
 
 
 def not_finite(state: Mapping[str, np.ndarray]) -> str | None:
     """The name of an array that is not finite, or None; weights first, for they are the cause."""
-    for name in sorted(state, key=lambda n: not n.startswith(("forward", "feedback"))):
+    for name in sorted(state, key=lambda n: n.rpartition(".")[2] not in LEARNED):
         if state[name].dtype.kind == "f" and not np.isfinite(state[name]).all():
             return name
     return None

@@ -14,7 +14,7 @@ from bioopzo.model import Model
 from bioopzo.network.clock import shape_of, time_course
 from bioopzo.run import Run
 from bioopzo.tasks import Task
-from bioopzo.training.guards import not_finite, stopped
+from bioopzo.training.guards import LEARNED, not_finite, stopped
 from bioopzo.training.log import Evaluation, Log
 from bioopzo.training.plan import EVALUATIONS, Plan, Stretch, planned
 from bioopzo.training.start import initial_weights, scheduled
@@ -23,8 +23,6 @@ from bioopzo.training.start import initial_weights, scheduled
 TRIALS = 4000
 #: Learning rates follow their schedule in at least this many steps.
 SCHEDULE_STEPS = 25
-#: State variables that are learned: their values are kept at every evaluation.
-LEARNED = ("w", "M", "B")
 
 
 @dataclass(frozen=True)
