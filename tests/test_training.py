@@ -12,13 +12,14 @@ import bioopzo as bz
 from bioopzo.engines import tools
 from bioopzo.engines.rate.engine import Engine
 from bioopzo.engines.spiking import backends
-from bioopzo.engines.spiking.feed import parameter_values
+from bioopzo.engines.spiking.chunk import Chunk
+from bioopzo.engines.spiking.feed import parameter_values, tables
 from bioopzo.engines.spiking.runtime import Runtime
 from bioopzo.errors import InputError, InterruptedRun, NonFiniteError
-from bioopzo.network.clock import Shape
+from bioopzo.network.clock import Shape, shape_of, time_course
 from bioopzo.training.plan import planned
 from bioopzo.training.spiking import Driver
-from bioopzo.training.start import scheduled
+from bioopzo.training.start import initial_weights, scheduled
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +79,26 @@ def test_the_held_out_split_is_never_trained_on(task):
 def test_every_trial_is_seen_before_any_is_seen_again(task):
     order = order_of(task, "test")
     assert set(order[:72]) == set(order[72:144]) and not np.array_equal(order[:72], order[72:144])
+
+
+def test_chunks_on_numpy_are_those_of_a_network_made_anew(task):
+    """Code that is kept from chunk to chunk reads every new table, parameter and state."""
+    model = bz.Model([4, 5, 2], rule="bp").for_task(task)
+    shape, course = shape_of(task, 4), time_course(model, task)
+    kept = backends.open_backend("numpy", model, shape)
+    state = {**kept.start, **initial_weights(model, np.random.default_rng(0))}
+    for number, samples in enumerate(([0, 1, 2], [3], [2, 0])):
+        values = {name: value * (number + 1) if name.endswith(".eta") else value
+                  for name, value in parameter_values(model, shape).items()}
+        chunk = Chunk(len(samples), state, values, {
+            "course": course, **tables(task, shape, np.array(samples), True)}, 7 + number)
+        mine = kept.run(chunk)
+        theirs = backends.open_backend("numpy", model, shape).run(chunk)
+        for name, value in theirs.state.items():
+            assert np.array_equal(mine.state[name], value), name
+        assert np.array_equal(mine.decision, theirs.decision)
+        assert not np.array_equal(state["forward_1.w"], mine.state["forward_1.w"])
+        state = mine.state
 
 
 @pytest.mark.parametrize("rule", ["opzo", "eprop"])

@@ -67,6 +67,7 @@ def test_no_rule_is_searched_where_another_does_not_have_the_parameter(capsys, m
 def test_a_search_finds_the_better_rate_and_is_used_by_a_task_that_takes_its_values(
         model, tmp_path, monkeypatch):
     task, path = bz.tasks.xor(), tmp_path / "tuned.json"
+    task = task.replace(splits={**task.splits, "validation": task.splits["validation"][:12]})
     path.write_text(json.dumps({"other": {"opzo": {"parameters": {}}}, task.name: "other"}))
     key, entry = tuning.tune_file(model, task, path, trials=40, count=2, finalists=1, seeds=1,
                                   jobs=1, backend="numpy", progress=False,

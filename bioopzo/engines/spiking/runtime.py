@@ -21,6 +21,8 @@ class Runtime:
             self.built = build(model, shape, lazy)
             set_parameters(self.built, model, shape)
             self._advance(0)
+        if target == "numpy":
+            _keep_code(self.built.network)
         self.names = list(state_variables(self.built))
         self.start = self._state()
         self.build_s = time.perf_counter() - begin
@@ -56,3 +58,17 @@ class Runtime:
 
     def _readings(self, name, before):
         return np.array(getattr(self.built[f"trial_{name}"], name))[:, before:].T
+
+
+def _keep_code(network):
+    """Let the objects of a network that has been prepared keep their code for every later run.
+
+    Brian2 generates it anew at each run, which takes longer than a chunk of a few trials. Nothing
+    that it depends on changes between chunks: tables and parameters are read where they are.
+    """
+    for thing in network.sorted_objects:
+        object.__setattr__(thing, "before_run", _already_prepared)
+
+
+def _already_prepared(run_namespace):
+    """What stands in place of Brian2's preparation of an object."""
