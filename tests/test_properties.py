@@ -185,6 +185,7 @@ def test_lazy_is_dense(rule):
 @pytest.mark.parametrize("statements", [
     "u_post += w\nw = clip(w, -0.4, 0.4)", "w = clip(w, -0.4, 0.4)\nu_post += w",
     "u_post += w\nw *= 0.97", "u_post += w\nw = 0.9*w + 0.01", "w /= 1.02\nu_post += abs(w)",
+    "u_post += w\nw = w > 0.2",
     "u_post += w\nw += 0.001\nw = clip(w, -0.5, 0.5)\nw -= 0.002*w"])
 def test_statements_on_a_weight_at_spikes_act_on_the_weight_in_force(statements):
     """A bound or a scaling of w acted on what is kept of it: the digits ended at 13.6, not 81 %."""

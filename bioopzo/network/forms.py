@@ -1,5 +1,6 @@
 """The form in which plasticity is emitted, and the order of sums."""
 
+import ast
 import re
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ from brian2.units.fundamentalunits import Quantity
 from bioopzo.network.asked import ModelLike
 from bioopzo.network.kinds import kind_of
 from bioopzo.network.objects import Assembly, Code, SynapseText, with_right
-from bioopzo.text.equations import defines, factorise, identifiers, parse, render, substitute
+from bioopzo.text.equations import defines, factorise, identifiers, parse, render, substitute, tree
 
 #: exp(trial/tau) is the lazy form's loss of precision; 20 time constants leave 1e-8 of 1e-16.
 LONGEST_LAZY_TRIAL = 20.0
@@ -105,9 +106,13 @@ def _in_force(line, name, owed):
     right = substitute(line.right, {name: value})
     if line.name != name or line.operator in ("+=", "-="):
         return with_right(line, right)
+    whole = tree(line.right).body
+    if isinstance(whole, (ast.Compare, ast.BoolOp)) or isinstance(
+            getattr(whole, "op", None), ast.Not):  # true counts as 1
+        right = f"int({right})"
     if line.operator != "=":
         right = f"{value} {line.operator[:-1]} ({right})"
-    return replace(line, operator="=", right=f"{right} - {owed}")
+    return replace(line, operator="=", right=f"({right}) - {owed}")
 
 
 def _dense(target, synapse, line, trace, factor):
