@@ -1,40 +1,30 @@
-"""Engine 2: the same text on mini-batches, as arrays of shape (batch, neurons), with NumPy.
+"""The rate engine: the same text on mini-batches, executed by JAX.
 
-No rule is written here: `program` takes the text of every object apart, `stages` orders the
-operations, `kernels` runs what is element-wise, `batch` runs a trial. Sums through synapses become
-matrix products, plasticity becomes products over batch and time, averaged over the batch.
-
-Order of execution. `steps_at_once` steps of a trial go through a layer together: all of them (time
-batched, fast, the activity of the whole trial is held) or one (online, memory does not grow with
-the trial). Both give the same numbers to rounding, since weights change when the trial has ended
-(``updates="trial"``). With ``updates="step"`` they change in every step: with plain descent at
-once, as in the spiking engine; with another optimiser when the step is over.
+No rule is written here: `translate` takes the text of every object apart, `execute` makes one pure
+function of it. Sums through synapses become matrix products, plasticity becomes products over the
+batch, averaged. Memory does not grow with the steps of a trial.
 """
 
-import ast
+from contextlib import contextmanager
+from functools import cached_property, partial
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from bioopzo.engines import tools
-from bioopzo.engines.rate import kernels, optimizers
-from bioopzo.engines.rate.batch import Pass
-from bioopzo.engines.rate.kernels import Assignment, Kernel
-from bioopzo.engines.rate.program import ACTIVITIES
+from bioopzo.engines.rate import devices, optimizers
+from bioopzo.engines.rate.execute import Machine
+from bioopzo.engines.rate.program import ACTIVITIES, refuse_literal_images
 from bioopzo.engines.rate.translate import program
 from bioopzo.engines.spiking.code import abstract_code
 from bioopzo.engines.tools import ONE_AT_A_TIME
-from bioopzo.errors import EquationError, InputError, unknown
-from bioopzo.files import cache_directory
+from bioopzo.errors import InputError, unknown
 from bioopzo.network import objects
 from bioopzo.network.assembly import assemble
-from bioopzo.network.connections import Convolution, Dense
-from bioopzo.text.equations import identifiers, parse, substitute
-from bioopzo.text.functions import FUNCTIONS
+from bioopzo.network.connections import Dense
 
 PRECISIONS = {"single": np.float32, "double": np.float64}
 UPDATES = ("trial", "step")
-#: What the activity of a chunk may weigh; longer trials are run in several chunks.
-CHUNK_BYTES = 1e9
 
 
 class Engine:
@@ -53,24 +43,26 @@ class Engine:
         u > theta (this makes the model's neuron the deterministic one).
     precision : ``"single"`` or ``"double"``
     updates : ``"trial"`` or ``"step"``
-        When synapses change: after the trial, or at once as in the spiking engine.
-    steps_at_once : int, optional
-        Steps that go through a layer together; default all, where memory allows.
+        When weights change: after the trial, or in every step as in the spiking engine.
     optimizer : Optimizer, default plain descent
-    compiled : bool, optional
-        Whether element-wise code is compiled; default where there is a compiler.
+    compiled : bool
+        False runs operation by operation, which is slow, to look inside.
     seed : int
-    draw : callable, optional
-        ``draw(distribution, target, step, shape)`` in place of random numbers: `target` is what
-        they are drawn for, such as ``"hidden_1.S"``, `step` counts from the start of the trial.
+        Of all random numbers: each belongs to a seed, a trial, a variable and a step.
+    placed : devices.Placement, optional
+        Which devices share a batch; default JAX's own first one.
+    look : sequence of str, optional
+        Variables, such as ``"hidden_1.mask"``, whose values after a trial `changes` returns.
 
-    Raises `EquationError` for text that cannot be factored, `InputError` for settings that do
-    not fit together.
+    `weights` and `shared` map synaptic variables and running statistics to arrays; any can be
+    replaced by another before the next batch.
+
+    Raises `EquationError` for text that has no meaning on a batch, `InputError` for settings that
+    do not fit together.
     """
 
     def __init__(self, model, shape, course, activity="rates", precision="single",
-                 updates="trial", steps_at_once=None, optimizer=None, compiled=None, seed=0,
-                 draw=None):
+                 updates="trial", optimizer=None, compiled=True, seed=0, placed=None, look=()):
         for kind, value, known in (("activity", activity, ACTIVITIES),
                                    ("precision", precision, PRECISIONS),
                                    ("kind of updates", updates, UPDATES)):
@@ -80,194 +72,219 @@ class Engine:
             model = model.without_noise()
         self.model, self.shape, self.course, self.activity = model, shape, course, activity
         self.optimizer = optimizer or optimizers.get("sgd")
-        self.dtype, self.each_step = PRECISIONS[precision], updates == "step"
+        self.dtype, self.compiled, self.seed = PRECISIONS[precision], compiled, seed
+        self.each_step = updates == "step"
         self.immediate = self.each_step and self.optimizer.name == "sgd"
-        self.asked = self._steps_at_once(steps_at_once)
+        self.placed = placed or devices.Placement()
         self.assembly = assemble(model, None, shape.varying, lazy=False)
         with ONE_AT_A_TIME:
             abstract = abstract_code(model, shape)
         self.program = program(self.assembly, abstract, activity)
-        if not self.immediate:
-            self._refuse_running_eligibilities()
-        self.constants = objects.constants(self.assembly, model, shape)
         self.sizes = {name: group.size for name, group in self.assembly.groups.items()}
         self.connections = {name: Dense(self.sizes[s.source], self.sizes[s.target])
                             for name, s in self.assembly.synapses.items()}
         self.connections.update(model.connections)
-        self._refuse_in_images()
+        refuse_literal_images(self.program, set(model.connections))
+        self.optimized = frozenset(
+            [part.target for node in self.program.step for part in node.parts
+             if part.target in self.program.learned]
+            + [key for key in self.program.learned if key.endswith(".w")])
+        if not self.immediate:
+            self._refuse_running_eligibilities()
+        self.constants = objects.constants(self.assembly, model, shape)
         self.weights = {key: np.zeros(self.connections[key.split(".")[0]].shape, self.dtype)
                         for key in self.program.learned}
         self.shared = {key: np.zeros((1, self.sizes[key.split(".")[0]]), self.dtype)
                        for key in sorted(self.program.shared)}
-        self.moments, self.updates_done, self.moved = {}, 0, set()
-        self.optimized = {node.target for node in self.program.nodes
-                          if node.kind == "learn" and node.detail.get("differential")}
-        self.optimized |= {key for key in self.weights if key.endswith(".w")}
-        self.draw = draw
-        count = len(self.program.draws)
-        self.streams = {plastic: [np.random.Generator(np.random.SFC64(s)) for s in seeds]
-                        for plastic, seeds in zip((True, False), (
-                            branch.spawn(count) for branch in np.random.SeedSequence(seed).spawn(2)
-                        ))}
-        self.passes = {plastic: Pass(self, plastic) for plastic in (True, False)}
-        self._compile(compiled)
+        self.moments = {key: {name: np.zeros_like(self.weights[key])
+                              for name in self.optimizer.variables} for key in self.optimized}
+        self.state, self.looked = {True: {}, False: {}}, tuple(look)
+        self.updates_done, self.batches, self.moved = 0, 0, set()
 
     def _refuse_running_eligibilities(self):
         """What a synapse keeps for its plasticity over several trials is no sum over a batch."""
-        changes = [n for n in self.program.nodes if n.detail.get("differential")]
-        for node in changes:
-            for other in changes:
-                if node.kind == "learn" and other is not node and any(
-                        node.target in term.synaptic.values() for term in other.detail["terms"]):
-                    raise InputError(
-                        f"{node.target} goes on from trial to trial (state_reset=False), and "
-                        f"{other.target} follows it at once: use state_reset=True, updates='step' "
-                        "with plain descent, or the spiking engine")
+        for node in self.program.step:
+            targets = [part.target for part in node.parts if part.target in self.program.learned]
+            for part in node.parts:
+                for key in {k for term in part.terms for k in term.synaptic} & set(targets):
+                    if key != part.target:
+                        raise InputError(
+                            f"{key} goes on from trial to trial (state_reset=False), and "
+                            f"{part.target} follows it at once: use state_reset=True, "
+                            "updates='step' with plain descent, or the spiking engine")
 
-    def _refuse_in_images(self):
-        """What has no meaning, or no room, where several synapses share a weight."""
-        for node in self.program.nodes + self.program.finish:
-            connection = self.connections.get(node.owner)
-            if node.kind not in ("learn", "trace") or isinstance(connection, Dense):
-                continue
-            if node.kind == "trace" and self.asked not in (None, self.shape.steps):
-                raise InputError(f"{node.target}: the eligibility of a convolution or pooled image "
-                                 "needs all steps of a trial at once (steps_at_once=None)")
-            for term in node.detail["terms"]:
-                own = set(term.synaptic.values()) - self.program.eligibilities
-                if own and isinstance(connection, Convolution) and (
-                        term.pre is not None or node in self.program.finish):
-                    raise EquationError(f"{node.owner}: a change that reads {', '.join(own)} and a "
-                                        "presynaptic value (or is made once a trial) is not "
-                                        "defined in a convolution, whose synapses share weights")
+    # ------------------------------------------------------------------ machines
 
-    def _steps_at_once(self, asked):
-        steps = self.shape.steps
-        if self.each_step:
-            if asked not in (None, 1):
-                raise InputError("updates='step' runs one step at a time: steps_at_once=1")
-            return 1
-        if asked is not None and (isinstance(asked, bool) or not isinstance(asked, int)
-                                  or not 1 <= asked <= steps):
-            raise InputError(f"steps_at_once is 1 to {steps} (the steps of a trial), not {asked}")
-        return asked
+    @cached_property
+    def names(self):
+        """The variables that tell a trial's decision and cost."""
+        network = self.model.network
+        return f"{network.readout.name}.decision", f"{network.error.name}.cost"
 
-    def chunk(self, batch):
-        """Steps that go through a layer together for a batch of this size."""
-        if self.asked is not None:
-            return self.asked
-        if self.program.eligibilities:
-            return self.shape.steps  # every step's share is needed until the trial ends
-        a_step = batch * sum(self.sizes.values()) * 8 * np.dtype(self.dtype).itemsize
-        return int(max(1, min(self.shape.steps, CHUNK_BYTES // a_step)))
+    @cached_property
+    def counts(self):
+        """The variables that count spikes."""
+        found = (f"{name}.count" for name in self.sizes)
+        return [key for key in found if any(key in node.written() for node in self.program.step)]
 
-    def _compile(self, wanted):
-        """Every kernel once, for both passes and the optimiser."""
-        compiler = tools.compiler() if wanted in (None, True) else None
-        if wanted and not compiler:
-            raise InputError("compiled=True needs a C++ compiler (g++)")
-        self.optimizer_kernel = _optimizer_kernel(self.optimizer)
-        every = [self.optimizer_kernel, *(plan.kernel for p in self.passes.values()
-                                          for plan in p.plans.values())]
-        if compiler:
-            self.functions = kernels.compile_all(every, self.dtype,
-                                                 cache_directory() / "kernels", compiler)
-        else:
-            self.functions = {k.name: kernels.Interpreted(k, self.dtype) for k in every}
+    def machine(self, plastic):
+        """The `Machine` of a trial with plasticity on or off."""
+        network = self.model.network
+        source = {"current": "x", "poisson": "rate", "spikes": "given"}[self.model.coding]
+        look = (*self.names, *(() if plastic else self.counts), *self.looked)
+        return Machine(
+            self.program, self.sizes, self.connections, optimizers.updated(self.optimizer),
+            self.optimized, self.each_step, self.immediate, plastic, self.shape.steps,
+            self.shape.dt, self.compiled, tuple(dict.fromkeys(look)),
+            (f"{network.input.name}.{source}", f"{network.error.name}.y"))
+
+    @cached_property
+    def machines(self):
+        """The machines of training (True) and of evaluation (False)."""
+        return {plastic: self.machine(plastic) for plastic in (True, False)}
+
+    @cached_property
+    def programs(self):
+        """What runs: ``"train"``, ``"read"`` and ``"look"``, compiled where it is asked for."""
+        made = {"train": partial(train, self.machines[True]),
+                "read": partial(_one, self.machines[False]),
+                "look": partial(_one, self.machines[True], apply=False)}
+        return {name: self.placed.jit(function, name) for name, function in made.items()} \
+            if self.compiled else made
+
+    @contextmanager
+    def environment(self):
+        """JAX in this engine's precision; the user's settings stay as they are."""
+        with jax.enable_x64(self.dtype == np.float64), self.placed.cache():
+            yield
 
     # ------------------------------------------------------------------ use
 
-    def train_batch(self, inputs, targets, constants=None, rate=None):
-        """Show one batch with plasticity on; arrays (batch, n), or (steps, batch, n) in time.
+    def kept(self, plastic, batch):
+        """All that goes on from trial to trial, as a machine takes it."""
+        machine, held = self.machines[plastic], self.state[plastic]
+        state = {key: held[key] if key in held and len(held[key]) == batch else
+                 np.asarray(machine.fresh(key, batch, self.dtype)) for key in machine.state}
+        if not plastic:
+            state |= {key: np.zeros_like(state[key]) for key in self.counts if key in state}
+        return {"weights": dict(self.weights), "shared": dict(self.shared), "state": state,
+                "moments": self.moments if plastic else {},
+                "updates": np.int32(self.updates_done)}
 
-        `constants` are parameters in force (a schedule's), `rate` the optimiser's. Returns
-        (decision, cost), each (batch, readouts).
+    def given(self, inputs, targets):
+        """What a trial is given, by variable."""
+        if self.model.coding == "poisson":
+            inputs = inputs * self.constants[f"{self.model.network.input.name}.input_rate"]
+        return {key: np.asarray(value, self.dtype)
+                for key, value in zip(self.machines[True].given, (inputs, targets))}
+
+    def fixed(self, constants):
+        """Constants as numbers of this precision, by name, with dt."""
+        return {"dt": self.dtype(self.shape.dt),
+                **{k: np.asarray(v, self.dtype) for k, v in constants.items()}}
+
+    def train(self, inputs, targets, constants=None, rates=None):
+        """Show batches with plasticity on, one after the other; the cost of every trial.
+
+        Arrays (batches, batch, n), or (batches, steps, batch, n) in time; `constants` holds
+        parameters that have a value for every batch (a schedule's), `rates` the optimiser's.
+        Returns an array (batches, batch, readouts).
         """
-        self.rate = rate
-        return self.passes[True].run(inputs, targets, constants or self.constants, self.apply)
+        count, batch = len(inputs), inputs.shape[-2]
+        series = {key: np.asarray(values, self.dtype) for key, values in (
+            *(constants or {}).items(), *([] if rates is None else [("rate", rates)]))}
+        with self.environment():
+            kept, costs, sizes = self.programs["train"](
+                *self.placed.put(self.kept(True, batch), self.given(inputs, targets)),
+                series, self.fixed(self.constants), self.course.astype(self.dtype),
+                self.seed_key(True), np.int32(self.batches), np.int32(count))
+            self._take(kept)
+            largest = {key: float(size) for key, size in sizes.items()}
+            self.moved |= {key for key, size in largest.items()
+                           if size > 1e-6 * max(largest.values())}
+            self.batches += count
+            return np.asarray(costs)
 
-    def apply(self, changes):
-        """Let synapses follow what a trial (or a step) asks: by the optimiser, or as it is."""
-        self.updates_done += 1
-        self._note_what_moves(changes)
-        for key, change in changes.items():
-            if key in self.optimized:
-                self._optimize(key, change, self.rate)
-            else:
-                self.weights[key] += change
+    def _take(self, kept):
+        """Go on with what a program leaves."""
+        self.weights, self.shared = dict(kept["weights"]), dict(kept["shared"])
+        self.state[True], self.moments = dict(kept["state"]), kept["moments"]
+        self.updates_done = int(kept["updates"])
 
-    def _note_what_moves(self, changes):
-        """Which variables were ever asked for more than rounding, beside the largest change."""
-        if not changes.keys() <= self.moved:
-            size = {key: float(np.abs(change).max()) for key, change in changes.items()}
-            top = max(size.values())
-            self.moved |= {key for key, value in size.items() if value > 1e-6 * top}
+    def seed_key(self, plastic):
+        """The random key of all trials of a kind."""
+        return jax.random.fold_in(jax.random.key(self.seed), int(plastic))
 
-    def evaluate(self, inputs, targets, constants=None):
-        """Show a batch with plasticity and perturbation off: (decision, cost, mean spikes).
+    def evaluate(self, inputs, targets, part=0, constants=None):
+        """Show a batch with plasticity and perturbation off: (decision, cost, spikes).
 
-        The last maps a group to its spikes a neuron and trial, averaged over the batch.
+        `part` tells batches of one evaluation apart. `spikes` maps a group to the spikes of every
+        sample, averaged over its neurons (batch,).
         """
-        reading = self.passes[False]
-        decision, cost = reading.run(inputs, targets, constants or self.constants)
-        spikes = {name: reading.state[f"{name}.count"].mean(axis=0) for name in self.sizes
-                  if f"{name}.count" in reading.state}
-        return decision, cost, spikes
+        seen, _ = self._show("read", False, inputs, targets, constants, part)
+        spikes = {key.split(".")[0]: seen[key].mean(axis=1) for key in self.counts}
+        return (*(seen[name] for name in self.names), spikes)
 
-    def _optimize(self, key, change, rate):
-        weights, kernel = self.weights[key], self.optimizer_kernel
-        moments = [self._moment(f"{key}:{name}", weights) for name in self.optimizer.variables]
-        values = {**self.optimizer.parameters, "n": float(self.updates_done)}
-        if rate is not None:
-            values["rate"] = rate
-        change = np.ascontiguousarray(np.broadcast_to(change, weights.shape), self.dtype)
-        flat = (len(weights), weights.size // len(weights))
-        self.functions["optimizer"](1, [change.reshape(1, *flat)], [],
-                                    [values[name[2:]] for name in kernel.constants],
-                                    [x.reshape(flat) for x in (weights, *moments)], [])
+    def changes(self, inputs, targets, constants=None):
+        """What a batch asks of every variable that waits for the trial's end; nothing changes.
 
-    def _moment(self, name, weights):
-        """What the optimiser keeps for every synapse; it starts at zero."""
-        if name not in self.moments:
-            self.moments[name] = np.zeros_like(weights)
-        return self.moments[name]
+        Returns (changes, values): by variable, those that were to be looked at in `values`.
+        """
+        seen, changes = self._show("look", True, inputs, targets, constants, 0)
+        self.batches += 1  # the next batch has other random numbers
+        return changes, seen
 
-    def random(self, number, steps, shape, plastic=True):
-        """Numbers of draw `number` for some steps: (steps, batch, n)."""
-        distribution, target, _ = self.program.draws[number]
-        if self.draw is not None:
-            return np.array([np.broadcast_to(self.draw(distribution, target, t, shape), shape)
-                             for t in steps], self.dtype)
-        stream = self.streams[plastic][number]
-        if distribution == "rand":
-            return stream.random((len(steps), *shape), dtype=self.dtype)
-        return stream.standard_normal((len(steps), *shape), dtype=self.dtype)
+    def _show(self, name, plastic, inputs, targets, constants, part):
+        with self.environment():
+            kept, given = self.placed.put(self.kept(plastic, inputs.shape[-2]),
+                                          self.given(inputs, targets))
+            key = jax.random.fold_in(jax.random.fold_in(self.seed_key(plastic), self.batches), part)
+            kept, values = self.programs[name](
+                kept, given, self.fixed(constants or self.constants),
+                self.course.astype(self.dtype), key, np.int32(self.batches))
+            self.state[plastic] = dict(kept["state"])
+            return ({key: np.asarray(value) for key, value in values["look"].items()},
+                    {key: np.asarray(value) for key, value in values["changes"].items()})
 
 
-def _optimizer_kernel(optimizer):
-    """The optimiser's text as a kernel over the rows of a weight matrix."""
-    names = ["w", *optimizer.variables]
-    constants = (*optimizer.parameters, "n")
-    # Names of its own, so that none is one of the compiled loop's.
-    own = {name: f"x_{name}" for name in (*names, *constants, "dw")}
-    version, assignments = dict(own), []
-    for k, line in enumerate(parse(optimizer.text, optimizer.name)):
-        right = line.right if line.operator == "=" else \
-            f"{line.name} {line.operator[0]} ({line.right})"
-        try:
-            ast.parse(right, mode="eval")
-        except SyntaxError as problem:
-            raise EquationError(f"optimizer {optimizer.name}: {str(line)!r}: "
-                                f"{problem.msg}") from None
-        strange = identifiers(right) - {*names, *constants, "dw", *FUNCTIONS}
-        strange |= {line.name} - set(names)
-        if strange:
-            raise EquationError(f"optimizer {optimizer.name}: {str(line)!r} uses "
-                                f"{', '.join(sorted(strange))}; known are "
-                                f"{', '.join([*names, *constants, 'dw'])}")
-        right = substitute(right, version)
-        version[line.name] = f"x_{line.name}_{k}"
-        assignments.append(Assignment(version[line.name], right))
-    return Kernel("optimizer", tuple(assignments), (own["dw"],),
-                  constants=tuple(own[name] for name in constants),
-                  carried=tuple((own[name], version[name]) for name in names))
+def train(machine, kept, given, series, fixed, course, key, first, count):
+    """Batches one after the other: (what is kept, cost of every batch, size of the changes).
+
+    `given` and `series` (constants, and the optimiser's ``"rate"``) have a leading axis of batches,
+    the first `count` of which are shown; `first` went before.
+    """
+    def one(k, kept):
+        now = {name: value[k] for name, value in series.items()}
+        rate = now.pop("rate", None)
+        return machine.trial(kept, {name: value[k] for name, value in given.items()},
+                             {**fixed, **now}, course, jax.random.fold_in(key, first + k),
+                             first + k, rate)
+
+    def add(k, loop):
+        kept, costs, sizes = loop
+        kept, values = one(k, kept)
+        sizes = {name: jnp.maximum(sizes.get(name, 0), jnp.abs(change).max())
+                 for name, change in values["changes"].items()}
+        return kept, values["look"][machine.look[1]], sizes
+
+    if not machine.compiled:
+        costs, sizes = [], {}
+        for k in range(int(count)):
+            kept, cost, sizes = add(k, (kept, None, sizes))
+            costs.append(cost)
+        return kept, jnp.stack(costs), sizes
+    _, cost, sizes = jax.eval_shape(lambda: add(0, (kept, None, {})))
+    costs = jnp.zeros((len(next(iter(given.values()))), *cost.shape), cost.dtype)
+    kept = jax.tree.map(jnp.asarray, kept)
+
+    def body(k, loop):
+        kept, costs, sizes = loop
+        kept, cost, sizes = add(k, (kept, None, sizes))
+        return kept, costs.at[k].set(cost), sizes
+    return jax.lax.fori_loop(0, count, body, (kept, costs, {
+        name: jnp.zeros(size.shape, size.dtype) for name, size in sizes.items()}))
+
+
+def _one(machine, kept, given, fixed, course, key, number, apply=True):
+    """A single trial; see `Machine.trial`."""
+    return machine.trial(kept, given, fixed, course, key, number, apply=apply)

@@ -6,11 +6,15 @@ learning rate, under its schedule. Every other name is a parameter, or a variabl
 that starts at zero.
 """
 
-from collections.abc import Mapping
+import ast
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from bioopzo.errors import InputError, unknown
+from bioopzo.engines.rate.arrays import evaluate
+from bioopzo.errors import EquationError, InputError, unknown
+from bioopzo.text.equations import identifiers, parse
+from bioopzo.text.functions import FUNCTIONS
 
 
 @dataclass(frozen=True)
@@ -65,3 +69,36 @@ def get(name, **parameters):
             raise InputError(f"{key} of optimizer {name} is a number of at least 0, not {value!r}")
     return Optimizer(name, chosen.text, chosen.source, chosen.variables,
                      MappingProxyType({**chosen.parameters, **parameters}))
+
+
+def updated(optimizer: Optimizer) -> Callable:
+    """The function ``(w, kept, dw, n, rate) -> (w, kept)`` of an `optimizer`'s text.
+
+    `kept` maps its variables to arrays; `rate` is the learning rate in force, or None for its own.
+    Raises `EquationError` naming the line that cannot be read.
+    """
+    names, lines = ["w", *optimizer.variables], parse(optimizer.text, optimizer.name)
+    known = [*names, *optimizer.parameters, "n", "dw"]
+    rights = []
+    for line in lines:
+        right = line.right if line.operator == "=" else \
+            f"{line.name} {line.operator[0]} ({line.right})"
+        try:
+            ast.parse(right, mode="eval")
+        except SyntaxError as problem:
+            raise EquationError(f"optimizer {optimizer.name}: {str(line)!r}: "
+                                f"{problem.msg}") from None
+        strange = identifiers(right) - {*known, *FUNCTIONS} | {line.name} - set(names)
+        if strange:
+            raise EquationError(f"optimizer {optimizer.name}: {str(line)!r} uses "
+                                f"{', '.join(sorted(strange))}; known are {', '.join(known)}")
+        rights.append((line.name, right))
+
+    def update(w, kept, dw, n, rate):
+        values = {**optimizer.parameters, **kept, "w": w, "dw": dw, "n": n.astype(w.dtype)}
+        if rate is not None:
+            values["rate"] = rate
+        for name, right in rights:
+            values[name] = evaluate(right, values).astype(w.dtype)
+        return values["w"], {name: values[name] for name in optimizer.variables}
+    return update

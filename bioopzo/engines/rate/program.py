@@ -1,6 +1,13 @@
-"""The operations of a time step, as data."""
+"""The operations of a trial, as data: what is computed from what, in which order.
+
+A `Program` holds no arrays. Its operations run one after the other, and every one reads the value
+that a variable has at that moment, as in Brian2.
+"""
 
 from dataclasses import dataclass, field
+from typing import Any
+
+from bioopzo.errors import EquationError
 
 ACTIVITIES = ("rates", "spikes", "deterministic")
 
@@ -9,83 +16,149 @@ ACTIVITIES = ("rates", "spikes", "deterministic")
 class Ref:
     """Where an operation finds a value.
 
-    `kind`: ``"node"`` (an operation of the same step, `key` its number), ``"carry"`` (the value of
-    variable `key` when the last step ended), ``"state"`` (a variable no step changes),
-    ``"course"`` (a time course of the trial), ``"constant"`` (a parameter, ``object.name``),
-    ``"size"``, ``"table"`` (given for every step) or ``"draw"`` (random numbers, `key` its number).
+    `kind`: ``"value"`` (what the variable `key`, ``object.name``, holds now), ``"clock"`` (a time
+    course of the trial, or t), ``"constant"`` (a parameter, or dt), ``"size"`` (neurons of a
+    group), ``"index"`` (the numbers of a group's neurons) or ``"draw"`` (random numbers, `key`
+    their place in `Program.draws`).
     """
 
     kind: str
-    key: object
+    key: Any
 
 
 @dataclass(frozen=True)
-class Factors:
-    """One term of synaptic text: constants and neuron's parts as text, the synapse's too."""
+class Draw:
+    """Random numbers: ``rand`` or ``randn``, for which variable or event, the how manieth of it."""
 
-    pre: str
-    post: str
-    synapse: str
+    distribution: str
+    target: str
+    place: int
 
 
 @dataclass(frozen=True)
 class Term:
-    """One term of a synaptic change.
+    """One term of synaptic text: pre x post x code.
 
-    References to its neurons' parts (None: 1), a scalar as code with its reads, and the synapse's
-    own part as code with the variables it reads.
+    `pre` and `post` are values of neurons (None: 1). `code` is of synapses, constants and indices;
+    where a term does not factor it is the whole term, and `literal`. `reads` maps a word of the
+    code to (whose it is, its `Ref`): ``"pre"``, ``"post"``, ``"synapse"``, ``"draw"`` or
+    ``"scalar"``.
     """
 
     pre: Ref | None
     post: Ref | None
-    scale: str
-    scale_reads: dict
     code: str
-    synaptic: dict
+    reads: dict[str, tuple[str, Ref]]
+    text: str
+
+    @property
+    def literal(self) -> bool:
+        """Whether it has a value of its own for every sample and synapse."""
+        return any(side == "draw" or (side in ("pre", "post") and ref.kind != "index")
+                   for side, ref in self.reads.values())
+
+    @property
+    def synaptic(self) -> set[str]:
+        """The synaptic variables that it reads."""
+        return {ref.key for side, ref in self.reads.values() if side == "synapse"}
 
 
-@dataclass
+@dataclass(frozen=True)
 class Node:
     """One operation.
 
-    `kind`: ``"element"`` (code on a group's arrays), ``"product"`` (through synapses), ``"mean"``
-    (a shared variable of neurons), ``"learn"`` (a shared variable of synapses), ``"trace"`` (an
-    eligibility); `gate` is a scalar condition on time courses.
+    `kind`: ``"element"`` (`code` on a group's arrays), ``"sum"`` (`terms` summed through synapses
+    `into` their ``"post"`` or ``"pre"`` side), ``"change"`` (a synaptic variable changes by
+    `terms`), ``"set"`` (it becomes them) or ``"together"`` (`parts`, all from the old values).
+    `gate` is a condition on the trial's clock; `activity` the size of the presynaptic event at
+    which synapses act.
     """
 
-    number: int
     kind: str
     owner: str
-    target: str
+    target: str = ""
     code: str = ""
-    reads: dict = field(default_factory=dict)
+    reads: dict[str, Ref] = field(default_factory=dict)
     gate: str = ""
-    detail: dict = field(default_factory=dict)
+    terms: tuple[Term, ...] = ()
+    into: str = ""
+    activity: Ref | None = None
+    differential: bool = False
+    parts: tuple["Node", ...] = ()
+
+    def read(self) -> set[str]:
+        """The variables that it reads."""
+        refs = [*self.reads.values(), self.activity]
+        for term in self.terms:
+            refs += [term.pre, term.post, *(ref for _, ref in term.reads.values())]
+        found = {ref.key for ref in refs if ref is not None and ref.kind == "value"}
+        if self.kind in ("change", "set") or self.gate:
+            found.add(self.target)  # which is kept where nothing changes it
+        return found.union(*(part.read() for part in self.parts))
+
+    def written(self) -> set[str]:
+        """The variables that it gives a value."""
+        return {part.target for part in self.parts or (self,)}
 
 
 @dataclass
 class Program:
-    """The operations of a step, of the start and of the end of a trial, and of random draws.
+    """The operations of a trial's `start`, of every `step`, and of its `finish`.
 
-    `nodes` in the order of the step; `last` variable -> number of the last operation that changes
-    it; `start` and `finish` the same kind of lists; `draws` number -> (distribution, target, gate),
-    the target being the variable or event of a group that the number is drawn for.
+    `finish` is what Brian2 does between two trials: reward, and weights that wait for it. `draws`
+    are the random numbers; `shared`, neurons' running statistics (one for all samples);
+    `eligibilities`, synaptic variables of a sample, which a trial starts anew; `learned`, those
+    that all samples share; `held`, what a refractory neuron does not change.
     """
 
-    assembly: object
+    assembly: Any
     activity: str
-    nodes: list = field(default_factory=list)
-    start: list = field(default_factory=list)
-    finish: list = field(default_factory=list)
-    draws: list = field(default_factory=list)
-    last: dict = field(default_factory=dict)
-    shared: set = field(default_factory=set)
-    eligibilities: set = field(default_factory=set)
-    learned: tuple = ()
+    start: list[Node] = field(default_factory=list)
+    step: list[Node] = field(default_factory=list)
+    finish: list[Node] = field(default_factory=list)
+    draws: list[Draw] = field(default_factory=list)
+    shared: set[str] = field(default_factory=set)
+    eligibilities: set[str] = field(default_factory=set)
+    learned: tuple[str, ...] = ()
+    held: set[str] = field(default_factory=set)
+
+    @property
+    def changes(self) -> list[Node]:
+        """Every operation on a synaptic variable, of a step or between trials."""
+        return [part for node in self.step + self.finish for part in node.parts or (node,)
+                if part.kind in ("change", "set")]
 
 
-def references(node):
-    """Every `Ref` to a value that an operation reads."""
-    yield from node.reads.values()
-    for term in node.detail.get("terms", ()):
-        yield from (ref for ref in (term.pre, term.post) if ref is not None)
+def needed(nodes: list[Node], wanted: set[str], again: bool) -> tuple[list[Node], set[str]]:
+    """The operations that the variables `wanted` depend on, and the variables they begin with.
+
+    `again`: the operations are repeated, step after step.
+    """
+    while True:
+        kept, alive = [], set(wanted)
+        for node in reversed(nodes):
+            if node.written() & alive:
+                alive = (alive - node.written()) | node.read()
+                kept.append(node)
+        if not again or alive <= wanted:
+            return kept[::-1], alive
+        wanted = wanted | alive
+
+
+def refuse_literal_images(program: Program, shared: set[str]) -> None:
+    """Refuse what has no meaning where several synapses share a weight (`shared` projections)."""
+    nodes = [part for node in program.step + program.finish for part in node.parts or (node,)]
+    for node in nodes:
+        if node.owner not in shared or not node.terms:
+            continue
+        own = {key for term in node.terms for key in term.synaptic} - program.eligibilities
+        for term in node.terms:
+            strange = term.literal or any(ref.kind == "index" for _, ref in term.reads.values())
+            mixed = node.kind != "sum" and own and (term.pre is not None or (
+                term.post is not None and node in program.finish))
+            if strange or mixed or (node.kind == "set" and (node.activity or term.post)):
+                raise EquationError(
+                    f"{node.owner}: {term.text} is not defined in a convolution or pooled image, "
+                    f"whose synapses share weights{': it reads ' * bool(own)}"
+                    f"{', '.join(sorted(own))}; write terms without presynaptic values, or use "
+                    "layers connected all to all")

@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from bioopzo.arguments import whole_number
 from bioopzo.engines.rate import optimizers
+from bioopzo.engines.rate.devices import KINDS, Placement
 from bioopzo.engines.rate.engine import Engine
 from bioopzo.engines.rate.optimizers import Optimizer
 from bioopzo.engines.tools import ONE_AT_A_TIME
@@ -32,10 +34,12 @@ class Settings:
         How the rate falls, batch by batch, to 0 at the end.
     precision : ``"single"`` (default) or ``"double"``
     updates : ``"trial"`` (default) or ``"step"``
-    steps_at_once : int, optional
-        Time steps that go through a layer together; default all that memory allows.
-    compiled : bool, optional
-        Whether element-wise code is compiled; default where there is a compiler.
+    compiled : bool
+        Default True. False runs operation by operation, which is slow, to look inside.
+    device : ``"cpu"`` or ``"gpu"``, optional
+        Default: what JAX chooses, a GPU where there is one.
+    devices : int
+        Over so many devices the samples of a batch are shared out (default 1).
     checkpoint : path, optional
         Written after every evaluation; where it exists, training goes on from it, to the same bits.
     """
@@ -47,8 +51,9 @@ class Settings:
     schedule: str = "cosine"
     precision: str = "single"
     updates: str = "trial"
-    steps_at_once: int | None = None
-    compiled: bool | None = None
+    compiled: bool = True
+    device: str | None = None
+    devices: int = 1
     checkpoint: Any = None
 
     def chosen_optimizer(self):
@@ -77,6 +82,13 @@ def settings(**given):
             isinstance(chosen.batch, bool) or not isinstance(chosen.batch, int)
             or chosen.batch < 1):
         raise InputError(f"batch is a whole number of at least 1, not {chosen.batch!r}")
+    if chosen.device is not None and chosen.device not in list(KINDS):
+        raise unknown("device", chosen.device, KINDS)
+    whole_number("devices", chosen.devices)
+    if not isinstance(chosen.compiled, bool):
+        raise InputError(f"compiled is True or False, not {chosen.compiled!r}")
+    if (chosen.batch or chosen.devices) % chosen.devices:
+        raise InputError(f"batch={chosen.batch} does not divide over devices={chosen.devices}")
     if chosen.schedule not in optimizers.SCHEDULES:
         raise unknown("schedule", chosen.schedule, optimizers.SCHEDULES)
     return chosen
@@ -91,10 +103,9 @@ def learning_rate(chosen, schedule, progress):
     return float(chosen.parameters["rate"] * share)
 
 
-def open_engine(model, task, chosen, seed=0, draw=None):
-    """The `Engine` of a model that has been given its task."""
-    shape = shape_of(task, 2)
-    course = time_course(model, task)
+def open_engine(model, task, chosen, seed=0, look=()):
+    """The `Engine` of a model that has been given its task; `look` as there."""
     with ONE_AT_A_TIME:
-        return Engine(model, shape, course, chosen.activity, chosen.precision, chosen.updates,
-                      chosen.steps_at_once, chosen.chosen_optimizer(), chosen.compiled, seed, draw)
+        return Engine(model, shape_of(task, 2), time_course(model, task), chosen.activity,
+                      chosen.precision, chosen.updates, chosen.chosen_optimizer(), chosen.compiled,
+                      seed, Placement(chosen.device, chosen.devices), look)

@@ -1,28 +1,30 @@
-"""From the text of every object to the operations of one time step, on arrays (batch, neurons).
+"""From the text of every object to the operations of a trial, on arrays (batch, neurons).
 
 `program` walks through a time step in the order that `network.assembly` documents and Brian2
-follows, and turns each statement into an operation that knows which value it reads: that of an
-operation before it in the same step, or the one a variable had when the last step ended. Text that
-belongs to synapses is taken apart into (presynaptic) x (postsynaptic) x (synaptic) factors, so that
-no array (batch, pre, post) is needed. `stages` puts the operations into an order of execution.
+follows, and turns each statement into an operation. Text that belongs to synapses is taken apart
+into (presynaptic) x (postsynaptic) x (synaptic) factors where it can be, so that no array (batch,
+pre, post) is needed; a term that mixes them is kept whole (`Term.literal`).
 
 What a mini-batch means for the variables:
 
 - a neuron's variable has a value for every sample (batch, n);
 - what a neuron keeps as a running statistic (it only ever changes relative to itself, and other
   text reads it) is shared: every change is averaged over the samples, (1, n);
-- what synapses learn (w, M, B) is shared: every change is averaged over the samples, (pre, post);
-- a synaptic variable that starts every trial at zero is an eligibility: it belongs to a sample.
+- a synaptic variable that starts every trial anew is an eligibility: it belongs to a sample;
+- what synapses learn (w, M, B) is shared. A change (``dw/dt``, ``+=``, ``-=``) is averaged over the
+  samples. A statement that sets it (``=``, ``*=``, ``/=``) acts once a moment: on the synapses for
+  which the event happened in any sample, which get the mean of what those samples ask for.
+
+Each of these is what Brian2 does where the batch is one trial.
 """
 
 import re
 
-import sympy
 from brian2.core.namespace import DEFAULT_UNITS
-from brian2.parsing.sympytools import str_to_sympy, sympy_to_str
 
-from bioopzo.engines.rate.program import ACTIVITIES, Factors, Node, Program, Ref, Term
-from bioopzo.errors import EquationError, InputError, unknown
+from bioopzo.engines.rate.factors import Mixed, factored
+from bioopzo.engines.rate.program import ACTIVITIES, Draw, Node, Program, Ref, Term
+from bioopzo.errors import EquationError, unknown
 from bioopzo.network.clock import CLOCK_NAMES
 from bioopzo.network.objects import SCHEDULE
 from bioopzo.text.equations import identifiers, parse, substitute
@@ -31,7 +33,7 @@ from bioopzo.text.functions import FUNCTIONS
 _DRAW = re.compile(r"\b(rand|randn)\(\)")
 _CHANCE = re.compile(r"int\(\s*rand\(\)\s*<\s*(?P<chance>[^<>=]+)\)")
 _ACTIVE = re.compile(r"^\s*(\w+)\s*>\s*0?\.5\s*$")
-_WORDS = {"and", "or", "not", "True", "False", "pi", "e", "inf"}
+_NOT_NAMES = {"and", "or", "not", "True", "False", "pi", "e", "inf", "timestep", *FUNCTIONS}
 
 
 def program(assembly, abstract, activity="rates"):
@@ -40,198 +42,205 @@ def program(assembly, abstract, activity="rates"):
     `abstract` maps the name of a group to Brian2's own abstract code of its state update;
     `activity` is ``"rates"``, ``"spikes"`` or ``"deterministic"``.
 
-    Raises `EquationError` for text that cannot be taken apart, naming object and term.
+    Raises `EquationError` for text that has no meaning on a batch, naming object and line.
     """
     if activity not in ACTIVITIES:
         raise unknown("activity", activity, ACTIVITIES)
     return _Builder(assembly, abstract, activity).build()
 
 
+def words(text):
+    """Every name of a value that a text reads."""
+    return identifiers(text) - _NOT_NAMES
+
+
 class _Builder:
+    """Gathers the operations; `versions` counts how often each variable was written so far."""
+
     def __init__(self, assembly, abstract, activity):
         self.assembly, self.abstract = assembly, abstract
         self.out = Program(assembly, activity)
-        self.version, self.memo, self.nodes = {}, {}, self.out.nodes
+        self.nodes, self.versions, self.memo, self.count = self.out.step, {}, {}, 0
         self.lines = {name: {line.name: line for line in parse(obj.equations, name)}
                       for name, obj in {**assembly.groups, **assembly.synapses}.items()}
-        for name, group in assembly.groups.items():
-            if group.refractory:
-                raise InputError(f"{name}: the rate engine has no refractory period; use the "
-                                 "spiking engine, or refractory=0*ms")
-        self.activities = {}
+        self.events = {}
         self._classify()
 
     # ------------------------------------------------------------------ what is whose
 
     def _classify(self):
-        """Find the shared statistics of neurons and the eligibilities of synapses."""
-        for name, group in self.assembly.groups.items():
-            written, relative, read = set(), set(), set()
-            for text in [group.reset, *(c.text for c in group.codes),
-                         *(e.text for e in group.events)]:
-                for line in parse(text, name):
-                    own = line.operator != "=" or line.name in identifiers(line.right)
-                    (relative if own else written).add(line.name)
-                    read |= identifiers(line.right) - {line.name}
-            for line in self.lines[name].values():
-                read |= identifiers(line.right) - {line.name}
-                if line.kind == "differential":
-                    written.add(line.name)
-            for other in self.assembly.groups.values():
+        """Find what is shared, what belongs to a sample, and what a refractory period holds."""
+        groups, synapses = self.assembly.groups, self.assembly.synapses
+        for name, group in groups.items():
+            written, relative, read = self._uses(name, group)
+            for other in groups.values():
                 read |= {variable for o, variable in other.links.values() if o == name}
-            for synapse in self.assembly.synapses.values():
+            for synapse in synapses.values():
                 for suffix, end in (("_pre", synapse.source), ("_post", synapse.target)):
-                    if end != name:
-                        continue
-                    texts = [synapse.equations, *(p.text for p in synapse.pathways),
-                             *(c.text for c in synapse.codes)]
-                    for text in texts:
-                        for line in parse(text, synapse.name):
-                            if line.name.endswith(suffix):
-                                written.add(line.name[:-len(suffix)])
-                            read |= {w[:-len(suffix)] for w in identifiers(line.right)
-                                     if w.endswith(suffix)}
-            for variable in (relative - written) & read:
-                self.out.shared.add(f"{name}.{variable}")
-        for name, synapse in self.assembly.synapses.items():
-            for code in synapse.codes:
-                for line in parse(code.text, name):
-                    if line.operator == "=" and not identifiers(line.right) - set(DEFAULT_UNITS):
-                        self.out.eligibilities.add(f"{name}.{line.name}")
+                    for line in self._synaptic_lines(synapse) if end == name else ():
+                        if line.name.endswith(suffix):
+                            written.add(line.name.removesuffix(suffix))
+                        read |= {w.removesuffix(suffix) for w in identifiers(line.right)
+                                 if w.endswith(suffix)}
+            self.out.shared |= {f"{name}.{variable}" for variable in (relative - written) & read}
+            if group.refractory:
+                self.out.held |= {f"{name}.{line.name}" for line in self.lines[name].values()
+                                  if "unless refractory" in line.flags}
+        for name, synapse in synapses.items():
+            self.out.eligibilities |= {f"{name}.{line.name}" for code in synapse.codes
+                                       for line in parse(code.text, name)
+                                       if self._anew(name, line)}
+            for line in self.lines[name].values():
+                if "(shared)" in line.flags and name not in synapse.constants:
+                    raise EquationError(f"{name}: {line}: the rate engine has no variable that all "
+                                        "synapses share; leave (shared) out")
         self.out.learned = tuple(
-            f"{name}.{line.name}" for name in self.assembly.synapses
-            for line in self.lines[name].values()
-            if line.kind != "subexpression" and "summed" not in line.flags
-            and "constant" not in line.flags and f"{name}.{line.name}"
-            not in self.out.eligibilities)
+            f"{name}.{line.name}" for name in synapses for line in self.lines[name].values()
+            if line.kind != "subexpression" and "constant" not in line.flags
+            and f"{name}.{line.name}" not in self.out.eligibilities)
+
+    def _uses(self, name, group):
+        """What the text of a group writes, changes relative to itself, and reads."""
+        written, relative, read = set(), set(), set()
+        for text in [group.reset, *(c.text for c in group.codes), *(e.text for e in group.events)]:
+            for line in parse(text, name):
+                own = line.operator != "=" or line.name in identifiers(line.right)
+                (relative if own else written).add(line.name)
+                read |= identifiers(line.right) - {line.name}
+        for line in self.lines[name].values():
+            read |= identifiers(line.right) - {line.name}
+            if line.kind == "differential":
+                written.add(line.name)
+        return written, relative, read
+
+    def _synaptic_lines(self, synapse):
+        for text in [synapse.equations, *(p.text for p in synapse.pathways),
+                     *(c.text for c in synapse.codes)]:
+            yield from parse(text, synapse.name)
+
+    def _anew(self, name, line):
+        """Whether a line between two trials lets a synaptic variable of a sample begin anew.
+
+        One with initial weights of its own is learned, whatever the line says.
+        """
+        start = self.assembly.network[name].start
+        return (line.operator == "=" and not words(line.right) - set(DEFAULT_UNITS)
+                and line.name in self.lines[name] and (not start or start.variable != line.name))
 
     # ------------------------------------------------------------------ the order of a step
 
     def build(self):
         """Every operation, in order."""
-        for *_, action in sorted(self._start_actions(), key=lambda a: a[:3]):
-            action()
-        self.out.start, self.out.nodes = self.out.nodes, []
-        self.nodes = self.out.nodes
-        self.version, self.memo = {}, {}
-        for *_, action in sorted(self._step_actions(), key=lambda a: a[:3]):
-            action()
-        self.out.last = dict(self.version)
-        step = self.out.nodes
-        self.out.nodes = self.nodes = []
-        self.version, self.memo = {}, {}
-        for *_, action in sorted(self._finish_actions(), key=lambda a: a[:3]):
-            action()
-        self.out.finish, self.out.nodes = self.out.nodes, step
-        self._resolve()
+        for name, actions in (("start", self._starts()), ("step", self._steps()),
+                              ("finish", self._finishes())):
+            self.nodes, self.versions, self.memo = getattr(self.out, name), {}, {}
+            for *_, action, arguments in sorted(actions, key=lambda a: a[:3]):
+                action(*arguments)
         return self.out
 
-    def _resolve(self):
-        """A variable that no operation of the step changes is state, not a carried value."""
-        for node in self.out.nodes:
-            for local, ref in node.reads.items():
-                if ref.kind == "carry" and ref.key not in self.out.last:
-                    node.reads[local] = Ref("state", ref.key)
-        for node in self.out.start + self.out.finish:
-            for local, ref in node.reads.items():
-                if ref.kind == "carry":
-                    node.reads[local] = Ref("state", ref.key)
-
-    def _start_actions(self):
-        """What happens once as a trial starts: resets; input and target are handed in."""
+    def _starts(self):
+        """What happens as a trial starts: neurons are reset; input and target are handed in."""
         for name, group in self.assembly.groups.items():
             for code in group.codes:
                 if code.clock == "trial" and code.order >= 0 and code.name != "feed":
-                    yield self._at(code.when, code.order, name,
-                                   lambda n=name, c=code: self._group_code(n, c.text))
+                    yield _at(code.when, code.order, name, self._group_code, name, code.text)
+        for name, synapse in self.assembly.synapses.items():
+            for code in synapse.codes:
+                for line in parse(code.text, name):
+                    if self._anew(name, line):
+                        yield _at("start", 0, name, self._emit, "set", name,
+                                  f"{name}.{line.name}", self._terms(name, line.right))
 
-    def _finish_actions(self):
+    def _finishes(self):
         """What happens once when a trial has ended: reward, then weights that wait for it."""
         for name, group in self.assembly.groups.items():
             for code in group.codes:
                 if code.clock == "trial" and code.order < 0:
-                    yield self._at(code.when, code.order, name,
-                                   lambda n=name, c=code: self._group_code(n, c.text))
+                    yield _at(code.when, code.order, name, self._group_code, name, code.text)
         for name, synapse in self.assembly.synapses.items():
             for code in synapse.codes:
-                yield self._at(code.when, code.order, name,
-                               lambda n=name, c=code: self._synapse_code(n, c.text, "", ""))
+                yield _at(code.when, code.order, name, self._synapse_code, name, code.text)
 
-    def _step_actions(self):
+    def _steps(self):
         for name, group in self.assembly.groups.items():
             if name == "trial":
                 continue
             if self.abstract.get(name, "").strip():
-                yield self._at("groups", 0, name,
-                               lambda n=name: self._group_code(n, self.abstract[n]))
+                yield _at("groups", 0, name, self._group_code, name, self.abstract[name].replace(
+                    "timestep(t - lastspike", "timestep(t_of_trial - lastspike"))
             for code in group.codes:
                 if code.clock == "step" and code.name != "feed":
-                    yield self._at(code.when, code.order, name,
-                                   lambda n=name, c=code: self._group_code(n, c.text))
+                    yield _at(code.when, code.order, name, self._group_code, name, code.text)
             if group.threshold:
-                yield self._at("thresholds", 0, name, lambda n=name: self._threshold(n))
-                yield self._at("resets", 0, name, lambda n=name, g=group: self._group_code(
-                    n, g.reset, *self._gate(n, "spike")))
+                yield _at("thresholds", 0, name, self._threshold, name)
+                yield _at("resets", 0, name, self._at_event, name, "spike", group.reset)
             for event in group.events:
-                yield self._at(event.when, event.order, name,
-                               lambda n=name, e=event: self._event(n, e))
+                yield _at(event.when, event.order, name, self._event, name, event)
                 if event.text:
-                    yield self._at(event.when, event.order + 1, name,
-                                   lambda n=name, e=event: self._group_code(
-                                       n, e.text, *self._gate(n, e.name)))
+                    yield _at(event.when, event.order + 1, name, self._at_event, name, event.name,
+                              event.text)
         for name, synapse in self.assembly.synapses.items():
             for variable, (when, order) in synapse.sums.items():
-                yield self._at(when, order, name,
-                               lambda n=name, v=variable: self._summed(n, v))
+                yield _at(when, order, name, self._summed, name, variable)
             for path in synapse.pathways:
-                yield self._at(path.when, path.order, name, lambda n=name, p=path:
-                               self._synapse_code(n, p.text, *self._gate(
-                                   self.assembly.synapses[n].source, p.event)))
+                yield _at(path.when, path.order, name, self._pathway, name, path)
             if any(line.kind == "differential" for line in self.lines[name].values()):
-                yield self._at("plasticity", 0, name, lambda n=name: self._plasticity(n))
-
-    def _at(self, when, order, name, action):
-        return SCHEDULE.index(when), order, name, action
+                yield _at("plasticity", 0, name, self._plasticity, name)
 
     # ------------------------------------------------------------------ events
 
     def _threshold(self, name):
-        text = self.assembly.groups[name].threshold
+        group, lines = self.assembly.groups[name], self.lines[name]
+        text, rates = group.threshold, self.out.activity == "rates"
         active = _ACTIVE.match(text)
-        if active and active[1] in self.lines[name]:
+        drawn = {line.name for code in group.codes for line in parse(code.text, name)
+                 if _DRAW.search(line.right)}
+        if rates and group.refractory:
+            raise EquationError(f"{name}: with activity='rates' there is no spike after which a "
+                                "neuron could be refractory; use activity='spikes', or "
+                                "refractory=0*ms")
+        if active and active[1] in lines and not group.refractory:
             # S is 0 or 1, or in rates the chance of a spike: the size of the event itself.
-            self.activities[name, "spike"] = active[1]
-        elif self.out.activity == "rates":
+            self.events[name, "spike"] = f"{name}.{active[1]}"
+            return
+        if rates and (_DRAW.search(text) or words(text) & drawn):
             raise EquationError(
-                f"{name}, threshold {text!r}: with activity 'rates' a threshold reads 'S > 0.5' "
+                f"{name}, threshold {text!r}: with activity='rates' a threshold reads 'S > 0.5' "
                 "and S is set in the step block; use activity='spikes' for any other condition")
-        else:
-            self._emit("element", name, f"{name}._spike",
-                       *self._expression(name, f"int({text})", target="spike"))
-            self.activities[name, "spike"] = "_spike"
+        text = f"({text}) and not_refractory" if group.refractory else text
+        self._element(name, "_spike", f"int({text})")
+        self.events[name, "spike"] = f"{name}._spike"
+        if group.refractory:
+            self._element(name, "lastspike", "lastspike + _spike*(t_of_trial - lastspike)")
+            self._element(name, "not_refractory", "not_refractory and _spike < 0.5")
 
     def _event(self, name, event):
         """An event by the trial's clock is a gate; a random one is an activity of its own."""
-        used = identifiers(event.condition)
-        if used <= set(CLOCK_NAMES):
-            self.activities[name, event.name] = ("gate", event.condition)
+        if identifiers(event.condition) <= set(CLOCK_NAMES):
+            self.events[name, event.name] = event.condition
             return
         text = f"int({event.condition})"
         if self.out.activity == "rates":
             text = _CHANCE.sub(r"clip(\g<chance>, 0, 1)", text)
-        key = f"_{event.name}"
-        self._emit("element", name, f"{name}.{key}",
-                   *self._expression(name, text, target=event.name))
-        self.activities[name, event.name] = key
+        self._element(name, f"_{event.name}", text, drawn_for=event.name)
+        self.events[name, event.name] = f"{name}._{event.name}"
 
-    def _gate(self, name, event):
-        """(scalar gate, activity variable) of an event of a group."""
-        found = self.activities[name, event]
-        return (found[1], "") if isinstance(found, tuple) else ("", found)
+    def _occasion(self, name, event):
+        """(gate, `Ref` of the activity) of an event of a group: one of them says when it is."""
+        found = self.events[name, event]
+        is_activity = found.startswith(f"{name}.")
+        return ("", Ref("value", found)) if is_activity else (found, None)
+
+    def _at_event(self, name, event, text):
+        self._group_code(name, text, *self._occasion(name, event), holding=False)
+
+    def _pathway(self, name, path):
+        source = self.assembly.synapses[name].source
+        self._synapse_code(name, path.text, *self._occasion(source, path.event))
 
     # ------------------------------------------------------------------ groups
 
-    def _group_code(self, name, text, gate="", activity=""):
+    def _group_code(self, name, text, gate="", activity=None, holding=True):
         decided = _ACTIVE.match(self.assembly.groups[name].threshold or "")
         for line in parse(text, name):
             right = line.right
@@ -243,45 +252,46 @@ class _Builder:
                         "'int(rand() < chance)', so that its expectation is known")
             if line.operator != "=":
                 right = f"{line.name} {line.operator[0]} ({right})"
+            reads = {}
             if activity:
-                change = line.right if line.operator == "+=" else None
-                right = (f"{line.name} + {activity}*({change})" if change is not None else
-                         f"{line.name} + {activity}*({right} - {line.name})")
-            code, reads = self._expression(name, right, gate, line.name)
-            key = f"{name}.{line.name}"
-            self._emit("mean" if key in self.out.shared else "element", name, key, code, reads,
-                       gate)
+                reads["_event"] = activity
+                right = (f"{line.name} + _event*({line.right})" if line.operator == "+=" else
+                         f"{line.name} + _event*({right} - {line.name})")
+            self._element(name, line.name, right, gate, reads, holding)
 
-    def _emit(self, kind, owner, target, code="", reads=None, gate="", **detail):
-        reads = dict(reads or {})
-        if gate and target and kind in ("element", "mean"):
-            reads["_previous"] = self._variable(target)  # where the gate is shut nothing changes
-        node = Node(len(self.nodes), kind, owner, target, code, reads, gate, detail)
-        self.nodes.append(node)
-        if target:
-            self.version[target] = node.number
-        return node
+    def _element(self, name, variable, text, gate="", reads=None, holding=True, drawn_for=""):
+        """A variable of a group becomes an expression."""
+        key = f"{name}.{variable}"
+        code, found = self._expression(name, text, drawn_for or variable, reads)
+        if holding and key in self.out.held:  # as Brian2: a refractory neuron keeps what it has
+            code = f"where(_free, {code}, _held)"
+            found |= {"_free": self._value(f"{name}.not_refractory"), "_held": self._value(key)}
+        self._emit("element", name, key, code=code, reads=found, gate=gate)
 
-    def _variable(self, key):
-        return Ref("node", self.version[key]) if key in self.version else Ref("carry", key)
+    def _emit(self, kind, owner, target, terms=(), **more):
+        self.nodes.append(Node(kind, owner, target, terms=tuple(terms), **more))
+        self.versions[target] = self.versions.get(target, 0) + 1
+        return self.nodes[-1]
 
-    def _expression(self, name, text, gate="", target=""):
-        """Code and reads of an expression of a group, for its variable or event `target`.
+    def _value(self, key):
+        return Ref("value", key)
 
-        Subexpressions become operations.
-        """
-        while True:  # every call of rand() has numbers of its own
-            match = _DRAW.search(text)
-            if not match:
-                break
-            local = f"_draw{len(self.out.draws)}"
-            self.out.draws.append((match[1], f"{name}.{target}", gate))
-            text = text[:match.start()] + local + text[match.end():]
+    def _drawn(self, text, target):
+        """Text with a name in place of every call of rand(), which has numbers of its own."""
         reads = {}
-        for word in sorted(identifiers(text) - _WORDS - set(FUNCTIONS)):
-            if word.startswith("_draw"):
-                reads[word] = Ref("draw", int(word[5:]))
-                continue
+        while match := _DRAW.search(text):
+            local = f"_draw{len(self.out.draws)}"
+            reads[local] = Ref("draw", len(self.out.draws))
+            place = sum(draw.target == target for draw in self.out.draws)
+            self.out.draws.append(Draw(match[1], target, place))
+            text = text[:match.start()] + local + text[match.end():]
+        return text, reads
+
+    def _expression(self, name, text, target, given=None):
+        """Code and reads of an expression of a group; subexpressions become operations."""
+        text, reads = self._drawn(text, f"{name}.{target}")
+        reads |= given or {}
+        for word in sorted(words(text) - set(reads)):
             found = self._read(name, word)
             if found is None:  # a unit: everything here is in base units
                 text = substitute(text, {word: repr(float(DEFAULT_UNITS[word]))})
@@ -294,229 +304,188 @@ class _Builder:
         group = self.assembly.groups[name]
         if word in group.links:
             other, variable = group.links[word]
-            return Ref("course", variable) if other == "trial" else self._read(other, variable)
+            return Ref("clock", variable) if other == "trial" else self._read(other, variable)
         line = self.lines[name].get(word)
         if line is not None and line.kind == "subexpression":
             return self._subexpression(name, line)
         if word in group.constants:
             return Ref("constant", f"{name}.{word}")
-        if line is not None or f"{name}.{word}" in self.version:
-            return self._variable(f"{name}.{word}")
-        if word == "N":
-            return Ref("size", name)
-        if word in ("dt", "i"):
-            return Ref("constant" if word == "dt" else "state", word)
+        key = f"{name}.{word}"
+        if line is not None or key in self.versions or (
+                group.refractory and word in ("lastspike", "not_refractory")):
+            return self._value(key)
+        known = {"N": Ref("size", name), "i": Ref("index", name), "t": Ref("clock", "t"),
+                 "t_of_trial": Ref("clock", "t_of_trial"), "dt": Ref("constant", "dt")}
+        if word in known:
+            return known[word]
         if word in DEFAULT_UNITS:
             return None
         raise EquationError(f"{name}: {word!r} is not known there; known are "
                             f"{', '.join(sorted(set(self.lines[name]) | set(group.constants)))}")
 
     def _subexpression(self, name, line):
-        code, reads = self._expression(name, line.right, target=line.name)
-        identity = (name, line.name, tuple(sorted((k, str(v)) for k, v in reads.items())))
-        if identity not in self.memo or _DRAW.search(line.right):
-            target = f"{name}.{line.name}@{len(self.nodes)}"
-            self.memo[identity] = self._emit("element", name, target, code, reads).number
-        return Ref("node", self.memo[identity])
+        """The value of a subexpression now; one that was computed is read again."""
+        code, reads = self._expression(name, line.right, line.name)
+        state = tuple((k, str(ref), self.versions.get(ref.key) if ref.kind == "value" else 0)
+                      for k, ref in sorted(reads.items()))
+        if (name, line.name, state) not in self.memo:
+            self.memo[name, line.name, state] = self._temporary(name, line.name, code, reads)
+        return self.memo[name, line.name, state]
+
+    def _temporary(self, name, word, code, reads):
+        """A value that no text can change: an operation with a name of its own."""
+        self.count += 1
+        target = f"{name}.{word}@{self.count}"
+        self._emit("element", name, target, code=code, reads=reads)
+        return self._value(target)
 
     # ------------------------------------------------------------------ synapses
 
-    def _where(self, name, word):
-        """``"pre"``, ``"post"``, ``"synapse"`` or ``"scalar"``: whose value a word is."""
-        synapse = self.assembly.synapses[name]
-        for suffix, group in (("_pre", synapse.source), ("_post", synapse.target)):
-            if word.endswith(suffix):
-                bare = word[:-len(suffix)]
-                text = self.assembly.groups[group]
-                scalar = (bare == "N" or bare in text.constants
-                          or text.links.get(bare, ("",))[0] == "trial")
-                return "scalar" if scalar else suffix[1:]
-        line = self.lines[name].get(word)
-        if word in synapse.constants or word in ("dt", "pi", "e"):
-            return "scalar"
-        if line is not None:
-            return "synapse"
+    def _of(self, name, word):
+        """(whose it is, its `Ref`) of a word in synaptic text; a `Ref` of neurons comes later."""
+        synapse, own = self.assembly.synapses[name], self.lines[name].get(word)
+        if word in synapse.constants:
+            return "scalar", Ref("constant", f"{name}.{word}")
+        if own is not None:
+            return "synapse", self._value(f"{name}.{word}")
+        ends = {"pre": synapse.source, "post": synapse.target}
+        bare, _, side = word.rpartition("_")
+        if side in ends:
+            group = self.assembly.groups[ends[side]]
+            scalar = (bare == "N" or bare in group.constants
+                      or group.links.get(bare, ("",))[0] == "trial")
+            return "scalar" if scalar else side, None
+        known = {"t": ("scalar", Ref("clock", "t")), "dt": ("scalar", Ref("constant", "dt")),
+                 "i": ("pre", Ref("index", synapse.source)),
+                 "j": ("post", Ref("index", synapse.target))}
+        if word in known:
+            return known[word]
+        if word.startswith("_draw"):
+            return "draw", Ref("draw", int(word[5:]))
         raise EquationError(f"{name}: {word!r} is not known there; a neuron's value is read as "
                             f"{word}_pre or {word}_post")
 
-    def separate(self, name, text):
-        """The `Factors` of synaptic text, one a term, with equal parts collected.
+    def _found(self, name, word):
+        """As `_of`, with neurons' values looked up."""
+        side, ref = self._of(name, word)
+        if ref is None:
+            bare, _, end = word.rpartition("_")
+            synapse = self.assembly.synapses[name]
+            ref = self._read(synapse.source if end == "pre" else synapse.target, bare)
+        return side, ref
 
-        Raises `EquationError` naming the term that does not separate.
-        """
-        text = substitute(text, {word: repr(float(DEFAULT_UNITS[word])) for word in
+    def _terms(self, name, text, activity=None, target=""):
+        """The `Term`s of synaptic text."""
+        text, _ = self._drawn(self._plain(name, text), f"{name}.{target}")
+        owner = lambda word: "scalar" if word in _NOT_NAMES else self._of(name, word)[0]  # noqa: E731
+        try:
+            found = factored(text, owner)
+        except Mixed as problem:
+            reads = {word: self._found(name, word) for word in sorted(words(text))}
+            if activity:
+                text, reads["_event"] = f"_event*({text})", ("pre", activity)
+            return [Term(None, None, text, reads, f"the term {problem.args[0]} ({problem.args[1]} "
+                         "mixes owners)")]
+        return [self._factors(name, factors, activity) for factors in found]
+
+    def _plain(self, name, text):
+        """Text without units, and with the synapses' own subexpressions put in."""
+        own = {word: f"({line.right})" for word, line in self.lines[name].items()
+               if line.kind == "subexpression" and "summed" not in line.flags}
+        for _ in own:
+            text = substitute(text, own)
+        return substitute(text, {word: repr(float(DEFAULT_UNITS[word])) for word in
                                  identifiers(text) & set(DEFAULT_UNITS)
-                                 if word not in self.lines[name]})
-        expression = sympy.expand(str_to_sympy(text))
-        terms = {}
-        for term in sympy.Add.make_args(expression):
-            parts = {"pre": [], "post": [], "synapse": [], "scalar": []}
-            # Not by force, which takes every variable for positive: abs(w) would be w.
-            for factor in sympy.Mul.make_args(sympy.powdenest(term)):
-                base = sympy.expand_power_base(factor, force=True)
-                for piece in sympy.Mul.make_args(base):
-                    owners = {self._where(name, str(s)) for s in piece.free_symbols} - {"scalar"}
-                    if len(owners) > 1:
-                        raise EquationError(
-                            f"{name}: the term {sympy_to_str(term)} cannot be factored: "
-                            f"{sympy_to_str(piece)} mixes {' and '.join(sorted(owners))}. In the "
-                            "rate engine every term is (presynaptic) * (postsynaptic) * "
-                            "(synaptic); the spiking engine runs any text")
-                    parts[owners.pop() if owners else "scalar"].append(piece)
-            key = (sympy.Mul(*parts["post"]), sympy.Mul(*parts["synapse"]))
-            pre = sympy.Mul(*parts["pre"], *parts["scalar"])
-            terms[key] = terms.get(key, 0) + pre
-        merged = {}
-        for (post, own), pre in terms.items():
-            constant, pre = pre.as_independent(*[s for s in pre.free_symbols if self._where(
-                name, str(s)) == "pre"], as_Add=False)
-            merged[pre, own] = merged.get((pre, own), 0) + constant * post
-        return [Factors(sympy_to_str(pre), sympy_to_str(post), sympy_to_str(own))
-                for (pre, own), post in merged.items()]
+                                 if word not in self.lines[name] and word not in
+                                 self.assembly.synapses[name].constants})
 
-    def _side(self, name, side, text, activity=""):
-        """An operation (or an existing value) that is the pre or post part of a term."""
-        synapse = self.assembly.synapses[name]
-        group = synapse.source if side == "pre" else synapse.target
-        replaced, scalars = {}, {}
-        for word in identifiers(text) - _WORDS - set(FUNCTIONS):
-            bare, _, suffix = word.rpartition("_")
-            if suffix == side:
-                replaced[word] = bare
-            elif suffix in ("pre", "post") and self._where(name, word) == "scalar":
-                other = synapse.source if suffix == "pre" else synapse.target
-                local = f"_{suffix}_{bare}"
-                replaced[word], scalars[local] = local, self._read(other, bare)
-            elif word in synapse.constants:
-                local = f"_own_{word}"
-                replaced[word], scalars[local] = local, Ref("constant", f"{name}.{word}")
-        text = substitute(text, replaced)
+    def _factors(self, name, factors, activity):
+        """A `Term` whose parts of neurons are operations of their own."""
+        code, sides = factors.synapse, {"pre": None, "post": None}
+        for side, text in (("pre", factors.pre), ("post", factors.post)):
+            if any(self._of(name, word)[0] == side for word in words(text)):
+                sides[side] = self._side(name, side, text)
+            elif text != "1":
+                code = f"({text})*({code})" if code != "1" else text
         if activity:
-            text = activity if text == "1" else f"{activity}*({text})"
-        if text == "1":
-            return None
-        if re.fullmatch(r"[A-Za-z_]\w*", text) and text not in scalars:
-            found = self._read(group, text)
-            if found.kind in ("node", "carry"):
-                return found
-        reads = {word: scalars.get(word) or self._read(group, word)
-                 for word in identifiers(text) - _WORDS - set(FUNCTIONS)
-                 if word in scalars or word not in DEFAULT_UNITS}
-        node = self._emit("element", group, f"{group}.{name}@{len(self.nodes)}", text, reads)
-        return Ref("node", node.number)
+            sides["pre"] = activity if sides["pre"] is None else self._temporary(
+                self.assembly.synapses[name].source, name, "_event*_value",
+                {"_event": activity, "_value": sides["pre"]})
+        reads = {word: self._found(name, word) for word in sorted(words(code))}
+        return Term(sides["pre"], sides["post"], code, reads,
+                    f"{factors.pre}*{factors.post}*{factors.synapse}")
 
-    def _synaptic(self, name, text):
-        """The synaptic part of a term: (code, learned variables it reads)."""
-        words = sorted(w for w in identifiers(text) - _WORDS - set(FUNCTIONS))
-        return text, {w: f"{name}.{w}" for w in words}
-
-    def _product(self, name, text, into, activity="", gate=""):
-        """Text summed over synapses as text of the target group, and its reads."""
-        other = "pre" if into == "post" else "post"
+    def _side(self, name, side, text):
+        """The value of the pre or post part of a term."""
         synapse = self.assembly.synapses[name]
-        group = synapse.target if into == "post" else synapse.source
-        pieces, reads = [], {}
-        for factors in self.separate(name, text):
-            summed, outside = ((factors.pre, factors.post) if into == "post"
-                               else (factors.post, factors.pre))
-            source = self._side(name, other, summed, activity if other == "pre" else "")
-            code, own = self._synaptic(name, factors.synapse)
-            for key in own.values():
-                if key in self.out.eligibilities:
-                    raise EquationError(f"{name}: {text!r} sums the eligibility {key.split('.')[1]}"
-                                        ", which every sample has of its own; the rate engine "
-                                        "cannot")
-            node = self._emit("product", name, f"{group}.{name}_sum@{len(self.nodes)}", code,
-                              {"source": source} if source else {}, gate,
-                              into=into, synaptic=own)
-            local = f"_sum{node.number}"
-            reads[local] = Ref("node", node.number)
-            factor = self._side(name, into, outside, activity if into == "pre" else "")
-            if factor is not None:
-                reads[f"_factor{node.number}"] = factor
-                local = f"{local}*_factor{node.number}"
-            pieces.append(local)
-        return " + ".join(pieces) or "0", reads
+        reads = {word: self._found(name, word)[1] for word in sorted(words(text))}
+        if text in reads and reads[text].kind == "value":
+            return reads[text]
+        group = synapse.source if side == "pre" else synapse.target
+        return self._temporary(group, name, text, reads)
+
+    def _sum(self, name, text, into, activity=None, gate=""):
+        """What text adds up to at the neurons of one side."""
+        terms = self._terms(name, text, activity, "sum")
+        self.count += 1
+        key = f"{self._end(name, into)}.{name}_sum@{self.count}"
+        self._emit("sum", name, key, terms, into=into, gate=gate)
+        return self._value(key)
+
+    def _end(self, name, side):
+        synapse = self.assembly.synapses[name]
+        return synapse.target if side == "post" else synapse.source
 
     def _summed(self, name, variable):
-        line = self.lines[name][variable]
         bare, _, into = variable.rpartition("_")
-        synapse = self.assembly.synapses[name]
-        group = synapse.target if into == "post" else synapse.source
-        code, reads = self._product(name, line.right, into)
-        self._emit("element", group, f"{group}.{bare}", code, reads)
+        found = self._sum(name, self.lines[name][variable].right, into)
+        group = self._end(name, into)
+        self._emit("element", group, f"{group}.{bare}", code="_sum", reads={"_sum": found})
 
-    def _synapse_code(self, name, text, gate, activity):
-        synapse = self.assembly.synapses[name]
+    def _synapse_code(self, name, text, gate="", activity=None):
         for line in parse(text, name):
             bare, _, into = line.name.rpartition("_")
             if into in ("pre", "post") and line.name not in self.lines[name]:
-                group = synapse.target if into == "post" else synapse.source
                 if line.operator not in ("+=", "-="):
                     raise EquationError(f"{name}: {str(line)!r}: synapses change a neuron's "
                                         "variable with += or -=")
-                code, reads = self._product(name, line.right, into, activity, gate)
-                key = f"{group}.{bare}"
-                reads["_self"] = self._variable(key)
-                self._emit("element", group, key, f"_self {line.operator[0]} ({code})", reads,
-                           gate)
-            else:
+                found = self._sum(name, line.right, into, activity, gate)
+                self._add(name, into, bare, line.operator[0], found, gate)
+            elif not self._anew(name, line):
                 self._learn(name, line, gate, activity)
 
-    def _learn(self, name, line, gate="", activity=""):
-        """A change of a synaptic variable, as terms to contract."""
-        key = f"{name}.{line.name}"
-        if key in self.out.eligibilities and line.operator == "=" \
-                and not identifiers(line.right) - set(DEFAULT_UNITS):
-            return  # every trial starts with it at zero
-        right = line.right if line.operator != "-=" else f"-({line.right})"
-        if line.operator not in ("=", "+=", "-="):
-            raise EquationError(f"{name}: {str(line)!r}: a synaptic variable changes with =, += "
-                                "or -=")
-        terms = self._terms(name, right, activity)
-        kind = "trace" if key in self.out.eligibilities else "learn"
-        self._emit(kind, name, key, reads={}, gate=gate, terms=terms,
-                   assign=line.operator == "=", text=str(line))
+    def _add(self, name, into, variable, sign, found, gate):
+        """What synapses add to (or take from) a variable of neurons."""
+        group = self._end(name, into)
+        key = f"{group}.{variable}"
+        code, reads = f"_self {sign} _sum", {"_self": self._value(key), "_sum": found}
+        if key in self.out.held:
+            code, reads["_free"] = (f"where(_free, {code}, _self)",
+                                    self._value(f"{group}.not_refractory"))
+        self._emit("element", group, key, code=code, reads=reads, gate=gate)
 
-    def _terms(self, name, text, activity=""):
-        """The `Term`s of a synaptic change."""
-        terms = []
-        for factors in self.separate(name, text):
-            code, own = self._synaptic(name, factors.synapse)
-            words = identifiers(factors.post) - _WORDS - set(FUNCTIONS)
-            scalar = all(self._where(name, word) == "scalar" for word in words)
-            scale, reads = self._scalar(name, factors.post) if scalar else ("1", {})
-            terms.append(Term(self._side(name, "pre", factors.pre, activity),
-                              None if scalar else self._side(name, "post", factors.post),
-                              scale, reads, code, own))
-        return terms
-
-    def _scalar(self, name, text):
-        """Text of constants and time courses only, and where they are found."""
-        synapse, reads = self.assembly.synapses[name], {}
-        for word in identifiers(text) - _WORDS - set(FUNCTIONS):
-            bare, _, suffix = word.rpartition("_")
-            if word in synapse.constants:
-                reads[word] = Ref("constant", f"{name}.{word}")
-            elif suffix in ("pre", "post"):
-                reads[word] = self._read(synapse.source if suffix == "pre" else synapse.target,
-                                         bare)
-            else:
-                reads[word] = Ref("constant", word)
-        return text, reads
+    def _learn(self, name, line, gate="", activity=None):
+        """A statement on a synaptic variable: it changes by something, or is set to it."""
+        key, right = f"{name}.{line.name}", line.right
+        if line.operator in ("+=", "-="):
+            right = right if line.operator == "+=" else f"-({right})"
+            self._emit("change", name, key, self._terms(name, right, activity, line.name),
+                       gate=gate)
+            return
+        if line.operator != "=":
+            right = f"{line.name} {line.operator[0]} ({right})"
+        self._emit("set", name, key, self._terms(name, right, None, line.name), gate=gate,
+                   activity=activity)
 
     def _plasticity(self, name):
         """Euler's step of every differential equation of a synapse, all from the old values."""
-        found = [(line, self._terms(name, f"dt*({line.right})"))
+        parts = [Node("change", name, f"{name}.{line.name}", differential=True,
+                      terms=tuple(self._terms(name, f"dt*({line.right})")))
                  for line in self.lines[name].values() if line.kind == "differential"]
-        # What is read is changed after its readers: weights first, eligibilities last.
-        found.sort(key=lambda pair: f"{name}.{pair[0].name}" in self.out.eligibilities)
-        while found:
-            line, terms = next((pair for pair in found if not any(
-                pair[0].name in identifiers(other.right) for other, _ in found
-                if other is not pair[0])), found[0])
-            found.remove((line, terms))
-            key = f"{name}.{line.name}"
-            kind = "trace" if key in self.out.eligibilities else "learn"
-            self._emit(kind, name, key, terms=terms, assign=False, differential=True,
-                       text=str(line))
+        self.nodes.append(Node("together", name, parts=tuple(parts)))
+        for part in parts:
+            self.versions[part.target] = self.versions.get(part.target, 0) + 1
+
+
+def _at(when, order, name, action, *arguments):
+    return SCHEDULE.index(when), order, name, action, arguments

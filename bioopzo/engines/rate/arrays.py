@@ -1,0 +1,163 @@
+"""Text on JAX arrays: expressions, a constant array times a number, and sums through projections.
+
+With rows of activity P (rows, pre) and Q (rows, post) and weights w, of any connection:
+
+    forward(c, P, w)    (rows, post)   what the synapses add up in the next layer
+    transpose(c, Q, w)  (rows, pre)    what they add up in the layer below
+    outer(c, P, Q, w)   like w         the change of every weight, summed over rows
+
+The last two are the first one's transposes, which JAX derives.
+"""
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.scipy.special
+from brian2.parsing.rendering import NumpyNodeRenderer
+
+from bioopzo.network.connections import Convolution, Dense
+from bioopzo.text.equations import PARSING
+
+
+def _int(x):
+    """1 or 0 of a condition, the whole part of a number."""
+    x = jnp.asarray(x)
+    return jnp.where(x, 1.0, 0.0) if x.dtype == bool else jnp.trunc(x)
+
+
+_NAMESPACE = {
+    **{name: getattr(jnp, name) for name in (
+        "exp", "log", "log10", "sqrt", "sin", "cos", "tan", "tanh", "sinh", "cosh", "sign", "clip",
+        "floor", "ceil", "arcsin", "arccos", "arctan", "log1p", "expm1", "logical_and",
+        "logical_or", "logical_not", "where", "pi", "inf", "e", "abs")},
+    "erf": jax.scipy.special.erf, "int": _int, "True": True, "False": False,
+    "exprel": lambda x: jnp.where(x == 0, 1.0, jnp.expm1(x) / jnp.where(x == 0, 1.0, x)),
+    "timestep": lambda t, dt: jnp.floor((t + 1e-3 * dt) / dt),
+}
+
+
+@functools.cache
+def _prepared(code):
+    with PARSING:
+        return compile(NumpyNodeRenderer().render_expr(code), f"<{code}>", "eval")
+
+
+def evaluate(code, values):
+    """An expression of the text on arrays (or `Scaled` ones, where it is linear in them)."""
+    if any(isinstance(value, Scaled) for value in values.values()):
+        try:
+            return eval(_prepared(code), _NAMESPACE, values)
+        except TypeError:  # a function that is not linear
+            values = {word: plain(value) for word, value in values.items()}
+    return eval(_prepared(code), _NAMESPACE, values)
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A number times an array that does not change within a trial, kept apart.
+
+    So the trace of a constant input needs one outer product a trial. Sums of two with the same
+    array and products with numbers stay one; anything else is computed with the array.
+    """
+
+    number: Any
+    base: Any
+
+    def _with(self, other, function):
+        if isinstance(other, Scaled) and other.base is self.base:
+            return Scaled(function(self.number, other.number), self.base)
+        if isinstance(other, (int, float)) and other == 0:
+            return Scaled(function(self.number, 0.0), self.base)
+        return function(plain(self), plain(other))
+
+    def __add__(self, other):
+        return self._with(other, lambda a, b: a + b)
+
+    def __radd__(self, other):
+        return self._with(other, lambda a, b: b + a)
+
+    def __sub__(self, other):
+        return self._with(other, lambda a, b: a - b)
+
+    def __rsub__(self, other):
+        return self._with(other, lambda a, b: b - a)
+
+    def __neg__(self):
+        return Scaled(-self.number, self.base)
+
+    def __mul__(self, other):
+        if not isinstance(other, Scaled) and jnp.ndim(other) == 0:
+            return Scaled(self.number * other, self.base)
+        return plain(self) * plain(other)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other):
+        if not isinstance(other, Scaled) and jnp.ndim(other) == 0:
+            return Scaled(self.number / other, self.base)
+        return plain(self) / plain(other)
+
+    def __rtruediv__(self, other):
+        return other / plain(self)
+
+
+def plain(value):
+    """A value as an array."""
+    return value.number * value.base if isinstance(value, Scaled) else value
+
+
+# ---------------------------------------------------------------------------- projections
+
+def forward(connection, P, w):
+    """Activity P (rows, pre) through weights: (rows, post)."""
+    if isinstance(connection, Dense):
+        return P @ w
+    image = _pooled(P.reshape(-1, *connection.image), connection.pool)
+    if not isinstance(connection, Convolution):
+        return image.reshape(len(P), -1) @ w
+    k = connection.kernel
+    kernel = effective(connection, w).reshape(k, k, connection.image[2], connection.channels)
+    return jax.lax.conv_general_dilated(
+        image, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    ).reshape(len(P), -1)
+
+
+def transpose(connection, Q, w):
+    """Activity Q (rows, post) back through weights: (rows, pre)."""
+    if isinstance(connection, Dense):
+        return Q @ w.T
+    rows = jax.ShapeDtypeStruct((len(Q), connection.pre), Q.dtype)
+    return jax.linear_transpose(lambda P: forward(connection, P, w), rows)(Q)[0]
+
+
+def outer(connection, P, Q, w):
+    """What P and Q ask of every weight, summed over rows."""
+    if isinstance(connection, Dense):
+        return P.T @ Q
+    return jax.vjp(lambda v: forward(connection, P, v), w)[1](Q)[0]
+
+
+def average(connection, Q):
+    """Mean over the places that share a weight, summed over rows: what scales w itself."""
+    if not isinstance(connection, Convolution):
+        return Q.sum(axis=0, keepdims=True)
+    return Q.reshape(len(Q), -1, connection.channels).mean(axis=1).sum(axis=0, keepdims=True)
+
+
+def effective(connection, w):
+    """The weights of a `Convolution` in force: standardised, where it says so."""
+    if not connection.standardise:
+        return w
+    w = w - w.mean(axis=0)
+    return w * (connection.gain / jnp.sqrt(connection.fan_in * (w * w).mean(axis=0) + 1e-8))
+
+
+def _pooled(images, size):
+    """Averages over windows of size x size pixels."""
+    if size == 1:
+        return images
+    rows, height, width, deep = images.shape
+    return images.reshape(rows, height // size, size, width // size, size, deep).mean(axis=(2, 4))
