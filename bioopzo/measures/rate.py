@@ -4,15 +4,13 @@ Every function leaves the network as it found it: changes are read, not applied.
 `Run` with its model and task.
 """
 
-from collections.abc import Iterator, Mapping
-from copy import deepcopy
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from bioopzo.arguments import whole_number
-from bioopzo.engines.rate.batch import Pass
 from bioopzo.engines.rate.engine import Engine
 from bioopzo.engines.rate.feed import presented
 from bioopzo.engines.rate.settings import open_engine, settings
@@ -38,28 +36,27 @@ class Frozen:
     samples: np.ndarray
     batch: int
 
-    def trials(self, batches: int) -> Iterator[Pass]:
-        """Show so many batches with plasticity on: yields the `Pass` after each, unapplied."""
-        reader = self.engine.passes[True]
-        kept = {key: value.copy() for key, value in self.engine.shared.items()}
+    def trials(self, batches: int) -> Iterator[tuple[dict[str, np.ndarray], ...]]:
+        """Show so many batches with plasticity on; nothing is applied.
+
+        Yields (changes, values): what each asks of every weight, and what the variables that the
+        engine looks at held when it was over.
+        """
         for k in range(batches):
             part = self.samples[k * self.batch:(k + 1) * self.batch]
-            reader.run(self.inputs[part], self.targets[part], self.engine.constants)
-            yield reader
-            for key, value in kept.items():
-                self.engine.shared[key][...] = value
+            yield self.engine.changes(self.inputs[part], self.targets[part])
 
 
 def freeze(run: Any, model: Model | None = None, batches: int = 50, seed: int = 0,
-           split: str = "train", **given: Any) -> Frozen:
+           split: str = "train", look: Iterable[str] = (), **given: Any) -> Frozen:
     """A `Frozen` network with the final weights of a run, ready for mini-batches.
 
     A run of the spiking engine is read with ``activity="spikes"``: the same text in batches.
     `model` is what learns in it (default the run's own): another rule on the same weights. Its
     feedback is drawn anew, with `seed`, unless it is the run's own. `seed` also draws the samples
     of `batches` batches from the task's `split`. Dropout is on as in training; its masks are
-    drawn first, so they are the same for every rule. Keywords are those of
-    `engines.rate.settings.Settings`.
+    the same for every rule, as is every random number of the same variable. `look` names variables
+    to be looked at. Keywords are those of `engines.rate.settings.Settings`.
 
     Raises `InputError` for a loaded run without model and task, a `model` that is none, an unknown
     or empty `split`, and no `batches`.
@@ -75,18 +72,19 @@ def freeze(run: Any, model: Model | None = None, batches: int = 50, seed: int = 
                          "optimizer": "sgd", **given})
     own = model is None
     model = _fitted(run, model)
-    engine = open_engine(model, run.task, chosen, seed)
+    engine = open_engine(model, run.task, chosen, seed, look)
     rng = np.random.default_rng(seed)
     final = run.final
     network = engine.model.network
     for key, weights in engine.weights.items():
         if key in final and (own or kind_of(network[key.split(".")[0]].kind).plastic):
-            weights[...] = final[key].reshape(weights.shape)
+            engine.weights[key] = final[key].reshape(weights.shape).astype(engine.dtype)
         elif model.rule.feedback_scale and key.endswith(f".{model.rule.matrix}"):
-            weights[...] = rng.normal(0, model.rule.feedback_scale, weights.shape)
+            engine.weights[key] = rng.normal(0, model.rule.feedback_scale, weights.shape).astype(
+                engine.dtype)
     for key, values in engine.shared.items():
         if own and key in final:
-            values[...] = final[key].reshape(values.shape)
+            engine.shared[key] = final[key].reshape(values.shape).astype(engine.dtype)
     needed = batches * chosen.batch
     samples = np.concatenate([rng.permutation(members) for _ in range(-(-needed // len(members)))])
     inputs, targets = presented(run.task)
@@ -129,9 +127,9 @@ def updates(frozen: Frozen, batches: int) -> Iterator[dict[str, np.ndarray]]:
     network = frozen.engine.model.network
     hidden = {f"{p.name}.w" for population in network.hidden
               for p in network.into(population.name)}
-    for reader in frozen.trials(batches):
+    for changes, _ in frozen.trials(batches):
         yield {key: change / float(rates["eta" if key in hidden else "eta_o"])
-               for key, change in reader.changes.items() if key.endswith(".w")}
+               for key, change in changes.items() if key.endswith(".w")}
 
 
 def gradient_variance(run: Any, models: Mapping[str, Model | None], batches: int = 50, **given: Any
@@ -178,20 +176,11 @@ def update_angle(run: Any, model: Model | None = None, batches: int = 20,
         frozen.engine.course = frozen.engine.course.copy()
         frozen.engine.course[:, COLUMNS.index("sigma")] = 0
     other = freeze(run, reference(run), batches, **given)
-    _share_noise(frozen.engine, other.engine)
     found: dict[str, list[float]] = {}
     for a, b in zip(updates(frozen, batches), updates(other, batches)):
         for key in b:
             found.setdefault(key, []).append(cosine(a[key], b[key]) if key in a else 0.0)
     return {key: (float(np.mean(v)), float(np.std(v))) for key, v in found.items()}
-
-
-def _share_noise(engine, other):
-    """Let `other` draw what `engine` draws, variable by variable, e.g. for the same spikes."""
-    mine = {draw[:2]: stream for draw, stream in zip(engine.program.draws, engine.streams[True])}
-    for number, draw in enumerate(other.program.draws):
-        if draw[:2] in mine:
-            other.streams[True][number] = deepcopy(mine[draw[:2]])
 
 
 def jacobian(run: Any, batches: int = 400, **given: Any
@@ -207,14 +196,15 @@ def jacobian(run: Any, batches: int = 400, **given: Any
     batches = whole_number("batches", batches, least=2)
     own = all(defines(run.model.blocks[block], name) for block, name in (("hidden", "Dz"),
                                                                          ("error", "Do")))
-    frozen = freeze(run, None if own else reference(run, "opzo"), batches, **given)
-    layers = dict(enumerate(frozen.engine.model.network.hidden, 1))
+    layers = dict(enumerate(run.model.network.hidden, 1))
+    look = ["error.Do", *(f"{layer.name}.Dz" for layer in layers.values())]
+    frozen = freeze(run, None if own else reference(run, "opzo"), batches, look=look, **given)
     sums: dict[int, list[list[Any]]] = {layer: [[0.0, 0.0], [0.0, 0.0]] for layer in layers}
-    for k, reader in enumerate(frozen.trials(batches)):
-        Do = reader.state["error.Do"].astype(float)
+    for k, (_, values) in enumerate(frozen.trials(batches)):
+        Do = values["error.Do"].astype(float)
         Do = Do - Do.mean(axis=0)
         for layer, halves in sums.items():
-            Dz = reader.state[f"{layers[layer].name}.Dz"].astype(float)
+            Dz = values[f"{layers[layer].name}.Dz"].astype(float)
             half = halves[k % 2]
             half[0] = half[0] + Do.T @ Dz
             half[1] = half[1] + (Dz**2).sum(axis=0)

@@ -15,7 +15,9 @@ from bioopzo.errors import InputError
 from bioopzo.files import write_atomically
 from bioopzo.training.log import Log
 
-CHECKPOINT_FORMAT = 1
+CHECKPOINT_FORMAT = 2
+#: What neurons hold from trial to trial, in training and when they are only read.
+_STATES = {"state": True, "reading": False}
 
 
 def described_settings(chosen: Settings) -> dict[str, Any]:
@@ -43,19 +45,15 @@ def write_checkpoint(path: Path | None, engine: Engine, log: Log, position: int,
     """Write all that a run needs to go on after `position` batches; nothing without a path."""
     if path is None:
         return
-    arrays = {f"weights/{k}": v for k, v in engine.weights.items()}
-    arrays |= {f"moments/{k}": v for k, v in engine.moments.items()}
-    arrays |= {f"shared/{k}": v for k, v in engine.shared.items()}
-    arrays |= {f"state/{k}": v for k, v in engine.passes[True].state.items()
-               if k not in engine.shared}
-    if not engine.model.state_reset:  # then reading, too, goes on from where it was
-        arrays |= {f"reading/{k}": v for k, v in engine.passes[False].state.items()
-                   if k not in engine.shared}
+    arrays = {f"weights/{k}": np.asarray(v) for k, v in engine.weights.items()}
+    arrays |= {f"moments/{k}:{name}": np.asarray(v) for k, kept in engine.moments.items()
+               for name, v in kept.items()}
+    arrays |= {f"shared/{k}": np.asarray(v) for k, v in engine.shared.items()}
+    for kind, plastic in _STATES.items():
+        arrays |= {f"{kind}/{k}": np.asarray(v) for k, v in engine.state[plastic].items()}
     arrays |= {f"snapshots/{k}": np.array(v) for k, v in log.snapshots.items()}
     content = {"identity": identity, "position": position, "updates": engine.updates_done,
-               "curve": log.curve, "trials": log.trials,
-               "streams": {str(p): [_plain(s.bit_generator.state) for s in streams]
-                           for p, streams in engine.streams.items()}}
+               "batches": engine.batches, "curve": log.curve, "trials": log.trials}
     arrays["content"] = np.frombuffer(json.dumps(content).encode(), np.uint8)
     write_atomically(path, lambda file: np.savez(file, **arrays))
 
@@ -64,19 +62,6 @@ def checkpoint_path(path: str | PathLike) -> Path:
     """The path with the ending that the file has."""
     path = Path(path)
     return path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
-
-
-def _plain(state):
-    """A generator's state in numbers that JSON keeps exactly."""
-    if isinstance(state, dict):
-        return {k: _plain(v) for k, v in state.items()}
-    return [int(x) for x in state] if isinstance(state, np.ndarray) else \
-        int(state) if isinstance(state, np.integer) else state
-
-
-def _restored(state):
-    return {k: _restored(v) if isinstance(v, dict) else
-            np.array(v, np.uint64) if isinstance(v, list) else v for k, v in state.items()}
 
 
 def resume(path: Path | None, engine: Engine, log: Log, identity: Mapping[str, Any]) -> int:
@@ -109,30 +94,27 @@ def _unreadable(path, problem):
 def _take_up(arrays, content, engine, log):
     """Put everything where it was; the number of batches done. `KeyError` where something lacks."""
     kinds: dict[str, dict[str, np.ndarray]] = {
-        kind: {} for kind in ("weights", "shared", "moments", "snapshots", "state", "reading")}
+        kind: {} for kind in ("weights", "shared", "moments", "snapshots", *_STATES)}
     for name, value in arrays.items():
         kind, _, key = name.partition("/")
         kinds[kind][key] = value
-    for kind, places in (("weights", engine.weights), ("shared", engine.shared)):
+    moments = {f"{key}:{name}": value for key, kept in engine.moments.items()
+               for name, value in kept.items()}
+    for kind, places in (("weights", engine.weights), ("shared", engine.shared),
+                         ("moments", moments)):
         _same_names(kind, kinds[kind], places)
         for key, place in places.items():
-            _put(place, kinds[kind][key], key)
-    if content["updates"]:
-        readout = f"{engine.model.network.forward[-1].name}.w"  # always changes
-        for name in engine.optimizer.variables:
-            if f"{readout}:{name}" not in kinds["moments"]:
-                raise KeyError(f"moments/{readout}:{name}")
-    engine.moments = kinds["moments"]
+            if kinds[kind][key].shape != place.shape:
+                raise ValueError(f"{key} has the shape {kinds[kind][key].shape}, not {place.shape}")
     if kinds["snapshots"]:
         _same_names("snapshots", kinds["snapshots"], engine.weights)
+    engine.weights, engine.shared = kinds["weights"], kinds["shared"]
+    engine.moments = {key: {name: kinds["moments"][f"{key}:{name}"] for name in kept}
+                      for key, kept in engine.moments.items()}
+    engine.state = {plastic: kinds[kind] for kind, plastic in _STATES.items()}
+    engine.updates_done, engine.batches = content["updates"], content["batches"]
     log.snapshots = {key: list(value) for key, value in kinds["snapshots"].items()}
-    for plastic, kind in ((True, "state"), (False, "reading")):
-        engine.passes[plastic].take_up(kinds[kind])
-    engine.updates_done, log.curve, log.trials = (content[k] for k in ("updates", "curve",
-                                                                       "trials"))
-    for plastic, streams in engine.streams.items():
-        for stream, saved in zip(streams, content["streams"][str(plastic)], strict=True):
-            stream.bit_generator.state = _restored(saved)
+    log.curve, log.trials = content["curve"], content["trials"]
     return content["position"]
 
 
@@ -141,9 +123,3 @@ def _same_names(kind, found, places):
         if key in places:
             raise KeyError(f"{kind}/{key}")
         raise ValueError(f"{kind}/{key} is unknown")
-
-
-def _put(place, value, key):
-    if value.shape != place.shape:
-        raise ValueError(f"{key} has the shape {value.shape}, not {place.shape}")
-    place[...] = value

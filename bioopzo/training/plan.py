@@ -72,10 +72,12 @@ class Plan:
                 order = generator(epoch).permutation(self.samples)
             yield number, order[k * self.batch:(k + 1) * self.batch]
 
-    def stretches(self, generator: Callable[[int], np.random.Generator], longest: int = 1,
-                  within: float = 0.0, start: int | None = None) -> Iterator[Stretch]:
+    def stretches(self, generator: Callable[[int], np.random.Generator],
+                  longest: int | Callable[[], int] = 1, within: float = 0.0,
+                  start: int | None = None) -> Iterator[Stretch]:
         """The run as `Stretch`es of at most `longest` batches, and an evaluation at every mark.
 
+        `longest` may be a function that is asked before each.
         The progress of a stretch is that where a share `within` of it is done. `start` is the
         number of batches done, their evaluations too; by default the run begins with one.
         """
@@ -83,10 +85,12 @@ class Plan:
             yield self._evaluation(0)
         batches = self.batches(generator, start or 0)
         for first, stop in pairwise(mark for mark in self.marks if mark >= (start or 0)):
-            for begin in range(first, stop, longest):
-                count = min(longest, stop - begin)
+            begin = first
+            while begin < stop:
+                count = min(longest if isinstance(longest, int) else longest(), stop - begin)
                 samples = [part for _, part in islice(batches, count)]
                 yield Stretch(np.concatenate(samples), True, (begin + within*count) / self.total)
+                begin += count
             yield self._evaluation(stop)
 
     def _evaluation(self, mark):

@@ -27,10 +27,12 @@ from bioopzo.training.checkpoint import (
 from bioopzo.training.guards import not_finite, stopped
 from bioopzo.training.log import Evaluation, Log
 from bioopzo.training.plan import Plan, Stretch, planned
-from bioopzo.training.start import initial_weights, scheduled, task_digest
+from bioopzo.training.start import initial_weights, scheduled, scheduled_names, task_digest
 
 #: Trials shown together when accuracy is measured, and what their inputs may weigh.
 EVALUATION_BATCH, EVALUATION_BYTES = 1000, 3e8
+#: Batches that are run in one call at most, what their inputs may weigh, and how long they take.
+CALL_BATCHES, CALL_BYTES, CALL_S = 512, 3e7, 1.0
 #: After so many batches every weight that the text changes should have been asked to.
 SETTLED = 10
 #: Weights are kept at every evaluation where all of them together stay below this.
@@ -40,8 +42,8 @@ SNAPSHOT_BYTES = 50e6
 def settings(backend: None = None, lazy: bool = True, **given: Any) -> Settings:
     """The `Settings` of the engine; `InputError` for any others."""
     if backend is not None:
-        raise InputError("backend belongs to the spiking engine; the rate engine has compiled="
-                         "True or False")
+        raise InputError("backend belongs to the spiking engine; the rate engine has device= and "
+                         "compiled=")
     chosen = engine_settings.settings(**given)
     if chosen.checkpoint is not None:
         writable("checkpoint", chosen.checkpoint)
@@ -90,7 +92,12 @@ class Driver:
         self.inputs, self.targets = presented(self.task)
         weights = np.random.default_rng(np.random.SeedSequence(seed).spawn(2)[1])
         for key, value in initial_weights(self.model, weights).items():
-            self.engine.weights[key][...] = value.reshape(self.engine.weights[key].shape)
+            self.engine.weights[key] = value.reshape(self.engine.weights[key].shape).astype(
+                self.engine.dtype)
+        a_trial = 4 * self.task.n_in * (self.task.steps if self.task.coding == "spikes" else 1)
+        self.most = int(np.clip(CALL_BYTES // (a_trial * plan.batch), 1, CALL_BATCHES))
+        self.in_evaluation = int(np.clip(EVALUATION_BYTES // a_trial, 1, EVALUATION_BATCH))
+        self.pace = 1  # batches a call: a program is left about once a second, for Ctrl-C and a bar
         run.meta.update(description(self.task, plan, chosen),
                         build_s=round(time.perf_counter() - begin, 3))
         self.identity = checkpoint_identity(run.meta)
@@ -98,12 +105,12 @@ class Driver:
         self.cost, self.costs, self.batches = 0.0, 0.0, 0
 
     def stretches(self) -> Iterator[Stretch]:
-        """What is left of the plan, batch by batch."""
-        return self.plan.stretches(shuffled(self.seed),
+        """What is left of the plan, in calls of a second or so."""
+        return self.plan.stretches(shuffled(self.seed), lambda: self.pace,
                                    start=self.done if self.log.evaluations else None)
 
     def run(self, stretch: Stretch) -> None:
-        """Learn from a batch; or evaluate, and write a checkpoint."""
+        """Learn from some batches; or evaluate, and write a checkpoint."""
         if stretch.plastic:
             self._learn(stretch)
             return
@@ -116,7 +123,7 @@ class Driver:
     def final(self) -> dict[str, np.ndarray]:
         """The weights, and what else is kept from batch to batch, flat, by name."""
         kept = {**self.engine.weights, **self.engine.shared}
-        return {name: value.ravel().copy() for name, value in kept.items()}
+        return {name: np.asarray(value).ravel().copy() for name, value in kept.items()}
 
     def closing(self) -> dict[str, Any]:
         """What else a run's `meta` says at its end: shapes of the weights, memory."""
@@ -124,33 +131,50 @@ class Driver:
                 "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
 
     def _learn(self, stretch):
-        engine, samples, share = self.engine, stretch.samples, stretch.progress
-        rate = learning_rate(engine.optimizer, self.chosen.schedule, share)
-        _, cost = engine.train_batch(self.inputs[samples], self.targets[samples],
-                                     scheduled(engine.constants, self.model, share), rate)
-        self.log.seen(len(samples))
-        self.cost = float(cost.sum(axis=1).mean())
-        self.costs, self.batches = self.costs + self.cost, self.batches + 1
-        if not np.isfinite(self.cost):
+        engine, begin = self.engine, time.perf_counter()
+        parts = stretch.samples.reshape(-1, self.plan.batch)
+        shares = stretch.progress + np.arange(len(parts)) / self.plan.total
+        rates = [learning_rate(engine.optimizer, self.chosen.schedule, share) for share in shares]
+        series = [scheduled(engine.constants, self.model, share) for share in shares]
+        moving = {key: [values[key] for values in series] for key in scheduled_names(
+            engine.constants, self.model)}
+        costs = engine.train(
+            *(np.stack([values[part] for part in parts]) for values in (self.inputs, self.targets)),
+            moving, None if None in rates else rates, self.most)
+        self.log.seen(len(stretch.samples))
+        costs = costs.sum(axis=2).mean(axis=1)
+        self.cost, self.costs = float(costs[-1]), self.costs + float(costs.sum())
+        self.batches += len(parts)
+        if not np.isfinite(costs).all():
             self._check_finite()
-        if self.done == SETTLED and not engine.immediate:
+            first = int(np.flatnonzero(~np.isfinite(costs))[0])
+            raise NonFiniteError(f"the loss became {costs[first]} in batch {self.done + first + 1}"
+                                 f" (trial {(self.done + first) * self.plan.batch + 1} on)")
+        if self.done < SETTLED <= self.done + len(parts) and not engine.each_step:
             _warn_where_nothing_learns(engine)
-        self.done += 1
+        self.done += len(parts)
+        faster = CALL_S / max(time.perf_counter() - begin, 1e-3) * self.pace
+        self.pace = int(np.clip(faster, 1, self.most))
 
     def _evaluation(self, members):
         """Accuracy, loss and rates on the held-out trials, plasticity and perturbation off."""
-        task, count = self.task, len(members)
-        decisions, loss = [], 0.0
-        spikes: dict[str, float] = {}
-        a_trial = 4 * task.n_in * (task.steps if task.coding == "spikes" else 1)
-        most = int(max(1, min(EVALUATION_BATCH, EVALUATION_BYTES // a_trial)))
-        for part in (members[k:k + most] for k in range(0, count, most)):
-            decision, cost, fired = self.engine.evaluate(self.inputs[part], self.targets[part])
-            decisions.append(decision)
-            loss += float(cost.sum()) / count
-            for name, value in fired.items():
-                spikes[name] = spikes.get(name, 0) + float(value.mean()) * len(part) / count
-        rates = {name: value / float(task.duration) for name, value in spikes.items()}
+        count = len(members)
+        size = -(-count // -(-count // self.in_evaluation))  # parts of one size: one program
+        size += -size % self.chosen.devices
+        decisions, losses = [], []
+        spikes: dict[str, list[np.ndarray]] = {}
+        for number, first in enumerate(range(0, count, size)):
+            part = np.resize(members[first:first + size], size)
+            keep = min(size, count - first)
+            decision, cost, fired = self.engine.evaluate(self.inputs[part], self.targets[part],
+                                                         number)
+            decisions.append(decision[:keep])
+            losses.append(cost[:keep].sum(axis=1))
+            for name, values in fired.items():
+                spikes.setdefault(name, []).append(values[:keep])
+        loss = float(np.concatenate(losses).mean())
+        rates = {name: float(np.concatenate(values).mean()) / float(self.task.duration)
+                 for name, values in spikes.items()}
         return Evaluation(self.log.trials, members, np.concatenate(decisions), loss, rates,
                           self._snapshot(),
                           {"train_loss": self.costs / self.batches if self.batches else loss})
@@ -159,24 +183,23 @@ class Driver:
         weights = self.engine.weights
         if sum(value.nbytes for value in weights.values()) * 12 >= SNAPSHOT_BYTES:
             return {}
-        return {key: value.ravel().copy() for key, value in weights.items()}
+        return {key: np.asarray(value).ravel().copy() for key, value in weights.items()}
 
     def _check_finite(self):
         """Stop with the name of the first value that is not finite."""
         engine = self.engine
-        state = {**engine.weights, **engine.shared, **engine.passes[True].state}
+        state = {key: np.asarray(value) for key, value in {
+            **engine.weights, **engine.shared, **engine.state[True]}.items()}
         name = not_finite(state)
         if name:
             raise stopped(name, state[name], f"within {self.log.trials} trials",
                           "rate, or eta with 'sgd'")
-        if not np.isfinite(self.cost):
-            raise NonFiniteError(f"the loss became {self.cost} within {self.log.trials} trials")
 
 
 def _warn_where_nothing_learns(engine):
     """Say it when the text changes weights, but nothing has asked them to change."""
-    asked = {node.target for node in engine.program.nodes + engine.program.finish
-             if node.kind == "learn" and node.target.endswith(".w")}
+    asked = {node.target for node in engine.program.changes
+             if node.kind == "change" and node.target.endswith(".w")}
     still = sorted(asked - engine.moved)
     if still:
         warnings.warn(f"{', '.join(still)}: no error or reward has reached these weights. With "

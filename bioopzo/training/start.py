@@ -22,23 +22,32 @@ def task_digest(task: Task) -> str:
     return content.hexdigest()
 
 
+def _finals(values, model):
+    """The constants that a schedule changes: name -> the share of its value at the end."""
+    found = {}
+    for prefix in ("eta", "alpha", "mu"):
+        final = f"{prefix}_final"
+        if final in model.parameters:
+            for key in values:
+                name = key.split(".")[1]
+                if name == prefix or name.startswith(prefix + "_"):
+                    found[key] = float(model.parameters[final])
+    return found
+
+
+def scheduled_names(values: Mapping[str, float], model: Model) -> list[str]:
+    """The constants among `values` that change while a `model` is trained."""
+    return [key for key, final in _finals(values, model).items() if final != 1]
+
+
 def scheduled(values: Mapping[str, float], model: Model, progress: float) -> dict[str, float]:
     """The constants when a share `progress` of the run is done.
 
     eta, eta_o, alpha and mu fall linearly to the share that `eta_final`, `alpha_final` and
     `mu_final` name.
     """
-    values = dict(values)
-    for prefix in ("eta", "alpha", "mu"):
-        final = f"{prefix}_final"
-        if final not in model.parameters:
-            continue
-        share = 1 - (1 - float(model.parameters[final])) * progress
-        for key in values:
-            name = key.split(".")[1]
-            if name == prefix or name.startswith(prefix + "_"):
-                values[key] *= share
-    return values
+    return {**values, **{key: values[key] * (1 - (1 - final) * progress)
+                         for key, final in _finals(values, model).items()}}
 
 
 def initial_weights(model: Model, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -62,7 +71,7 @@ def initial_weights(model: Model, rng: np.random.Generator) -> dict[str, np.ndar
 
 def versions() -> dict[str, str]:
     """Versions of everything a result depends on."""
-    names = ("bioopzo", "brian2", "numpy", "scipy", "sympy")
+    names = ("bioopzo", "brian2", "jax", "jaxlib", "numpy", "scipy", "sympy")
     found = {}
     for name in names:
         try:

@@ -183,27 +183,31 @@ class Engine:
         return {"dt": self.dtype(self.shape.dt),
                 **{k: np.asarray(v, self.dtype) for k, v in constants.items()}}
 
-    def train(self, inputs, targets, constants=None, rates=None):
+    def train(self, inputs, targets, constants=None, rates=None, room=0):
         """Show batches with plasticity on, one after the other; the cost of every trial.
 
         Arrays (batches, batch, n), or (batches, steps, batch, n) in time; `constants` holds
-        parameters that have a value for every batch (a schedule's), `rates` the optimiser's.
+        parameters that have a value for every batch (a schedule's), `rates` the optimiser's. A
+        program has room for at least `room` batches: calls of different lengths share it.
         Returns an array (batches, batch, readouts).
         """
         count, batch = len(inputs), inputs.shape[-2]
         series = {key: np.asarray(values, self.dtype) for key, values in (
             *(constants or {}).items(), *([] if rates is None else [("rate", rates)]))}
+        given = self.given(inputs, targets)
+        if self.compiled:
+            given, series = ({key: _padded(value, room) for key, value in values.items()}
+                             for values in (given, series))
         with self.environment():
             kept, costs, sizes = self.programs["train"](
-                *self.placed.put(self.kept(True, batch), self.given(inputs, targets)),
-                series, self.fixed(self.constants), self.course.astype(self.dtype),
+                *self.placed.put(self.kept(True, batch), given), series, self.fixed(self.constants), self.course.astype(self.dtype),
                 self.seed_key(True), np.int32(self.batches), np.int32(count))
             self._take(kept)
             largest = {key: float(size) for key, size in sizes.items()}
             self.moved |= {key for key, size in largest.items()
                            if size > 1e-6 * max(largest.values())}
             self.batches += count
-            return np.asarray(costs)
+            return np.asarray(costs)[:count]
 
     def _take(self, kept):
         """Go on with what a program leaves."""
@@ -288,3 +292,10 @@ def train(machine, kept, given, series, fixed, course, key, first, count):
 def _one(machine, kept, given, fixed, course, key, number, apply=True):
     """A single trial; see `Machine.trial`."""
     return machine.trial(kept, given, fixed, course, key, number, apply=apply)
+
+
+def _padded(values, room):
+    """An array with a first axis of at least `room`."""
+    more = room - len(values)
+    return values if more <= 0 else np.concatenate([values, np.zeros((more, *values.shape[1:]),
+                                                                     values.dtype)])
