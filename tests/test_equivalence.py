@@ -5,17 +5,22 @@ engine runs the un-edited model and is handed the same tables. It needs no rule'
 in, numbers come out, so these tests hold for a rule that is added as a file as well.
 """
 
+from dataclasses import replace
+from functools import partial
+
 import brian2 as b2
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from replay import Case, Network, Protocol, draw
 from test_replay import OPTIONS, SLOW
 
 from bioopzo import rules
-from bioopzo.engines.rate import batch, kernels
 from bioopzo.engines.rate import engine as rate_engine
+from bioopzo.engines.rate import execute
+from bioopzo.engines.rate.arrays import evaluate
 from bioopzo.engines.rate.engine import Engine
-from bioopzo.engines.rate.stages import arrange, live
 from bioopzo.engines.spiking.code import abstract_code
 from bioopzo.engines.spiking.state import get_array, state_variables
 from bioopzo.errors import EquationError, InputError
@@ -82,19 +87,17 @@ def text_of(model):
     return model.sizes, tuple(sorted(model.blocks.items()))
 
 
-class Tables:
-    """The numbers of a case's tables, by what they are drawn for and when."""
-
-    def __init__(self, case, data):
-        self.case, self.data, self.trial = case, data, 0
-
-    def __call__(self, distribution, target, step, shape):
-        data, (owner, name) = self.data, target.split(".")
+def tables(case, data, program, trial):
+    """The numbers of a case's tables that a trial draws: place of the draw -> (steps, 1, n)."""
+    found = {}
+    for place, draw_ in enumerate(program.draws):
+        owner, name = draw_.target.split(".")
         layer = int(owner.rpartition("_")[2]) - 1 if owner.startswith("hidden") else None
         table = {"S": data.arrivals if layer is None else data.escape[layer],
                  "z": None if layer is None else data.held[layer],
                  "positive": data.positive, "negative": data.negative}[name]
-        return table[self.trial*self.case.steps + step]
+        found[place] = table[trial*case.steps:(trial + 1)*case.steps, None]
+    return found
 
 
 def spiking_run(case, data, edits):
@@ -109,40 +112,69 @@ def spiking_run(case, data, edits):
     return net, {k: np.array(values, float) for k, values in zip(names, zip(*seen))}
 
 
-def rate_run(case, data, net, edits):
+# ---------------------------------------------------------------------------- executors
+
+def operation_by_operation(machine, *arguments, **options):
+    """Runs a Program on injected numbers: JAX's operations one by one."""
+    return replace(machine, compiled=False).trial(*arguments, **options)
+
+
+def compiled(machine, *arguments, record=(), **options):
+    """The same as one compiled program, scanned over the steps."""
+    machine = replace(machine, compiled=True)
+    return jax.jit(partial(machine.trial, record=record))(*arguments, **options)
+
+
+def shown(engine, executor, plastic, inputs, targets, numbers=None, record=()):
+    """Show a batch through an executor: what it looked at; the engine goes on from there."""
+    machine = engine.machines[plastic]
+    with jax.enable_x64(True):
+        given = engine.given(inputs, targets)
+        if plastic and not engine.batches:
+            engine.begin()
+        kept, values = executor(
+            machine, engine.kept(plastic, inputs.shape[-2]), given, engine.fixed(engine.constants),
+            engine.course, jax.random.key(0), engine.batches, numbers=numbers, record=record)
+        engine.state[plastic] = dict(kept["state"])
+        if plastic:
+            engine._take(kept)
+        engine.batches += 1
+        return {key: np.asarray(value) for key, value in values["record"].items()}, values
+
+
+def variables(engine, plastic):
+    """Everything that text gives a value, subexpressions apart; of what is read, what is needed."""
+    program, (start, step, *_) = engine.program, engine.machines[False].parts
+    nodes = program.start + program.step if plastic else start + step
+    found = {key for node in nodes for key in node.written()
+             if "@" not in key and not key.split(".")[1].startswith("_")}
+    return tuple(sorted(found | (set(program.learned) | program.shared if plastic else set())))
+
+
+def rate_run(case, data, net, edits, executor):
     """The same of the rate engine: a list of {name: (steps, n)}, one a trial."""
-    tables = Tables(case, data)
     model = case.model().edit(edits)
     code = {name: net.built[name].state_updater.abstract_code
             for name in net.built.assembly.groups}
     STATE_UPDATES[text_of(model)] = code
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(batch, "arrange", _keeping)
         patch.setattr(rate_engine, "abstract_code", lambda *_: code)
-        engine = Engine(model, net.shape, net.course, activity="spikes",
-                             precision="double", updates="step", compiled=False, draw=tables)
+        engine = Engine(model, net.shape, net.course, activity="spikes", precision="double",
+                        updates="step", compiled=False)
     start(engine, data)
-    seen, trials = [], []
-    for reader in engine.passes.values():
-        watch(reader, seen)
+    trials, record = [], {plastic: variables(engine, plastic) for plastic in (True, False)}
+    late = sorted({key for node in engine.program.finish for key in node.written()
+                   if key.split(".")[0] in engine.sizes} - set(record[True]))
+    engine.machines = {
+        plastic: replace(machine, look=(*machine.look, *record[plastic], *(late * plastic)))
+        for plastic, machine in engine.machines.items()}
+    ended = {}  # what is said between two trials is there in the next
     for trial, plastic in enumerate(case.plastic):
-        tables.trial = trial
-        show = engine.train_batch if plastic else engine.evaluate
-        show(*presented(case, data, trial))
-        trials.append({k: [step[k] for step in seen if k in step] for k in seen[0]})
-        seen.clear()
+        seen, values = shown(engine, executor, bool(plastic), *presented(case, data, trial),
+                        tables(case, data, engine.program, trial), record[bool(plastic)])
+        trials.append({k: found.reshape(case.steps, -1) for k, found in seen.items()} | ended)
+        ended = {k: np.repeat(values["look"][k], case.steps, 0) for k in late * plastic}
     return engine, trials
-
-
-def _keeping(program, wanted, finals, *rest):
-    """`arrange`, so that every variable that is computed can be looked at.
-
-    So g and psi are there, and not only what goes on into the next step.
-    """
-    found = live(program, {*wanted, *(program.last[key] for key in finals)})
-    kept = {key for key, number in program.last.items() if number in found and "@" not in key
-            and program.nodes[number].kind in ("element", "mean")}
-    return arrange(program, wanted, finals | kept, *rest)
 
 
 def start(engine, data):
@@ -165,39 +197,24 @@ def presented(case, data, trial):
     return inputs, data.targets[steps][:, None] if case.varying else data.targets[[trial]]
 
 
-def watch(reader, seen):
-    """Note every variable after every step; there is no other place to look inside a trial."""
-    inner, engine, program = reader._run_chunk, reader.engine, reader.program
-    carried = {key for stage in reader.stages for key in stage.carried}
-    # When nothing goes on, what only prepares the step after the last one is left out.
-    finished = {key for key in carried if program.last[key] in reader.ending}
-    late = {node.target for node in program.finish} if reader.plastic else set()
-
-    def outer(first, count):
-        inner(first, count)
-        keys = finished if first + 1 == engine.shape.steps else carried
-        values = {key: reader.state[key] for key in keys | (late & set(reader.state))}
-        values.update(engine.weights)
-        values.update(reader.eligibilities)
-        seen.append({key: np.array(value, float).ravel() for key, value in values.items()})
-
-    reader._run_chunk = outer
-
-
-def compare(case, edits=None):
+def compare(case, edits=None, executor=operation_by_operation):
     """Assert that both engines agree; returns the variables compared in plastic trials."""
     data, edits = draw(case), edits or {}
     net, theirs = spiking_run(case, data, edits)
-    engine, trials = rate_run(case, data, net, edits)
+    engine, trials = rate_run(case, data, net, edits, executor)
     compared = set()
     for trial, (plastic, mine) in enumerate(zip(case.plastic, trials)):
         first = trial*case.steps
         for key in sorted(set(mine) & set(theirs)):
-            if key == "critic.advantage" and trial and not case.plastic[trial - 1]:
-                continue  # of the trial before, which in the rate engine has none
-            expected = theirs[key][first:first + len(mine[key])]
-            if key.endswith(".count"):  # Brian2 counts on, the rate engine counts a trial's
-                expected = expected - (theirs[key][first - 1] if trial else 0)
+            if key.endswith(".lastspike"):
+                continue  # in the time of the trial; `not_refractory` is compared
+            expected = theirs[key][first:first + case.steps]
+            if key.endswith(".count"):  # Brian2 counts on where the rate engine only reads
+                before = [theirs[key][k*case.steps - 1] if k else 0*theirs[key][0]
+                          for k in range(trial + 2)]
+                expected = expected - sum(before[k + 1] - before[k] for k in range(trial)
+                                          if not case.plastic[k]) if plastic else \
+                    expected - before[trial]
             found = np.broadcast_to(mine[key], expected.shape)
             np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10,
                                        err_msg=f"{key} in trial {trial}")
@@ -210,7 +227,7 @@ def has_bite(case, net, engine, data, theirs, compared):
     """The comparison could fail: everything is compared, neurons spike, weights move."""
     program = engine.program
     layers = [f"hidden_{k}" for k in range(1, case.depth + 1)]
-    learned = {node.target for node in program.nodes + program.finish if node.kind == "learn"}
+    learned = {node.target for node in program.changes} - program.eligibilities
     wanted = {f"{name}.{variable}" for name in layers for variable in ("u", "S", "count")}
     wanted |= {"readout.o", "readout.decision", "error.err", "error.cost"}
     wanted |= set(engine.weights) | program.eligibilities | program.shared
@@ -249,27 +266,136 @@ def test_a_synaptic_variable_may_be_written_before_what_reads_it():
 
 def test_a_condition_counts_in_double_precision_and_may_be_of_numbers():
     """What `int` makes of a condition must not draw the rest of a term into single precision."""
-    np.testing.assert_allclose(kernels.evaluate("int(x > 0)/3", {"x": np.ones(2)}), 1/3, rtol=1e-15)
-    assert kernels.evaluate("int(x > 0.5)", {"x": 1.0}) == 1
+    with jax.enable_x64(True):
+        found = evaluate("int(x > 0)/3", {"x": jnp.ones(2)})
+        np.testing.assert_allclose(found, 1/3, rtol=1e-15)
+        assert found.dtype == np.float64 and evaluate("int(x > 0.5)", {"x": 1.0}) == 1
+
+
+# ---------------------------------------------------------------------------- forms of statements
+
+STEADY = (1, 1, 1)
+#: Few steps: a statement shows what it does at the first spike.
+SHORT = case_of("bp", plastic=(1, 1), steps=25, warmup=5)
+PLASTICITY = "dw/dt = -eta*xbar_pre*psi_post*g_post"
+#: What a line on a synaptic variable may be, by when it runs; every variable is compared with
+#: Brian2's after every step, so that order and moment count, too.
+STATEMENTS = {
+    "a bound at spikes": {"forward.spike": "u_post += w\nw = clip(w, -0.25, 0.25)"},
+    "before the spike acts": {"forward.spike": "w = 0.97*w\nu_post += w"},
+    "a product at spikes": {"forward.spike": "u_post += w\nw *= 0.97"},
+    "a quotient at spikes": {"forward.spike": "u_post += w\nw /= 1.03"},
+    "sums at spikes": {"forward.spike": "u_post += w\nw += 0.02*xbar_post\nw -= 0.01*w*xbar_pre"},
+    "set to neurons' values": {"forward.spike": "u_post += w\nw = 0.9*w + 0.1*xbar_pre*psi_post"},
+    "does not factor at spikes": {
+        "forward.spike": "u_post += w\nw = clip(w + 0.05*(xbar_pre - xbar_post), -0.5, 0.5)"},
+    "a change that does not factor": {
+        "forward.spike": "u_post += w\nw += 0.05*abs(xbar_pre - xbar_post)*sign(w)"},
+    "what arrives does not factor": {"forward.spike": "u_post += clip(w*xbar_post, -0.5, 0.5)"},
+    "a condition of a weight": {"forward.spike": "u_post += w*int(w > -0.1)"},
+    "numbers of neurons": {"forward.spike": "u_post += w*(1 + 0.1*int(i % 2 == 0) - 0.05*j)/N_pre"},
+    "between trials": {"forward.trial": "w = 0.9*w"},
+    "a product between trials": {"forward.trial": "w *= 0.9\nw -= 0.01*sign(w)"},
+    "a quotient between trials": {"forward.trial": "w /= 1.1\nw = clip(w, -0.5, 0.5)"},
+    "decay that depends on the weight": {
+        "forward": f"{PLASTICITY} - 0.5*Hz*int(abs(w) > 0.3)*w**3 : 1"},
+    "a term that does not factor": {
+        "forward": f"{PLASTICITY}*clip(xbar_pre + psi_post, 0.2, 1) : 1"},
+    "a quotient that does not factor": {
+        "forward": "dw/dt = -eta*xbar_pre*g_post/(1 + xbar_pre + xbar_post) : 1"},
+    "i, j, N, dt and t": {
+        "forward": f"{PLASTICITY} - 0.3*Hz*w*(1 + i - 0.5*j)*sin(2*pi*20*Hz*t)/N_pre"
+                   " + 0.001*w*dt*N_post/ms/ms : 1"},
+    "whole parts": {"forward": f"{PLASTICITY} + 0.1*Hz*(int(5*w) % 3)*floor(2*xbar_pre) : 1"},
+    "a variable of synapses": {
+        "forward": f"{PLASTICITY}*(1 + a) : 1\na : 1",
+        "forward.spike": "u_post += w\na = 0.9*a + 0.1*xbar_post"},
+    "counted by synapses": {"forward": f"{PLASTICITY}/(1 + seen) : 1\nseen : 1",
+                            "forward.spike": "u_post += w\nseen += 1"},
+    "a subexpression of synapses": {
+        "forward": f"size = abs(w) + 0.1 : 1\n{PLASTICITY}*size : 1"},
+    "an eligibility that spikes feed": {
+        "forward": "dw/dt = -eta*E*g_post : 1\ndE/dt = -E/tau_o : 1",
+        "forward.spike": "u_post += w\nE += psi_post", "forward.trial": "E = 0"},
+    "an eligibility with a bound": {
+        "forward": "dw/dt = -eta*E*psi_post*g_post : 1\ndE/dt = (xbar_pre - E)/tau_o : 1",
+        "forward.spike": "u_post += w\nE = clip(E, 0, 0.4)", "forward.trial": "E = 0.2"},
+    "what arrives is an eligibility": {
+        "forward": f"{PLASTICITY} : 1\nx_ : 1", "forward.trial": "x_ = 1",
+        "forward.spike": "u_post += w*x_\nx_ = 0.8*x_"},
+    "feedback with a bound": {"backward": "g_pre = clip(w, -0.1, 0.1)*delta_post : 1 (summed)"},
+    "a threshold of its own": {"hidden.threshold": "S > 0.5 and u > 0.6"},
+    "a threshold of the membrane": {"hidden.threshold": "u > theta + 0.1*int(i % 2 == 0)"},
+    "t in a neuron": {
+        "psi": "psi = exp(-abs(u - theta)/Delta)*(1 + sin(2*pi*30*Hz*t)) : 1"},
+    "numbers and N in a neuron": {
+        "hidden.chance": "chance = (1 - exp(-rho*dt))*(1 - 0.5*i/N)"},
+}
+#: The same with z: at the times when it is drawn, and at the end of a pair of holds.
+PERTURBED = {
+    "when z is drawn": {"forward.hold": "push_post += w*alpha_post*z_pre\nw = clip(w, -0.6, 0.6)"},
+    "a product when z is drawn": {"forward.hold": "push_post += w*alpha_post*z_pre\nw *= 0.95"},
+    "at the end of a pair": {"feedback.pair.bound": "M = clip(M, -0.02, 0.02)"},
+    "a quotient at the end of a pair": {"feedback.pair.decay": "M /= 1.05\nM -= 0.001*sign(M)"},
+    "a pair that does not factor": {"feedback.pair.more": "M += 0.01*clip(Do_pre*Dz_post, -1, 1)"},
+}
+#: What Brian2 does without the edit, by rule.
+PLAIN = {}
+FORMS = [pytest.param(rule, edits, id=name) for rule, table in (("bp", STATEMENTS),
+                                                              ("opzo", PERTURBED))
+         for name, edits in table.items()]
+
+
+@pytest.mark.parametrize("rule, edits", FORMS)
+def test_a_statement_does_what_brian2_does_with_it(rule, edits):
+    """In its order and at its moment; and it changes something."""
+    case = SHORT if rule == "bp" else case_of(rule, plastic=(1, 1), steps=40)
+    _, engine, _, theirs, compared = compare(case, edits)
+    assert {"forward_1.w", "hidden_1.u", "hidden_1.count"} <= compared
+    plain = PLAIN[rule] = PLAIN.get(rule) or spiking_run(case, draw(case), {})[1]
+    changed = [key for key in theirs if key in plain and not np.allclose(theirs[key], plain[key])]
+    assert changed, "the edit has no effect"
+    assert {key.split(".")[1] for key in engine.program.eligibilities} <= {
+        key.split(".")[1] for key in compared}
+
+
+@pytest.mark.parametrize("settings", [
+    {"refractory": 0.003}, {"refractory": 0.0025, "reset": "hard"},
+    {"refractory": 0.004, "neuron": "deterministic"}, {"refractory": 0.003, **STREAM}], ids=str)
+def test_a_refractory_neuron_does_what_brian2_does(settings):
+    case = case_of("dfa", **{"plastic": STEADY, **settings})
+    has_bite(case, *compare(case))
+
+
+@pytest.mark.parametrize("case, edits", [
+    (case_of("opzo"), {}), (case_of("reinforce"), {}), (case_of("eprop", **STREAM), {}),
+    (case_of("dfa", refractory=0.003, plastic=STEADY), {}),
+    *((SHORT, STATEMENTS[name]) for name in (
+        "set to neurons' values", "does not factor at spikes", "what arrives is an eligibility")),
+    (case_of("opzo", plastic=STEADY), PERTURBED["when z is drawn"])], ids=str)
+def test_the_compiled_program_agrees_as_well(case, edits):
+    """One program for all steps, scanned: the same numbers as Brian2's."""
+    compare(case, edits, executor=compiled)
 
 
 # ---------------------------------------------------------------------------- refusals
 
-@pytest.mark.parametrize("text, term", [
-    ("dw/dt = -eta*clip(xbar_pre*psi_post, 0, 1)*g_post : 1", "clip"),
-    ("dw/dt = -eta*xbar_pre*g_post/(1 + xbar_pre + xbar_post) : 1", "1/(xbar_post + xbar_pre + 1)"),
-])
-def test_text_that_cannot_be_factored_is_refused_before_anything_runs(text, term):
-    """The term is named, and what to use instead."""
-    case = case_of("bp")
-    with pytest.raises(EquationError, match="forward_1.*cannot be factored") as problem:
-        engine_of(case, edits={"forward": text})
-    assert term in str(problem.value) and "spiking engine" in str(problem.value)
+@pytest.mark.parametrize("edits, says", [
+    ({"forward": PLASTICITY + "*clip(xbar_pre + psi_post, 0, 1) : 1"},
+     r"forward_1: the term .*clip\(psi_post \+ xbar_pre, 0, 1\).*mixes.*GB.*spiking engine"),
+    ({"forward": "dw/dt = -eta*E*g_post : 1\ndE/dt = -E/tau_o + xbar_pre*E*psi_post*Hz : 1",
+      "forward.trial": "E = 1"}, r"forward_\d.E, the eligibility of every sample.*GB")])
+def test_what_would_take_too_much_room_is_refused_with_its_name(edits, says, monkeypatch):
+    """Before anything is compiled or run."""
+    engine = engine_of(case_of("bp"), edits=edits, updates="trial")
+    monkeypatch.setattr(execute, "LITERAL_BYTES", 100)
+    with pytest.raises(InputError, match=f"(?s){says}"):
+        shown(engine, operation_by_operation, True, *samples(case_of("bp"), 4))
 
 
-def test_a_refractory_period_is_refused():
-    with pytest.raises(InputError, match="refractory"):
-        engine_of(case_of("bp", refractory=0.003))
+def test_rates_have_no_refractory_period():
+    with pytest.raises(EquationError, match="refractory.*activity='spikes'"):
+        engine_of(case_of("bp", refractory=0.003), activity="rates")
 
 
 def test_an_eligibility_that_goes_on_needs_updates_within_the_trial():
@@ -280,13 +406,12 @@ def test_an_eligibility_that_goes_on_needs_updates_within_the_trial():
 
 # ---------------------------------------------------------------------------- batches
 
-def engine_of(case, batch_draw=None, edits=None, **settings):
+def engine_of(case, edits=None, **settings):
     """A rate engine in double precision, from the start of a case."""
     model = case.model().edit(edits or {})
     shape = Shape(case.steps, case.dt, case.varying, 2)
     course = time_course(model, Protocol(case))
-    chosen = {"activity": "spikes", "precision": "double", "compiled": False, "seed": 3,
-              "draw": batch_draw, **settings}
+    chosen = {"activity": "spikes", "precision": "double", "compiled": False, "seed": 3, **settings}
     code = STATE_UPDATES.get(text_of(model)) or abstract_code(model, shape)
     STATE_UPDATES[text_of(model)] = code
     with pytest.MonkeyPatch.context() as patch:
@@ -304,58 +429,89 @@ def samples(case, count, seed=5):
 
 
 #: One hold or pair a trial: see `test_a_batch_gives_the_mean_of_its_samples`.
-LONG = {"plastic": (1,), "values": {"T_z": 0.018, **SLOW["values"]}}
+LONG = {"plastic": (1,), "values": {"T_z": 0.020, **SLOW["values"]}}
 BATCHES = [case_of(rule, **LONG) for rule in rules.available()] + [
     case_of("opzo", {"form": "momentum", "antithetic": False}, **LONG),
     case_of("opzo", {"distribution": "gaussian", "place": "before"}, **LONG),
     case_of("node_perturbation", {"points": "two", "distribution": "gaussian"}, **LONG)]
 
 
-def orders(case, activity, compiled=False):
-    """Weights after two batches of 7, step by step and all steps at once (this one compiled)."""
+def after(engine, executor, batches, numbers=None):
+    """How weights and statistics have changed after some batches."""
+    begin = {**engine.weights, **engine.shared}
+    for inputs, targets in batches:
+        shown(engine, executor, True, inputs, targets, numbers)
+    return {k: np.asarray(v) - begin[k] for k, v in {**engine.weights, **engine.shared}.items()}
+
+
+@pytest.mark.parametrize("case, executor", [
+    *((case, operation_by_operation) for case in BATCHES if case.rule in (
+        "eprop", "reinforce", "node_perturbation")),
+    (case_of("eprop", **LONG), compiled)], ids=str)
+def test_an_eligibility_carried_along_or_computed_backwards(case, executor, monkeypatch):
+    """When the trial is over, every share of E meets what multiplies it later: the same change."""
     found = []
-    for steps in (1, None):
-        engine = engine_of(case, activity=activity, compiled=compiled and steps is None,
-                           steps_at_once=steps)
-        begin = {k: w.copy() for k, w in engine.weights.items()}
-        results = [engine.train_batch(*samples(case, 7, seed)) for seed in range(2)]
-        read = engine.evaluate(*samples(case, 7))
-        changes = {k: w - begin[k] for k, w in engine.weights.items()}
-        found.append(({**changes, **engine.shared}, [*results, read[:2]]))
-    for key, (one, all_) in ((k, (found[0][0][k], found[1][0][k])) for k in found[0][0]):
-        np.testing.assert_allclose(all_, one, rtol=1e-10, atol=1e-10, err_msg=key)
-    np.testing.assert_allclose(found[1][1], found[0][1], rtol=1e-10, atol=1e-10)
-    last = f"forward_{case.depth + 1}.w"
-    assert np.abs(found[0][0][last]).max() > 1e-4
+    for limit, name in ((1e9, "carried"), (0, "backward")):
+        monkeypatch.setattr(execute, "CARRIED_BYTES", limit)
+        engine = engine_of(case)
+        carried = engine.machines[True].carried(7, 8)
+        assert carried == (engine.program.eligibilities if limit else set()), name
+        found.append(after(engine, executor, [samples(case, 7, seed) for seed in range(2)]))
+    for key, one in found[0].items():
+        np.testing.assert_allclose(found[1][key], one, rtol=1e-10, atol=1e-12, err_msg=key)
+    assert np.abs(found[0]["forward_1.w"]).max() > 1e-4
 
 
-@pytest.mark.parametrize("case, activity", [
-    *((case, "spikes") for case in BATCHES), *((case, "rates") for case in BATCHES[::3])], ids=str)
-def test_step_by_step_or_all_at_once(case, activity):
-    """The order of execution changes nothing but rounding."""
-    orders(case, activity)
+#: Eligibilities that the backward form must leave alone, each for one reason.
+NOT_BACKWARD = {
+    "read twice": {"forward": "dw/dt = -eta*E**2*g_post : 1\ndE/dt = (xbar_pre*psi_post - E)/tau_o"
+                              " : 1"},
+    "read with a presynaptic value": {
+        "forward": "dw/dt = -eta*E*xbar_pre*g_post : 1\ndE/dt = (psi_post - E)/tau_o : 1"},
+    "decays by a presynaptic value": {
+        "forward": "dw/dt = -eta*E*g_post : 1\ndE/dt = xbar_pre*(psi_post - E)/tau_o : 1"},
+    "decays by itself": {
+        "forward": "dw/dt = -eta*E*g_post : 1\ndE/dt = (xbar_pre*psi_post - E**2)/tau_o : 1"},
+    "decays by the weight": {
+        "forward": "dw/dt = -eta*E*g_post : 1\ndE/dt = (xbar_pre*psi_post - w*E)/tau_o : 1"},
+    "begins elsewhere": {
+        "forward": "dw/dt = -eta*E*g_post : 1\ndE/dt = (xbar_pre*psi_post - E)/tau_o : 1",
+        "forward.trial": "E = 0.3"},
+    "is changed by spikes": {
+        "forward": "dw/dt = -eta*E*g_post : 1\ndE/dt = (xbar_pre*psi_post - E)/tau_o : 1",
+        "forward.spike": "u_post += w\nE *= 0.9"},
+    "is read at spikes": {
+        "forward": "dw/dt = -eta*E*g_post : 1\ndE/dt = (xbar_pre*psi_post - E)/tau_o : 1",
+        "forward.spike": "u_post += w + 0.1*E"},
+    "is read by another": {
+        "forward": "dw/dt = -eta*E2*g_post : 1\ndE/dt = (xbar_pre*psi_post - E)/tau_o : 1\n"
+                   "dE2/dt = (E - E2)/tau_o : 1", "forward.trial": "E = 0\nE2 = 0"},
+    "is fed by what does not factor": {
+        "forward": "dw/dt = -eta*E*g_post : 1\n"
+                   "dE/dt = (clip(xbar_pre - psi_post, 0, 1) - E)/tau_o : 1"},
+}
 
 
-@pytest.mark.compiled
-@pytest.mark.parametrize("case", BATCHES[:len(rules.available())], ids=str)
-def test_compiled_and_all_at_once_or_interpreted_step_by_step(case):
-    """The element-wise code compiled, against NumPy."""
-    orders(case, "spikes", compiled=True)
+@pytest.mark.parametrize("reason", NOT_BACKWARD)
+def test_only_what_is_proved_is_computed_backwards(reason):
+    edits = {"forward.trial": "E = 0", **NOT_BACKWARD[reason]}
+    engine = engine_of(case_of("bp"), edits=edits)
+    assert "forward_2.E" in engine.program.eligibilities
+    assert "forward_2.E" not in engine.machines[True].backward
+    compare(SHORT, edits)
 
 
-class Numbers:
-    """Random numbers of every sample of a batch; `which` of them the engine is shown."""
-
-    def __init__(self, steps, count):
-        self.steps, self.count, self.which, self.tables = steps, count, slice(None), {}
-
-    def __call__(self, distribution, target, step, shape):
-        if target not in self.tables:
-            rng = np.random.default_rng([*target.encode()])
-            size = (self.steps, self.count, shape[1])
-            self.tables[target] = (rng.random(size) if distribution == "rand"
-                                   else rng.standard_normal(size))
-        return self.tables[target][step][self.which]
+def numbers_of(case, program, count):
+    """Random numbers of every sample of a batch."""
+    found = {}
+    for place, draw_ in enumerate(program.draws):
+        layer = draw_.target.split(".")[0]
+        n = case.sizes[int(layer.rpartition("_")[2])] if "_" in layer else case.sizes[0]
+        rng = np.random.default_rng([*draw_.target.encode()])
+        size = (case.steps, count, n)
+        found[place] = (rng.random(size) if draw_.distribution == "rand"
+                        else rng.standard_normal(size))
+    return found
 
 
 @pytest.mark.parametrize("activity", ["spikes", "rates"])
@@ -370,19 +526,15 @@ def test_a_batch_gives_the_mean_of_its_samples(case, activity):
     be: M is left out there.
     """
     count = 5
-    numbers = Numbers(case.steps, count)
     inputs, targets = samples(case, count)
-    engine = engine_of(case, numbers, activity=activity)
-    begin = {**{k: w.copy() for k, w in engine.weights.items()},
-             **{k: x.copy() for k, x in engine.shared.items()}}
+    engine = engine_of(case, activity=activity)
+    numbers = numbers_of(case, engine.program, count)
+    weights, shared = dict(engine.weights), dict(engine.shared)
 
     def change(which):
-        numbers.which = which
-        for values in (engine.weights, engine.shared):
-            for key in values:
-                values[key][...] = begin[key]
-        engine.train_batch(inputs[which], targets[which])
-        return {k: v - begin[k] for k, v in {**engine.weights, **engine.shared}.items()}
+        engine.weights, engine.shared, engine.state[True] = dict(weights), dict(shared), {}
+        return after(engine, operation_by_operation, [(inputs[which], targets[which])],
+                     {place: table[:, which] for place, table in numbers.items()})
 
     together = change(slice(None))
     alone = [change(slice(k, k + 1)) for k in range(count)]
@@ -394,6 +546,45 @@ def test_a_batch_gives_the_mean_of_its_samples(case, activity):
     apart = [np.abs(a[key] - together[key]).max() for a in alone for key in a
              if key.startswith("forward")]
     assert max(apart) > 1e-4, "the samples do not differ"
+
+
+def one_step(edits, spikes, **settings):
+    """Weights of the second layer before and after a trial in which given neurons spike once."""
+    case = case_of("readout_only", plastic=(1,), steps=30, values={"eta_o": 0.0})
+    engine = engine_of(case, edits={
+        "hidden_1.step": f"S = int(fresh > 0.5)*({spikes})", **edits}, **settings)
+    engine.weights["forward_1.w"] = np.abs(engine.weights["forward_1.w"])
+    before = engine.weights["forward_2.w"]
+    count = 4
+    inputs = np.repeat(np.arange(count)[:, None], case.sizes[0], axis=1).astype(float)
+    shown(engine, operation_by_operation, True, inputs, samples(case, count)[1])
+    return before, np.asarray(engine.weights["forward_2.w"])
+
+
+def test_what_sets_a_weight_acts_once_a_moment_and_not_once_a_sample():
+    """Neuron 0 spikes in no sample, 1 in all, 2 in two: halved once, or not at all."""
+    before, found = one_step({"forward_2.spike": "u_post += w\nw *= 0.5"},
+                             "int(i == 1) + int(i == 2)*int(drive > 0)")
+    np.testing.assert_allclose(found[0], before[0])
+    np.testing.assert_allclose(found[1:3], 0.5*before[1:3])
+
+
+def test_rates_set_a_weight_as_often_as_a_spike_is_expected():
+    """With chances of .5 in four samples, one of them spikes with 1 - .5**4."""
+    before, found = one_step({"forward_2.spike": "u_post += w\nw = 0"}, "0.5*int(i == 1)",
+                             activity="rates")
+    np.testing.assert_allclose(found[1], before[1]*0.5**4)
+    np.testing.assert_allclose(found[0], before[0])
+
+
+def test_random_numbers_of_synapses_are_their_own():
+    """Of every sample and synapse: the mean over four has a quarter of the variance."""
+    before, found = one_step({"forward_2.spike": "u_post += w\nw += rand()"}, "int(i > 0)")
+    added = (found - before)[1:].ravel()
+    assert len(set(np.round(added, 12))) == added.size and (found[0] == before[0]).all()
+    assert 0.3 < added.mean() < 0.7 and added.std() < 0.25
+    before, found = one_step({"forward_2.spike": "u_post += w\nw = rand()"}, "int(i > 0)")
+    assert 0.3 < found[1:].mean() < 0.7 and 0 < found[1:].std() < 0.25
 
 
 #: Wide escape noise: a spike moves the membrane by a fraction of the noise's width.
@@ -414,10 +605,10 @@ def test_rates_give_the_mean_of_the_spiking_updates(rule):
     inputs, targets = samples(case, 1)
     found = {}
     for activity, count in (("rates", 1), ("spikes", 2000)):
-        engine = engine_of(case, activity=activity)
-        begin = {k: w.copy() for k, w in engine.weights.items()}
-        engine.train_batch(np.repeat(inputs, count, 0), np.repeat(targets, count, 0))
-        found[activity] = {k: w - begin[k] for k, w in engine.weights.items()
+        engine = engine_of(case, activity=activity, compiled=True)
+        begin = engine.weights
+        engine.train(np.repeat(inputs, count, 0)[None], np.repeat(targets, count, 0)[None])
+        found[activity] = {k: np.asarray(w) - begin[k] for k, w in engine.weights.items()
                            if k.startswith("forward")}
     for key, mean in found["spikes"].items():
         mine, length = found["rates"][key], np.linalg.norm

@@ -1,17 +1,20 @@
 """Where the rate engine runs: JAX's devices, several of which may share a batch."""
 
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
 import jax
 import numpy as np
+from jax.experimental.compilation_cache import compilation_cache
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from bioopzo.errors import InputError
 from bioopzo.files import cache_directory
 
 KINDS = ("cpu", "gpu")
+_COMPILING = threading.RLock()
 #: Which of a program's arguments and results are shared out over devices: all but the state of
 #: the samples is the same on each.
 _REPLICATED = ("weights", "shared", "moments", "updates")
@@ -81,10 +84,26 @@ class Placement:
         kept["state"] = self.sharding(0)
         return jax.jit(function, out_shardings=(kept, *[whole] * (2 if name == "train" else 1)))
 
-    @contextmanager
-    def cache(self):
-        """Compiled programs are kept in our folder, where the user has named none of their own."""
-        if jax.config.jax_compilation_cache_dir is not None:
+
+@contextmanager
+def kept_programs():
+    """What is compiled here is kept in our folder, where the user has named none of their own.
+
+    JAX knows one folder for all; it gets ours for the time of a compilation only.
+    """
+    ours = {"jax_compilation_cache_dir": str(cache_directory().with_name("jax")),
+            "jax_persistent_cache_min_compile_time_secs": 0.1}
+    with _COMPILING:
+        theirs = {name: getattr(jax.config, name) for name in ours}
+        if theirs["jax_compilation_cache_dir"] is not None:
             yield
             return
-        yield
+        for name, value in ours.items():
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()
+        try:
+            yield
+        finally:
+            for name, value in theirs.items():
+                jax.config.update(name, value)
+            compilation_cache.reset_cache()

@@ -5,7 +5,6 @@ function of it. Sums through synapses become matrix products, plasticity becomes
 batch, averaged. Memory does not grow with the steps of a trial.
 """
 
-from contextlib import contextmanager
 from functools import cached_property, partial
 
 import jax
@@ -99,13 +98,13 @@ class Engine:
         self.moments = {key: {name: np.zeros_like(self.weights[key])
                               for name in self.optimizer.variables} for key in self.optimized}
         self.state, self.looked = {True: {}, False: {}}, tuple(look)
-        self.updates_done, self.batches, self.moved = 0, 0, set()
+        self.updates_done, self.batches, self.moved, self.known = 0, 0, set(), set()
 
     def _refuse_running_eligibilities(self):
         """What a synapse keeps for its plasticity over several trials is no sum over a batch."""
         for node in self.program.step:
             targets = [part.target for part in node.parts if part.target in self.program.learned]
-            for part in node.parts:
+            for part in (part for part in node.parts if part.target in targets):
                 for key in {k for term in part.terms for k in term.synaptic} & set(targets):
                     if key != part.target:
                         raise InputError(
@@ -152,11 +151,15 @@ class Engine:
         return {name: self.placed.jit(function, name) for name, function in made.items()} \
             if self.compiled else made
 
-    @contextmanager
-    def environment(self):
-        """JAX in this engine's precision; the user's settings stay as they are."""
-        with jax.enable_x64(self.dtype == np.float64), self.placed.cache():
-            yield
+    def _run(self, name, *arguments):
+        """One of the `programs` on arguments, which is compiled where their shapes are new."""
+        shapes = name, str(jax.tree.map(np.shape, arguments))
+        if not self.compiled or shapes in self.known:
+            return self.programs[name](*arguments)
+        with devices.kept_programs():
+            found = self.programs[name](*arguments)
+        self.known.add(shapes)
+        return found
 
     # ------------------------------------------------------------------ use
 
@@ -198,9 +201,11 @@ class Engine:
         if self.compiled:
             given, series = ({key: _padded(value, room) for key, value in values.items()}
                              for values in (given, series))
-        with self.environment():
-            kept, costs, sizes = self.programs["train"](
-                *self.placed.put(self.kept(True, batch), given), series, self.fixed(self.constants), self.course.astype(self.dtype),
+        with jax.enable_x64(self.dtype == np.float64):
+            if not self.batches:
+                self.begin()
+            kept, costs, sizes = self._run(
+                "train", *self.placed.put(self.kept(True, batch), given), series, self.fixed(self.constants), self.course.astype(self.dtype),
                 self.seed_key(True), np.int32(self.batches), np.int32(count))
             self._take(kept)
             largest = {key: float(size) for key, size in sizes.items()}
@@ -208,6 +213,13 @@ class Engine:
                            if size > 1e-6 * max(largest.values())}
             self.batches += count
             return np.asarray(costs)[:count]
+
+    def begin(self):
+        """Before the first batch: what text asks of weights between two trials; see `Machine`."""
+        kept = self.machines[True].begun(
+            {"weights": self.weights, "shared": self.shared}, self.fixed(self.constants),
+            self.seed_key(True))
+        self.weights, self.shared = kept["weights"], kept["shared"]
 
     def _take(self, kept):
         """Go on with what a program leaves."""
@@ -239,12 +251,12 @@ class Engine:
         return changes, seen
 
     def _show(self, name, plastic, inputs, targets, constants, part):
-        with self.environment():
+        with jax.enable_x64(self.dtype == np.float64):
             kept, given = self.placed.put(self.kept(plastic, inputs.shape[-2]),
                                           self.given(inputs, targets))
             key = jax.random.fold_in(jax.random.fold_in(self.seed_key(plastic), self.batches), part)
-            kept, values = self.programs[name](
-                kept, given, self.fixed(constants or self.constants),
+            kept, values = self._run(
+                name, kept, given, self.fixed(constants or self.constants),
                 self.course.astype(self.dtype), key, np.int32(self.batches))
             self.state[plastic] = dict(kept["state"])
             return ({key: np.asarray(value) for key, value in values["look"].items()},

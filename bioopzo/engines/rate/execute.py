@@ -135,7 +135,7 @@ class Machine:
         readers = [node for node in self.program.step + self.program.finish if key in node.read()]
         allowed = [*group, *(n for n in self.program.finish if n.target in self.optimized)]
         return (len(writers) == len(group) == 1 and group[0].kind == "together"
-                and all(term.code == "0" for node in start for term in node.terms)
+                and all(str_to_sympy(term.code) == 0 for node in start for term in node.terms)
                 and all(node in allowed for node in readers)
                 and all(part.target in self.optimized | {key} for part in group[0].parts
                         if key in part.read())
@@ -265,6 +265,24 @@ class Machine:
         return kept, {"look": {k: jnp.asarray(plain(last.env[k])) for k in self.look},
                       "changes": changes, "record": series.pop("record", {})}
 
+    def begun(self, kept, constants, key):
+        """What is kept when text that runs between two trials has run before the first one.
+
+        As in Brian2, where it runs as a trial starts. What waits for a trial's end does not.
+        """
+        if not any(node.kind == "set" or not self.waits(node.target)
+                   for node in self.program.finish if node.target in self.program.learned):
+            return kept
+        dtype = next(iter(kept["weights"].values())).dtype
+        env = {key: self.fresh(key, 1, dtype) for node in self.parts[2] for key in node.read()}
+        env |= {**kept["weights"], **kept["shared"]}
+        clock = {**dict.fromkeys((*CLOCK_NAMES, "t", "t_of_trial"), 0.0)}
+        moment = Moment(replace(self, compiled=False), env, constants, clock,
+                        _Draws(self, key, dtype, None).at(0), 1, dtype)
+        moment.run(self.parts[2])
+        return {**kept, **{name: {key: moment.env[key] for key in kept[name]}
+                           for name in ("weights", "shared")}}
+
     def moved(self, weights, moving, changes, rate):
         """Let the optimiser move weights (in place) by changes; what it keeps, after it."""
         updates, moments = moving["updates"] + 1, dict(moving["moments"])
@@ -351,7 +369,7 @@ class _Scan:
         machine, some = self.machine, self.moment(env, 0)
         _, nodes, finish, _ = machine.parts
         after = needed(finish, set(machine.look), False)[1]
-        alive = needed(nodes, after | set(env), True)[1] & machine.changing
+        alive = (needed(nodes, after | set(env), True)[1] | after) & machine.changing
         self.traces = {k: base for k, base in traces.items() if k in alive}
         self.bases = {base: env[base] for base in self.traces.values()}
         self.still = {k: v for k, v in env.items() if k not in alive}
