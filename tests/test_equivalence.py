@@ -137,7 +137,7 @@ def shown(engine, executor, plastic, inputs, targets, numbers=None, record=()):
             engine.course, jax.random.key(0), engine.batches, numbers=numbers, record=record)
         engine.state[plastic] = dict(kept["state"])
         if plastic:
-            engine._take(kept)
+            engine.take(kept, {}, 0)
         engine.batches += 1
         return {key: np.asarray(value) for key, value in values["record"].items()}, values
 

@@ -21,12 +21,12 @@ _STATES = {"state": True, "reading": False}
 
 
 def described_settings(chosen: Settings) -> dict[str, Any]:
-    """The settings of the rate engine as JSON holds them, without the checkpoint's path."""
+    """The settings of the rate engine as JSON holds them, without what changes no result."""
     found = asdict(replace(chosen, checkpoint=None, optimizer=None))
     optimizer = chosen.chosen_optimizer()
     found["optimizer"] = {"name": optimizer.name, "text": optimizer.text,
                           **dict(optimizer.parameters)}
-    return {k: v for k, v in found.items() if k != "checkpoint"}
+    return {k: v for k, v in found.items() if k not in ("checkpoint", "together")}
 
 
 def checkpoint_identity(meta: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,14 @@ from bioopzo.show.html import table, wrapped
 from bioopzo.tasks import Task
 from bioopzo.training import rate
 from bioopzo.training.start import versions
-from bioopzo.training.train import checked_pair, checked_task, named, prepared, train
+from bioopzo.training.train import (
+    Job,
+    checked_pair,
+    checked_task,
+    named,
+    prepared,
+    train_group,
+)
 
 if TYPE_CHECKING:  # takes long to import
     from matplotlib.axes import Axes
@@ -164,8 +171,10 @@ def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Itera
     own = _own_settings(models, settings)
     length: dict[str, Any] = dict(engine=engine, trials=trials, epochs=epochs,
                                   evaluations=evaluations)
+    together = False
     for label, model in models.items():  # what is wrong with the last is said before the first runs
-        prepared(model, task, backend=backend, **length, **own[label])
+        _, plan, given = prepared(model, task, backend=backend, **length, **own[label])
+        together |= engine == "rate" and rate.side_by_side(plan, given)
     spiking = engine == "spiking"
     held_out = (11 if evaluations is None else evaluations + 1) * len(task.splits["test"])
     chosen = backends.choose(backend, (trials or 4000) + held_out) if spiking else None
@@ -173,24 +182,30 @@ def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Itera
     bar = tqdm(total=len(todo), desc=f"{task.name} ({chosen or engine})", unit="run",
                disable=not progress)
 
-    def one(job):
-        label, seed = job
-        options = dict(seed=seed, backend=chosen, **length, **own[label])
-        stem = Path(f"{stems[label]}-{seed}") if out else None
-        run = (_resumed if out and not spiking else train)(
-            models[label], task, progress=False, save=stem, **options)
-        run.meta["label"] = label
-        bar.update()
-        return label, run
+    def run_all(part):
+        """Runs of the same settings."""
+        options = dict(backend=chosen, **length, **own[part[0][0]])
+        places = {(label, seed): Path(f"{stems[label]}-{seed}") if out else None
+                  for label, seed in part}
+        run = _resumed if out and not spiking else _trained
+        found = run({key: (models[key[0]], place) for key, place in places.items()}, task, options)
+        for (label, _), made in found.items():
+            made.meta["label"] = label
+            bar.update()
+        return list(found.items())
 
     # Each rate run has one core: two runs at a time are faster than two cores for one.
     limits = threadpool_limits(1) if not spiking else nullcontext()
-    with bar, limits, ThreadPoolExecutor(1 if spiking and chosen != "standalone" else jobs) as pool:
+    at_a_time = 1 if spiking and chosen != "standalone" else jobs
+    with bar, limits, ThreadPoolExecutor(at_a_time) as pool:
         try:
-            done = list(pool.map(one, todo))
+            done = [pair for part in pool.map(run_all, _parts(todo, own, together))
+                    for pair in part]
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    done = sorted(((label, run) for (label, _), run in done),
+                  key=lambda pair: pair[1].meta["seed"])
     result = Comparison({label: [run for name, run in done if name == label] for label in models},
                         task)
     if out:
@@ -259,16 +274,45 @@ def _own_settings(models, settings):
     return own
 
 
-def _resumed(model, task, save, **options):
-    """A run of the rate engine: the one at `save` if it is done, else from its checkpoint on."""
-    checkpoint = save.with_name(f"{save.name}.checkpoint.npz")
-    run = _finished(save, model, task, **options) or train(model, task, save=save,
-                                                           checkpoint=checkpoint, **options)
-    checkpoint.unlink(missing_ok=True)  # the run itself is saved now
-    return run
+def _parts(todo, own, together):
+    """Which runs are asked for at once: each alone, or those of the same settings."""
+    if not together:
+        return [[job] for job in todo]
+    parts = {}
+    for label, seed in todo:
+        parts.setdefault(repr(sorted(own[label].items())), []).append((label, seed))
+    return list(parts.values())
 
 
-def _finished(path, model, task, seed, progress, **options):
+def _trained(jobs, task, options):
+    """The runs of `jobs`, key -> (model, place); raises the first problem when all have ended."""
+    found = train_group([Job(model, key[1], place, _checkpoint(place, options))
+                         for key, (model, place) in jobs.items()], task, progress=False, **options)
+    for result in found:
+        if isinstance(result, BaseException):
+            raise result
+    return dict(zip(jobs, found))
+
+
+def _checkpoint(place, options):
+    """Where a run of the rate engine is kept on the way, where it is saved at all."""
+    if place is None or options["engine"] != "rate":
+        return None
+    return place.with_name(f"{place.name}.checkpoint.npz")
+
+
+def _resumed(jobs, task, options):
+    """Runs of the rate engine: those that are done from their files, others from checkpoints on."""
+    found = {key: _finished(place, model, task, key[1], options)
+             for key, (model, place) in jobs.items()}
+    left = {key: job for key, job in jobs.items() if found[key] is None}
+    found |= _trained(left, task, options) if left else {}
+    for _, place in jobs.values():
+        _checkpoint(place, options).unlink(missing_ok=True)  # the run itself is saved now
+    return found
+
+
+def _finished(path, model, task, seed, options):
     """A complete run saved at `path` if it is this very one, else None.
 
     The same model (digest), task, seed, settings, length and package version.

@@ -3,13 +3,15 @@
 import resource
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from bioopzo.engines.rate import settings as engine_settings
+from bioopzo.engines.rate.devices import Placement
+from bioopzo.engines.rate.engine import train_together
 from bioopzo.engines.rate.feed import presented
 from bioopzo.engines.rate.settings import Settings, learning_rate, open_engine
 from bioopzo.errors import InputError, NonFiniteError
@@ -102,7 +104,7 @@ class Driver:
                         build_s=round(time.perf_counter() - begin, 3))
         self.identity = checkpoint_identity(run.meta)
         self.done = resume(self.chosen.checkpoint, self.engine, log, self.identity)
-        self.cost, self.costs, self.batches = 0.0, 0.0, 0
+        self.costs, self.batches = 0.0, 0
 
     def stretches(self) -> Iterator[Stretch]:
         """What is left of the plan, in calls of a second or so."""
@@ -111,9 +113,12 @@ class Driver:
 
     def run(self, stretch: Stretch) -> None:
         """Learn from some batches; or evaluate, and write a checkpoint."""
-        if stretch.plastic:
-            self._learn(stretch)
-            return
+        problem, = run_together([self], [stretch])
+        if problem is not None:
+            raise problem
+
+    def evaluate(self, stretch: Stretch) -> None:
+        """Show the held-out trials, and write a checkpoint."""
         if self.done:
             self._check_finite()
         self.log.evaluated(self._evaluation(stretch.samples))
@@ -130,31 +135,33 @@ class Driver:
         return {"shapes": {key: list(value.shape) for key, value in self.engine.weights.items()},
                 "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
 
-    def _learn(self, stretch):
-        engine, begin = self.engine, time.perf_counter()
+    def asked(self, stretch: Stretch) -> tuple[Any, ...]:
+        """What the engine is given for some batches: inputs, targets, parameters and rates."""
+        engine = self.engine
         parts = stretch.samples.reshape(-1, self.plan.batch)
         shares = stretch.progress + np.arange(len(parts)) / self.plan.total
         rates = [learning_rate(engine.optimizer, self.chosen.schedule, share) for share in shares]
         series = [scheduled(engine.constants, self.model, share) for share in shares]
-        moving = {key: [values[key] for values in series] for key in scheduled_names(
-            engine.constants, self.model)}
-        costs = engine.train(
-            *(np.stack([values[part] for part in parts]) for values in (self.inputs, self.targets)),
-            moving, None if None in rates else rates, self.most)
+        moving = {key: [values[key] for values in series]
+                  for key in scheduled_names(engine.constants, self.model)}
+        return (np.stack([self.inputs[part] for part in parts]),
+                np.stack([self.targets[part] for part in parts]),
+                moving, None if None in rates else rates)
+
+    def learned(self, stretch: Stretch, costs: np.ndarray) -> None:
+        """Take down what some batches cost; stop where it is not finite."""
         self.log.seen(len(stretch.samples))
         costs = costs.sum(axis=2).mean(axis=1)
-        self.cost, self.costs = float(costs[-1]), self.costs + float(costs.sum())
-        self.batches += len(parts)
         if not np.isfinite(costs).all():
             self._check_finite()
-            first = int(np.flatnonzero(~np.isfinite(costs))[0])
-            raise NonFiniteError(f"the loss became {costs[first]} in batch {self.done + first + 1}"
-                                 f" (trial {(self.done + first) * self.plan.batch + 1} on)")
-        if self.done < SETTLED <= self.done + len(parts) and not engine.each_step:
-            _warn_where_nothing_learns(engine)
-        self.done += len(parts)
-        faster = CALL_S / max(time.perf_counter() - begin, 1e-3) * self.pace
-        self.pace = int(np.clip(faster, 1, self.most))
+            first = self.done + int(np.flatnonzero(~np.isfinite(costs))[0])
+            raise NonFiniteError(f"the loss became {costs[first - self.done]} in batch {first + 1} "
+                                 f"of {self.plan.total}, within {self.log.trials} trials")
+        self.costs, self.batches = self.costs + float(costs.sum()), self.batches + len(costs)
+        settled = self.done < SETTLED <= self.done + len(costs)
+        self.done += len(costs)
+        if settled and not self.engine.each_step:
+            _warn_where_nothing_learns(self.engine)
 
     def _evaluation(self, members):
         """Accuracy, loss and rates on the held-out trials, plasticity and perturbation off."""
@@ -194,6 +201,56 @@ class Driver:
         if name:
             raise stopped(name, state[name], f"within {self.log.trials} trials",
                           "rate, or eta with 'sgd'")
+
+
+def side_by_side(plan: Plan, chosen: Settings) -> bool:
+    """Whether runs of one text are run as one program: as asked for, or where it is faster.
+
+    On a CPU products for several networks at once are slower than one after the other, but for
+    batches of one trial.
+    """
+    if chosen.together is not None:
+        return chosen.together
+    place = Placement(chosen.device, chosen.devices)
+    return chosen.compiled and chosen.devices == 1 and (
+        plan.batch == 1 or place.found[0].platform == "gpu")
+
+
+def group_of(driver: Driver) -> tuple[Any, ...] | None:
+    """What runs have in common that can run as one program; None for one that runs alone."""
+    if not side_by_side(driver.plan, driver.chosen):
+        return None
+    return (driver.engine.identity, driver.plan.batch, driver.plan.marks, driver.done,
+            bool(driver.log.evaluations), driver.chosen.schedule)
+
+
+def run_together(drivers: Sequence[Driver], stretches: Sequence[Stretch]
+                 ) -> list[Exception | None]:
+    """Run a stretch of several runs of one program that are equally far.
+
+    Returns what ended each of them, None where nothing did.
+    """
+    begin = time.perf_counter()
+    costs: list[Any] = [None] * len(drivers)
+    if stretches[0].plastic:
+        costs = train_together(
+            [driver.engine for driver in drivers],
+            [driver.asked(stretch) for driver, stretch in zip(drivers, stretches)],
+            max(1, drivers[0].most // len(drivers)))
+        pace = CALL_S / max(time.perf_counter() - begin, 1e-3) * len(costs[0])
+        for driver in drivers:
+            driver.pace = int(np.clip(pace, 1, max(1, driver.most // len(drivers))))
+    return [_problem(driver, stretch, cost)
+            for driver, stretch, cost in zip(drivers, stretches, costs)]
+
+
+def _problem(driver, stretch, costs):
+    """What is wrong with a run after a stretch, None where nothing is."""
+    try:
+        driver.learned(stretch, costs) if stretch.plastic else driver.evaluate(stretch)
+    except Exception as problem:
+        return problem
+    return None
 
 
 def _warn_where_nothing_learns(engine):

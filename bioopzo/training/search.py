@@ -23,7 +23,7 @@ from bioopzo.model import Model
 from bioopzo.tasks import Task
 from bioopzo.text.equations import identifiers
 from bioopzo.training.start import versions
-from bioopzo.training.train import checked_pair, train
+from bioopzo.training.train import Job, checked_pair, train_group
 from bioopzo.training.tuned import FILE, entries_of, key_of, tuned_parameters, with_unit
 
 #: Lowest and highest value of a parameter, by its name.
@@ -69,13 +69,16 @@ def candidates(model: Model, count: int, seed: int, ranges: Ranges | None = None
 
 def tune(model: Model, task: Task, trials: int = 4000, count: int = 24, finalists: int = 5,
          seeds: int = 3, jobs: int = 2, seed: int = 1, backend: str | None = "standalone",
-         progress: bool = True, ranges: Ranges | None = None) -> dict[str, Any]:
+         progress: bool = True, ranges: Ranges | None = None, engine: str = "spiking",
+         **settings: Any) -> dict[str, Any]:
     """Search a rule's learning rates (and its own parameters) on the validation split.
 
     Half of the candidates are spread over the ranges, half lie near the best of those; each is
     trained with two seeds and the full number of `trials`. The best `finalists` are trained with
     `seeds` further seeds, and the highest mean validation accuracy (lowest loss for a task
     without classes) wins. `ranges` (name -> (lowest, highest)) replaces ranges of `search_space`.
+    With ``engine="rate"`` the candidates are runs of that engine with the `settings` of `train`:
+    as one program, where that is faster.
 
     Returns the entry of the data file as a dict. Raises `InputError` for a task without a
     validation split and for a wrong range.
@@ -85,43 +88,52 @@ def tune(model: Model, task: Task, trials: int = 4000, count: int = 24, finalist
     if len(task.splits["validation"]) == 0:
         raise InputError(f"task {task.name} has no validation split to tune on")
     model = model.for_task(task, tuned_parameters(task.name, model))
-    settings = candidates(model, -(-count // 2), seed, ranges)
+    options = dict(trials=trials, evaluations=1, split="validation", engine=engine,
+                   backend=backend if engine == "spiking" else None, **settings)
 
-    def score(job):
-        index, run_seed = job
-        values = {n: with_unit(v, model.declared[n].default)
-                  for n, v in settings[index].items()}
-        try:
-            run = train(model.edit(values), task, trials=trials, seed=run_seed, evaluations=1,
-                        split="validation", backend=backend, progress=False)
-        except FloatingPointError:
-            return -np.inf
-        accuracy = run.test_accuracy
-        return accuracy if accuracy is not None else -run.meta["test_loss"]
+    def scored(every):
+        """The score of each (candidate, seed): runs of the rate engine side by side."""
+        made = [Job(model.edit({n: with_unit(v, model.declared[n].default)
+                                for n, v in places[index].items()}), run_seed)
+                for index, run_seed in every]
+        if engine == "rate":
+            return map(_score, train_group(made, task, progress=False, **options))
+        return pool.map(lambda job: _score(*train_group([job], task, False, **options)), made)
 
-    score((0, 0)) if backend == "standalone" else None  # builds once, before the pool
+    places = candidates(model, -(-count // 2), seed, ranges)
     with ThreadPoolExecutor(jobs if backend == "standalone" else 1) as pool:
+        if engine == "spiking" and backend == "standalone":
+            list(scored([(0, 0)]))  # builds once, before the others
         scores: dict[tuple[int, int], float] = {}
         first: list[Any] = []
         for stage in range(2):
-            every = [(k, 1000 + s) for k in range(len(first), len(settings)) for s in range(2)]
+            every = [(k, 1000 + s) for k in range(len(first), len(places)) for s in range(2)]
             scores.update(zip(every, tqdm(
-                pool.map(score, every), total=len(every), disable=not progress,
+                scored(every), total=len(every), disable=not progress,
                 desc=f"{key_of(model)} on {task.name}, {('wide', 'near')[stage]}")))
-            first = [np.mean([scores[k, 1000], scores[k, 1001]]) for k in range(len(settings))]
+            first = [np.mean([scores[k, 1000], scores[k, 1001]]) for k in range(len(places))]
             if stage == 0:
-                settings += refined(settings, first, count - len(settings),
+                places += refined(places, first, count - len(places),
                                     np.random.default_rng(seed))
-        best = sorted(range(len(settings)), key=lambda k: -first[k])[:finalists]
+        best = sorted(range(len(places)), key=lambda k: -first[k])[:finalists]
         more = [(k, 1002 + s) for k in best for s in range(seeds)]
-        scores.update(zip(more, pool.map(score, more)))
+        scores.update(zip(more, scored(more)))
     means = {k: float(np.mean([v for (j, _), v in scores.items() if j == k])) for k in best}
     winner = max(means, key=lambda k: means[k])
     return {
-        "parameters": settings[winner], "validation": means[winner], "trials": trials,
-        "candidates": len(settings), "seeds": seeds + 2,
-        "at_edge": _at_edge(search_space(model, ranges), settings[winner]), "versions": versions(),
+        "parameters": places[winner], "validation": means[winner], "trials": trials,
+        "candidates": len(places), "seeds": seeds + 2,
+        "at_edge": _at_edge(search_space(model, ranges), places[winner]), "versions": versions(),
     }
+
+
+def _score(run):
+    """Validation accuracy of a run, or less its loss; nothing for one whose values ran away."""
+    if isinstance(run, FloatingPointError):
+        return -np.inf
+    if isinstance(run, Exception):
+        raise run
+    return run.test_accuracy if run.test_accuracy is not None else -run.meta["test_loss"]
 
 
 def refined(settings: Sequence[Mapping[str, float]], scores: Sequence[float], count: int,

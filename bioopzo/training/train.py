@@ -1,8 +1,11 @@
 """Training: one door to both engines."""
 
 import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from os import PathLike
-from typing import Any
+from typing import Any, overload
 
 from tqdm.auto import tqdm
 
@@ -25,11 +28,21 @@ from bioopzo.training.tuned import tuned_parameters
 ENGINES = {"spiking": spiking, "rate": rate}
 
 
-def train(model: Model, task: Task, trials: int | None = None, seed: int = 0,
+@overload
+def train(model: Model, task: Task, trials: int | None = ..., seed: int = ...,
+          **more: Any) -> Run: ...
+
+
+@overload
+def train(model: Model, task: Task, trials: int | None = ..., seed: Iterable[int] = ...,
+          **more: Any) -> list[Run]: ...
+
+
+def train(model: Model, task: Task, trials: int | None = None, seed: int | Iterable[int] = 0,
           backend: str | None = None, evaluations: int | None = None, split: str = "test",
           save: str | PathLike | None = None, progress: bool = True, lazy: bool = True,
           engine: str = "spiking", epochs: int | None = None, live: bool | Listener = False,
-          **settings: Any) -> Run:
+          **settings: Any) -> Run | list[Run]:
     """Train a model on a task, in the spiking engine (one trial at a time) or the rate engine.
 
     Parameters
@@ -39,8 +52,10 @@ def train(model: Model, task: Task, trials: int | None = None, seed: int = 0,
     trials : int
         Training trials (default 4000 in the spiking engine), from the split "train", and from
         "validation" too unless that is the split evaluated; reshuffled each time all were seen.
-    seed : int
-        Draws the initial weights, the order of trials and all noise; not negative.
+    seed : int, or several
+        Draws the initial weights, the order of trials and all noise; not negative. Several seeds
+        make a list of runs, in the rate engine as one program where that is faster (see `together`
+        among its settings).
     backend : ``"numpy"``, ``"cython"``, ``"standalone"`` or None (by length).
     evaluations : int
         Points of the learning curve after the start (default 10; in the rate engine with
@@ -48,17 +63,16 @@ def train(model: Model, task: Task, trials: int | None = None, seed: int = 0,
         perturbation off.
     split : ``"test"`` or ``"validation"``
     save : path, optional
-        Where the run is saved, also when it ends early (then marked incomplete). A finished run
-        that is there already is replaced by a finished one only: an incomplete one is put beside
-        it, at ``SAVE.incomplete``.
+        Where the run is saved, also when it ends early (then marked incomplete); ``SAVE-SEED`` for
+        each of several seeds. A finished run that is there already is replaced by a finished one
+        only: an incomplete one is put beside it, at ``SAVE.incomplete``.
     progress : bool
         Whether a progress bar is shown.
     lazy : bool
         Of the spiking engine: False keeps every plasticity equation dense, as it is written.
     engine : ``"spiking"`` or ``"rate"``
     epochs : int
-        In place of `trials`: how often every training trial is seen (default 10 in the rate
-        engine).
+        In place of `trials`: how often every training trial is seen.
     live : bool or function
         True draws the learning curve in a notebook while it grows (elsewhere it only warns). A
         function is called with (trials, accuracy or None, loss) at every evaluation; the spiking
@@ -69,41 +83,180 @@ def train(model: Model, task: Task, trials: int | None = None, seed: int = 0,
 
     Returns
     -------
-    Run
+    Run, or a list with one a seed
 
     Raises
     ------
     InputError, EquationError
         Before anything runs; also where nothing can be written to `save`.
     NonFiniteError, InterruptedRun
-        `.run` holds what was done, marked incomplete; so it does in any other error on the way.
+        `.run` holds what was done, marked incomplete; so it does in any other error on the way. Of
+        several seeds, the others are finished (and saved) first, but for an interruption.
     """
-    begin = time.perf_counter()
-    seed = whole_number("seed", seed, least=0)
-    model, plan, chosen = prepared(model, task, engine, trials, epochs, evaluations, split,
-                                   backend=backend, lazy=lazy, **settings)
+    options: dict[str, Any] = dict(
+        trials=trials, backend=backend, evaluations=evaluations, split=split, lazy=lazy,
+        engine=engine, epochs=epochs, live=live, **settings)
+    if not isinstance(seed, Iterable) or isinstance(seed, str):
+        found = train_group([Job(model, seed, save)], task, progress, **options)
+    else:
+        seeds = list(seed)
+        if not seeds:
+            raise InputError("seed is a whole number, or several: this is an empty list")
+        jobs = [Job(model, s, f"{save}-{s}" if save else None,
+                    f"{settings['checkpoint']}-{s}" if settings.get("checkpoint") else None)
+                for s in seeds]
+        found = train_group(jobs, task, progress, **options)
+    for result in found:
+        if isinstance(result, BaseException):
+            raise result
+    return found if isinstance(seed, Iterable) else found[0]  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One of several runs: a `model`, a `seed`, and where it is saved and kept on the way."""
+
+    model: Model
+    seed: int
+    save: str | PathLike | None = None
+    checkpoint: str | PathLike | None = None
+
+
+@dataclass(frozen=True)
+class _Open:
+    """A run under way."""
+
+    run: Run
+    plan: Plan
+    log: Log
+    driver: Any
+    place: str | PathLike | None
+    begin: float
+
+
+def train_group(jobs: Sequence[Job], task: Task, progress: bool = True, **options: Any
+                ) -> list[Run | Exception]:
+    """Several runs on a task, each a `Run` or the problem that ended it (`.run` of which is kept).
+
+    Those of the rate engine with the same text run as one program where that is faster. `options`
+    are further arguments of `train`. Raises `InputError` before anything runs, and what an
+    interruption raises.
+    """
+    for job in jobs:  # what is wrong with the last is said before the first runs
+        _checked(job, task, **options)
+    opened = [partial(_opened, job, task, progress, **options) for job in jobs]
+    if options.get("engine", "spiking") == "rate" and len(jobs) > 1:
+        return _grouped([make() for make in opened], progress)
+    return [_alone(make(), progress) for make in opened]
+
+
+def _checked(job, task, trials=None, engine="spiking", epochs=None, evaluations=None, split="test",
+             live=False, **settings):
+    """The model, the plan and the settings of a job, all that can be wrong with them checked."""
+    seed = whole_number("seed", job.seed, least=0)
+    if job.checkpoint is not None:
+        settings["checkpoint"] = job.checkpoint
+    model, plan, chosen = prepared(job.model, task, engine, trials, epochs, evaluations, split,
+                                   **settings)
     check(model, complete=False)
+    place = writable("save", job.save) if job.save else None
+    return seed, model, plan, chosen, place
+
+
+def _opened(job, task, progress, engine="spiking", split="test", live=False, **options):
+    """A job as a run under way."""
+    begin = time.perf_counter()
+    seed, model, plan, chosen, place = _checked(job, task, engine=engine, split=split, **options)
     log = Log(task.labels, listener(live, model, task, plan.trials))
-    place = writable("save", save) if save else None
     run = Run(model=model, task=task)
     run.meta.update(provenance(model, task, plan.trials, seed,
                                ENGINES[engine].backend(chosen, plan), split))
-    driver = ENGINES[engine].Driver(run, plan, chosen, seed, log,
-                                    tqdm.write if progress else None)
+    driver = ENGINES[engine].Driver(run, plan, chosen, seed, log, tqdm.write if progress else None)
+    return _Open(run, plan, log, driver, place, begin)
+
+
+def _alone(opened, progress):
+    """One run to its end: the `Run`, or the exception that ended it."""
+    log, plan = opened.log, opened.plan
+    log.announce(0)
     try:
-        _go(driver, run, plan, log, progress)
+        with _bar([opened], progress) as bar:
+            for stretch in opened.driver.stretches():
+                opened.driver.run(stretch)
+                bar.set_postfix_str(log.latest(), refresh=False)
+                bar.update(len(stretch.samples) - stretch.last)
     except BaseException as problem:
-        stop = _stopped(problem, log, plan)
-        run.meta["stopped"] = _words(problem)
-        stop.run = _closed(run, driver, log, begin, complete=False)
-        if place:
-            _keep(run, place, stop)
-        if stop is problem:
-            raise
-        raise stop from None
-    _closed(run, driver, log, begin, complete=True)
-    if place:
-        run.save(place)
+        stop = _ended(opened, problem)
+        if not isinstance(stop, Exception) or isinstance(stop, InterruptedRun):
+            raise stop from (None if stop is not problem else problem.__cause__)
+        return stop
+    return _finished(opened)
+
+
+def _grouped(opened, progress):
+    """Runs, those of one program side by side: each a `Run`, or the exception that ended it."""
+    results: dict[int, Run | Exception] = {}
+    groups: dict[Any, list[int]] = {}
+    for k, one in enumerate(opened):
+        groups.setdefault(rate.group_of(one.driver) or k, []).append(k)
+    for members in groups.values():
+        if len(members) == 1:
+            results[members[0]] = _alone(opened[members[0]], progress)
+        else:
+            results |= _side_by_side({k: opened[k] for k in members}, progress)
+    return [results[k] for k in range(len(opened))]
+
+
+def _side_by_side(opened, progress):
+    """Runs of one program in step; one that ends early leaves the others alone."""
+    results: dict[int, Run | Exception] = {}
+    going = {k: (one, one.driver.stretches()) for k, one in opened.items()}
+    for one in opened.values():
+        one.log.announce(0)
+    try:
+        with _bar(list(opened.values()), progress) as bar:
+            while going:
+                stretches = {k: next(stretches, None) for k, (_, stretches) in going.items()}
+                if None in stretches.values():  # all have the same plan
+                    break
+                problems = rate.run_together([going[k][0].driver for k in stretches],
+                                             list(stretches.values()))
+                for k, problem in zip(stretches, problems):
+                    if problem is not None:
+                        results[k] = _ended(going.pop(k)[0], problem)
+                bar.update(sum(len(s.samples) - s.last for s in stretches.values()))
+    except BaseException as problem:
+        stops = [_ended(one, problem) for one, _ in going.values()]
+        raise stops[0] from None
+    return {**results, **{k: _finished(one) for k, (one, _) in going.items()}}
+
+
+def _bar(opened, progress):
+    """The progress bar of a run, or of several side by side."""
+    one, run = opened[0], opened[0].run
+    log, plan, count = one.log, one.plan, len(opened)
+    several = f", {count} runs" if count > 1 else ""
+    return tqdm(total=count * plan.shown(plan.trials, len(plan.marks)), unit="trial", leave=False,
+                delay=2, initial=count * plan.shown(log.trials, log.evaluations),
+                disable=not progress,
+                desc=f"{run.meta['rule']} on {run.meta['task']} ({run.meta['backend']}{several})")
+
+
+def _ended(opened, problem):
+    """What ended a run early, with what was done in `.run`, which is saved."""
+    stop = _stopped(problem, opened.log, opened.plan)
+    opened.run.meta["stopped"] = _words(problem)
+    stop.run = _closed(opened, complete=False)
+    if opened.place:
+        _keep(opened.run, opened.place, stop)
+    return stop
+
+
+def _finished(opened):
+    """A run that has come to its end, saved."""
+    run = _closed(opened, complete=True)
+    if opened.place:
+        run.save(opened.place)
     return run
 
 
@@ -150,19 +303,6 @@ def named(value: object) -> str:
     return f"a {type(value).__name__}"
 
 
-def _go(driver, run, plan, log, progress):
-    """Run all stretches that are left, with a bar; whoever listens hears those before, too."""
-    log.announce(0)
-    bar = tqdm(total=plan.shown(plan.trials, len(plan.marks)), unit="trial", leave=False, delay=2,
-               initial=plan.shown(log.trials, log.evaluations), disable=not progress,
-               desc=f"{run.meta['rule']} on {run.meta['task']} ({run.meta['backend']})")
-    with bar:
-        for stretch in driver.stretches():
-            driver.run(stretch)
-            bar.set_postfix_str(log.latest(), refresh=False)
-            bar.update(len(stretch.samples) - stretch.last)
-
-
 def _stopped(problem, log, plan):
     """What is raised in place of a problem: `InterruptedRun` for Ctrl-C, else the problem."""
     if isinstance(problem, KeyboardInterrupt):
@@ -176,11 +316,12 @@ def _words(problem):
     return str(problem) or type(problem).__name__
 
 
-def _closed(run, driver, log, begin, complete):
+def _closed(opened, complete):
     """The run with everything in it that the engine and the log hold."""
+    run, driver = opened.run, opened.driver
     run.meta.update(driver.closing())
-    log.fill(run, driver.final(), complete)
-    run.meta["wall_s"] = round(time.perf_counter() - begin, 3)
+    opened.log.fill(run, driver.final(), complete)
+    run.meta["wall_s"] = round(time.perf_counter() - opened.begin, 3)
     return run
 
 

@@ -5,6 +5,7 @@ function of it. Sums through synapses become matrix products, plasticity becomes
 batch, averaged. Memory does not grow with the steps of a trial.
 """
 
+import threading
 from functools import cached_property, partial
 
 import jax
@@ -24,6 +25,10 @@ from bioopzo.network.connections import Dense
 
 PRECISIONS = {"single": np.float32, "double": np.float64}
 UPDATES = ("trial", "step")
+#: Compiled programs by `Engine.identity`, the latest so many of them.
+_PROGRAMS: dict[str, dict] = {}
+_PROGRAMS_LOCK = threading.Lock()
+KEPT_PROGRAMS = 32
 
 
 class Engine:
@@ -77,8 +82,8 @@ class Engine:
         self.placed = placed or devices.Placement()
         self.assembly = assemble(model, None, shape.varying, lazy=False)
         with ONE_AT_A_TIME:
-            abstract = abstract_code(model, shape)
-        self.program = program(self.assembly, abstract, activity)
+            self.abstract = abstract_code(model, shape)
+        self.program = program(self.assembly, self.abstract, activity)
         self.sizes = {name: group.size for name, group in self.assembly.groups.items()}
         self.connections = {name: Dense(self.sizes[s.source], self.sizes[s.target])
                             for name, s in self.assembly.synapses.items()}
@@ -143,21 +148,40 @@ class Engine:
         return {plastic: self.machine(plastic) for plastic in (True, False)}
 
     @cached_property
+    def identity(self):
+        """What two engines have in common that share a compiled program: all but numbers."""
+        return repr((self.assembly.text(), self.abstract, self.sizes, sorted(
+            self.connections.items()), self.model.coding, self.activity, self.dtype.__name__,
+            self.each_step, self.optimizer.text, self.optimizer.variables, sorted(
+                {**self.optimizer.parameters, "rate": 0}.items()), self.shape, self.compiled,
+            self.placed, self.looked))
+
+    @property
     def programs(self):
-        """What runs: ``"train"``, ``"read"`` and ``"look"``, compiled where it is asked for."""
-        made = {"train": partial(train, self.machines[True]),
-                "read": partial(_one, self.machines[False]),
+        """What runs: ``"train"``, ``"read"`` and others, compiled; engines of one text share it."""
+        with _PROGRAMS_LOCK:
+            if self.identity not in _PROGRAMS:
+                while len(_PROGRAMS) >= KEPT_PROGRAMS:
+                    _PROGRAMS.pop(next(iter(_PROGRAMS)))
+                _PROGRAMS[self.identity] = self._made()
+            return _PROGRAMS[self.identity]
+
+    def _made(self):
+        learn = partial(train, self.machines[True])
+        made = {"train": learn, "read": partial(_one, self.machines[False]),
+                "together": jax.vmap(learn, in_axes=(*[0] * 6, None, None)),
                 "look": partial(_one, self.machines[True], apply=False)}
         return {name: self.placed.jit(function, name) for name, function in made.items()} \
             if self.compiled else made
 
-    def _run(self, name, *arguments):
+    def run(self, name, *arguments):
         """One of the `programs` on arguments, which is compiled where their shapes are new."""
+        program = self.programs[name]
         shapes = name, str(jax.tree.map(np.shape, arguments))
         if not self.compiled or shapes in self.known:
-            return self.programs[name](*arguments)
+            return program(*arguments)
         with devices.kept_programs():
-            found = self.programs[name](*arguments)
+            found = program(*arguments)
         self.known.add(shapes)
         return found
 
@@ -194,25 +218,20 @@ class Engine:
         program has room for at least `room` batches: calls of different lengths share it.
         Returns an array (batches, batch, readouts).
         """
-        count, batch = len(inputs), inputs.shape[-2]
+        return train_together([self], [(inputs, targets, constants, rates)], room)[0]
+
+    def asked(self, inputs, targets, constants, rates, room):
+        """The arguments of `train`, all but its counters, for some batches."""
         series = {key: np.asarray(values, self.dtype) for key, values in (
             *(constants or {}).items(), *([] if rates is None else [("rate", rates)]))}
         given = self.given(inputs, targets)
         if self.compiled:
             given, series = ({key: _padded(value, room) for key, value in values.items()}
                              for values in (given, series))
-        with jax.enable_x64(self.dtype == np.float64):
-            if not self.batches:
-                self.begin()
-            kept, costs, sizes = self._run(
-                "train", *self.placed.put(self.kept(True, batch), given), series, self.fixed(self.constants), self.course.astype(self.dtype),
-                self.seed_key(True), np.int32(self.batches), np.int32(count))
-            self._take(kept)
-            largest = {key: float(size) for key, size in sizes.items()}
-            self.moved |= {key for key, size in largest.items()
-                           if size > 1e-6 * max(largest.values())}
-            self.batches += count
-            return np.asarray(costs)[:count]
+        if not self.batches:
+            self.begin()
+        return (*self.placed.put(self.kept(True, inputs.shape[-2]), given), series,
+                self.fixed(self.constants), self.course.astype(self.dtype), self.seed_key(True))
 
     def begin(self):
         """Before the first batch: what text asks of weights between two trials; see `Machine`."""
@@ -221,11 +240,13 @@ class Engine:
             self.seed_key(True))
         self.weights, self.shared = kept["weights"], kept["shared"]
 
-    def _take(self, kept):
-        """Go on with what a program leaves."""
+    def take(self, kept, sizes, count):
+        """Go on with what a program leaves after so many batches."""
         self.weights, self.shared = dict(kept["weights"]), dict(kept["shared"])
         self.state[True], self.moments = dict(kept["state"]), kept["moments"]
-        self.updates_done = int(kept["updates"])
+        self.updates_done, self.batches = int(kept["updates"]), self.batches + count
+        largest = {key: float(size) for key, size in sizes.items()}
+        self.moved |= {key for key, size in largest.items() if size > 1e-6 * max(largest.values())}
 
     def seed_key(self, plastic):
         """The random key of all trials of a kind."""
@@ -255,12 +276,34 @@ class Engine:
             kept, given = self.placed.put(self.kept(plastic, inputs.shape[-2]),
                                           self.given(inputs, targets))
             key = jax.random.fold_in(jax.random.fold_in(self.seed_key(plastic), self.batches), part)
-            kept, values = self._run(
+            kept, values = self.run(
                 name, kept, given, self.fixed(constants or self.constants),
                 self.course.astype(self.dtype), key, np.int32(self.batches))
             self.state[plastic] = dict(kept["state"])
             return ({key: np.asarray(value) for key, value in values["look"].items()},
                     {key: np.asarray(value) for key, value in values["changes"].items()})
+
+
+def train_together(engines, batches, room=0):
+    """Train engines of one text as one program: the costs of each, see `Engine.train`.
+
+    `batches` holds (inputs, targets, constants, rates) of each. The engines differ in weights,
+    seeds and parameters only, and are equally far.
+    """
+    first, count = engines[0], len(batches[0][0])
+    with jax.enable_x64(first.dtype == np.float64):
+        asked = [engine.asked(*parts, room) for engine, parts in zip(engines, batches)]
+        counters = np.int32(first.batches), np.int32(count)
+        if len(engines) == 1:
+            kept, costs, sizes = first.run("train", *asked[0], *counters)
+            first.take(kept, sizes, count)
+            return [np.asarray(costs)[:count]]
+        found = first.run("together", *(jax.tree.map(lambda *x: jnp.stack(x), *part)
+                                        for part in zip(*asked)), *counters)
+        kept, costs, sizes = found
+        for k, engine in enumerate(engines):
+            engine.take(*(jax.tree.map(lambda x: x[k], part) for part in (kept, sizes)), count)
+        return list(np.asarray(costs)[:, :count])
 
 
 def train(machine, kept, given, series, fixed, course, key, first, count):

@@ -40,6 +40,10 @@ class Settings:
         Default: what JAX chooses, a GPU where there is one.
     devices : int
         Over so many devices the samples of a batch are shared out (default 1).
+    together : bool, optional
+        Whether several runs of the same text (`train` with several seeds, `compare`, `tune`) are
+        run as one program. The results are those of single runs, to rounding. Default: where it
+        is faster, on a GPU and with batches of one trial.
     checkpoint : path, optional
         Written after every evaluation; where it exists, training goes on from it, to the same bits.
     """
@@ -54,6 +58,7 @@ class Settings:
     compiled: bool = True
     device: str | None = None
     devices: int = 1
+    together: bool | None = None
     checkpoint: Any = None
 
     def chosen_optimizer(self):
@@ -85,6 +90,8 @@ def settings(**given):
     if chosen.device is not None and chosen.device not in list(KINDS):
         raise unknown("device", chosen.device, KINDS)
     whole_number("devices", chosen.devices)
+    if not isinstance(chosen.together, (bool, type(None))):
+        raise InputError(f"together is True, False or None, not {chosen.together!r}")
     if not isinstance(chosen.compiled, bool):
         raise InputError(f"compiled is True or False, not {chosen.compiled!r}")
     if (chosen.batch or chosen.devices) % chosen.devices:
