@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bioopzo.engines.rate.devices import gathered
 from bioopzo.engines.rate.engine import Engine
 from bioopzo.engines.rate.settings import Settings
 from bioopzo.errors import InputError
@@ -50,7 +51,7 @@ def write_checkpoint(path: Path | None, engine: Engine, log: Log, position: int,
                for name, v in kept.items()}
     arrays |= {f"shared/{k}": np.asarray(v) for k, v in engine.shared.items()}
     for kind, plastic in _STATES.items():
-        arrays |= {f"{kind}/{k}": np.asarray(v) for k, v in engine.state[plastic].items()}
+        arrays |= {f"{kind}/{k}": gathered(v) for k, v in engine.state[plastic].items()}
     arrays |= {f"snapshots/{k}": np.array(v) for k, v in log.snapshots.items()}
     content = {"identity": identity, "position": position, "updates": engine.updates_done,
                "batches": engine.batches, "curve": log.curve, "trials": log.trials}

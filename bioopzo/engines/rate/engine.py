@@ -193,7 +193,8 @@ class Engine:
         state = {key: held[key] if key in held and len(held[key]) == batch else
                  np.asarray(machine.fresh(key, batch, self.dtype)) for key in machine.state}
         if not plastic:
-            state |= {key: np.zeros_like(state[key]) for key in self.counts if key in state}
+            state |= {key: np.asarray(machine.fresh(key, batch, self.dtype))
+                      for key in self.counts if key in state}
         return {"weights": dict(self.weights), "shared": dict(self.shared), "state": state,
                 "moments": self.moments if plastic else {},
                 "updates": np.int32(self.updates_done)}
