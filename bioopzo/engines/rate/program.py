@@ -153,7 +153,8 @@ def refuse_literal_images(program: Program, shared: set[str]) -> None:
             continue
         own = {key for term in node.terms for key in term.synaptic} - program.eligibilities
         for term in node.terms:
-            strange = term.literal or any(ref.kind == "index" for _, ref in term.reads.values())
+            strange = term.literal or any(ref.kind == "index" for _, ref in term.reads.values()) \
+                or (node.kind == "sum" and not term.synaptic)
             mixed = node.kind != "sum" and own and (term.pre is not None or (
                 term.post is not None and node in program.finish))
             if strange or mixed or (node.kind == "set" and (node.activity or term.post)):
