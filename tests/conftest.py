@@ -4,6 +4,7 @@ import os
 import random
 
 import brian2
+import jax
 import numpy as np
 import pytest
 import sklearn.datasets  # noqa: F401  sets KMP_* variables once, here
@@ -45,14 +46,22 @@ def none_added():
 
 @pytest.fixture(scope="session", autouse=True)
 def private_cache(tmp_path_factory):
-    """Compiled networks of the tests never touch the user's cache."""
-    before = os.environ.get("BIOOPZO_CACHE")
-    os.environ["BIOOPZO_CACHE"] = str(tmp_path_factory.mktemp("cache"))
-    yield
-    if before is None:
-        del os.environ["BIOOPZO_CACHE"]
-    else:
-        os.environ["BIOOPZO_CACHE"] = before
+    """Compiled networks of the tests never touch the user's cache.
+
+    Nor do JAX's programs, of which the same one is compiled once, whichever test it is for.
+    """
+    folder = tmp_path_factory.mktemp("cache")
+    theirs = {"BIOOPZO_CACHE": str(folder)}
+    programs = {"jax_compilation_cache_dir": str(folder / "jax"),
+                "jax_persistent_cache_min_compile_time_secs": 0,
+                "jax_persistent_cache_min_entry_size_bytes": -1}
+    theirs |= {name.upper(): str(value) for name, value in programs.items()}  # for processes
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in theirs.items():
+            patch.setenv(name, value)
+        for name, value in programs.items():
+            jax.config.update(name, value)
+        yield
 
 
 def pytest_collection_modifyitems(items):

@@ -1,5 +1,8 @@
 """How layers are connected: forward, transpose and outer belong together; architectures as text."""
 
+from dataclasses import replace
+
+import jax
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,8 +13,8 @@ from hypothesis import strategies as st
 from scipy.signal import correlate2d
 
 import bioopzo as bz
+from bioopzo.engines.rate import arrays
 from bioopzo.errors import EquationError, InputError
-from bioopzo.network import connections as connectivity
 from bioopzo.network.connections import Convolution, Dense, Pooled, architecture
 
 matplotlib.use("Agg")
@@ -39,6 +42,26 @@ def activity(connection, rows=3, seed=0, dtype=float):
         (rows, connection.pre), (rows, connection.post), connection.shape))
 
 
+def exact(function):
+    """An operation of the engine, compiled, in the precision of what it is given."""
+    compiled = jax.jit(function, static_argnums=0)
+
+    def inside(connection, *values):
+        with jax.enable_x64(True):
+            return np.asarray(compiled(connection, *values))
+    return inside
+
+
+def of_many_weights(connection, P, many):
+    """Forward through one array of weights after the other."""
+    return jax.vmap(lambda w: arrays.forward(connection, P, w))(many)
+
+
+forward, transpose, outer, average, effective, forward_many = map(exact, (
+    arrays.forward, arrays.transpose, arrays.outer, arrays.average, arrays.effective,
+    of_many_weights))
+
+
 # ---------------------------------------------------------------------------- the three operations
 
 @SHAPES
@@ -46,9 +69,9 @@ def activity(connection, rows=3, seed=0, dtype=float):
 def test_transpose_is_the_adjoint_of_forward(connection, seed):
     """<forward(P), Q> = <P, transpose(Q)>, for any shapes."""
     P, Q, w = activity(connection, seed=seed)
-    assert connection.forward(P, w).shape == Q.shape and connection.transpose(Q, w).shape == P.shape
-    left, right = np.vdot(connection.forward(P, w), Q), np.vdot(P, connection.transpose(Q, w))
-    assert left == pytest.approx(right, rel=1e-10, abs=1e-10)
+    there, back = forward(connection, P, w), transpose(connection, Q, w)
+    assert there.shape == Q.shape and back.shape == P.shape
+    assert np.vdot(there, Q) == pytest.approx(np.vdot(P, back), rel=1e-10, abs=1e-10)
 
 
 @SHAPES
@@ -58,14 +81,12 @@ def test_outer_is_the_derivative_by_the_weights(connection, seed):
     P, Q, w = activity(connection, seed=seed)
     if isinstance(connection, Convolution) and connection.fan_in < 3:
         return  # two weights are 1 and -1 whatever they were: no derivative to speak of
-    found, size = connection.outer(P, Q, w), 1e-5
+    found, size = outer(connection, P, Q, w), 1e-5
     assert found.shape == w.shape
-    expected = np.zeros_like(w)
-    for place in np.ndindex(w.shape):
-        step = np.zeros_like(w)
-        step[place] = size
-        expected[place] = np.vdot(connection.forward(P, w + step)
-                                  - connection.forward(P, w - step), Q)/(2*size)
+    moved = w + size*np.eye(w.size).reshape(w.size, *w.shape), \
+        w - size*np.eye(w.size).reshape(w.size, *w.shape)
+    ahead, behind = (forward_many(connection, P, many) for many in moved)
+    expected = np.einsum("krn,rn->k", ahead - behind, Q).reshape(w.shape)/(2*size)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5*max(1, np.abs(found).max()))
 
 
@@ -73,35 +94,30 @@ def test_outer_is_the_derivative_by_the_weights(connection, seed):
 @given(connections())
 def test_rows_are_independent_and_outer_is_summed_over_them(connection):
     P, Q, w = activity(connection, rows=4)
-    alone = [connection.forward(P[k:k + 1], w) for k in range(4)]
-    np.testing.assert_allclose(connection.forward(P, w), np.concatenate(alone), atol=1e-12)
-    parts = [connection.outer(P[k:k + 1], Q[k:k + 1], w) for k in range(4)]
-    np.testing.assert_allclose(connection.outer(P, Q, w), sum(parts), atol=1e-10)
+    alone = [forward(connection, P[k:k + 1], w) for k in range(4)]
+    np.testing.assert_allclose(forward(connection, P, w), np.concatenate(alone), atol=1e-12)
+    parts = [outer(connection, P[k:k + 1], Q[k:k + 1], w) for k in range(4)]
+    np.testing.assert_allclose(outer(connection, P, Q, w), sum(parts), atol=1e-10)
 
 
 @SHAPES
 @given(connections(), st.sampled_from([np.float32, np.float64]))
-def test_results_are_written_where_they_are_wanted_in_the_precision_given(connection, dtype):
+def test_results_are_in_the_precision_given(connection, dtype):
     P, Q, w = activity(connection, dtype=dtype)
-    for move, arguments, like in (
-            (connection.forward, (P, w), Q), (connection.transpose, (Q, w), P),
-            (connection.outer, (P, Q, w), w)):
-        free, place = move(*arguments), np.full_like(like, np.nan)
-        assert free.dtype == dtype
-        assert move(*arguments, out=place) is place
-        np.testing.assert_array_equal(place, free)
+    assert forward(connection, P, w).dtype == transpose(connection, Q, w).dtype == dtype
+    assert outer(connection, P, Q, w).dtype == dtype
 
 
-def test_many_rows_go_in_parts(monkeypatch):
-    """Rows whose patches do not fit into the cache are handled some at a time."""
-    connection = Convolution((6, 6, 2), 3, 3, 2)
-    P, Q, w = activity(connection, rows=11)
-    whole = connection.forward(P, w), connection.transpose(Q, w), connection.outer(P, Q, w)
-    monkeypatch.setattr(connectivity, "PATCH_BYTES", 4*3*3*18*4)
-    assert [p.stop - p.start for p in connection._parts(11)] == [4, 4, 3]
-    parts = connection.forward(P, w), connection.transpose(Q, w), connection.outer(P, Q, w)
-    for one, other in zip(whole, parts):
-        np.testing.assert_allclose(one, other, atol=1e-12)
+@SHAPES
+@given(connections())
+def test_the_average_is_the_mean_over_places_summed_over_rows(connection):
+    """What scales a weight itself: one place all to all, every pixel in a convolution."""
+    Q = activity(connection)[1]
+    channels = connection.shape[1]
+    expected = Q.reshape(len(Q), -1, channels).mean(axis=1).sum(axis=0)
+    np.testing.assert_allclose(
+        np.broadcast_to(average(connection, Q), connection.shape),
+        np.broadcast_to(expected, connection.shape), atol=1e-12)
 
 
 # ---------------------------------------------------------------------------- known answers
@@ -112,7 +128,7 @@ def test_a_convolution_is_that_of_scipy(height, width, deep, channels, kernel):
     """Cross-correlation with zeros around, summed over the channels of the image."""
     connection = Convolution((height, width, deep), channels, kernel, standardise=False)
     P, _, w = activity(connection)
-    found = connection.forward(P, w).reshape(-1, height, width, channels)
+    found = forward(connection, P, w).reshape(-1, height, width, channels)
     kernels = w.reshape(kernel, kernel, deep, channels)
     for row, image in enumerate(P.reshape(-1, height, width, deep)):
         for c in range(channels):
@@ -125,33 +141,34 @@ def test_pooling_averages_windows():
     """A 4x4 image of 0 ... 15: windows of 2x2 have the means 2.5, 4.5, 10.5, 12.5."""
     image = np.arange(16.0)[None]
     pooled = Pooled((4, 4, 1), 2, 4)
-    np.testing.assert_allclose(pooled.forward(image, np.eye(4)), [[2.5, 4.5, 10.5, 12.5]])
-    spread = pooled.transpose(np.array([[4.0, 0, 0, 8]]), np.eye(4)).reshape(4, 4)
+    np.testing.assert_allclose(forward(pooled, image, np.eye(4)), [[2.5, 4.5, 10.5, 12.5]])
+    spread = transpose(pooled, np.array([[4.0, 0, 0, 8]]), np.eye(4)).reshape(4, 4)
     np.testing.assert_allclose(spread, [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 2, 2], [0, 0, 2, 2]])
     same = Convolution((4, 4, 1), 1, 1, 2, standardise=False)
-    np.testing.assert_allclose(same.forward(image, np.ones((1, 1))), [[2.5, 4.5, 10.5, 12.5]])
+    np.testing.assert_allclose(forward(same, image, np.ones((1, 1))), [[2.5, 4.5, 10.5, 12.5]])
 
 
 def test_standardised_weights_have_no_mean_and_the_gain_s_size():
     """Mean 0 and sum of squares gain**2 in every channel, whatever w's offset and scale are."""
     connection = Convolution((6, 6, 3), 4, 3, gain=1.5)
     w = activity(connection)[2]
-    acting = connection.effective(w)
+    acting = effective(connection, w)
     np.testing.assert_allclose(acting.mean(axis=0), 0, atol=1e-12)
     np.testing.assert_allclose((acting**2).sum(axis=0), 1.5**2, rtol=1e-6)
-    np.testing.assert_allclose(connection.effective(5 + 3*w), acting, rtol=1e-6)
-    assert connection.effective(w.astype(np.float32)).dtype == np.float32
+    np.testing.assert_allclose(effective(connection, 5 + 3*w), acting, rtol=1e-6)
+    assert effective(connection, w.astype(np.float32)).dtype == np.float32
     P, Q, _ = activity(connection)
-    np.testing.assert_allclose(connection.outer(P, Q, w).mean(axis=0), 0, atol=1e-12)
-    assert not np.allclose(connection.outer(P, Q).mean(axis=0), 0)
+    np.testing.assert_allclose(outer(connection, P, Q, w).mean(axis=0), 0, atol=1e-12)
+    plain = replace(connection, standardise=False)
+    assert not np.allclose(outer(plain, P, Q, w).mean(axis=0), 0)
 
 
 def test_equal_weights_stay_finite():
     connection = Convolution((4, 4, 1), 2)
     P, Q, _ = activity(connection)
     w = np.ones(connection.shape)
-    assert (connection.effective(w) == 0).all()
-    assert np.isfinite(connection.outer(P, Q, w)).all()
+    assert (effective(connection, w) == 0).all()
+    assert np.isfinite(outer(connection, P, Q, w)).all()
 
 
 @pytest.mark.parametrize("connection, shape, pre, post, fan_in, fan_out", [
@@ -229,7 +246,7 @@ def test_a_convolutional_network_learns(digits, rule, least, tmp_path):
     """320 digits, 4 epochs."""
     model = bz.Model("8x8-4C3-AP2-10", rule=rule)
     run = bz.train(model, digits, engine="rate", epochs=4, batch=8, rate=1e-2, evaluations=1,
-                   compiled=False, progress=False, save=tmp_path / "run")
+                   progress=False, save=tmp_path / "run")
     assert run.test_accuracy > least
     assert run.matrix("forward_1.w").shape == (9, 4)
     assert run.matrix("forward_2.w").shape == (64, 10)
@@ -283,10 +300,10 @@ def test_what_has_no_meaning_in_a_convolution_is_refused(digits):
     options = dict(engine="rate", trials=8, batch=8, compiled=False, progress=False)
     oja = {"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post - 0.1*Hz*xbar_pre*w : 1"}
     model = bz.Model("8x8-2C3-10", rule="bp").edit(oja)
-    with pytest.raises(EquationError, match="forward_1.*reads forward_1.w.*in a convolution"):
+    with pytest.raises(EquationError, match="forward_1.*in a convolution.*reads forward_1.w"):
         bz.train(model, digits, **options)
     assert bz.train(bz.Model([64, 5, 10], rule="bp").edit(oja), digits, **options).complete
     model = bz.Model("8x8-AP2-5-10", rule="node_perturbation")
-    with pytest.raises(InputError, match="forward_1.E.*all steps of a trial at once"):
-        bz.train(model, digits, steps_at_once=1, **options)
+    with pytest.raises(InputError, match="forward_1.E.*only be read linearly.*updates='trial'"):
+        bz.train(model, digits, updates="step", **options)
     assert bz.train(model, digits, **options).complete

@@ -281,7 +281,7 @@ class Moment:
             self._close(f"{label}|base", Q, late, lambda total, env: outer(
                 connection, base, total, env[key]) / self.batch)
             return
-        if jnp.ndim(Q) == 0:  # a number, or nothing
+        if Q is None or jnp.ndim(Q) == 0:  # a number, or nothing
             number = 1.0 if Q is None else Q
             share = number if P is None else self._outer(
                 connection, P * number, None, self.env[key]) / self.batch

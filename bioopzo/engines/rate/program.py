@@ -151,8 +151,9 @@ def refuse_literal_images(program: Program, shared: set[str]) -> None:
     for node in nodes:
         if node.owner not in shared or not node.terms:
             continue
-        own = {key for term in node.terms for key in term.synaptic} - program.eligibilities
+        together = {key for term in node.terms for key in term.synaptic}
         for term in node.terms:
+            own = (together if node.kind == "set" else term.synaptic) - program.eligibilities
             strange = term.literal or any(ref.kind == "index" for _, ref in term.reads.values()) \
                 or (node.kind == "sum" and not term.synaptic)
             mixed = node.kind != "sum" and own and (term.pre is not None or (
