@@ -46,7 +46,7 @@ def write_checkpoint(path: Path | None, engine: Engine, log: Log, position: int,
     """Write all that a run needs to go on after `position` batches; nothing without a path."""
     if path is None:
         return
-    arrays = {f"weights/{k}": np.asarray(v) for k, v in engine.weights.items()}
+    arrays: dict[str, Any] = {f"weights/{k}": np.asarray(v) for k, v in engine.weights.items()}
     arrays |= {f"moments/{k}:{name}": np.asarray(v) for k, kept in engine.moments.items()
                for name, v in kept.items()}
     arrays |= {f"shared/{k}": np.asarray(v) for k, v in engine.shared.items()}

@@ -7,6 +7,7 @@ batch, averaged. Memory does not grow with the steps of a trial.
 
 import threading
 from functools import cached_property, partial
+from operator import itemgetter
 
 import jax
 import jax.numpy as jnp
@@ -310,7 +311,7 @@ def train_together(engines, batches, room=0):
             stacked[4] = courses[0]
         kept, costs, sizes = first.run("together" if same else "apart", *stacked, *counters)
         for k, engine in enumerate(engines):
-            engine.take(*(jax.tree.map(lambda x: x[k], part) for part in (kept, sizes)), count)
+            engine.take(*(jax.tree.map(itemgetter(k), part) for part in (kept, sizes)), count)
         return list(np.asarray(costs)[:, :count])
 
 
@@ -320,16 +321,13 @@ def train(machine, kept, given, series, fixed, course, key, first, count):
     `given` and `series` (constants, and the optimiser's ``"rate"``) have a leading axis of batches,
     the first `count` of which are shown; `first` went before.
     """
-    def one(k, kept):
+    def one(k, loop):
+        kept, _, sizes = loop
         now = {name: value[k] for name, value in series.items()}
         rate = now.pop("rate", None)
-        return machine.trial(kept, {name: value[k] for name, value in given.items()},
-                             {**fixed, **now}, course, jax.random.fold_in(key, first + k),
-                             first + k, rate)
-
-    def add(k, loop):
-        kept, costs, sizes = loop
-        kept, values = one(k, kept)
+        kept, values = machine.trial(
+            kept, {name: value[k] for name, value in given.items()}, {**fixed, **now}, course,
+            jax.random.fold_in(key, first + k), first + k, rate)
         sizes = {name: jnp.maximum(sizes.get(name, 0), jnp.abs(change).max())
                  for name, change in values["changes"].items()}
         return kept, values["look"][machine.look[1]], sizes
@@ -337,19 +335,18 @@ def train(machine, kept, given, series, fixed, course, key, first, count):
     if not machine.compiled:
         costs, sizes = [], {}
         for k in range(int(count)):
-            kept, cost, sizes = add(k, (kept, None, sizes))
+            kept, cost, sizes = one(k, (kept, None, sizes))
             costs.append(cost)
         return kept, jnp.stack(costs), sizes
-    _, cost, sizes = jax.eval_shape(lambda: add(0, (kept, None, {})))
-    costs = jnp.zeros((len(next(iter(given.values()))), *cost.shape), cost.dtype)
-    kept = jax.tree.map(jnp.asarray, kept)
+    _, cost, sizes = jax.eval_shape(lambda: one(0, (kept, None, {})))
+    room = len(next(iter(given.values())))
+    begin = (jax.tree.map(jnp.asarray, kept), jnp.zeros((room, *cost.shape), cost.dtype),
+             {name: jnp.zeros(size.shape, size.dtype) for name, size in sizes.items()})
 
     def body(k, loop):
-        kept, costs, sizes = loop
-        kept, cost, sizes = add(k, (kept, None, sizes))
-        return kept, costs.at[k].set(cost), sizes
-    return jax.lax.fori_loop(0, count, body, (kept, costs, {
-        name: jnp.zeros(size.shape, size.dtype) for name, size in sizes.items()}))
+        kept, cost, sizes = one(k, loop)
+        return kept, loop[1].at[k].set(cost), sizes
+    return jax.lax.fori_loop(0, count, body, begin)
 
 
 def _one(machine, kept, given, fixed, course, key, number, apply=True):
