@@ -27,6 +27,7 @@ from brian2.parsing.sympytools import str_to_sympy
 
 from bioopzo.engines.rate.arrays import Scaled, outer, plain
 from bioopzo.engines.rate.moment import Moment
+from bioopzo.engines.rate.numbers import normal, uniform
 from bioopzo.engines.rate.program import Program, needed
 from bioopzo.errors import InputError
 from bioopzo.network.clock import CLOCK_NAMES, ticks
@@ -374,6 +375,9 @@ class _Scan:
         alive = (needed(nodes, after | set(env), True)[1] | after) & machine.changing
         self.traces = {k: base for k, base in traces.items() if k in alive}
         self.bases = {base: env[base] for base in self.traces.values()}
+        # What is written on the way, such as the `_xbar` of the state updater, does not go along.
+        self.scaled = {*self.traces, *(key for key in machine.changing - alive if key.split(".")[0]
+                                       in {base.split(".")[0] for base in self.bases})}
         self.still = {k: v for k, v in env.items() if k not in alive}
         carry = {}
         for key in sorted(alive - (machine.program.eligibilities - set(env))):
@@ -399,7 +403,7 @@ class _Scan:
         bases = {base: Scaled(1.0, array) for base, array in self.bases.items()}
         traces = {key: Scaled(own[key], bases[base].base) for key, base in self.traces.items()}
         now = self.moment({**self.still, **own, **x["given"], **bases, **traces},
-                          x["clock"]["step"], set(self.traces))
+                          x["clock"]["step"], self.scaled)
         now.clock = {**now.clock, **x["clock"]}
         now.sums, now.closers = dict(sums), self.closers
         now.run(machine.parts[1])
@@ -434,8 +438,7 @@ class _Draws:
         def numbers(place, shape):
             if self.numbers is not None:
                 return jnp.broadcast_to(self.numbers[place][step], shape)
-            draw = {"rand": jax.random.uniform, "randn": jax.random.normal}[
-                self.draws[place].distribution]
+            draw = {"rand": uniform, "randn": normal}[self.draws[place].distribution]
             return draw(jax.random.fold_in(self.keys[place], step), shape, self.dtype)
         return numbers
 
