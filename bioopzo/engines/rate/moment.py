@@ -90,8 +90,8 @@ class Moment:
             old = {key: jnp.broadcast_to(plain(self.env.get(key, 0)), shape.shape).astype(
                 shape.dtype) for key, shape in shapes[0].items()}
             shut = old, {k: jnp.zeros(s.shape, s.dtype) for k, s in shapes[1].items()}
-            if all(node.kind == "element" and not any(r.kind == "draw" for r in
-                                                      node.reads.values()) for node in nodes):
+            if all(node.kind == "element" and node.target not in self.machine.program.shared
+                   and not any(r.kind == "draw" for r in node.reads.values()) for node in nodes):
                 new, sums = opened()
                 values = {key: jnp.where(is_open, new[key], old[key]) for key in old}
             else:
