@@ -92,8 +92,9 @@ def main():
         **{f"papers {rule}, batch {batch}": lambda rule=rule, batch=batch: step(
             "papers", rule, batch, 1 if small else 8, repeats)
            for rule in ("bp", "opzo") for batch in ((pictures,) if small else (pictures, BATCH))},
-        **{f"digits, {RUNS} runs, batch {batch}": lambda batch=batch: many(
-            2 if small else RUNS, 32 if small else 8 * 160, batch, repeats) for batch in (1, 32)},
+        **{f"digits, {RUNS} runs, batch {batch}": lambda batch=batch, trials=trials: many(
+            2 if small else RUNS, 32 if small else trials, batch, repeats)
+           for batch, trials in ((1, 320), (32, 1280))},
         "digits, 1 run, batch 1": lambda: many(1, 32 if small else 320, 1, repeats),
     }
     for name, plan in plans.items():
