@@ -44,14 +44,16 @@ def finished(task):
 @pytest.fixture
 def stubbed(monkeypatch, finished):
     """Training is done at once: a run has what is asked for, and the numbers of `finished`."""
-    def done(model, task, seed, save, **_):
-        run = bz.Run(finished.arrays, finished.units,
-                     {**finished.meta, "seed": seed, "rule": model.rule_name}, model, task)
-        if save:
-            run.save(save)
-        return run
+    def done(jobs, task, *_, **__):
+        for job in jobs:
+            meta = {**finished.meta, "seed": job.seed, "rule": job.model.rule_name}
+            run = bz.Run(finished.arrays, finished.units, meta, job.model, task)
+            if job.save:
+                run.save(job.save)
+            yield run
 
-    monkeypatch.setattr("bioopzo.training.compare.train", done)
+    monkeypatch.setattr("bioopzo.training.compare.train_group",
+                        lambda *given, **options: list(done(*given, **options)))
 
 
 def model():
