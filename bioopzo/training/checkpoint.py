@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bioopzo.engines.rate.devices import gathered
 from bioopzo.engines.rate.engine import Engine
 from bioopzo.engines.rate.settings import Settings
 from bioopzo.errors import InputError
@@ -45,12 +46,12 @@ def write_checkpoint(path: Path | None, engine: Engine, log: Log, position: int,
     """Write all that a run needs to go on after `position` batches; nothing without a path."""
     if path is None:
         return
-    arrays = {f"weights/{k}": np.asarray(v) for k, v in engine.weights.items()}
+    arrays: dict[str, Any] = {f"weights/{k}": np.asarray(v) for k, v in engine.weights.items()}
     arrays |= {f"moments/{k}:{name}": np.asarray(v) for k, kept in engine.moments.items()
                for name, v in kept.items()}
     arrays |= {f"shared/{k}": np.asarray(v) for k, v in engine.shared.items()}
     for kind, plastic in _STATES.items():
-        arrays |= {f"{kind}/{k}": np.asarray(v) for k, v in engine.state[plastic].items()}
+        arrays |= {f"{kind}/{k}": gathered(v) for k, v in engine.state[plastic].items()}
     arrays |= {f"snapshots/{k}": np.array(v) for k, v in log.snapshots.items()}
     content = {"identity": identity, "position": position, "updates": engine.updates_done,
                "batches": engine.batches, "curve": log.curve, "trials": log.trials}

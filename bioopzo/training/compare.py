@@ -278,7 +278,7 @@ def _parts(todo, own, together):
     """Which runs are asked for at once: each alone, or those of the same settings."""
     if not together:
         return [[job] for job in todo]
-    parts = {}
+    parts: dict[str, list[tuple[str, int]]] = {}
     for label, seed in todo:
         parts.setdefault(repr(sorted(own[label].items())), []).append((label, seed))
     return list(parts.values())

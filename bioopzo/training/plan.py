@@ -10,10 +10,13 @@ from bioopzo.arguments import whole_number
 from bioopzo.errors import InputError
 from bioopzo.tasks import Task
 
-#: Trials of a batch where the user says nothing, and there are as many.
-BATCH = 128
-#: Epochs and evaluations of a run where the user says nothing.
-EPOCHS, EVALUATIONS = 10, 10
+#: Trials of a batch where the user says nothing: the power of two with so many batches an epoch,
+#: between these two, and not more than there are.
+BATCHES, LEAST_BATCH, MOST_BATCH = 64, 8, 128
+#: Epochs where the user says nothing: so many, more until there were so many batches, at most.
+EPOCHS, UPDATES, MOST_EPOCHS = 10, 2500, 300
+#: Evaluations where the user says nothing; one an epoch, where epochs are given.
+EVALUATIONS, MOST_EVALUATIONS = 10, 30
 SPLITS = ("test", "validation")
 
 
@@ -102,10 +105,12 @@ def planned(task: Task, split: str = "test", trials: int | None = None,
             ) -> Plan:
     """The `Plan` of a run on a task.
 
-    `trials` or `epochs` say how long it is (default 10 epochs). It is evaluated on `split`, at the
-    start and `evaluations` times more (default once an epoch, or 10 times with `trials`), and
-    trained on "train", with "validation" where that is not what is evaluated. `batch` is by
-    default 128, or as many as there are. Raises `InputError` for what cannot be.
+    `trials` or `epochs` say how long it is (default: 10 epochs, and more of a small task, until
+    there were 2500 batches, at most 300). It is evaluated on `split`, at the start and
+    `evaluations` times more (default once an epoch, 10 times with `trials`, at most 30 times with
+    neither), and trained on "train", with "validation" where that is not what is evaluated.
+    `batch` is by default 8 to 128, a 64th of the trials there are. Raises `InputError` for what
+    cannot be.
     """
     if split not in SPLITS:
         raise InputError(f"split is 'test' or 'validation', not {split!r}")
@@ -117,13 +122,16 @@ def planned(task: Task, split: str = "test", trials: int | None = None,
     if split == "test":
         samples = np.sort(np.concatenate([samples, task.splits["validation"]]))
     trials = trials if trials is None else whole_number("trials", trials)
-    batch = min(BATCH, len(samples), trials or BATCH) if batch is None else batch
+    batch = default_batch(len(samples), trials) if batch is None else batch
     in_epoch = len(samples) // batch
     if not in_epoch:
         raise InputError(f"batch={batch} is more than the {len(samples)} training trials of "
                          f"{task.name}")
     if trials is None:
-        epochs = whole_number("epochs", EPOCHS if epochs is None else epochs)
+        if epochs is None:
+            epochs = max(EPOCHS, min(MOST_EPOCHS, -(-UPDATES // in_epoch)))
+            evaluations = min(epochs, MOST_EVALUATIONS) if evaluations is None else evaluations
+        epochs = whole_number("epochs", epochs)
         total = epochs * in_epoch
         evaluations = epochs if evaluations is None else evaluations
     else:
@@ -134,3 +142,9 @@ def planned(task: Task, split: str = "test", trials: int | None = None,
     count = whole_number("evaluations", EVALUATIONS if evaluations is None else evaluations)
     marks = np.round(np.linspace(0, total, min(count, total) + 1)).astype(int).tolist()
     return Plan(samples, np.asarray(task.splits[split]), batch, total, epochs, tuple(marks))
+
+
+def default_batch(samples: int, trials: int | None = None) -> int:
+    """Trials of a batch that fit a task with so many `samples` and a run of so many `trials`."""
+    fitting = 1 << max(0, (samples // BATCHES).bit_length() - 1)
+    return min(max(LEAST_BATCH, min(MOST_BATCH, fitting)), samples, trials or samples)

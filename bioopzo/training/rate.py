@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+import jax
 import numpy as np
 
 from bioopzo.engines.rate import settings as engine_settings
-from bioopzo.engines.rate.devices import Placement
+from bioopzo.engines.rate.devices import Placement, gathered
 from bioopzo.engines.rate.engine import train_together
 from bioopzo.engines.rate.feed import presented
 from bioopzo.engines.rate.settings import Settings, learning_rate, open_engine
@@ -55,8 +56,13 @@ def settings(backend: None = None, lazy: bool = True, **given: Any) -> Settings:
 
 def plan(task: Task, split: str, trials: int | None, epochs: int | None, evaluations: int | None,
          chosen: Settings) -> Plan:
-    """The `Plan` of a run of whole batches: 10 epochs, each evaluated, by default."""
-    return planned(task, split, trials, epochs, evaluations, chosen.batch)
+    """The `Plan` of a run of whole batches, as many as fit the task by default."""
+    Placement(chosen.device, chosen.devices)  # says what is not there
+    found = planned(task, split, trials, epochs, evaluations, chosen.batch)
+    if found.batch % chosen.devices:
+        raise InputError(f"batch={found.batch} does not divide over devices={chosen.devices}: give "
+                         f"batch={max(1, found.batch // chosen.devices) * chosen.devices}")
+    return found
 
 
 def fitted(model: Model, task: Task, chosen: Settings) -> Model:
@@ -99,7 +105,10 @@ class Driver:
         a_trial = 4 * self.task.n_in * (self.task.steps if self.task.coding == "spikes" else 1)
         self.most = int(np.clip(CALL_BYTES // (a_trial * plan.batch), 1, CALL_BATCHES))
         self.in_evaluation = int(np.clip(EVALUATION_BYTES // a_trial, 1, EVALUATION_BATCH))
-        self.pace = 1  # batches a call: a program is left about once a second, for Ctrl-C and a bar
+        # Batches a call: a program is left about once a second, for Ctrl-C and a bar. Processes
+        # that share the batches make the same calls.
+        self.in_processes = jax.process_count() > 1
+        self.pace = min(16, self.most) if self.in_processes else 1
         run.meta.update(description(self.task, plan, chosen),
                         build_s=round(time.perf_counter() - begin, 3))
         self.identity = checkpoint_identity(run.meta)
@@ -196,7 +205,7 @@ class Driver:
     def _check_finite(self):
         """Stop with the name of the first value that is not finite."""
         engine = self.engine
-        state = {key: np.asarray(value) for key, value in {
+        state = {key: gathered(value) for key, value in {
             **engine.weights, **engine.shared, **engine.state[True]}.items()}
         name = not_finite(state)
         if name:
@@ -238,9 +247,10 @@ def run_together(drivers: Sequence[Driver], stretches: Sequence[Stretch]
             [driver.engine for driver in drivers],
             [driver.asked(stretch) for driver, stretch in zip(drivers, stretches)],
             max(1, drivers[0].most // len(drivers)))
+        most = max(1, drivers[0].most // len(drivers))
         pace = CALL_S / max(time.perf_counter() - begin, 1e-3) * len(costs[0])
         for driver in drivers:
-            driver.pace = int(np.clip(pace, 1, max(1, driver.most // len(drivers))))
+            driver.pace = driver.pace if driver.in_processes else int(np.clip(pace, 1, most))
     return [_problem(driver, stretch, cost)
             for driver, stretch, cost in zip(drivers, stretches, costs)]
 

@@ -177,7 +177,7 @@ def _opened(job, task, progress, engine="spiking", split="test", live=False, **o
 
 def _alone(opened, progress):
     """One run to its end: the `Run`, or the exception that ended it."""
-    log, plan = opened.log, opened.plan
+    log = opened.log
     log.announce(0)
     try:
         with _bar([opened], progress) as bar:
@@ -216,8 +216,9 @@ def _side_by_side(opened, progress):
     try:
         with _bar(list(opened.values()), progress) as bar:
             while going:
-                stretches = {k: next(stretches, None) for k, (_, stretches) in going.items()}
-                if None in stretches.values():  # all have the same plan
+                stretches = {k: s for k, (_, left) in going.items()
+                             if (s := next(left, None)) is not None}
+                if not stretches:  # all have the same plan
                     break
                 problems = rate.run_together([going[k][0].driver for k in stretches],
                                              list(stretches.values()))

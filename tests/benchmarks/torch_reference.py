@@ -1,6 +1,6 @@
 """The networks of the rate engine, written the ordinary way in PyTorch: what it is compared with.
 
-Two spiking networks in discrete time, each trained online through time (OTTT; Xiao et al. 2022),
+Spiking networks in discrete time, each trained online through time (OTTT; Xiao et al. 2022),
 either with backpropagation through the layers at every step ("bp": modules and autograd) or with
 noise and learnt feedback ("opzo": one forward pass, no autograd; Xiao et al. 2024). It knows
 nothing of bioopzo, and uses neither torch.compile nor code of its own in another language.
@@ -8,12 +8,13 @@ nothing of bioopzo, and uses neither torch.compile nor code of its own in anothe
     u[t] = (u[t-1] - s[t-1])/2 + W sent[t] + b    s = u > 1    o[t] = o[t-1]/2 + W sent[t] + b
     trace[t] = trace[t-1]/2 + sent[t], without the noise; the input is the same at every step
 
-Usage: python torch_reference.py --network fc|conv --rule bp|opzo [--steps N] [--rounds R]
+Usage: python torch_reference.py --network fc|conv|papers --rule bp|opzo [--steps N] [--rounds R]
 prints, as JSON, the CPU seconds of a training step in each round. With --check: the first and the
 last loss of training on one batch; with --memory: the process's peak resident memory instead.
 """
 
 import argparse
+import functools
 import itertools
 import json
 import math
@@ -46,16 +47,15 @@ def random_batches(shape, batch, count):
 
 
 class ScaledConv2d(nn.Conv2d):
-    """A 3x3 convolution with scaled weight standardisation (Brock et al. 2021)."""
+    """A 3x3 convolution with scaled weight standardisation (Brock et al. 2021), of a fixed gain."""
 
     def __init__(self, channels_in, channels_out):
         super().__init__(channels_in, channels_out, 3, padding=1)
-        self.gain = nn.Parameter(torch.full((channels_out, 1, 1, 1), GAIN))
 
     def standardised(self):
         fan_in = self.weight[0].numel()
-        var, mean = torch.var_mean(self.weight, dim=(1, 2, 3), keepdim=True)
-        return (self.weight - mean) * (self.gain * torch.rsqrt((var * fan_in).clamp(min=1e-4)))
+        var, mean = torch.var_mean(self.weight, dim=(1, 2, 3), correction=0, keepdim=True)
+        return (self.weight - mean) * (GAIN * torch.rsqrt(var * fan_in + 1e-8))
 
 
 def linear(cls, n_in, n_out):
@@ -357,29 +357,42 @@ def fully_connected(rule, batch=128, T=6, hidden=(800, 800), batches=10, seed=1)
     return pseudo_zeroth_order(net, [LinearLayer(module) for module in net], neurons, data, T)
 
 
-def convolutional(rule, batch=128, T=6, channels=(32, 64), batches=10, seed=1):
-    """The same for 1x28x28 - 32C3 - AP2 - 64C3 - AP2 - 10."""
+#: Of the convolutional networks: the image (channels, height, width), and of every convolution its
+#: channels and the width of the average pooling behind it (1: none). The second is the papers'.
+LAYOUTS = {"conv": ((1, 28, 28), ((32, 2), (64, 2))),
+           "papers": ((3, 32, 32), ((128, 2), (256, 2), (512, 2), (512, 1)))}
+
+
+def convolutional(rule, batch=128, T=6, layout="conv", batches=10, seed=1):
+    """The same for one of the `LAYOUTS`, with 10 readouts at the end."""
     torch.manual_seed(seed)
-    data = random_batches((1, 28, 28), batch, batches)
-    first, second = channels
-    n_readout = second * 7 * 7
+    image, convolutions = LAYOUTS[layout]
+    data = random_batches(image, batch, batches)
+    depth, height, width = image
+    modules, neurons = [], []
+    for channels, pool in convolutions:
+        pooling = nn.AvgPool2d(pool) if pool > 1 else nn.Identity()
+        if rule == "bp":
+            modules += [TracedConv2d(depth, channels), LIF(), TrialDropout(), pooling]
+        else:
+            modules.append(ScaledConv2d(depth, channels))
+            below = len(modules) < len(convolutions)
+            pass_on = pooling if below else nn.Sequential(pooling, nn.Flatten())
+            neurons.append(Hidden(batch, (channels, height, width), pass_on))
+        depth, height, width = channels, height // pool, width // pool
+    n_readout = depth * height * width
     if rule == "bp":
-        net = nn.Sequential(
-            TracedConv2d(1, first), LIF(), TrialDropout(), nn.AvgPool2d(2),
-            TracedConv2d(first, second), LIF(), TrialDropout(), nn.AvgPool2d(2),
-            nn.Flatten(), linear(TracedLinear, n_readout, CLASSES), Readout())
-        return backpropagation(net.to(memory_format=torch.channels_last), data, T)
-    net = nn.Sequential(ScaledConv2d(1, first), ScaledConv2d(first, second),
-                        linear(nn.Linear, n_readout, CLASSES))
+        modules += [nn.Flatten(), linear(TracedLinear, n_readout, CLASSES), Readout()]
+        net = nn.Sequential(*modules).to(memory_format=torch.channels_last)
+        return backpropagation(net, data, T)
+    net = nn.Sequential(*modules, linear(nn.Linear, n_readout, CLASSES))
     net.to(memory_format=torch.channels_last)
-    layers = [ConvLayer(net[0]), ConvLayer(net[1]), LinearLayer(net[2])]
-    pool = nn.AvgPool2d(2)
-    neurons = [Hidden(batch, (first, 28, 28), pool),
-               Hidden(batch, (second, 14, 14), nn.Sequential(pool, nn.Flatten()))]
+    layers = [*(ConvLayer(module) for module in net[:-1]), LinearLayer(net[-1])]
     return pseudo_zeroth_order(net, layers, neurons, data, T)
 
 
-NETWORKS = {"fc": fully_connected, "conv": convolutional}
+NETWORKS = {"fc": fully_connected,
+            **{name: functools.partial(convolutional, layout=name) for name in LAYOUTS}}
 
 
 def peak_memory():

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.experimental.compilation_cache import compilation_cache
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -83,6 +84,14 @@ class Placement:
         whole, kept = self.sharding(), {name: self.sharding() for name in _REPLICATED}
         kept["state"] = self.sharding(0)
         return jax.jit(function, out_shardings=(kept, *[whole] * (2 if name == "train" else 1)))
+
+
+def gathered(value):
+    """An array as NumPy's, also where its parts lie in several processes."""
+    if isinstance(value, jax.Array) and not value.is_fully_addressable \
+            and not value.is_fully_replicated:
+        value = multihost_utils.process_allgather(value, tiled=True)
+    return np.asarray(value)
 
 
 @contextmanager

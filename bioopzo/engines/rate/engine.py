@@ -7,6 +7,7 @@ batch, averaged. Memory does not grow with the steps of a trial.
 
 import threading
 from functools import cached_property, partial
+from operator import itemgetter
 
 import jax
 import jax.numpy as jnp
@@ -169,7 +170,8 @@ class Engine:
     def _made(self):
         learn = partial(train, self.machines[True])
         made = {"train": learn, "read": partial(_one, self.machines[False]),
-                "together": jax.vmap(learn, in_axes=(*[0] * 6, None, None)),
+                "together": jax.vmap(learn, in_axes=(0, 0, 0, 0, None, 0, None, None)),
+                "apart": jax.vmap(learn, in_axes=(*[0] * 6, None, None)),
                 "look": partial(_one, self.machines[True], apply=False)}
         return {name: self.placed.jit(function, name) for name, function in made.items()} \
             if self.compiled else made
@@ -178,12 +180,15 @@ class Engine:
         """One of the `programs` on arguments, which is compiled where their shapes are new."""
         program = self.programs[name]
         shapes = name, str(jax.tree.map(np.shape, arguments))
-        if not self.compiled or shapes in self.known:
-            return program(*arguments)
-        with devices.kept_programs():
-            found = program(*arguments)
-        self.known.add(shapes)
-        return found
+        # A GPU would make products of numbers that are cut to 10 bits; and the random numbers that
+        # can be made in parts cost twice as much, a tenth of a step of MNIST's network.
+        with jax.default_matmul_precision("highest"), jax.threefry_partitionable(False):
+            if not self.compiled or shapes in self.known:
+                return program(*arguments)
+            with devices.kept_programs():
+                found = program(*arguments)
+            self.known.add(shapes)
+            return found
 
     # ------------------------------------------------------------------ use
 
@@ -193,7 +198,8 @@ class Engine:
         state = {key: held[key] if key in held and len(held[key]) == batch else
                  np.asarray(machine.fresh(key, batch, self.dtype)) for key in machine.state}
         if not plastic:
-            state |= {key: np.zeros_like(state[key]) for key in self.counts if key in state}
+            state |= {key: np.asarray(machine.fresh(key, batch, self.dtype))
+                      for key in self.counts if key in state}
         return {"weights": dict(self.weights), "shared": dict(self.shared), "state": state,
                 "moments": self.moments if plastic else {},
                 "updates": np.int32(self.updates_done)}
@@ -298,11 +304,15 @@ def train_together(engines, batches, room=0):
             kept, costs, sizes = first.run("train", *asked[0], *counters)
             first.take(kept, sizes, count)
             return [np.asarray(costs)[:count]]
-        found = first.run("together", *(jax.tree.map(lambda *x: jnp.stack(x), *part)
-                                        for part in zip(*asked)), *counters)
-        kept, costs, sizes = found
+        kept, given, series, fixed, courses, keys = zip(*asked)
+        same = all(np.array_equal(course, courses[0]) for course in courses)
+        stacked = [jax.tree.map(lambda *x: jnp.stack(x), *part)
+                   for part in (kept, given, series, fixed, courses, keys)]
+        if same:  # gates that are the same for all runs skip what they shut
+            stacked[4] = courses[0]
+        kept, costs, sizes = first.run("together" if same else "apart", *stacked, *counters)
         for k, engine in enumerate(engines):
-            engine.take(*(jax.tree.map(lambda x: x[k], part) for part in (kept, sizes)), count)
+            engine.take(*(jax.tree.map(itemgetter(k), part) for part in (kept, sizes)), count)
         return list(np.asarray(costs)[:, :count])
 
 
@@ -312,16 +322,13 @@ def train(machine, kept, given, series, fixed, course, key, first, count):
     `given` and `series` (constants, and the optimiser's ``"rate"``) have a leading axis of batches,
     the first `count` of which are shown; `first` went before.
     """
-    def one(k, kept):
+    def one(k, loop):
+        kept, _, sizes = loop
         now = {name: value[k] for name, value in series.items()}
         rate = now.pop("rate", None)
-        return machine.trial(kept, {name: value[k] for name, value in given.items()},
-                             {**fixed, **now}, course, jax.random.fold_in(key, first + k),
-                             first + k, rate)
-
-    def add(k, loop):
-        kept, costs, sizes = loop
-        kept, values = one(k, kept)
+        kept, values = machine.trial(
+            kept, {name: value[k] for name, value in given.items()}, {**fixed, **now}, course,
+            jax.random.fold_in(key, first + k), first + k, rate)
         sizes = {name: jnp.maximum(sizes.get(name, 0), jnp.abs(change).max())
                  for name, change in values["changes"].items()}
         return kept, values["look"][machine.look[1]], sizes
@@ -329,19 +336,18 @@ def train(machine, kept, given, series, fixed, course, key, first, count):
     if not machine.compiled:
         costs, sizes = [], {}
         for k in range(int(count)):
-            kept, cost, sizes = add(k, (kept, None, sizes))
+            kept, cost, sizes = one(k, (kept, None, sizes))
             costs.append(cost)
         return kept, jnp.stack(costs), sizes
-    _, cost, sizes = jax.eval_shape(lambda: add(0, (kept, None, {})))
-    costs = jnp.zeros((len(next(iter(given.values()))), *cost.shape), cost.dtype)
-    kept = jax.tree.map(jnp.asarray, kept)
+    _, cost, sizes = jax.eval_shape(lambda: one(0, (kept, None, {})))
+    room = len(next(iter(given.values())))
+    begin = (jax.tree.map(jnp.asarray, kept), jnp.zeros((room, *cost.shape), cost.dtype),
+             {name: jnp.zeros(size.shape, size.dtype) for name, size in sizes.items()})
 
     def body(k, loop):
-        kept, costs, sizes = loop
-        kept, cost, sizes = add(k, (kept, None, sizes))
-        return kept, costs.at[k].set(cost), sizes
-    return jax.lax.fori_loop(0, count, body, (kept, costs, {
-        name: jnp.zeros(size.shape, size.dtype) for name, size in sizes.items()}))
+        kept, cost, sizes = one(k, loop)
+        return kept, loop[1].at[k].set(cost), sizes
+    return jax.lax.fori_loop(0, count, body, begin)
 
 
 def _one(machine, kept, given, fixed, course, key, number, apply=True):

@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import itemgetter
 from typing import Any
 
 import jax
@@ -319,33 +320,34 @@ class Machine:
         """
         own = {label[1:]: values for label, values in series.items() if label[0] == key}
         ends = {label[2]: value for label, value in last.uses.items() if label[0] == key}
-        connection, w = self.connections[key.split(".")[0]], None
         keep = 1 + sum(v for label, v in own.items() if label[0] == "keep")
         shares = sorted(label[1] for label in own if label[0] == "post")
+        bases = {k: last.closers.get((key, "base", k)) for k in shares}
+        nothing = jnp.zeros_like(own["post", shares[0]])
         for target in sorted({*ends, *(label[1] for label in own if label[0] == "use")}):
-            used = own.get(("use", target), jnp.zeros_like(own["post", shares[0]]))
-            w = last.env[target]
+            used = own.get(("use", target), nothing)
+            totals = self._run_back(key.split(".")[0], last.env[target], bases, {
+                ("keep",): jnp.broadcast_to(keep, used.shape), ("used",): used,
+                **{label: v for label, v in own.items() if label[0] in ("pre", "post")}},
+                jnp.asarray(ends.get(target, nothing[0])))
+            yield target, sum(totals) / used.shape[1]
 
-            def back(carry, x):
-                later, totals = carry
-                for k in shares:
-                    Q = x["own"]["post", k] * later
-                    P = x["own"].get(("pre", k))
-                    totals = {**totals, k: totals[k] + (Q if P is None else
-                                                        outer(connection, P, Q, w))}
-                return (later * x["keep"] + x["used"], totals), None
+    def _run_back(self, name, w, bases, series, later):
+        """P(s) x Q(s)*G(s+1), summed over steps and samples, of every share (`bases`) of E."""
+        connection = self.connections[name]
 
-            bases = {k: last.closers.get((key, "base", k)) for k in shares}
-            zeros = {k: jnp.zeros(w.shape if bases[k] is None else used.shape[1:], used.dtype)
-                     for k in shares}
-            later = jnp.asarray(ends.get(target, jnp.zeros_like(used[0])))
-            xs = {"own": {k: v for k, v in own.items() if k[0] in ("pre", "post")},
-                  "keep": jnp.broadcast_to(keep, used.shape), "used": used}
-            (_, totals), _ = _loop(self.compiled, back, (later, zeros), xs, self.steps, True)
-            for k, total in totals.items():
-                if bases[k] is not None:
-                    total = outer(connection, bases[k], total, w)
-                yield target, total / used.shape[1]
+        def back(carry, x):
+            later, totals = carry
+            totals = {k: totals[k] + (x["post", k] * later if base is not None else outer(
+                connection, x["pre", k], x["post", k] * later, w)) for k, base in bases.items()}
+            return (later * x["keep",] + x["used",], totals), None
+
+        zeros = {k: jnp.zeros(w.shape if base is None else later.shape, later.dtype)
+                 for k, base in bases.items()}
+        (_, totals), _ = _loop(self.compiled, back, (later, zeros), series,
+                                self.steps, True)
+        return [total if bases[k] is None else outer(connection, bases[k], total, w)
+                for k, total in totals.items()]
 
 
 class _NotScaled(Exception):
@@ -396,8 +398,8 @@ class _Scan:
         machine, (own, sums, moving) = self.machine, carry
         bases = {base: Scaled(1.0, array) for base, array in self.bases.items()}
         traces = {key: Scaled(own[key], bases[base].base) for key, base in self.traces.items()}
-        now = self.moment({**self.still, **own, **x["given"], **bases, **traces}, x["clock"]["step"],
-                          set(self.traces))
+        now = self.moment({**self.still, **own, **x["given"], **bases, **traces},
+                          x["clock"]["step"], set(self.traces))
         now.clock = {**now.clock, **x["clock"]}
         now.sums, now.closers = dict(sums), self.closers
         now.run(machine.parts[1])
@@ -410,7 +412,7 @@ class _Scan:
         for key in own:
             value = now.env[key]
             if key in self.traces:
-                if not isinstance(value, Scaled) or value.base is not bases[self.traces[key]].base:
+                if getattr(value, "base", None) is not bases[self.traces[key]].base:
                     raise _NotScaled(key)
                 value = jnp.asarray(value.number, now.dtype)
             env[key] = value
@@ -444,7 +446,7 @@ def _loop(compiled, function, carry, xs, steps, reverse=False):
         return jax.lax.scan(function, carry, xs, steps, reverse)
     series = []
     for k in reversed(range(steps)) if reverse else range(steps):
-        carry, found = function(carry, jax.tree.map(lambda x: x[k], xs))
+        carry, found = function(carry, jax.tree.map(itemgetter(k), xs))
         series.append(found)
     return carry, jax.tree.map(lambda *x: jnp.stack(x), *series)
 

@@ -153,7 +153,8 @@ class Moment:
         if key in machine.program.eligibilities:
             if key in self.env:
                 value = sum(self.full(node.owner, term) for term in node.terms)
-                event = 1.0 if node.activity is None else plain(self.value(node.activity))[..., None]
+                event = 1.0 if node.activity is None else plain(
+                    self.value(node.activity))[..., None]
                 self.env[key] = self._where(event, value, self.env[key])
             return
         event = None if node.activity is None else jnp.broadcast_to(

@@ -154,7 +154,8 @@ def refuse_literal_images(program: Program, shared: set[str]) -> None:
         together = {key for term in node.terms for key in term.synaptic}
         for term in node.terms:
             own = (together if node.kind == "set" else term.synaptic) - program.eligibilities
-            strange = term.literal or any(ref.kind == "index" for _, ref in term.reads.values())
+            strange = term.literal or any(ref.kind == "index" for _, ref in term.reads.values()) \
+                or (node.kind == "sum" and not term.synaptic)
             mixed = node.kind != "sum" and own and (term.pre is not None or (
                 term.post is not None and node in program.finish))
             if strange or mixed or (node.kind == "set" and (node.activity or term.post)):

@@ -23,7 +23,7 @@ class Settings:
     ----------
     batch : int, optional
         Trials whose weight changes are averaged; the last incomplete batch of an epoch is left.
-        Default 128, or as many as there are where there are fewer.
+        Default a 64th of the training trials, 8 to 128.
     activity : ``"rates"`` (default), ``"spikes"`` or ``"deterministic"``
     optimizer : str or Optimizer
         ``"adamw"`` (default), ``"momentum"``, ``"sgd"`` (dw/dt as it is written), or a text of
@@ -94,8 +94,6 @@ def settings(**given):
         raise InputError(f"together is True, False or None, not {chosen.together!r}")
     if not isinstance(chosen.compiled, bool):
         raise InputError(f"compiled is True or False, not {chosen.compiled!r}")
-    if (chosen.batch or chosen.devices) % chosen.devices:
-        raise InputError(f"batch={chosen.batch} does not divide over devices={chosen.devices}")
     if chosen.schedule not in optimizers.SCHEDULES:
         raise unknown("schedule", chosen.schedule, optimizers.SCHEDULES)
     return chosen

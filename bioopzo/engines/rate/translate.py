@@ -91,12 +91,13 @@ class _Builder:
                                        for line in parse(code.text, name)
                                        if self._anew(name, line)}
             for line in self.lines[name].values():
-                if "(shared)" in line.flags and name not in synapse.constants:
+                if "shared" in line.flags and line.name not in synapse.constants:
                     raise EquationError(f"{name}: {line}: the rate engine has no variable that all "
                                         "synapses share; leave (shared) out")
         self.out.learned = tuple(
-            f"{name}.{line.name}" for name in synapses for line in self.lines[name].values()
-            if line.kind != "subexpression" and "constant" not in line.flags
+            f"{name}.{line.name}" for name, synapse in synapses.items()
+            for line in self.lines[name].values()
+            if line.kind != "subexpression" and line.name not in synapse.constants
             and f"{name}.{line.name}" not in self.out.eligibilities)
 
     def _uses(self, name, group):
