@@ -99,9 +99,7 @@ class Driver:
         self.engine = open_engine(self.model, self.task, self.chosen, seed)
         self.inputs, self.targets = presented(self.task)
         weights = np.random.default_rng(np.random.SeedSequence(seed).spawn(2)[1])
-        for key, value in initial_weights(self.model, weights).items():
-            self.engine.weights[key] = value.reshape(self.engine.weights[key].shape).astype(
-                self.engine.dtype)
+        self.engine.put(initial_weights(self.model, weights))
         a_trial = 4 * self.task.n_in * (self.task.steps if self.task.coding == "spikes" else 1)
         self.most = int(np.clip(CALL_BYTES // (a_trial * plan.batch), 1, CALL_BATCHES))
         self.in_evaluation = int(np.clip(EVALUATION_BYTES // a_trial, 1, EVALUATION_BATCH))
