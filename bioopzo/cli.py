@@ -16,7 +16,8 @@ RATE_OPTIONS = (
     ("schedule", str, "cosine (default), linear or constant"),
     ("precision", str, "single (default) or double"),
     ("updates", str, "trial (default) or step"),
-    ("steps_at_once", int, "time steps that go through a layer together"),
+    ("device", str, "cpu or gpu (JAX's choice)"),
+    ("devices", int, "how many share a batch (1)"),
 )
 FILE = "a name, or a file such as my_{}.py, which is run"
 #: What `Model` is given by an option of its own, and the option.

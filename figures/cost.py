@@ -21,12 +21,14 @@ Source: Xiao et al. 2024 (OPZO), section 5.5, table 5 and appendix D.1.
 import time
 from collections import Counter
 
+import jax
 import numpy as np
 from matplotlib.ticker import LogLocator
 from tqdm.auto import tqdm
 
 import bioopzo as bz
 from bioopzo import plots
+from bioopzo.engines.rate import moment
 from bioopzo.engines.rate.feed import presented
 from bioopzo.engines.rate.settings import open_engine, settings
 from bioopzo.studies import figures
@@ -57,7 +59,7 @@ def compute(parameters, jobs, progress):
                 entry = data[kind].setdefault(label, {"extra": [], "spikes": [], "memory_mb": []})
                 entry["extra"].append(_extra(label, counts))
                 entry["spikes"].append(spikes)
-                entry["memory_mb"].append(_held(engines[label][0]) / 1e6)
+                entry["memory_mb"].append(_held(engines[label][0], engines[label][2]) / 1e6)
             for label, values in _times(engines, p["rounds"]).items():
                 timing[kind].setdefault(label, []).append(values)
     return {**data, "timing": timing}
@@ -69,48 +71,42 @@ def _engine(label, task, hidden, p):
     model = bz.Model([task.n_in, *hidden, task.n_out], rule=rule, **options).for_task(task)
     engine = open_engine(model, task, settings(activity="deterministic"), p["seed"])
     start = initial_weights(engine.model, np.random.default_rng(p["seed"]))
-    for key, value in start.items():
-        engine.weights[key][...] = value.reshape(engine.weights[key].shape)
+    engine.put(start)
     inputs, targets = presented(task)
     shown = task.splits["train"][:p["batch"]]
     batch = inputs[shown], targets[shown]
 
     def train():
-        engine.train_batch(*batch)
+        engine.train(batch[0][None], batch[1][None])
 
     for _ in range(WARM):
         train()
     return engine, train, batch
 
 
-class _Counted:
-    """A connection that notes the multiplications and additions of its matrix products."""
-
-    def __init__(self, inner, name, counter):
-        self.inner, self.name, self.counter = inner, name, counter
-
-    def __getattr__(self, name):
-        found = getattr(self.inner, name)
-        if name not in ("forward", "transpose", "outer"):
-            return found
-
-        def product(rows, *rest, **options):
-            self.counter[self.name, name] += len(rows) * self.inner.pre * self.inner.post
-            return found(rows, *rest, **options)
-
-        return product
-
-
 def _operations(engine, train, batch):
     """((synapses, kind of product) -> operations, additions by spikes), a sample."""
-    size, plain, counter = len(batch[0]), dict(engine.connections), Counter()
-    for name, inner in plain.items():
-        engine.connections[name] = _Counted(inner, name, counter)
-    train()
-    engine.connections.update(plain)
+    size, counter = len(batch[0]), Counter()
+    names = {id(connection): name for name, connection in engine.connections.items()}
+
+    def counted(kind, product):
+        def counting(connection, rows, *rest):
+            counter[names[id(connection)], kind] += len(rows) * connection.pre * connection.post
+            return product(connection, rows, *rest)
+        return counting
+
+    plain = {kind: getattr(moment, kind) for kind in ("forward", "transpose", "outer")}
+    for kind, product in plain.items():
+        setattr(moment, kind, counted(kind, product))
+    try:
+        engine.trial(*batch)  # operation by operation
+    finally:
+        for kind, product in plain.items():
+            setattr(moment, kind, product)
     _, _, spikes = engine.evaluate(*batch)
     sizes = engine.model.sizes
-    sent = sum(float(spikes[f"hidden_{k}"].sum()) * sizes[k + 1] for k in range(1, len(sizes) - 1))
+    sent = sum(float(spikes[f"hidden_{k}"].mean()) * sizes[k] * sizes[k + 1]
+               for k in range(1, len(sizes) - 1))
     return {key: count / size for key, count in counter.items()}, sent
 
 
@@ -122,25 +118,14 @@ def _extra(label, counts):
                if not (key[0].startswith("forward") and key[1] == "outer"))
 
 
-def _held(engine):
-    """Bytes of all arrays that an engine holds, each once."""
-    arrays, seen, todo = {}, set(), [engine]
-    while todo:
-        item = todo.pop()
-        if id(item) in seen:
-            continue
-        seen.add(id(item))
-        if isinstance(item, np.ndarray):
-            whole = item if item.base is None else item.base
-            if isinstance(whole, np.ndarray):
-                arrays[id(whole)] = whole
-        elif isinstance(item, dict):
-            todo += item.values()
-        elif isinstance(item, (list, tuple, set)):
-            todo += item
-        elif type(item).__module__.startswith("bioopzo"):
-            todo += getattr(item, "__dict__", {}).values()
-    return sum(array.nbytes for array in arrays.values())
+def _held(engine, batch):
+    """Bytes of what is kept from batch to batch, and of what the program of one needs besides."""
+    kept = engine.kept(True, len(batch[0]))
+    program = engine.programs["look"].lower(
+        kept, engine.given(*batch), engine.fixed(engine.constants),
+        engine.course.astype(engine.dtype), engine.seed_key(True), np.int32(0)).compile()
+    return sum(np.asarray(value).nbytes for value in jax.tree.leaves(kept)) + \
+        program.memory_analysis().temp_size_in_bytes
 
 
 def _times(engines, rounds):

@@ -18,7 +18,7 @@ from brian2.units import Hz
 
 import bioopzo as bz
 from bioopzo import plots
-from bioopzo.engines.rate import kernels
+from bioopzo.engines.rate.arrays import evaluate
 from bioopzo.studies import figures
 from bioopzo.text.equations import identifiers, parse
 
@@ -68,7 +68,7 @@ def _line(model, name, u):
 
     def value(word):
         needed = identifiers(lines[word]) & set(lines)
-        return kernels.evaluate(lines[word], {**values, **{k: value(k) for k in needed}})
+        return evaluate(lines[word], {**values, **{k: value(k) for k in needed}})
 
     return value(name)
 
@@ -79,7 +79,7 @@ def _sample(model, u, draws, seed):
     values = {"u": u, **{k: float(v) for k, v in model.parameters.items()}}
     for line in parse(model.blocks["hidden.sample"]):
         values["drawn"] = rng.normal(size=(draws, len(u)))
-        values[line.name] = kernels.evaluate(line.right.replace("randn()", "drawn"), values)
+        values[line.name] = evaluate(line.right.replace("randn()", "drawn"), values)
     return values["psi"]
 
 

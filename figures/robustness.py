@@ -92,9 +92,7 @@ def _fine_tune(task, sizes, rule, own, weights, dead, fault, p, seed, split):
     chosen = settings(activity="deterministic", batch=p["batch"], rate=own["rate"])
     engine = open_engine(model, task, chosen, seed)
     start = {**initial_weights(engine.model, np.random.default_rng([seed, 2])), **weights}
-    for key, place in engine.weights.items():
-        if key in start:
-            place[...] = start[key].reshape(place.shape)
+    engine.put(start)
     _silence(engine, dead)
     inputs, targets = presented(task)
     held_out = task.splits[split]
@@ -116,8 +114,8 @@ def _fine_tune(task, sizes, rule, own, weights, dead, fault, p, seed, split):
             order = rng.permutation(train)
         part = order[number % batches * p["batch"]:][:p["batch"]]
         share = number / (p["epochs"] * batches)
-        engine.train_batch(inputs[part], targets[part],
-                           rate=learning_rate(engine.optimizer, chosen.schedule, share))
+        engine.train(inputs[None, part], targets[None, part],
+                     rates=[learning_rate(engine.optimizer, chosen.schedule, share)])
         _silence(engine, dead)
         if number + 1 in marks:
             curve.append(accuracy())
@@ -127,7 +125,9 @@ def _fine_tune(task, sizes, rule, own, weights, dead, fault, p, seed, split):
 def _silence(engine, dead):
     """Neurons that never fire: what they would send reaches nobody."""
     for layer, which in dead.items():
-        engine.weights[f"forward_{layer + 1}.w"][which] = 0
+        weights = np.array(engine.weights[f"forward_{layer + 1}.w"])
+        weights[which] = 0
+        engine.put({f"forward_{layer + 1}.w": weights})
 
 
 @plots.styled

@@ -91,20 +91,15 @@ def _rate(model, task, state, activity, p, seed):
     """The update a trial in the rate engine, every image `repeats` times."""
     chosen = settings(optimizer="sgd", activity=activity, precision="double")
     engine = open_engine(model.for_task(task), task, chosen, seed)
-    for key, weights in engine.weights.items():
-        if key in state:
-            weights[...] = state[key].reshape(weights.shape)
+    engine.put(state)
     inputs, targets = presented(task)
-    shared = {key: value.copy() for key, value in engine.shared.items()}
-    reader, total = engine.passes[True], {}
+    total = {}
     for _ in range(p["repeats"] // 10):
         part = np.repeat(task.splits["train"], 10)
-        reader.run(inputs[part], targets[part], engine.constants)
-        for key, value in reader.changes.items():
+        changes, _ = engine.changes(inputs[part], targets[part])
+        for key, value in changes.items():
             if key.endswith(".w"):
                 total[key] = total.get(key, 0) + np.ravel(value) / (p["repeats"] // 10)
-        for key, value in shared.items():
-            engine.shared[key][...] = value
     return total
 
 

@@ -314,14 +314,27 @@ def test_a_neuron_that_is_not_linear_is_integrated_by_euler_and_says_so():
                         progress=False, **own).complete
 
 
-def test_what_the_rate_engine_cannot_factor_is_a_warning_here_and_an_error_there():
-    edited = model().edit({"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post*exp(-xbar_pre*g_post)"
-                                      " : 1"})
-    with pytest.warns(ModelWarning, match="the rate engine cannot run this.*factor"):
+def test_what_the_rate_engine_cannot_run_is_a_warning_here_and_an_error_there():
+    edited = model().edit({"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post*scale : 1\n"
+                                      "scale : 1 (shared)", "forward.trial": "scale = 1"})
+    with pytest.warns(ModelWarning, match="the rate engine cannot run this.*all synapses share"):
         edited.check()
-    with pytest.raises(EquationError, match="factor"):
+    with pytest.raises(EquationError, match="no variable that all synapses share"):
         bz.train(edited.edit(T_z=6 * ms, T_w=2 * ms), XOR, engine="rate", trials=8, batch=8,
                  progress=False)
+
+
+def test_a_change_that_does_not_factor_runs_in_the_rate_engine_too():
+    """Every sample and synapse has a value of its own there; no warning says otherwise."""
+    edited = model().edit({"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post*exp(-xbar_pre*g_post)"
+                                      " : 1"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ModelWarning)
+        edited.check()
+    run = bz.train(edited.edit(T_z=6 * ms, T_w=2 * ms), XOR, engine="rate", trials=8, batch=8,
+                   evaluations=1, compiled=False, progress=False)
+    first, last = run.arrays["snapshots/forward_1.w"][[0, -1]]
+    assert run.complete and (first != last).any()
 
 
 def test_a_name_of_the_notebook_that_shadows_a_parameter_is_a_warning():

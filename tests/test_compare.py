@@ -10,10 +10,11 @@ import bioopzo as bz
 from bioopzo.engines.rate.engine import Engine
 from bioopzo.engines.spiking.runtime import Runtime
 from bioopzo.errors import InputError
+from bioopzo.training import rate as training
 
 QUICK = dict(seeds=[0, 1], trials=2, evaluations=1, backend="numpy", progress=False)
 RATE = dict(seeds=[0, 1], trials=16, evaluations=1, engine="rate", progress=False,
-            settings={"batch": 8, "compiled": False})
+            settings={"batch": 8})
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +31,7 @@ def idle(monkeypatch):
         raise AssertionError("a comparison began to run")
 
     monkeypatch.setattr(Runtime, "run", ran)
-    monkeypatch.setattr(Engine, "train_batch", ran)
-    monkeypatch.setattr(Engine, "evaluate", ran)
+    monkeypatch.setattr(Engine, "run", ran)
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +44,16 @@ def finished(task):
 @pytest.fixture
 def stubbed(monkeypatch, finished):
     """Training is done at once: a run has what is asked for, and the numbers of `finished`."""
-    def done(model, task, seed, save, **_):
-        run = bz.Run(finished.arrays, finished.units,
-                     {**finished.meta, "seed": seed, "rule": model.rule_name}, model, task)
-        if save:
-            run.save(save)
-        return run
+    def done(jobs, task, *_, **__):
+        for job in jobs:
+            meta = {**finished.meta, "seed": job.seed, "rule": job.model.rule_name}
+            run = bz.Run(finished.arrays, finished.units, meta, job.model, task)
+            if job.save:
+                run.save(job.save)
+            yield run
 
-    monkeypatch.setattr("bioopzo.training.compare.train", done)
+    monkeypatch.setattr("bioopzo.training.compare.train_group",
+                        lambda *given, **options: list(done(*given, **options)))
 
 
 def model():
@@ -173,16 +175,16 @@ def test_what_is_saved_is_the_table_and_every_run(task, tmp_path, stubbed):
 
 def test_a_run_of_the_rate_engine_that_is_there_is_taken_as_it_is(task, tmp_path, monkeypatch):
     first = bz.compare(["bp"], task, out=tmp_path, **RATE)
-    counted, train_batch = [], Engine.train_batch
+    counted, train_together = [], training.train_together
 
-    def counting(self, *arguments):
-        counted.append(1)
-        return train_batch(self, *arguments)
+    def counting(engines, batches, *rest):
+        counted.extend(len(inputs) for inputs, *_ in batches)
+        return train_together(engines, batches, *rest)
 
-    monkeypatch.setattr(Engine, "train_batch", counting)
+    monkeypatch.setattr(training, "train_together", counting)
     again = bz.compare(["bp"], task, out=tmp_path, **RATE)
     assert not counted and again.table() == first.table()
     assert again.runs["bp"][0].model.digest == first.runs["bp"][0].model.digest
     bz.compare(["bp"], task, out=tmp_path, **{**RATE, "trials": 24})  # another length: anew
-    assert len(counted) == 2 * 3
+    assert sum(counted) == 2 * 3
     assert not list(tmp_path.glob("*checkpoint*"))

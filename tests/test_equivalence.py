@@ -447,7 +447,8 @@ def after(engine, executor, batches, numbers=None):
 @pytest.mark.parametrize("case, executor", [
     *((case, operation_by_operation) for case in BATCHES if case.rule in (
         "eprop", "reinforce", "node_perturbation")),
-    (case_of("eprop", **LONG), compiled)], ids=str)
+    (case_of("eprop", **LONG), compiled)],
+    ids=lambda x: str(x) if isinstance(x, Case) else x.__name__)
 def test_an_eligibility_carried_along_or_computed_backwards(case, executor, monkeypatch):
     """When the trial is over, every share of E meets what multiplies it later: the same change."""
     found = []

@@ -1010,7 +1010,7 @@ def test_tables_of_a_chunk_are_bounded():
 def test_both_engines_learn_from_events(learnable):
     task = tasks.nmnist("rate", **learnable)
     run = bz.train(bz.Model([36, 10, 10], rule="opzo", mu=0.5), task, engine="rate", epochs=20,
-                   batch=8, rate=1e-2, compiled=False, evaluations=1, progress=False)
+                   batch=8, rate=1e-2, evaluations=1, progress=False)
     assert run.test_accuracy > 0.9
     task = tasks.nmnist(steps=30, dt=10 * ms, warmup=10, **learnable)
     model = bz.Model([36, 10, 10], rule="opzo", T_z=50 * ms, T_w=20 * ms, tau_m=25 * ms,

@@ -1,21 +1,22 @@
-"""The rate engine from start to end: training, checkpoints, optimisers, kernels, measures."""
+"""The rate engine from start to end: training, checkpoints, optimisers, text, measures."""
 
 import json
 import re
 
+import jax
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from brian2 import Hz
+from brian2.codegen.runtime.numpy_rt import NumpyCodeObject
+from brian2.parsing.rendering import NumpyNodeRenderer
 from scipy import integrate, stats
+from scipy.special import exprel
 
 import bioopzo as bz
-from bioopzo.engines import tools
+from bioopzo.engines.rate import arrays, execute, optimizers
 from bioopzo.engines.rate import engine as rate_engine
-from bioopzo.engines.rate import kernels, optimizers
-from bioopzo.engines.rate.engine import Engine
-from bioopzo.engines.rate.kernels import Assignment, Kernel
 from bioopzo.engines.rate.optimizers import Optimizer
 from bioopzo.engines.rate.settings import learning_rate, open_engine
 from bioopzo.engines.rate.settings import settings as settings_of
@@ -24,7 +25,7 @@ from bioopzo.errors import EquationError, InputError, InterruptedRun, NonFiniteE
 from bioopzo.measures import rate as gradients
 from bioopzo.measures.angles import cosine as cosine_of
 from bioopzo.text.equations import parse
-from bioopzo.text.functions import FUNCTIONS
+from bioopzo.text.functions import FUNCTIONS, OF_BRIAN2
 from bioopzo.training import rate as epochs
 from bioopzo.training.checkpoint import write_checkpoint
 from bioopzo.training.plan import planned
@@ -68,19 +69,19 @@ def digits():
 
 def run_of(task, model=None, **options):
     """A short run; 9 batches of 8 an epoch of the small XOR."""
-    settings = dict(seed=3, batch=8, engine="rate", compiled=False, progress=False)
+    settings = dict(seed=3, batch=8, engine="rate", progress=False)
     if "trials" not in options:
         settings["epochs"] = 2
     return bz.train(model or bz.Model([4, 5, 2]), task, **{**settings, **options})
 
 
-def engine_of(task, model, seed=0, draw=None, **given):
-    """An engine with random weights in it, in double precision, interpreted."""
+def engine_of(task, model, seed=0, look=(), **given):
+    """An engine with random weights in it, in double precision, operation by operation."""
     settings = {"precision": "double", "compiled": False, "optimizer": "sgd", **given}
-    engine = open_engine(model.for_task(task), task, settings_of(**settings), seed, draw)
+    engine = open_engine(model.for_task(task), task, settings_of(**settings), seed, look)
     rng = np.random.default_rng(seed)
-    for weights in engine.weights.values():
-        weights[...] = rng.normal(0, 1, weights.shape)
+    for key, weights in engine.weights.items():
+        engine.weights[key] = rng.normal(0, 1, weights.shape).astype(engine.dtype)
     return engine
 
 
@@ -184,14 +185,17 @@ def test_precision_and_the_run_of_double_numbers(task):
     (dict(batch=61, split="validation"), "more than the 60 training trials"),
     (dict(rate=0), "rate is a number above 0"), (dict(rate=float("nan")), "rate is a number"),
     (dict(rate="fast"), "rate is a number"),
-    (dict(steps_at_once=61), "steps_at_once is 1 to 60"),
-    (dict(steps_at_once=2.5), "steps_at_once"), (dict(steps_at_once="all"), "steps_at_once"),
-    (dict(updates="step", steps_at_once=3), "updates='step' runs one step at a time"),
+    (dict(steps_at_once=3), "unknown setting.*'steps_at_once'"),
+    (dict(compiled=None), "compiled is True or False, not None"),
+    (dict(device="tpu"), "unknown device 'tpu'.*cpu, gpu"),
+    (dict(devices=0), "devices is a whole number of at least 1, not 0"),
+    (dict(devices=3), r"devices=3: there are 1 \(|batch=8 does not divide over devices=3"),
+    (dict(devices=1000, batch=None), r"devices=1000: there are \d+ \("),
     (dict(trials=0), "trials"), (dict(trials="many"), "trials"), (dict(evaluations=0), "eval"),
     (dict(split="train"), "split is 'test' or 'validation'"),
     (dict(backend="numpy"), "backend belongs to the spiking engine"),
     (dict(engine="analog"), "unknown engine.*known: rate, spiking"),
-    (dict(engine="spiking"), "batch, compiled: settings of engine='rate'"),
+    (dict(engine="spiking", compiled=False), "batch, compiled: settings of engine='rate'"),
 ])
 def test_bad_arguments_are_refused_before_anything_runs(task, options, says):
     with pytest.raises(InputError, match=f"(?s){says}"):
@@ -222,13 +226,14 @@ def test_the_held_out_split_is_never_trained_on(task):
 
 
 def test_what_the_engine_is_handed_are_those_trials(task, monkeypatch):
-    seen, train_batch = [], Engine.train_batch
+    seen, train_together = [], epochs.train_together
 
-    def looking(self, inputs, targets, *rest):
-        seen.append((inputs, targets))
-        return train_batch(self, inputs, targets, *rest)
+    def looking(engines, batches, *rest):
+        for inputs, targets, *_ in batches:
+            seen.extend(zip(inputs, targets))
+        return train_together(engines, batches, *rest)
 
-    monkeypatch.setattr(Engine, "train_batch", looking)
+    monkeypatch.setattr(epochs, "train_together", looking)
     run_of(task, epochs=1)
     batches = plan_of(task, batch=8, seed=3, count=1)[1]
     assert len(seen) == len(batches) == 9
@@ -262,6 +267,65 @@ def test_a_seed_repeats_a_run_to_the_bit(task):
     equal_to_the_bit(first, again)
     other = run_of(task, model, activity="spikes", epochs=1, seed=4)
     assert not np.array_equal(first.final["forward_1.w"], other.final["forward_1.w"])
+
+
+CARRIED = [({}, {}), ({"state_reset": False, "error": "spiking"}, {"optimizer": "momentum",
+                                                           "precision": "double"}),
+           ({"rule": "eprop"}, {"updates": "step", "optimizer": "sgd", "schedule": "linear"})]
+
+
+@pytest.mark.parametrize("model, settings", CARRIED, ids=str)
+def test_the_pace_of_calls_changes_no_bit(task, model, settings):
+    """One batch a call, as many as there are, or any number between: the same run."""
+    runs, calls, train_together = [], [], epochs.train_together
+
+    def counting(engines, batches, *rest):
+        calls[-1].append(len(batches[0][0]))
+        return train_together(engines, batches, *rest)
+
+    for most, seconds in ((1, 1e9), (512, 1e9), (3, 1e9), (512, 0)):
+        calls.append([])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(epochs, "CALL_BATCHES", most)
+            patch.setattr(epochs, "CALL_S", seconds)
+            patch.setattr(epochs, "train_together", counting)
+            runs.append(run_of(task, bz.Model([4, 5, 2], dropout=0.2, **model), trials=72,
+                               evaluations=2, activity="spikes", **settings))
+    assert calls == [[1]*9, [1, 3, 5], [1, 3, 3, 2], [1]*9]
+    for run in runs[1:]:
+        equal_to_the_bit(runs[0], run)
+
+
+@pytest.mark.parametrize("model, settings", CARRIED, ids=str)
+def test_evaluating_more_often_changes_nothing_that_is_learned(task, model, settings):
+    model = bz.Model([4, 5, 2], dropout=0.2, **model)
+    seldom, often = (run_of(task, model, trials=72, evaluations=count, activity="spikes",
+                            **settings) for count in (1, 9))
+    assert len(often.arrays["curve/trials"]) == 10
+    for key, value in seldom.final.items():
+        assert np.array_equal(value, often.final[key]), key
+    if model.state_reset:  # else the held-out trials go on from those of the evaluation before
+        assert np.array_equal(seldom.arrays["curve/loss"], often.arrays["curve/loss"][[0, -1]])
+
+
+@pytest.mark.parametrize("folder", [None, "theirs"])
+def test_jax_is_left_as_the_user_has_it(task, tmp_path, folder):
+    """Also while it runs: double numbers and our folder are for our own programs only."""
+    names = ("jax_enable_x64", "jax_compilation_cache_dir",
+             "jax_persistent_cache_min_compile_time_secs", "jax_default_device", "jax_platforms")
+    before = {name: getattr(jax.config, name) for name in names}
+    mine = folder and str(tmp_path / folder)
+    try:
+        jax.config.update("jax_compilation_cache_dir", mine)
+        held = {name: getattr(jax.config, name) for name in names}
+        assert not held["jax_enable_x64"]
+        run = run_of(task, bz.Model([4, 3, 2], rule="readout_only"), trials=8, evaluations=1,
+                     precision="double")
+        assert run.final["forward_2.w"].dtype == np.float64
+        assert {name: getattr(jax.config, name) for name in names} == held
+        assert jax.numpy.ones(1).dtype == np.float32
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before["jax_compilation_cache_dir"])
 
 
 # ---------------------------------------------------------------------------- checkpoints
@@ -306,6 +370,32 @@ def test_a_run_that_is_taken_up_ends_in_the_same_bits(task, tmp_path, model, set
         equal_to_the_bit(whole, run_of(task, model, checkpoint=path, **settings))
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_run_that_is_killed_at_any_batch_ends_in_the_same_bits(task, tmp_path, seed):
+    """Twice, before or after the first checkpoint, with moments and states that go on."""
+    model = noisy(state_reset=False, error="spiking", rule=("opzo", "dfa")[seed % 2])
+    settings = {**NOISY, "optimizer": ("adamw", "momentum")[seed // 2 % 2], "epochs": 1,
+                "precision": ("double", "single")[seed // 2 % 2]}
+    rng, path, train_together = np.random.default_rng(seed), tmp_path / "point.npz", \
+        epochs.train_together
+    whole = run_of(task, model, **settings)
+    for moment in (rng.integers(1, 9), rng.integers(0, 2)):  # of 9 batches; of the last 2 at least
+        left = [int(moment)]
+
+        def killed(*arguments, left=left):
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            return train_together(*arguments)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(epochs, "CALL_S", 0)  # one batch a call
+            patch.setattr(epochs, "train_together", killed)
+            with pytest.raises(InterruptedRun, match="of 72 trials"):
+                run_of(task, model, checkpoint=path, **settings)
+    equal_to_the_bit(whole, run_of(task, model, checkpoint=path, **settings))
+
+
 def test_an_interrupted_run_is_marked_incomplete_and_its_file_named_npz(task, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         interrupt(patch, 2)
@@ -342,8 +432,13 @@ DAMAGE = {
     "another format": (lambda a, c: c["identity"].update(format=99), "its format is 99"),
     "no identity": (lambda a, c: c.pop("identity") and None, "cannot be read.*identity"),
     "no position": (lambda a, c: c.pop("position") and None, "cannot be read.*position"),
-    "no streams": (lambda a, c: c.pop("streams") and None, "cannot be read.*streams"),
-    "fewer streams": (lambda a, c: c["streams"]["True"].pop() and None, "cannot be read"),
+    "no count of batches": (lambda a, c: c.pop("batches") and None, "cannot be read.*batches"),
+    "no count of updates": (lambda a, c: c.pop("updates") and None, "cannot be read.*updates"),
+    "no state": (lambda a, c: [a.pop(k) for k in list(a) if k.startswith("state/")] and None,
+                 "cannot be read.*state/"),
+    "no state of evaluations": (
+        lambda a, c: [a.pop(k) for k in list(a) if k.startswith("reading/")] and None,
+        "cannot be read.*reading/"),
     "no content": (lambda a, c: a.pop("content") is None, "cannot be read.*content"),
     "no weights": (lambda a, c: a.pop("weights/forward_1.w") is None,
                    "cannot be read.*weights/forward_1.w"),
@@ -450,6 +545,17 @@ def test_a_loss_that_is_not_finite_is_no_result(task, tmp_path):
     assert not caught.value.run.complete and not bz.Run.load(tmp_path / "run").complete
 
 
+def test_a_loss_that_is_not_finite_names_its_batch(task, monkeypatch):
+    """The square of a far target overflows (and 0*inf is nan); the change it asks for does not."""
+    monkeypatch.setattr(epochs, "CALL_S", 1e9)  # with others in one call
+    *_, last = plan_of(task, batch=8, seed=3, count=1)[1]
+    targets = task.targets.copy()
+    targets[last[0]] = 1e25
+    with pytest.raises(NonFiniteError, match="the loss became nan in batch 9 of 9, within 72 tr"):
+        run_of(task.replace(targets=targets), bz.Model([4, 5, 2], rule="bp", c=1), epochs=1,
+               optimizer="sgd")
+
+
 # ---------------------------------------------------------------------------- optimisers
 
 def by_hand(name, parameters, w, changes, rates):
@@ -469,25 +575,24 @@ def by_hand(name, parameters, w, changes, rates):
     return w
 
 
-@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.compiled)])
+@pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("name, given", [
     ("sgd", {}), ("momentum", {"beta": 0.8}),
     ("adamw", {"weight_decay": 0.05, "beta2": 0.9, "epsilon": 1e-3})])
-def test_optimizers_by_hand(task, tmp_path, name, given, compiled):
+def test_optimizers_by_hand(name, given, compiled):
     chosen = optimizers.get(name, **given)
-    engine = engine_of(task, bz.Model([4, 5, 2], rule="readout_only"), optimizer=chosen)
-    if compiled:
-        engine.functions |= kernels.compile_all([engine.optimizer_kernel], np.float64, tmp_path,
-                                                tools.compiler())
+    update = optimizers.updated(chosen)
+    update = jax.jit(update) if compiled else update
     rng = np.random.default_rng(1)
-    start = {key: engine.weights[key].copy() for key in ("forward_1.w", "forward_2.w")}
-    changes = [{key: rng.normal(0, 1, w.shape) for key, w in start.items()} for _ in range(6)]
+    start, changes = rng.normal(0, 1, (4, 5)), rng.normal(0, 1, (6, 4, 5))
     rates = rng.uniform(0.01, 0.1, 6)
-    for change, engine.rate in zip(changes, rates):
-        engine.apply(change)
-    for key, w in start.items():
-        expected = by_hand(name, chosen.parameters, w, [c[key] for c in changes], rates)
-        np.testing.assert_allclose(engine.weights[key], expected, rtol=1e-12, atol=1e-14)
+    w, kept = start, {variable: np.zeros_like(start) for variable in chosen.variables}
+    with jax.enable_x64(True):
+        for n, (change, rate) in enumerate(zip(changes, rates), 1):
+            w, kept = update(w, kept, change, np.int32(n), rate)
+    assert set(kept) == set(chosen.variables)
+    expected = by_hand(name, chosen.parameters, start, changes, rates)
+    np.testing.assert_allclose(w, expected, rtol=1e-12, atol=1e-14)
 
 
 def test_an_optimizer_of_ones_own(task):
@@ -531,7 +636,7 @@ def test_schedules(schedule, values):
     np.testing.assert_allclose(found, values, atol=1e-12)
 
 
-# ---------------------------------------------------------------------------- kernels
+# ---------------------------------------------------------------------------- text
 
 #: Every function on an argument it is defined (and no jump is near) for.
 CALLS = {name: f"{name}({{0}})" for name in FUNCTIONS} | {
@@ -546,91 +651,108 @@ JUMPS = {"int", "floor", "ceil", "sign"}
 CONDITIONS = ("int({0} > 0.3)", "int({0} > -0.2 and not {1} > 0.5)", "int({0} < s0 or {1} >= k1)")
 
 
-def random_kernel(name, seed, carried):
-    """Assignments at random, every function in them; jumps on inputs only, which are exact."""
+def random_text(seed):
+    """Statements at random, every function in them; jumps on inputs only, which are exact."""
     rng = np.random.default_rng(seed)
-    inputs = tuple(f"i{k}" for k in range(7))
-    numbers, kept = ("s0", "k0", "k1"), ("c0", "c1") if carried else ()
-    values, assignments = [*inputs, *kept], []
-    functions = list(rng.permutation(FUNCTIONS)) + list(CONDITIONS)
-    for k, function in enumerate(functions):
+    inputs = [f"i{k}" for k in range(5)]
+    values, found = [*inputs], []
+    for k, function in enumerate([*rng.permutation(FUNCTIONS), *CONDITIONS]):
         a, b = rng.choice(inputs, 2)
         exact = function in JUMPS or function in CONDITIONS
-        call = (CALLS.get(function, function)).format(a if exact else rng.choice(values), b)
-        operand, number = rng.choice(values), rng.choice(numbers)
-        code = f"clip({call}*{operand} - ({number} + 1/3)*k1**2/(1 + {operand}**2), -4, 4)"
-        gate = "g0" if k % 5 == 0 else ""
-        assignments.append(Assignment(f"v{k}", code, gate, str(rng.choice(values)) if gate else ""))
+        call = CALLS.get(function, function).format(a if exact else rng.choice(values), b)
+        operand, number = rng.choice(values), rng.choice(["s0", "k0", "k1"])
+        found.append((f"v{k}", f"clip({call}*{operand} - ({number} + 1/3)*k1**2/(1 + {operand}**2)"
+                               ", -4, 4)"))
         values.append(f"v{k}")
-    for k in range(len(kept)):  # small steps, so that rounding does not grow
-        assignments.append(Assignment(f"w{k}", f"0.5*c{k} + 0.25*{values[-1 - k]}"))
-    return Kernel(name, tuple(assignments), inputs, frozenset({"i5", "i6"}), ("s0", "g0"),
-                  ("k0", "k1"), tuple((f"c{k}", f"w{k}") for k in range(len(kept))),
-                  tuple(a.name for a in assignments if a.name.startswith("v")))
+    return found
 
 
-@pytest.mark.compiled
+def run_text(text, values, evaluate):
+    """All that statements give, by name."""
+    values = dict(values)
+    for name, code in text:
+        values[name] = evaluate(code, values)
+    return {name: values[name] for name, _ in text}
+
+
+def in_numpy(code, values):
+    """An expression as Brian2's own NumPy target computes it, where that has the function."""
+    known = {name: OF_BRIAN2[name].implementations for name in FUNCTIONS}
+    spaces = {name: found[NumpyCodeObject].get_code(None)
+              for name, found in known.items() if name not in ("exprel", "log1p", "expm1")}
+    spaces |= {"exprel": exprel, "log1p": np.log1p, "expm1": np.expm1}
+    spaces |= {"logical_and": np.logical_and, "logical_or": np.logical_or,
+               "logical_not": np.logical_not, "pi": np.pi}
+    return eval(NumpyNodeRenderer().render_expr(code), spaces, dict(values))
+
+
 @pytest.mark.parametrize("dtype, tolerance", [(np.float32, 2e-3), (np.float64, 1e-11)])
-def test_compiled_kernels_equal_interpreted_ones(tmp_path, dtype, tolerance):
-    """Every function, gates, broadcast steps, rows and narrow inputs, values that are carried."""
-    found = [random_kernel(f"kernel_{k}", k, k % 2 == 0) for k in range(4)]
-    library = kernels.compile_all(found, dtype, tmp_path, tools.compiler())
-    steps, batch, n = 5, 3, 19
-    for kernel in found:
-        assert {f for f in FUNCTIONS for a in kernel.assignments
-                if re.search(rf"\b{f}\(", a.code)} == set(FUNCTIONS)
-        rng = np.random.default_rng(0)
-        shapes = [(steps, batch, n), (1, batch, n), (steps, 1, n), (1, 1, n), (steps, batch, n),
-                  (steps, batch, 1), (1, 1, 1)]
-        inputs = [rng.normal(0, 1, s).astype(dtype) for s in shapes]
-        courses = [rng.normal(0, 1, steps), np.array([0, 1, 1, 0, 1.0])]
-        results = []
-        for run in (library[kernel.name], kernels.Interpreted(kernel, dtype)):
-            carried = [np.full((batch, n), 0.1 + k, dtype) for k, _ in enumerate(kernel.carried)]
-            outputs = [np.full((steps, batch, n), np.nan, dtype) for _ in kernel.outputs]
-            run(steps, inputs, courses, [0.4, 0.8], carried, outputs)
-            results.append([*outputs, *carried])
-        for name, mine, theirs in zip([*kernel.outputs, "c0", "c1"], *results):
-            assert mine.dtype == dtype and np.isfinite(theirs).all()
-            np.testing.assert_allclose(mine, theirs, rtol=tolerance, atol=tolerance, err_msg=name)
-            assert theirs.std() > 0
+def test_every_function_is_what_it_is_in_brian2(dtype, tolerance):
+    """Compiled and not, on arrays of several shapes, as numbers of the precision in force."""
+    rng, shapes = np.random.default_rng(0), [(3, 19), (1, 19), (3, 1), (3, 19), (3, 19)]
+    values = {f"i{k}": rng.normal(0, 1, shape).astype(dtype) for k, shape in enumerate(shapes)}
+    values |= {name: dtype(value) for name, value in (("s0", 0.3), ("k0", 0.4), ("k1", 0.8))}
+    for seed in range(2):
+        text = random_text(seed)
+        assert {f for f in FUNCTIONS for _, code in text
+                if re.search(rf"\b{f}\(", code)} == set(FUNCTIONS)
+        expected = run_text(text, {k: np.float64(v) for k, v in values.items()}, in_numpy)
+
+        assert all(np.isfinite(value).all() for value in expected.values())
+        assert np.mean([np.ptp(value) > 0 for value in expected.values()]) > 0.8
+
+        def run(values, text=text):
+            return run_text(text, values, arrays.evaluate)
+
+        with jax.enable_x64(dtype == np.float64):
+            for found in (run(values), jax.jit(run)(values)):
+                for name, value in found.items():
+                    assert value.dtype == dtype, name
+                    np.testing.assert_allclose(value, expected[name], rtol=tolerance,
+                                               atol=tolerance, err_msg=name)
 
 
-@pytest.mark.compiled
-def test_operators_of_the_text_are_compiled_too(tmp_path):
+def test_operators_of_the_text_keep_their_meaning():
     """Remainder and whole division follow Python's signs; powers of many kinds."""
     codes = ("x % 2", "x // 2", "x**3", "abs(x)**0.5", "abs(x)**1.7", "x**-1", "-x**2", "1/3*x",
              "int(x > 0)/3", "int(not (x > 0))", "2**x", "pi*x", "exprel(0*x)", "int(-1.5*x)")
-    kernel = Kernel("operators", tuple(Assignment(f"v{k}", code) for k, code in enumerate(codes)),
-                    ("x",), outputs=tuple(f"v{k}" for k in range(len(codes))))
-    compiled = kernels.compile_all([kernel], np.float64, tmp_path, tools.compiler())
-    x = np.array([-3.7, -2.5, -0.4, 0.3, 1.1, 5.9]).reshape(1, 1, -1)
-    results = []
-    for run in (compiled["operators"], kernels.Interpreted(kernel, np.float64)):
-        outputs = [np.zeros((1, 1, 6)) for _ in codes]
-        run(1, [x], [], [], [], outputs)
-        results.append(outputs)
-    for code, mine, theirs in zip(codes, *results):
-        np.testing.assert_allclose(mine, theirs, rtol=1e-13, err_msg=code)
+    x = np.array([-3.7, -2.5, -0.4, 0.3, 1.1, 5.9])
+    python = {"abs": abs, "exprel": lambda x: 1.0, "int": int, "pi": np.pi}
+    with jax.enable_x64(True):
+        found = jax.jit(lambda x: [arrays.evaluate(code, {"x": x}) for code in codes])(x)
+        slow = [arrays.evaluate(code, {"x": jax.numpy.asarray(x)}) for code in codes]
+    for code, mine, other in zip(codes, found, slow):
+        expected = [eval(code, python, {"x": float(value)}) for value in x]
+        for values in (mine, other):
+            np.testing.assert_allclose(values, expected, rtol=1e-13, err_msg=code)
 
 
-@pytest.mark.compiled
-def test_a_compiled_run_equals_an_interpreted_one(task):
-    model = bz.Model([4, 5, 2])
-    runs = [run_of(task, model, precision="double", activity="deterministic", compiled=c)
-            for c in (True, False)]
+@pytest.mark.parametrize("model, settings", [
+    ({}, {"activity": "deterministic"}), ({"dropout": 0.2}, {"activity": "spikes"}),
+    ({"rule": "eprop"}, {"updates": "step", "optimizer": "sgd"})], ids=str)
+def test_a_compiled_run_equals_one_operation_by_operation(task, model, settings):
+    runs = [run_of(task, bz.Model([4, 5, 2], **model), trials=48, evaluations=1,
+                   precision="double", compiled=c, **settings) for c in (True, False)]
     for name, value in runs[0].arrays.items():
         np.testing.assert_allclose(value, runs[1].arrays[name], rtol=1e-7, atol=1e-9, err_msg=name)
 
 
 # ---------------------------------------------------------------------------- memory
 
-@pytest.mark.parametrize("rule", ["opzo", "eprop"])
-def test_one_step_at_a_time_gives_the_same_run(digits, rule):
-    """All steps together or online, over a whole short training."""
-    model = bz.Model([64, 12, 12, 10], rule=rule)
-    runs = [run_of(digits, model, trials=96, batch=16, steps_at_once=steps, evaluations=2,
-                   precision="double", activity="deterministic") for steps in (1, None)]
+@pytest.mark.parametrize("rule", ["opzo", "node_perturbation", "eprop"])
+def test_what_saves_memory_and_time_gives_the_same_run(digits, rule):
+    """Eligibilities backwards or carried along, traces of a constant input kept apart or not."""
+    model, runs, carried = bz.Model([64, 12, 12, 10], rule=rule), [], []
+    for size, traces in ((0, True), (1e9, False)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(execute, "CARRIED_BYTES", size)
+            patch.setattr(rate_engine, "_PROGRAMS", {})
+            if not traces:
+                patch.setattr(execute.Machine, "_constant_traces", lambda self, still: {})
+            runs.append(run_of(digits, model, trials=96, batch=16, evaluations=2,
+                               precision="double", activity="deterministic"))
+            carried.append(engine_of(digits, model).machines[True].carried(16, 8))
+    assert not carried[0] and bool(carried[1]) == (rule != "opzo")
     assert not np.array_equal(runs[0].final["forward_1.w"],
                               runs[0].arrays["snapshots/forward_1.w"][0])
     for name, value in runs[0].arrays.items():
@@ -639,21 +761,15 @@ def test_one_step_at_a_time_gives_the_same_run(digits, rule):
 
 # ---------------------------------------------------------------------------- dropout, surrogates
 
-def trial(engine, inputs, targets, plastic=True):
-    """One trial, unapplied: the `Pass` with its state and changes."""
-    reader = engine.passes[plastic]
-    reader.run(inputs, targets, engine.constants)
-    return reader
-
-
 def test_what_is_dropped_sends_nothing_and_learns_nothing(task):
     """A batch of one: rows and columns of the masked neurons stay, those of the others change."""
-    engine = engine_of(task, bz.Model([4, 30, 30, 2], rule="bp", dropout=0.4))
-    reader = trial(engine, task.inputs[:1], task.targets[:1])
-    masks = [reader.state[f"hidden_{k}.mask"][0] for k in (1, 2)]
+    names = ("hidden_1.mask", "hidden_2.mask")
+    engine = engine_of(task, bz.Model([4, 30, 30, 2], rule="bp", dropout=0.4), look=names)
+    changes, values = engine.changes(task.inputs[:1], task.targets[:1])
+    masks = [values[name][0] for name in names]
     for mask in masks:
         assert set(np.round(mask, 12)) == {0, round(1/0.6, 12)}
-    changed = [reader.changes[f"forward_{k}.w"] != 0 for k in (1, 2, 3)]
+    changed = [changes[f"forward_{k}.w"] != 0 for k in (1, 2, 3)]
     for moved, mask in ((changed[0].any(axis=0), masks[0]), (changed[1].any(axis=0), masks[1]),
                         (changed[1].any(axis=1), masks[0]), (changed[2].any(axis=1), masks[1])):
         assert not moved[mask == 0].any()
@@ -662,12 +778,11 @@ def test_what_is_dropped_sends_nothing_and_learns_nothing(task):
 
 def test_dropout_keeps_the_mean_activity(task):
     """The trace of the first layer over many masks of one input, within 4 standard errors."""
-    count, share = 4000, 0.3
+    count, share, name = 4000, 0.3, "hidden_1.xbar"
     shown = np.repeat(task.inputs[:1], count, 0), np.repeat(task.targets[:1], count, 0)
-    plain = trial(engine_of(task, bz.Model([4, 6, 2], rule="bp")), *shown)
-    engine = engine_of(task, bz.Model([4, 6, 2], rule="bp", dropout=share))
-    xbar = trial(engine, *shown).state["hidden_1.xbar"]
-    expected = plain.state["hidden_1.xbar"][0]
+    plain, xbar = (engine_of(task, bz.Model([4, 6, 2], rule="bp", dropout=part), look=(name,))
+                   .changes(*shown)[1][name] for part in (0.0, share))
+    expected = plain[0]
     assert expected.max() > 0.1
     error = expected*np.sqrt(share/(1 - share)/count)
     assert (np.abs(xbar.mean(axis=0) - expected) <= 4*error + 1e-12).all()
@@ -675,12 +790,13 @@ def test_dropout_keeps_the_mean_activity(task):
 
 
 def test_all_take_part_when_it_is_read(task):
-    plain, dropped = (engine_of(task, bz.Model([4, 6, 6, 2], rule="bp", dropout=share))
-                      for share in (0.0, 0.5))
-    for one, other in zip(plain.evaluate(task.inputs[:9], task.targets[:9])[:2],
-                          dropped.evaluate(task.inputs[:9], task.targets[:9])[:2]):
+    shown = task.inputs[:9], task.targets[:9]
+    plain, dropped = (engine_of(task, bz.Model([4, 6, 6, 2], rule="bp", dropout=share),
+                                look=("hidden_1.mask",)*bool(share)) for share in (0.0, 0.5))
+    for one, other in zip(plain.evaluate(*shown)[:2], dropped.evaluate(*shown)[:2]):
         np.testing.assert_allclose(one, other, rtol=1e-12)
-    assert (dropped.passes[False].state["hidden_1.mask"] == 1).all()
+    assert (dropped._show("read", False, *shown, None, 0)[0]["hidden_1.mask"] == 1).all()
+    assert (dropped.changes(*shown)[1]["hidden_1.mask"] == 0).any()
 
 
 @pytest.mark.parametrize("share", [1.0, -0.1, True, "half"])
@@ -694,8 +810,9 @@ def closed_form(kind, u, theta=1.0, width=0.5):
     hidden = {line.name: line.right for line in parse(bz.Model(
         [4, 5, 2], surrogate=kind).blocks["hidden"]) if line.right}
     values = {"u": np.asarray(u, float), "theta": theta, "delta_z": width}
-    values["distance"] = kernels.evaluate(hidden["distance"], values)
-    return kernels.evaluate(hidden["psi"], values)
+    with jax.enable_x64(True):
+        values["distance"] = arrays.evaluate(hidden["distance"], values)
+        return np.asarray(arrays.evaluate(hidden["psi"], values))
 
 
 @pytest.mark.parametrize("kind, density, kinks", [
@@ -729,7 +846,9 @@ def test_localzo_s_samples_have_that_mean(kind, count):
         values = {"u": u, "theta": theta, "delta_z": width}
         for line in lines:
             values["noise"] = rng.standard_normal(size)
-            values[line.name] = kernels.evaluate(line.right.replace("randn()", "noise"), values)
+            with jax.enable_x64(True):
+                values[line.name] = np.asarray(arrays.evaluate(
+                    line.right.replace("randn()", "noise"), values))
         psi, distance = values["psi"], u - theta
         expected = np.exp(-distance**2/(2*width**2))/(width*np.sqrt(2*np.pi))
         assert closed_form("localzo_normal", u) == pytest.approx(expected, rel=1e-12)
@@ -780,15 +899,18 @@ def test_local_readouts_learn(digits):
     """Accuracy of the readouts of single layers, in trials with plasticity on: 0.1 is chance."""
     model = bz.Model([64, 32, 32, 10], local=True)
     engine = engine_of(digits, model, precision="single", activity="rates", optimizer="adamw",
-                       rate=8e-3)
+                       rate=8e-3, compiled=True, look=("local_1.o", "local_2.o"))
     for key, values in initial_weights(engine.model, np.random.default_rng(0)).items():
-        engine.weights[key][...] = values.reshape(engine.weights[key].shape)
+        engine.weights[key] = values.reshape(engine.weights[key].shape).astype(engine.dtype)
     found, rng = [], np.random.default_rng(0)
-    for part in rng.permutation(np.tile(digits.splits["train"], 4)).reshape(-1, 20):
-        engine.train_batch(digits.inputs[part], digits.targets[part])
-        state = engine.passes[True].state
-        found.append([np.mean(state[f"local_{k}.o"].argmax(axis=1) == digits.labels[part])
-                      for k in (1, 2)])
+    parts = rng.permutation(np.tile(digits.splits["train"], 4)).reshape(-1, 20)
+    for k, part in enumerate(parts):
+        shown = digits.inputs[part], digits.targets[part]
+        if k < 20 or k >= len(parts) - 20:
+            _, values = engine.changes(*shown)
+            found.append([np.mean(values[name].argmax(axis=1) == digits.labels[part])
+                          for name in engine.looked])
+        engine.train(*(values[None] for values in shown))
     assert np.mean(found[:20], axis=0).max() < 0.2
     assert np.mean(found[-20:], axis=0).min() > 0.4  # measured 0.72 and 0.49
 
@@ -868,8 +990,8 @@ def test_variance_is_that_of_the_updates(task, learned):
     frozen = gradients.freeze(learned, models["bp"], 6, precision="double")
     for part in frozen.samples.reshape(6, 8):
         for key, weights in engine.weights.items():
-            weights[...] = learned.final[key].reshape(weights.shape)
-        engine.train_batch(task.inputs[part], task.targets[part])
+            engine.weights[key] = learned.final[key].reshape(weights.shape).astype(float)
+        engine.train(task.inputs[part][None], task.targets[part][None])
         for key, weights in engine.weights.items():
             rate_of = "eta_o" if key == "forward_3.w" else "eta"
             changes[key].append((weights - learned.final[key].reshape(weights.shape))
@@ -975,16 +1097,16 @@ def test_measures_leave_the_network_as_it_is(task, model, settings):
     run = run_of(task, bz.Model([4, 5, 4, 2], **model), trials=16, evaluations=1, **settings)
     before = {name: value.copy() for name, value in run.arrays.items()}
     frozen = gradients.freeze(run, batches=3)
-    held = {**frozen.engine.weights, **frozen.engine.shared}
-    start = {key: value.copy() for key, value in held.items()}
+    engine = frozen.engine
+    start = {key: np.array(value) for key, value in {**engine.weights, **engine.shared}.items()}
     for key in start:
         np.testing.assert_array_equal(start[key].ravel(), run.final[key])
     count = 0
-    for reader in frozen.trials(3):
-        assert reader.changes["forward_3.w"].any()
+    for changes, _ in frozen.trials(3):
+        assert changes["forward_3.w"].any()
         count += 1
     assert count == 3
-    for key, value in held.items():
+    for key, value in {**engine.weights, **engine.shared}.items():
         assert np.array_equal(value, start[key]), key
     gradients.update_angle(run, batches=2)
     for name, value in before.items():

@@ -76,15 +76,13 @@ def freeze(run: Any, model: Model | None = None, batches: int = 50, seed: int = 
     rng = np.random.default_rng(seed)
     final = run.final
     network = engine.model.network
-    for key, weights in engine.weights.items():
-        if key in final and (own or kind_of(network[key.split(".")[0]].kind).plastic):
-            engine.weights[key] = final[key].reshape(weights.shape).astype(engine.dtype)
-        elif model.rule.feedback_scale and key.endswith(f".{model.rule.matrix}"):
-            engine.weights[key] = rng.normal(0, model.rule.feedback_scale, weights.shape).astype(
-                engine.dtype)
-    for key, values in engine.shared.items():
-        if own and key in final:
-            engine.shared[key] = final[key].reshape(values.shape).astype(engine.dtype)
+    kept = {key: value for key, value in final.items()
+            if own or (key in engine.weights and kind_of(network[key.split(".")[0]].kind).plastic)}
+    if model.rule.feedback_scale:
+        kept |= {key: rng.normal(0, model.rule.feedback_scale, weights.shape)
+                 for key, weights in engine.weights.items()
+                 if key not in kept and key.endswith(f".{model.rule.matrix}")}
+    engine.put(kept)
     needed = batches * chosen.batch
     samples = np.concatenate([rng.permutation(members) for _ in range(-(-needed // len(members)))])
     inputs, targets = presented(run.task)

@@ -107,6 +107,9 @@ def _take_up(arrays, content, engine, log):
         for key, place in places.items():
             if kinds[kind][key].shape != place.shape:
                 raise ValueError(f"{key} has the shape {kinds[kind][key].shape}, not {place.shape}")
+    for kind, plastic in _STATES.items():
+        known = engine.machines[plastic].state if content["position"] or not plastic else ()
+        _same_names(kind, kinds[kind], known)
     if kinds["snapshots"]:
         _same_names("snapshots", kinds["snapshots"], engine.weights)
     engine.weights, engine.shared = kinds["weights"], kinds["shared"]

@@ -99,9 +99,7 @@ class Driver:
         self.engine = open_engine(self.model, self.task, self.chosen, seed)
         self.inputs, self.targets = presented(self.task)
         weights = np.random.default_rng(np.random.SeedSequence(seed).spawn(2)[1])
-        for key, value in initial_weights(self.model, weights).items():
-            self.engine.weights[key] = value.reshape(self.engine.weights[key].shape).astype(
-                self.engine.dtype)
+        self.engine.put(initial_weights(self.model, weights))
         a_trial = 4 * self.task.n_in * (self.task.steps if self.task.coding == "spikes" else 1)
         self.most = int(np.clip(CALL_BYTES // (a_trial * plan.batch), 1, CALL_BATCHES))
         self.in_evaluation = int(np.clip(EVALUATION_BYTES // a_trial, 1, EVALUATION_BATCH))
@@ -148,7 +146,7 @@ class Driver:
         """What the engine is given for some batches: inputs, targets, parameters and rates."""
         engine = self.engine
         parts = stretch.samples.reshape(-1, self.plan.batch)
-        shares = stretch.progress + np.arange(len(parts)) / self.plan.total
+        shares = (self.done + np.arange(len(parts))) / self.plan.total  # whatever the pace of calls
         rates = [learning_rate(engine.optimizer, self.chosen.schedule, share) for share in shares]
         series = [scheduled(engine.constants, self.model, share) for share in shares]
         moving = {key: [values[key] for values in series]
@@ -160,13 +158,14 @@ class Driver:
     def learned(self, stretch: Stretch, costs: np.ndarray) -> None:
         """Take down what some batches cost; stop where it is not finite."""
         self.log.seen(len(stretch.samples))
-        costs = costs.sum(axis=2).mean(axis=1)
+        costs = costs.astype(float).sum(axis=2).mean(axis=1)
         if not np.isfinite(costs).all():
             self._check_finite()
             first = self.done + int(np.flatnonzero(~np.isfinite(costs))[0])
             raise NonFiniteError(f"the loss became {costs[first - self.done]} in batch {first + 1} "
                                  f"of {self.plan.total}, within {self.log.trials} trials")
-        self.costs, self.batches = self.costs + float(costs.sum()), self.batches + len(costs)
+        for cost in costs:  # one after the other: the same sum whatever the pace of calls
+            self.costs, self.batches = self.costs + float(cost), self.batches + 1
         settled = self.done < SETTLED <= self.done + len(costs)
         self.done += len(costs)
         if settled and not self.engine.each_step:

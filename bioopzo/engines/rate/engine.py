@@ -6,6 +6,7 @@ batch, averaged. Memory does not grow with the steps of a trial.
 """
 
 import threading
+from dataclasses import replace
 from functools import cached_property, partial
 from operator import itemgetter
 
@@ -132,11 +133,11 @@ class Engine:
         found = (f"{name}.count" for name in self.sizes)
         return [key for key in found if any(key in node.written() for node in self.program.step)]
 
-    def machine(self, plastic):
-        """The `Machine` of a trial with plasticity on or off."""
+    def machine(self, plastic, more=()):
+        """The `Machine` of a trial with plasticity on or off, which looks at `more` variables."""
         network = self.model.network
         source = {"current": "x", "poisson": "rate", "spikes": "given"}[self.model.coding]
-        look = (*self.names, *(() if plastic else self.counts), *self.looked)
+        look = (*self.names, *(() if plastic else self.counts), *self.looked, *more)
         return Machine(
             self.program, self.sizes, self.connections, optimizers.updated(self.optimizer),
             self.optimized, self.each_step, self.immediate, plastic, self.shape.steps,
@@ -180,8 +181,9 @@ class Engine:
         """One of the `programs` on arguments, which is compiled where their shapes are new."""
         program = self.programs[name]
         shapes = name, str(jax.tree.map(np.shape, arguments))
-        # A GPU would make products of numbers that are cut to 10 bits.
-        with jax.default_matmul_precision("highest"):
+        # A GPU would make products of numbers that are cut to 10 bits; and the random numbers that
+        # can be made in parts cost twice as much, a tenth of a step of MNIST's network.
+        with jax.default_matmul_precision("highest"), jax.threefry_partitionable(False):
             if not self.compiled or shapes in self.known:
                 return program(*arguments)
             with devices.kept_programs():
@@ -237,6 +239,36 @@ class Engine:
             self.begin()
         return (*self.placed.put(self.kept(True, inputs.shape[-2]), given), series,
                 self.fixed(self.constants), self.course.astype(self.dtype), self.seed_key(True))
+
+    def put(self, values):
+        """Give synaptic variables and running statistics other values: name -> array, any shape.
+
+        Names that this network does not have are left out.
+        """
+        for held in (self.weights, self.shared):
+            for key in held.keys() & values.keys():
+                held[key] = np.reshape(values[key], held[key].shape).astype(self.dtype)
+
+    def trial(self, inputs, targets, numbers=None, record=()):
+        """One training trial, operation by operation, to look inside; weights change as in `train`.
+
+        `numbers` are taken in place of random ones: ``"hidden_1.S"`` (what they are drawn for) ->
+        array (steps, batch, n). Returns what the variables in `record` held after every step.
+        """
+        machine = self.machine(True, record)
+        chosen = None if numbers is None else {
+            place: np.asarray(numbers[draw.target], self.dtype)
+            for place, draw in enumerate(self.program.draws)}
+        with jax.enable_x64(self.dtype == np.float64):
+            if not self.batches:
+                self.begin()
+            kept, values = replace(machine, compiled=False).trial(
+                self.kept(True, inputs.shape[-2]), self.given(inputs, targets),
+                self.fixed(self.constants), self.course.astype(self.dtype),
+                jax.random.fold_in(self.seed_key(True), self.batches), self.batches,
+                numbers=chosen, record=record)
+            self.take(kept, {}, 1)
+            return {key: np.asarray(value) for key, value in values["record"].items()}
 
     def begin(self):
         """Before the first batch: what text asks of weights between two trials; see `Machine`."""

@@ -420,8 +420,9 @@ class _Scan:
                     raise _NotScaled(key)
                 value = jnp.asarray(value.number, now.dtype)
             env[key] = value
-        return (env, {} if self.at_end_of_step else now.sums, moving), {"uses": now.uses, "record": {
-            key: jnp.asarray(plain(now.env[key])) for key in self.record if key in now.env}}
+        record = {key: jnp.asarray(plain(now.env[key])) for key in self.record if key in now.env}
+        return ((env, {} if self.at_end_of_step else now.sums, moving),
+                {"uses": now.uses, "record": record})
 
 
 class _Draws:
