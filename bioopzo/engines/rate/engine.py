@@ -181,9 +181,9 @@ class Engine:
         """One of the `programs` on arguments, which is compiled where their shapes are new."""
         program = self.programs[name]
         shapes = name, str(jax.tree.map(np.shape, arguments))
-        # A GPU would make products of numbers that are cut to 10 bits; and the random numbers that
-        # can be made in parts cost twice as much, a tenth of a step of MNIST's network.
-        with jax.default_matmul_precision("highest"), jax.threefry_partitionable(False):
+        # A GPU would make products of numbers that are cut to 10 bits. Random numbers of JAX's
+        # kind that can be made in parts are what `numbers` makes.
+        with jax.default_matmul_precision("highest"), jax.threefry_partitionable(True):
             if not self.compiled or shapes in self.known:
                 return program(*arguments)
             with devices.kept_programs():
