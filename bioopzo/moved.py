@@ -4,17 +4,17 @@ import sys
 
 PLACES = {
     "assembly": "network.assembly", "backends": "engines.spiking.backends",
-    "cards": "show.run", "checks": "checks.check", "comparison": "training.compare",
-    "connectivity": "network.connections", "differences": "show.differences",
-    "batch": "engines.rate.execute", "display": "show.model", "epochs": "training.rate", "equations": "text.equations",
-    "event_experiments": "studies.simulation", "experiments": "studies.results",
-    "exports": "show.exports", "figures": "studies.figures", "flow": "checks.influence",
-    "gradients": "measures.rate", "kernels": "engines.rate.arrays", "lint": "checks.lines", "live": "training.live",
-    "notebooks": "studies.notebooks", "optimizers": "engines.rate.optimizers",
-    "plots_events": "plots.events", "program": "engines.rate.program",
-    "rate": "engines.rate.engine", "rate_experiments": "studies.rate", "results": "run",
-    "spiking": "engines.spiking.build", "tuning": "training.search",
-    "typeset": "text.typeset",
+    "batch": "engines.rate.execute", "cards": "show.run", "checks": "checks.check",
+    "comparison": "training.compare", "connectivity": "network.connections",
+    "differences": "show.differences", "display": "show.model", "epochs": "training.rate",
+    "equations": "text.equations", "event_experiments": "studies.simulation",
+    "experiments": "studies.results", "exports": "show.exports", "figures": "studies.figures",
+    "flow": "checks.influence", "gradients": "measures.rate", "kernels": "engines.rate.arrays",
+    "lint": "checks.lines", "live": "training.live", "notebooks": "studies.notebooks",
+    "optimizers": "engines.rate.optimizers", "plots_events": "plots.events",
+    "program": "engines.rate.program", "rate": "engines.rate.engine",
+    "rate_experiments": "studies.rate", "results": "run", "spiking": "engines.spiking.build",
+    "tuning": "training.search", "typeset": "text.typeset",
 }
 
 
