@@ -3,6 +3,11 @@
 import os
 import random
 
+# Programs of tests run for a moment: what XLA's last passes win takes longer than it saves.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 "
+                      "--xla_llvm_disable_expensive_passes=true "
+                      "--xla_cpu_multi_thread_eigen=false")
+
 import brian2
 import jax
 import numpy as np
@@ -50,9 +55,11 @@ def private_cache(tmp_path_factory):
 
     Nor do JAX's programs, of which the same one is compiled once, whichever test it is for.
     """
-    folder = tmp_path_factory.mktemp("cache")
+    folder, common = tmp_path_factory.mktemp("cache"), tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # one for all processes of this run
+        common = common.parent
     theirs = {"BIOOPZO_CACHE": str(folder)}
-    programs = {"jax_compilation_cache_dir": str(folder / "jax"),
+    programs = {"jax_compilation_cache_dir": str(common / "jax"),
                 "jax_persistent_cache_min_compile_time_secs": 0,
                 "jax_persistent_cache_min_entry_size_bytes": -1}
     theirs |= {name.upper(): str(value) for name, value in programs.items()}  # for processes

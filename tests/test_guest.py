@@ -199,6 +199,7 @@ def test_the_session_is_as_it_was_after_ctrl_c(work, peculiar, monkeypatch):
 
     monkeypatch.setattr(b2.Network, "before_run", interrupted)
     monkeypatch.setattr("bioopzo.engines.spiking.code._ABSTRACT_CODE", {})
+    monkeypatch.setattr("bioopzo.engines.spiking.code._kept", lambda place: None)
     monkeypatch.setenv("BIOOPZO_CACHE", "/nonexistent")
     with unchanged(), pytest.raises(KeyboardInterrupt):
         work()

@@ -1,12 +1,18 @@
 """Brian2's own code for a step of every group: names and units are checked on the way."""
 
+import hashlib
+import json
+from contextlib import suppress
 from dataclasses import replace
 
+import brian2
 from brian2.units import second
 
 from bioopzo.engines.spiking.build import build, explain
 from bioopzo.engines.spiking.session import runtime
 from bioopzo.engines.spiking.state import set_parameters
+from bioopzo.files import cache_directory, write_json
+from bioopzo.network.assembly import assemble
 from bioopzo.network.clock import Shape
 
 
@@ -19,7 +25,7 @@ def dry_run(model):
 
 
 #: What `abstract_code` found, by text, units and shape.
-_ABSTRACT_CODE: dict[tuple, dict[str, str]] = {}
+_ABSTRACT_CODE: dict[str, dict[str, str]] = {}
 
 
 def abstract_code(model, shape):
@@ -27,22 +33,50 @@ def abstract_code(model, shape):
 
     The network is built with one neuron a group on the numpy target and prepared for a run, so
     names and units are checked on the way. Raises `EquationError`. It takes most of the time in
-    which an engine is made, so code is kept for the next model of the same text and units.
+    which an engine is made, so code is kept for the next model of the same text and units, also in
+    the cache folder for the next process.
     """
+    small = model.shrunk()
+    key = _identity(small, shape)
+    if key not in _ABSTRACT_CODE:
+        place = cache_directory().with_name("steps") / f"{key}.json"
+        found = _kept(place)
+        if found is None:
+            found = _asked(small, shape)
+            with suppress(OSError):  # a folder that cannot be written costs time, nothing else
+                write_json(place, found)
+        _ABSTRACT_CODE[key] = found
+    return dict(_ABSTRACT_CODE[key])
+
+
+def _identity(model, shape):
+    """What the code depends on, as a short hash."""
     units = tuple((name, repr(getattr(value, "dim", 1)))
                   for name, value in sorted(model.parameters.items()))
-    key = (model.depth, tuple(sorted(model.blocks.items())), units, repr(model.refractory),
-           replace(shape, rows=2))
-    if key in _ABSTRACT_CODE:
-        return dict(_ABSTRACT_CODE[key])
-    small = model.shrunk()
+    texts = sorted(assemble(model, varying=shape.varying, lazy=False).text().items())
+    return hashlib.sha256(repr((
+        texts, units, repr(model.refractory), replace(shape, rows=2, events=0),
+        brian2.__version__
+    )).encode()).hexdigest()[:32]
+
+
+def _kept(place):
+    """Code that was asked for before, by another process too; None where there is none."""
+    try:
+        found = json.loads(place.read_text())
+    except (OSError, ValueError):
+        return None
+    whole = isinstance(found, dict) and all(isinstance(text, str) for text in found.values())
+    return found if whole else None
+
+
+def _asked(model, shape):
+    """Brian2's answer for a model with one neuron a group."""
     with runtime():
-        built = build(small, replace(shape, rows=2, events=0), lazy=False)
-        set_parameters(built, small, shape)
+        built = build(model, replace(shape, rows=2, events=0), lazy=False)
+        set_parameters(built, model, shape)
         try:
             built.network.run(0 * second, namespace={})
         except Exception as problem:
             raise explain(problem) from problem
-    _ABSTRACT_CODE[key] = {name: built[name].state_updater.abstract_code
-                           for name in built.assembly.groups}
-    return dict(_ABSTRACT_CODE[key])
+    return {name: built[name].state_updater.abstract_code for name in built.assembly.groups}
