@@ -18,7 +18,7 @@ from bioopzo.errors import EquationError, InputError
 from bioopzo.network.connections import Convolution, Dense, Pooled, architecture
 
 matplotlib.use("Agg")
-SHAPES = settings(max_examples=40, deadline=None, derandomize=True)
+SHAPES = settings(max_examples=20, deadline=None, derandomize=True)
 
 
 @st.composite

@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,21 +12,24 @@ import bioopzo as bz
 from bioopzo.engines.rate.devices import Placement
 from bioopzo.errors import InputError
 
-#: Trains on the digits and keeps all arrays: SCRIPT FILE PRECISION DEVICES [ADDRESS PROCESS].
+#: Trains on the digits and keeps all arrays: SCRIPT FILE PRECISIONS DEVICES [ADDRESS PROCESS].
 SCRIPT = """
 import sys
 import jax
-file, precision, devices, *rest = sys.argv[1:]
+file, precisions, devices, *rest = sys.argv[1:]
 if rest:
     jax.distributed.initialize(rest[0], 2, int(rest[1]))
 import numpy as np
 import bioopzo as bz
 task = bz.tasks.digits()
 task = task.replace(splits={k: v[:200] for k, v in task.splits.items()})
-run = bz.train(bz.Model([64, 16, 10], dropout=0.2), task, engine="rate", batch=16, trials=1600,
-               evaluations=3, rate=2e-2, precision=precision, devices=int(devices), seed=3,
-               progress=False, checkpoint=file + ".point" if rest else None)
-np.savez(file, **run.arrays)
+found = {}
+for precision in precisions.split("-"):
+    run = bz.train(bz.Model([64, 16, 10], dropout=0.2), task, engine="rate", batch=16, trials=1600,
+                   evaluations=3, rate=2e-2, precision=precision, devices=int(devices), seed=3,
+                   progress=False, checkpoint=file + ".point" if rest else None)
+    found |= {f"{precision} {name}": value for name, value in run.arrays.items()}
+np.savez(file, **found)
 """
 
 
@@ -42,7 +44,7 @@ def started(*arguments, devices=1):
 def arrays(process, file):
     """What a process has left."""
     try:
-        out, _ = process.communicate(timeout=90)
+        out, _ = process.communicate(timeout=240)
     except subprocess.TimeoutExpired:
         process.kill()
         raise
@@ -51,34 +53,44 @@ def arrays(process, file):
         return {name: stored[name] for name in stored.files}
 
 
-def same(one, other, tolerance):
-    assert one.keys() == other.keys()
-    for name, value in one.items():
-        np.testing.assert_allclose(other[name], value, rtol=tolerance, atol=tolerance,
-                                   err_msg=name)
-    assert one["curve/accuracy"][-1] > 0.5, "nothing was learned"
+def same(one, other, precision, tolerance):
+    keys = [key for key in one if key.startswith(precision)]
+    assert keys and set(keys) == {key for key in other if key.startswith(precision)}
+    for key in keys:
+        np.testing.assert_allclose(other[key], one[key], rtol=tolerance, atol=tolerance,
+                                   err_msg=key)
+    assert one[f"{precision} curve/accuracy"][-1] > 0.5, "nothing was learned"
 
 
-@pytest.mark.parametrize("precision, tolerance", [("single", 1e-5), ("double", 1e-10)])
-def test_four_devices_give_the_curve_of_one(tmp_path, precision, tolerance):
-    """The samples of a batch lie on four devices; sums over them are all that is exchanged."""
-    runs = {n: started(tmp_path / f"{n}.npz", precision, n, devices=n) for n in (1, 4)}
-    one, four = (arrays(run, tmp_path / f"{n}.npz") for n, run in runs.items())
-    same(one, four, tolerance)
-
-
-def test_two_processes_give_the_curve_of_one(tmp_path):
-    """They find one another by an address, and each has half of every batch."""
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """What one device, four of them, and two processes come to; all at the same time."""
+    folder = tmp_path_factory.mktemp("devices")
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
-    alone = started(tmp_path / "alone.npz", "double", 1)
-    both = [started(tmp_path / f"{k}.npz", "double", 2, address, k) for k in range(2)]
-    found = [arrays(run, tmp_path / f"{k}.npz") for k, run in enumerate(both)]
-    expected = arrays(alone, tmp_path / "alone.npz")
-    for one in found:
-        same(expected, one, 1e-10)
-    points = sorted(Path(tmp_path).glob("*.point.npz"))
+    files = {name: folder / f"{name}.npz" for name in ("one", "four", "first", "second")}
+    runs = {"one": started(files["one"], "single-double", 1),
+            "four": started(files["four"], "single-double", 4, devices=4),
+            "first": started(files["first"], "double", 2, address, 0),
+            "second": started(files["second"], "double", 2, address, 1)}
+    return folder, {name: arrays(run, files[name]) for name, run in runs.items()}
+
+
+@pytest.mark.parametrize("precision, tolerance", [("single", 1e-5), ("double", 1e-10)])
+def test_four_devices_give_the_curve_of_one(found, precision, tolerance):
+    """The samples of a batch lie on four devices; sums over them are all that is exchanged."""
+    same(found[1]["one"], found[1]["four"], precision, tolerance)
+
+
+def test_two_processes_give_the_curve_of_one(found):
+    """They find one another by an address, and each has half of every batch."""
+    folder, runs = found
+    for process in ("first", "second"):
+        same({k: v for k, v in runs["one"].items() if k.startswith("double")}, runs[process],
+             "double", 1e-10)
+    points = sorted(folder.glob("*.point.npz"))
+    assert len(points) == 2
     with np.load(points[0]) as one, np.load(points[1]) as other:
         for name in one.files:
             if name != "content":

@@ -67,7 +67,7 @@ def test_a_result_says_the_parameters_that_were_used(few, tmp_path):
 
 def test_runs_of_the_rate_engine_are_saved_and_taken_as_they_are(brief, tmp_path, monkeypatch):
     changes = {"epochs": 1, "models": {"opzo, plain": {"form": "plain"}, "bp": {}},
-               "common": {"batch": 8, "compiled": False}}
+               "common": {"batch": 8}}
     first = made("mnist_noise", tmp_path, **changes)
     assert first["engine"] == "rate" and first["models"]["bp"]["gain"] == "2.0"
     assert first["settings"]["bp"]["activity"] == "deterministic"
@@ -93,7 +93,7 @@ def test_what_is_read_off_trained_networks_takes_the_runs_of_the_other_result(br
     for name, batches in (("update_angle", 2), ("gradient_variance", 4), ("alignment", 100)):
         monkeypatch.setattr(gradients, name, partial(getattr(gradients, name), batches=batches))
     models = {label: results.ALL[label] for label in ("opzo", "bp")}
-    quick = dict(epochs=1, models=models, common={"batch": 8, "compiled": False})
+    quick = dict(epochs=1, models=models, common={"batch": 8})
     made("mnist", tmp_path, **quick)
     saved = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*/mnist/*.npz")}
     found = made("mnist_gradients", tmp_path, **quick)
