@@ -39,8 +39,9 @@ def trial_costs(content):
 
 
 def speed(content, view=""):
-    """What the benchmarks measured, `content`: spiking engine, or rate (`view` ``"rate"``)."""
-    return _rate_speed(content) if view == "rate" else _spiking_speed(content)
+    """What the benchmarks measured, `content`: spiking engine, or the `view` "rate" or "gpu"."""
+    made = {"rate": _rate_speed, "gpu": _gpu_speed}.get(view, _spiking_speed)
+    return made(content)
 
 
 def accuracies(content):
@@ -132,6 +133,27 @@ def _rate_speed(content):
               f"| *edited line to the curve of 20 epochs* | *{edit['cold']['edit_s']:.1f} s* |",
               f"| *the same, compiled before* | *{edit['warm']['edit_s']:.1f} s* |"]
     return "\n".join(lines)
+
+
+def _gpu_speed(content):
+    """What `tests/benchmarks/gpu_speed.py` found on a GPU."""
+    found = content["gpu"]
+    shown = {"fc": "784-800-800-10", "conv": "28x28-32C3-AP2-64C3-AP2-10",
+             "papers": "3x32x32-128C3-AP2-256C3-AP2-512C3-AP2-512C3-10"}
+    lines = ["| training step, T = 6 | batch | bp (ms) | opzo (ms) |", "|---|---|---|---|"]
+    for network, batches in (("fc", (128,)), ("conv", (128,)), ("papers", (32, 128))):
+        for batch in batches:
+            tail = f", batch {batch}" if network == "papers" else ""
+            times = [found[f"{network} {rule}{tail}"]["ms"] for rule in ("bp", "opzo")]
+            lines.append(f"| {shown[network]} | {batch} | {times[0]:.2f} | {times[1]:.2f} |")
+    epochs = [found[f"fc {rule}, epochs"]["epochs_a_minute"] for rule in ("bp", "opzo")]
+    lines.append(f"| *epochs of 60,000 images a minute, 784-800-800-10* | 128 | *{epochs[0]:.0f}* "
+                 f"| *{epochs[1]:.0f}* |")
+    one, many, batches = (found[f"digits, {name}"]["us"] / 1e3 for name in (
+        "1 run, batch 1", "32 runs, batch 1", "32 runs, batch 32"))
+    return "\n".join([*lines, "", (
+        f"Digits (64-32-32-10, OPZO, 60 steps), a trial and run: {one:.1f} ms alone, {many:.2f} ms "
+        f"with 32 runs at once, {batches:.3f} ms in batches of 32.")])
 
 
 def costs(content):
