@@ -9,7 +9,7 @@ from pathlib import Path
 from bioopzo.errors import BioopzoError, InputError, MissingData, unknown
 
 RATE_OPTIONS = (
-    ("batch", int, "trials a batch (128, or all where there are fewer)"),
+    ("batch", int, "trials a batch (a 64th of the task, 8 to 128)"),
     ("activity", str, "rates (default), spikes or deterministic"),
     ("optimizer", str, "adamw (default), momentum or sgd"),
     ("rate", float, "the optimiser's learning rate"),
@@ -113,7 +113,7 @@ def _parser():
     for command in (train, compare):
         command.add_argument("--engine", default="spiking", help="spiking (default) or rate")
         command.add_argument("--trials", type=int, help="training trials (spiking: 4000)")
-        command.add_argument("--epochs", type=int, help="in place of --trials (rate: 10)")
+        command.add_argument("--epochs", type=int, help="in place of --trials (rate: 10 or more)")
         for name, kind, about in RATE_OPTIONS:
             command.add_argument(f"--{name.replace('_', '-')}", type=kind, help=f"rate: {about}")
         command.add_argument("--backend", help="spiking: numpy, cython or standalone")
