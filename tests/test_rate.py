@@ -1127,3 +1127,16 @@ def test_synaptic_operations_of_known_rates():
     run = bz.Run(arrays, {}, {"sizes": list(model.sizes)}, model, task)
     assert gradients.synaptic_operations(run) == pytest.approx(
         {"hidden_1": 3*128*36, "hidden_2": 3*256*10})
+
+
+def test_engines_that_differ_in_the_optimizer_s_rate_share_a_program(task):
+    """And each moves by its own rate, also where nobody gives one with the batch."""
+    moved = []
+    for rate in (1.0, 0.25):
+        engine = engine_of(task, bz.Model([4, 5, 2], rule="bp"), compiled=True,
+                           optimizer=optimizers.get("sgd", rate=rate))
+        before = engine.weights["forward_2.w"]
+        engine.train(task.inputs[None, :8], task.targets[None, :8])
+        moved.append(np.asarray(engine.weights["forward_2.w"]) - before)
+    assert np.abs(moved[0]).max() > 1e-6
+    np.testing.assert_allclose(moved[1], 0.25*moved[0], rtol=1e-9, atol=1e-15)

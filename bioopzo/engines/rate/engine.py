@@ -229,6 +229,9 @@ class Engine:
 
     def asked(self, inputs, targets, constants, rates, room):
         """The arguments of `train`, all but its counters, for some batches."""
+        if rates is None and "rate" in self.optimizer.parameters:
+            # Not part of the program: engines that differ in it share one.
+            rates = np.full(len(inputs), self.optimizer.parameters["rate"])
         series = {key: np.asarray(values, self.dtype) for key, values in (
             *(constants or {}).items(), *([] if rates is None else [("rate", rates)]))}
         given = self.given(inputs, targets)
