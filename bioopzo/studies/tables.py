@@ -101,7 +101,7 @@ def gradients(content):
 
 def _rate_speed(content):
     """Speed of the rate engine."""
-    lines = ["| training step, T = 6, CPU time of one thread | engine (ms) | compared with (ms) | "
+    lines = ["| training step (T = 6, batch 128), CPU time of one thread | engine (ms) | compared with (ms) | "
              "ratio |", "|---|---|---|---|"]
     for rule in ("opzo", "bp"):
         found = content[f"rate_floor_{rule}"]

@@ -4,7 +4,7 @@ Every measurement is a process of its own (`rate_measure`), CPU time of one thre
 what is compared takes turns in it, and the smallest of its rounds counts: ratios of minima hold
 while others use the machine, single numbers only on one that is quiet.
 
-Run as ``python -m pytest tests/benchmarks -s``; PyTorch (torch==2.13.0 for the CPU) is needed by
+Run as ``python -m pytest tests/benchmarks -s``; PyTorch (torch==2.14.1 for the CPU) is needed by
 nothing else.
 """
 
@@ -32,7 +32,7 @@ EPOCHS_S, EDIT_COLD_S, EDIT_WARM_S = 2.0, 8.0, 3.0
 CHANCE = 0.1
 
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None,
-                                 reason="torch==2.13.0 is needed for this comparison only")
+                                 reason="torch==2.14.1 is needed for this comparison only")
 
 
 @pytest.fixture
