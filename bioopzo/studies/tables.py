@@ -101,8 +101,8 @@ def gradients(content):
 
 def _rate_speed(content):
     """Speed of the rate engine."""
-    lines = ["| training step (T = 6, batch 128), CPU time of one thread | engine (ms) | compared with (ms) | "
-             "ratio |", "|---|---|---|---|"]
+    lines = ["| training step (T = 6, batch 128), CPU time of one thread | engine (ms) | "
+             "compared with (ms) | ratio |", "|---|---|---|---|"]
     for rule in ("opzo", "bp"):
         found = content[f"rate_floor_{rule}"]
         lines.append(f"| 784-800-800-10, {rule}: its matrix products alone | "
