@@ -109,7 +109,8 @@ class Run:
         if self.model is None or self.task is None:
             raise InputError("a loaded run has no model or task attached: set run.model, run.task")
         if "network" not in self.__dict__:
-            self.__dict__["network"] = spiking.restore(self.model, self.task, self.final)
+            self.__dict__["network"] = spiking.restore(
+                self.model, self.task, self.final, self.meta["trials"])
         return self.__dict__["network"]
 
     def at(self, point: int) -> "Run":

@@ -448,7 +448,8 @@ class Eprop(Direct):
         for at in self.hidden:
             net.w[at] -= net.dt * net.eta * self.ebar[at] * net.g[at]
             target = np.outer(net.xbar[at - 1], net.psi[at])
-            self.ebar[at] += net.dt / net.tau_o * (target - self.ebar[at])
+            if self.case.state_reset or net.plastic:  # what goes on stands still in evaluation
+                self.ebar[at] += net.dt / net.tau_o * (target - self.ebar[at])
         ReadoutOnly.learn(self, gate)
 
 
@@ -665,6 +666,7 @@ class Network:
             set_parameters(self.built, self.model, self.shape)
         self.course = time_course(self.model, Protocol(case))
         self.built.tables["course"].values[...] = self.course
+        self.built.tables["trials_before"].values[...] = np.arange(self.shape.rows)
         self.start = {k: get_array(self.built, k)
                       for k in state_variables(self.built)}
         self.restart()

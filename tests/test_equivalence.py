@@ -130,8 +130,6 @@ def shown(engine, executor, plastic, inputs, targets, numbers=None, record=()):
     machine = engine.machines[plastic]
     with jax.enable_x64(True):
         given = engine.given(inputs, targets)
-        if plastic and not engine.batches:
-            engine.begin()
         kept, values = executor(
             machine, engine.kept(plastic, inputs.shape[-2]), given, engine.fixed(engine.constants),
             engine.course, jax.random.key(0), engine.batches, numbers=numbers, record=record)

@@ -14,6 +14,7 @@ from bioopzo.engines.rate.engine import Engine
 from bioopzo.engines.spiking import backends
 from bioopzo.engines.spiking.chunk import Chunk
 from bioopzo.engines.spiking.feed import parameter_values, tables
+from bioopzo.engines.spiking.numbers import keys
 from bioopzo.engines.spiking.runtime import Runtime
 from bioopzo.errors import InputError, InterruptedRun, NonFiniteError
 from bioopzo.network.clock import Shape, shape_of, time_course
@@ -60,10 +61,10 @@ def test_readings_belong_to_their_trials(task):
 
 
 def order_of(task, split):
-    """What 200 trials are trained on, in stretches of at most 50."""
+    """What 200 trials are trained on, in stretches of at most 60, and 50 of one progress."""
     rng = np.random.default_rng(0)
     plan = planned(task, split, trials=200, evaluations=1, batch=1)
-    parts = [s for s in plan.stretches(lambda epoch: rng, longest=50, within=0.5) if s.plastic]
+    parts = [s for s in plan.stretches(lambda epoch: rng, longest=60, steps=50) if s.plastic]
     assert [len(s.samples) for s in parts] == [50] * 4
     assert [s.progress for s in parts] == [0.125, 0.375, 0.625, 0.875]
     return np.concatenate([s.samples for s in parts])
@@ -91,7 +92,8 @@ def test_chunks_on_numpy_are_those_of_a_network_made_anew(task):
         values = {name: value * (number + 1) if name.endswith(".eta") else value
                   for name, value in parameter_values(model, shape).items()}
         chunk = Chunk(len(samples), state, values, {
-            "course": course, **tables(task, shape, np.array(samples), True)}, 7 + number)
+            "course": course, **tables(task, shape, np.array(samples), True, 0,
+                                       keys(7, 0, number + np.arange(len(samples))))})
         mine = kept.run(chunk)
         theirs = backends.open_backend("numpy", model, shape).run(chunk)
         for name, value in theirs.state.items():

@@ -9,7 +9,7 @@ import ast
 import functools
 from dataclasses import dataclass
 
-from bioopzo.network.assembly import readable
+from bioopzo.network.draft import readable
 from bioopzo.text.equations import parse, tree
 from bioopzo.text.functions import TABLE
 

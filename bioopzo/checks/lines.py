@@ -262,8 +262,8 @@ def _unknown(scope, name):
                 f"a synapse reads it as {' or '.join(ends)}")
     word = bare if end in scope.ends else name
     if scope.ends and word in (*CLOCK_NAMES, "advantage", "surprise"):
-        return (f"{name!r} cannot be read by synapses",
-                f"declare e.g. 'my_{word} = {word} : 1' in block 'hidden' and read my_{word}_post")
+        return (f"{name!r} is not known here: it belongs to the neurons",
+                f"a synapse reads it as {' or '.join(f'{word}_{s}' for s in scope.ends)}")
     if name == "xi" or name.startswith("xi_"):
         return (f"white noise {name!r} is not known here",
                 "draw noise in a statement, e.g. block 'hidden.sample': 'noise = randn()'")

@@ -16,10 +16,9 @@ from bioopzo.checks.lines import (
     reserved,
 )
 from bioopzo.errors import Mistake, nearest
-from bioopzo.network.assembly import readable
 from bioopzo.network.blocks import statement_blocks
-from bioopzo.network.clock import CLOCK_NAMES
-from bioopzo.network.draft import draft
+from bioopzo.network.clock import CLOCK_NAMES, CLOCK_UNITS
+from bioopzo.network.draft import draft, readable
 from bioopzo.network.kinds import kind_of
 from bioopzo.text.equations import identifiers, is_expression, linear, parse
 
@@ -148,11 +147,8 @@ class Text:
         obj = self.objects[name]
         refractory = bool(getattr(obj, "refractory", ""))
         if name in self.draft.groups:
-            for word, (other, variable) in self.links[name].items():
-                line = self.lines.get(other, {}).get(variable)
-                if word not in lines and (line or other == "trial"):
-                    linked[word] = other
-                    known[word] = dimension(line) if line else Quantity(1.0)
+            for word, other, value in self._linked(name):
+                linked[word], known[word] = other, value
             if refractory:
                 known.update(not_refractory=Quantity(1.0), lastspike=SPECIAL["t"])
                 settable |= {"not_refractory", "lastspike"}
@@ -160,6 +156,7 @@ class Text:
             ends = {"pre": obj.source, "post": obj.target}
             for end, group in ends.items():
                 known[f"N_{end}"] = Quantity(1.0)
+                known |= {f"{word}_{end}": value for word, _, value in self._linked(group)}
                 for line in self.lines[group].values():
                     known[f"{line.name}_{end}"] = dimension(line)
                     settable |= {f"{line.name}_{end}"} if _settable(line) else set()
@@ -167,6 +164,14 @@ class Text:
                           {**known, **parameters, **COMMON, **_kept(known, refractory)},
                           frozenset(settable), lines, linked, ends, self.lines, parameters,
                           self.around, refractory, self.kinds)
+
+    def _linked(self, name):
+        """(word, owner, a value of its unit) of what neurons read of others."""
+        for word, (other, variable) in self.links[name].items():
+            line = self.lines.get(other, {}).get(variable)
+            if word not in self.lines[name] and (line or other == "trial"):
+                yield word, other, dimension(line) if line else (
+                    SPECIAL["t"] if word in CLOCK_UNITS else Quantity(1.0))
 
     def _lines(self):
         """Every mistake in single lines; what an edit took away is said once, where it was."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from bioopzo.engines.spiking import recording
 from bioopzo.engines.spiking.feed import checked_sample, tables
+from bioopzo.engines.spiking.numbers import MEASURE, keys
 from bioopzo.errors import InputError
 from bioopzo.network.clock import shape_of, time_course
 from bioopzo.show.exports import to_neo
@@ -59,8 +60,9 @@ def record(run: Any, sample: int | None = None, seed: int = 0, plastic: bool = T
     sample = checked_sample(task, task.splits["test"][0] if sample is None else sample)
     shape = shape_of(task, 2)
     course = time_course(model, task)
-    data = {"course": course, **tables(task, shape, np.array([sample]), plastic)}
-    spikes, values = recording.record(model, shape, run.final, data, seed)
+    data = {"course": course, **tables(
+        task, shape, np.array([sample]), plastic, run.meta["trials"], keys(seed, MEASURE, 0))}
+    spikes, values = recording.record(model, shape, run.final, data)
     dt = 1e3 * float(task.dt)
     meta = {"theta": float(model.parameters["theta"]), "sizes": list(model.sizes),
             "network": model.network.described(), "rule": model.rule_name, "task": task.name,

@@ -15,6 +15,7 @@ from bioopzo.engines.spiking import backends
 from bioopzo.engines.spiking.backends import WORTH_COMPILING
 from bioopzo.engines.spiking.chunk import Chunk
 from bioopzo.engines.spiking.feed import parameter_values, rows, tables
+from bioopzo.engines.spiking.numbers import MEASURE, keys
 from bioopzo.engines.spiking.standalone import Standalone
 from bioopzo.errors import EquationError, InputError, unknown
 from bioopzo.measures.angles import cosine
@@ -67,8 +68,7 @@ def jacobian(model: Model, task: Task, state: Mapping[str, np.ndarray], trials: 
     rng = np.random.default_rng(seed)
     samples = rng.choice(task.splits[split], trials, replace=trials > len(task.splits[split]))
     weights = {k: v for k, v in state.items() if k.endswith(".w") and k in engine.start}
-    # One row more, so that the last trial is read too.
-    parts = [samples[k:k + shape.rows - 1] for k in range(0, trials, shape.rows - 1)]
+    parts = [samples[k:k + shape.rows] for k in range(0, trials, shape.rows)]
     layers = dict(enumerate(probe.network.hidden, 1))
     neurons = [(layer, j) for layer, population in layers.items() for j in range(population.size)]
 
@@ -76,15 +76,14 @@ def jacobian(model: Model, task: Task, state: Mapping[str, np.ndarray], trials: 
         layer, j = which
         total, response = 0.0, 0.0
         for p, part in enumerate(parts):
-            shown = np.append(part, part[-1])
-            data = {"course": course, **tables(task, shape, shown, True)}
+            data = {"course": course, **tables(task, shape, part, True, 0, keys(
+                seed, MEASURE, p * shape.rows + np.arange(len(part))))}
             for sign in (1, -1):
                 z = np.zeros(layers[layer].size)
                 z[j] = sign
                 start = {**engine.start, **weights, f"{layers[layer].name}.z": z}
-                outcome = engine.run(Chunk(len(shown), start, values, data,
-                                                    1 + seed + 1000 * p))
-                total = total + sign * outcome.decision[1:].sum(axis=0)
+                outcome = engine.run(Chunk(len(part), start, values, data))
+                total = total + sign * outcome.decision.sum(axis=0)
             response = outcome.state[f"{layers[layer].name}.Dz"][j] * -1
         return total / (2 * trials * response)
 
@@ -178,10 +177,12 @@ def mean_update(model: Model, task: Task, state: Mapping[str, np.ndarray], trial
     now = {**engine.start, **{k: v for k, v in state.items() if k in engine.start}}
     begin = {k: np.array(v) for k, v in now.items()}
     parts = [samples[k:k + shape.rows - 1] for k in range(0, trials, shape.rows - 1)]
-    for p, part in enumerate(parts):
-        data = {"course": course, **tables(task, shape, np.append(part, part[-1]), True)}
-        data["schedule"][len(part):] = 0
-        now = engine.run(Chunk(len(part) + 1, now, values, data, 1 + seed + p)).state
+    for p, part in enumerate(parts):  # and one trial without plasticity, which settles the rest
+        plastic = np.append(np.ones(len(part)), 0)
+        shown = p * shape.rows + np.arange(len(plastic))
+        data = {"course": course, **tables(task, shape, np.append(part, part[-1]), plastic, 0,
+                                           keys(seed, MEASURE, shown))}
+        now = engine.run(Chunk(len(plastic), now, values, data)).state
     return {k: now[k] - begin[k] for k in now if k.endswith(".w")}
 
 

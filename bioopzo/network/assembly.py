@@ -26,10 +26,11 @@ from dataclasses import replace
 from brian2.units.fundamentalunits import Quantity
 
 from bioopzo.network.asked import ModelLike
-from bioopzo.network.clock import CLOCK_NAMES
-from bioopzo.network.draft import draft
+from bioopzo.network.clock import CLOCK_UNITS
+from bioopzo.network.draft import draft, readable
 from bioopzo.network.forms import choose_form, set_sum_order, store_subexpressions
 from bioopzo.network.kinds import kind_of
+from bioopzo.network.learning import gate, roles
 from bioopzo.network.objects import (
     Assembly,
     Event,
@@ -37,7 +38,6 @@ from bioopzo.network.objects import (
     synapse_texts,
     with_right,
 )
-from bioopzo.network.table import Network
 from bioopzo.text.equations import (
     identifiers,
     parse,
@@ -48,7 +48,7 @@ from bioopzo.text.equations import (
 
 
 def assemble(model: ModelLike, duration: Quantity | None = None, varying: bool = False,
-             lazy: bool = True, events: bool = False) -> Assembly:
+             lazy: bool = True, events: bool = False, gated: bool = True) -> Assembly:
     """The `Assembly` of a model.
 
     Parameters
@@ -62,8 +62,13 @@ def assemble(model: ModelLike, duration: Quantity | None = None, varying: bool =
         False keeps every plasticity equation dense.
     events : bool
         Whether given spikes come as lists of events, not as a table of every step and neuron.
+    gated : bool
+        False leaves it to the engine that nothing is learned while plasticity is off.
     """
     assembly = draft(model, varying, events)
+    assembly.roles = roles(assembly)
+    if gated:
+        gate(assembly)
     set_sum_order(assembly)
     for synapse in assembly.synapses.values():
         if kind_of(synapse.kind).plastic:
@@ -90,30 +95,30 @@ def _add_events(assembly):
                 group.events.append(Event(path.event, condition, when, order=order))
 
 
-def readable(network: Network) -> dict[str, dict[str, tuple[str, str]]]:
-    """What a population may read of others, neuron by neuron: name -> word -> (name, variable)."""
-    shared = dict.fromkeys(CLOCK_NAMES, "trial")
-    critics = network.of("critic")
-    if critics:
-        shared.update(advantage=critics[0].name, surprise=critics[0].name)
-    return {population.name: {word: (other, word)
-                              for word, other in {**shared, **dict(population.reads)}.items()
-                              if other != population.name}
-            for population in network.populations}
-
-
 def _link(assembly):
     """Shared time courses and one-to-one readings of another group, by name."""
     for name, table in readable(assembly.network).items():
         group = assembly.groups[name]
-        used = names_used(group) - {line.name for line in parse(group.equations, name)}
+        used = names_used(group) | _asked_for(assembly, name)
+        used -= {line.name for line in parse(group.equations, name)}
         for word, place in table.items():
             if word in used:
                 group.links[word] = place
-                group.equations += f"\n{word} : 1"
+                group.equations += f"\n{word} : {CLOCK_UNITS.get(word, 1)}"
         lines = [type(x)("parameter", x.name, unit=x.unit, flags="(linked)")
                  if x.name in group.links else x for x in parse(group.equations, name)]
         group.equations = render(lines)
+
+
+def _asked_for(assembly, name):
+    """What synapses read of the neurons of a group, on either side."""
+    found = set()
+    for synapse in assembly.synapses.values():
+        for suffix, end in (("_pre", synapse.source), ("_post", synapse.target)):
+            if end == name:
+                found |= {word.removesuffix(suffix) for text in synapse_texts(synapse)
+                          for word in identifiers(text) if word.endswith(suffix)}
+    return found
 
 
 def _declare_parameters(assembly, parameters):

@@ -20,18 +20,24 @@ MEANING = {
     "pair": "1 at the end of a pair of holds",
     "plastic": "1 in training trials, 0 in evaluation",
     "fresh": "1 in the first step of a trial",
+    "t_of_trial": "time since the trial began",
 }
+#: Units of those that have one.
+CLOCK_UNITS = {"t_of_trial": "second"}
 CLOCK_NAMES = tuple(MEANING)
 #: Columns of the time course that a task's trial has (`time_course`), in their order.
 COLUMNS = ("gate", "read", "sigma", "window", "hold", "pair")
 #: Those that are 0 in evaluation, whatever the time course says.
-_OF_LEARNING = ("sigma", "window", "hold", "pair")
-CLOCK = "\n".join(f"{name} : 1 (shared)" for name in CLOCK_NAMES)
+OF_LEARNING = ("sigma", "window", "hold", "pair")
+CLOCK = "\n".join(f"{name} : {CLOCK_UNITS.get(name, 1)} (shared)" for name in CLOCK_NAMES)
 #: What the clock does at the start of every step.
 TICK = "\n".join([
     "step = t_in_timesteps % steps", "row = (t_in_timesteps // steps) % rows",
-    "plastic = schedule(row*dt)", "fresh = int(step == 0)",
-    *(f"{name} = {'plastic*' * (name in _OF_LEARNING)}course(step*dt, {k})"
+    "plastic = schedule(row*dt)", "fresh = int(step == 0)", "t_of_trial = step*dt",
+    # What stands for t: time goes on in trials with plasticity only.
+    "t_of_run = (trials_before(row*dt)*steps + step)*dt",
+    "draws = step_key(trial_key(row*dt), step)",  # of this step's random numbers
+    *(f"{name} = {'plastic*' * (name in OF_LEARNING)}course(step*dt, {k})"
       for k, name in enumerate(COLUMNS))])
 
 
@@ -97,7 +103,7 @@ def ticks(course: np.ndarray, plastic: float, first: int, count: int) -> dict[st
 
     `course` is a `time_course`, `plastic` 1 or 0.
     """
-    said = {name: course[first:first + count, k] * (plastic if name in _OF_LEARNING else 1.0)
+    said = {name: course[first:first + count, k] * (plastic if name in OF_LEARNING else 1.0)
             for k, name in enumerate(COLUMNS)}
     said["plastic"] = np.full(count, plastic)
     said["fresh"] = (np.arange(first, first + count) == 0).astype(float)

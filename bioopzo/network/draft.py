@@ -7,10 +7,10 @@ Which objects there are says the network's table; what a block's moment means sa
 from collections.abc import Mapping
 
 from bioopzo.network.asked import ModelLike
-from bioopzo.network.clock import CLOCK, TICK
+from bioopzo.network.clock import CLOCK, CLOCK_NAMES, TICK
 from bioopzo.network.kinds import NEURON_MOMENTS, SYNAPSE_MOMENTS, kind_of
 from bioopzo.network.objects import Assembly, Code, Event, GroupText, Pathway, SynapseText
-from bioopzo.network.table import Population, Projection
+from bioopzo.network.table import Network, Population, Projection
 from bioopzo.text.equations import compose, is_expression, parse, render
 
 
@@ -49,9 +49,23 @@ def _named(blocks, entry, moment):
 def _trial():
     """The trial's clock, which every other object reads."""
     return GroupText(
-        "trial", 1, render(parse(CLOCK)) + "\nstep : integer (shared)\nrow : integer (shared)",
+        "trial", 1, "\n".join([
+            render(parse(CLOCK)), "t_of_run : second (shared)", "draws : 1 (shared)",
+            "step : integer (shared)", "row : integer (shared)"]),
         "trial", codes=[Code("clock", render(parse(TICK)), "start", 0)],
-        constants={"steps": "integer", "rows": "integer", "seed": "integer", "chunk": "second"})
+        constants={"steps": "integer", "rows": "integer", "chunk": "second"})
+
+
+def readable(network: Network) -> dict[str, dict[str, tuple[str, str]]]:
+    """What a population may read of others, neuron by neuron: name -> word -> (name, variable)."""
+    shared = dict.fromkeys(CLOCK_NAMES, "trial")
+    critics = network.of("critic")
+    if critics:
+        shared.update(advantage=critics[0].name, surprise=critics[0].name)
+    return {population.name: {word: (other, word)
+                              for word, other in {**shared, **dict(population.reads)}.items()
+                              if other != population.name}
+            for population in network.populations}
 
 
 # ---------------------------------------------------------------------------- populations

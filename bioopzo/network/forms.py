@@ -4,12 +4,22 @@ import ast
 import re
 from dataclasses import replace
 
+from brian2.core.namespace import DEFAULT_UNITS
 from brian2.units.fundamentalunits import Quantity
 
 from bioopzo.network.asked import ModelLike
-from bioopzo.network.kinds import kind_of
-from bioopzo.network.objects import Assembly, Code, SynapseText, with_right
+from bioopzo.network.draft import readable
+from bioopzo.network.kinds import SYNAPSE_MOMENTS, kind_of
+from bioopzo.network.objects import (
+    Assembly,
+    Code,
+    Pathway,
+    SynapseText,
+    synapse_texts,
+    with_right,
+)
 from bioopzo.text.equations import defines, factorise, identifiers, parse, render, substitute, tree
+from bioopzo.text.functions import FUNCTIONS
 
 #: exp(trial/tau) is the lazy form's loss of precision; 20 time constants leave 1e-8 of 1e-16.
 LONGEST_LAZY_TRIAL = 20.0
@@ -30,50 +40,122 @@ def set_sum_order(assembly: Assembly) -> None:
                     "feedback", 10 * _rank(assembly.network[into]))
 
 
-def _decay(group, trace):
-    """The time constant of a trace that only decays and rises by 1 at a spike, else None."""
-    for line in parse(group.equations, group.name):
-        if line.name == trace and line.kind == "differential":
-            match = re.match(rf"^-\s*{trace}\s*/\s*(\w+)$", line.right)
-            if match and any(s.name == trace and s.operator == "+=" and s.right.strip() == "1"
-                             for s in parse(group.reset, group.name)):
-                return match[1]
-    return None
+class _Unproved(Exception):
+    """Why an equation cannot be emitted in another form than it is written in."""
 
 
 def choose_form(model: ModelLike, assembly: Assembly, synapse: SynapseText,
                 duration: Quantity | None, lazy: bool) -> None:
-    """Emit each plasticity equation of a forward synapse lazily where that is exact."""
-    source, target = assembly.groups[synapse.source], assembly.groups[synapse.target]
-    lines = list(parse(synapse.equations, synapse.name))
-    own = {line.name for line in lines}
-    forms = []
+    """Emit each plasticity equation of a forward synapse lazily where that is proved exact.
+
+    `synapse.form` says which form each has, and why one is dense although `lazy` was asked for.
+    """
+    target = assembly.groups[synapse.target]
+    lines, forms = list(parse(synapse.equations, synapse.name)), []
     for k, line in enumerate(lines):
         if line.kind != "differential":
             continue
-        traces = [w for w in identifiers(line.right) if w.endswith("_pre")]
-        factor = factorise(line.right, traces[0]) if len(traces) == 1 else None
-        if factor is None or identifiers(factor) & own:
-            continue
-        factor = substitute(factor, {w: w[:-5] for w in identifiers(factor)
-                                     if w.endswith("_post")})
-        trace = traces[0]
-        tau = _decay(source, trace[:-4])
-        read_elsewhere = any(line.name in identifiers(other.right)
-                             for other in lines if other is not line)
-        precise = tau is not None and (
-            duration is None or duration / model.parameters[tau] <= LONGEST_LAZY_TRIAL)
-        if lazy and precise and not read_elsewhere:
-            lines[k] = _lazy(synapse, target, line, trace, factor, tau)
+        why, trace, factor = "", "", ""
+        try:
+            trace, factor = _factored(model, assembly, synapse, line)
+            if lazy:
+                tau, jump = _trace(model, assembly, synapse.source, trace.removesuffix("_pre"))
+                _refuse_long(model, duration, tau)
+                _refuse_reads(synapse, line, lines)
+        except _Unproved as reason:
+            why = f" ({reason})"
+        if factor and lazy and not why:
+            lines[k] = _lazy(target, synapse, line, trace, factor, tau, jump)
             forms.append(f"{line.name} lazy")
-        else:
+            continue
+        if factor:
             lines[k] = _dense(target, synapse, line, trace, factor)
-            forms.append(f"{line.name} dense")
+        forms.append(f"{line.name} dense{why * lazy}")
     synapse.equations = render(lines)
     synapse.form = ", ".join(forms)
 
 
-def _lazy(synapse, target, line, trace, factor, tau):
+# ---------------------------------------------------------------------------- the proof
+
+def _factored(model, assembly, synapse, line):
+    """(trace, factor): the equation is a presynaptic trace times what the target alone knows."""
+    no = _Unproved("its equation is not a presynaptic trace times something postsynaptic")
+    traces = [word for word in identifiers(line.right) if word.endswith("_pre")]
+    factor = factorise(line.right, traces[0]) if len(traces) == 1 else None
+    if factor is None or line.flags:
+        raise no
+    target = assembly.groups[synapse.target]
+    own = {other.name for other in parse(synapse.equations, synapse.name)}
+    known = {x.name for x in parse(target.equations)} | set(readable(assembly.network)[target.name])
+    known |= {"N"}
+    words, names = {}, {*FUNCTIONS, *DEFAULT_UNITS, *model.parameters, "t", "dt", "pi", "e", "j"}
+    for word in identifiers(factor):
+        bare = word.removesuffix("_post")
+        if word in own or not (bare in known if bare != word else word in names):
+            raise no
+        words[word] = "i" if word == "j" else bare
+    return traces[0], substitute(factor, words)
+
+
+def _trace(model, assembly, name, trace):
+    """(tau, jump): between spikes a trace decays with tau alone, and a spike raises it by jump."""
+    group = assembly.groups[name]
+    own = {line.name: line for line in parse(group.equations, name)}
+    line = own.get(trace)
+    match = line and line.kind == "differential" and not line.flags and re.match(
+        rf"^-\s*{trace}\s*/\s*(\w+)$", line.right)
+    if not match or match[1] in own or match[1] not in model.parameters:
+        raise _Unproved(f"{trace} does more than decay with a time constant")
+    jumps = [x for x in parse(group.reset, name) if x.name == trace]
+    elsewhere = [*(c.text for c in group.codes if c.clock == "step" or c.order < 0),
+                 *(event.text for event in group.events)]
+    changed = {x.name for text in elsewhere for x in parse(text, name)}
+    changed |= {x for synapse in assembly.synapses.values() for x in _changed(synapse, name)}
+    if len(jumps) != 1 or jumps[0].operator != "+=" or trace in changed:
+        raise _Unproved(f"{trace} does not only rise at a spike")
+    changed |= {x.name for x in parse(group.reset, name)}
+    words = {}
+    for word in identifiers(jumps[0].right):
+        steady = word in own and own[word].kind == "parameter" and word not in changed
+        if not steady and (word in own or word not in {*model.parameters, *FUNCTIONS}):
+            raise _Unproved(f"{trace} does not rise by the same at each spike of a trial")
+        words[word] = f"{word}_pre" if steady else word
+    return match[1], substitute(jumps[0].right, words)
+
+
+def _changed(synapse, name):
+    """The variables of the neurons `name` that synapses change, on either side."""
+    for suffix, end in (("_pre", synapse.source), ("_post", synapse.target)):
+        if end == name:
+            yield from (line.name.removesuffix(suffix) for text in synapse_texts(synapse)
+                        for line in parse(text, synapse.name) if line.name.endswith(suffix))
+
+
+def _refuse_long(model, duration, tau):
+    if duration is not None and duration / model.parameters[tau] > LONGEST_LAZY_TRIAL:
+        raise _Unproved(f"a trial is longer than {LONGEST_LAZY_TRIAL:g} {tau}")
+
+
+def _refuse_reads(synapse, line, lines):
+    """Every read and write of the variable is one that knows what is owed to it."""
+    name = line.name
+    if any(name in identifiers(other.right) for other in lines if other is not line):
+        raise _Unproved(f"another equation reads {name}")
+    for path in synapse.pathways:
+        # After the spikes of its step and before the traces rise, what is kept is not settled.
+        if path.event == "pair" and any(
+                name in identifiers(x.right) or (x.name == name and x.operator not in ("+=", "-="))
+                for x in parse(path.text, synapse.name)):
+            raise _Unproved(f"{name} is read at the end of a pair of holds")
+    for code in synapse.codes:
+        if any(name in (x.name, *identifiers(x.right)) for x in parse(code.text, synapse.name)) \
+                and not (code.clock == "trial" and -8 < code.order < -6):
+            raise _Unproved(f"{name} is read or set outside of events and of the end of a trial")
+
+
+# ---------------------------------------------------------------------------- the text
+
+def _lazy(target, synapse, line, trace, factor, tau, jump):
     sum_ = _free_name(f"G_{line.name}", synapse, target)
     unit = line.unit
     target.equations += f"\nd{sum_}/dt = {sum_}/{tau} : {unit}"
@@ -81,10 +163,13 @@ def _lazy(synapse, target, line, trace, factor, tau):
     zero = "0" if unit == "1" else f"0*{unit}"
     target.codes.append(Code(f"clear_{sum_[2:]}", f"{sum_} = {zero}", "start", -6, "trial"))
     owed = f"{trace}*{sum_}_post"
+    if not any(path.event == "spike" for path in synapse.pathways):
+        moment = SYNAPSE_MOMENTS["spike"]
+        synapse.pathways.append(Pathway("pre", "spike", "", moment.when, moment.order))
     for k, path in enumerate(synapse.pathways):
         text = render(_in_force(x, line.name, owed) for x in parse(path.text))
         if path.event == "spike":
-            text += f"\n{line.name} -= {sum_}_post"
+            text += f"\n{line.name} -= " + f"({jump})*" * (jump != "1") + f"{sum_}_post"
         synapse.pathways[k] = replace(path, text=text)
     synapse.codes.insert(0, Code(f"settle_{line.name}", f"{line.name} += {owed}", "start", -8,
                                  "trial"))

@@ -78,13 +78,29 @@ class SynapseText:
     form: str = ""
 
 
+@dataclass(frozen=True)
+class Roles:
+    """The variables ``"object.variable"`` that are `learned`, begin `anew`, and `statistics`.
+
+    See `network.learning`.
+    """
+
+    learned: tuple[str, ...] = ()
+    anew: frozenset[str] = frozenset()
+    statistics: frozenset[str] = frozenset()
+
+
 @dataclass
 class Assembly:
-    """All objects of a `network`, in text: `groups` and `synapses` by name."""
+    """All objects of a `network`, in text: `groups` and `synapses` by name.
+
+    `roles` says what is learned; a draft does not know.
+    """
 
     groups: dict[str, GroupText]
     synapses: dict[str, SynapseText]
     network: Network = field(repr=False)
+    roles: Roles = Roles()
 
     def text(self) -> "Texts":
         """The objects as a printable mapping name -> text."""
@@ -157,7 +173,7 @@ def _indent(text):
 def constants(assembly: Assembly, model: ModelLike, shape: Shape) -> dict[str, float]:
     """The value of every shared constant of every object: ``{"hidden_1.tau_m": 0.01, ...}``."""
     special = {"steps": shape.steps, "rows": shape.rows,
-               "refractory_period": float(model.refractory), "seed": 0, "chunk": 0.0}
+               "refractory_period": float(model.refractory), "chunk": 0.0}
     objects: dict[str, GroupText | SynapseText] = {**assembly.groups, **assembly.synapses}
     values = {}
     for name, obj in objects.items():

@@ -24,7 +24,7 @@ def critic(measure: str = "read", baseline: bool = True, moment: str = "trial"
     blocks = {
         "critic": f"loss : 1\nL : 1\nLbar : 1\n{name} : 1",
         "critic.step": f"L += {measure}*loss" + step,
-        "critic.trial": trial + "Lbar += plastic*kappa*(L - Lbar)\n" * baseline + "L = 0",
+        "critic.trial": trial + "Lbar += kappa*(L - Lbar)\n" * baseline + "L = 0",
         "report": "loss_post = loss_pre : 1 (summed)",
         "hidden": f"modulator = {name} : 1",
     }

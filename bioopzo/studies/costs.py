@@ -37,7 +37,7 @@ def _cost(task, rule, hidden, plastic, trials):
     samples = np.resize(task.splits["train"], min(trials, shape.rows))
     chunk = Chunk(
         len(samples), state, parameter_values(model, shape),
-        {"course": time_course(model, task), **tables(task, shape, samples, plastic)}, 1)
+        {"course": time_course(model, task), **tables(task, shape, samples, plastic)})
     spent = []
     for _ in range(3):  # the least disturbed counts
         begin = _cpu()

@@ -22,15 +22,11 @@ SPLITS = ("test", "validation")
 
 @dataclass(frozen=True)
 class Stretch:
-    """Trials in a row with one purpose: sample indices, plastic or not, progress (0 to 1).
-
-    `last` marks the evaluation that ends the run.
-    """
+    """Trials in a row with one purpose: sample indices, plastic or not, progress (0 to 1)."""
 
     samples: np.ndarray
     plastic: bool
     progress: float
-    last: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,13 +72,14 @@ class Plan:
             yield number, order[k * self.batch:(k + 1) * self.batch]
 
     def stretches(self, generator: Callable[[int], np.random.Generator],
-                  longest: int | Callable[[], int] = 1, within: float = 0.0,
+                  longest: int | Callable[[], int] = 1, steps: int | None = None,
                   start: int | None = None) -> Iterator[Stretch]:
         """The run as `Stretch`es of at most `longest` batches, and an evaluation at every mark.
 
-        `longest` may be a function that is asked before each.
-        The progress of a stretch is that where a share `within` of it is done. `start` is the
-        number of batches done, their evaluations too; by default the run begins with one.
+        `longest` may be a function that is asked before each. With `steps`, progress moves in
+        steps of so many batches, wherever stretches end: it is that of the middle of a step, and
+        no stretch goes beyond its own. `start` is the number of batches done, their evaluations
+        too; by default the run begins with one.
         """
         if start is None:
             yield self._evaluation(0)
@@ -91,13 +88,18 @@ class Plan:
             begin = first
             while begin < stop:
                 count = min(longest if isinstance(longest, int) else longest(), stop - begin)
+                progress: float = begin
+                if steps:
+                    step = begin // steps * steps
+                    count = min(count, step + steps - begin)
+                    progress = (step + min(step + steps, self.total)) / 2
                 samples = [part for _, part in islice(batches, count)]
-                yield Stretch(np.concatenate(samples), True, (begin + within*count) / self.total)
+                yield Stretch(np.concatenate(samples), True, progress / self.total)
                 begin += count
             yield self._evaluation(stop)
 
     def _evaluation(self, mark):
-        return Stretch(self.held_out, False, mark / self.total, mark == self.total)
+        return Stretch(self.held_out, False, mark / self.total)
 
 
 def planned(task: Task, split: str = "test", trials: int | None = None,

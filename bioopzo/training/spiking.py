@@ -1,7 +1,7 @@
-"""The spiking engine as training drives it: chunk by chunk, readings one trial late."""
+"""The spiking engine as training drives it, chunk by chunk."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,10 @@ import numpy as np
 from bioopzo.engines.spiking import backends
 from bioopzo.engines.spiking.chunk import Chunk
 from bioopzo.engines.spiking.feed import parameter_values, rows, tables
+from bioopzo.engines.spiking.numbers import EVALUATION, TRAINING, keys
 from bioopzo.errors import InputError
 from bioopzo.model import Model
+from bioopzo.network.assembly import assemble
 from bioopzo.network.clock import shape_of, time_course
 from bioopzo.run import Run
 from bioopzo.tasks import Task
@@ -64,104 +66,93 @@ def backend(chosen: Settings, plan: Plan) -> str:
     return backends.choose(chosen.backend, plan.shown(plan.trials, len(plan.marks)))
 
 
-@dataclass
-class _Reading:
-    """An evaluation whose readings still come in, each with the trial after it."""
-
-    trials: int
-    before: dict[str, np.ndarray]
-    after: dict[str, np.ndarray] = field(default_factory=dict)
-    samples: list[np.ndarray] = field(default_factory=list)
-    decisions: list[np.ndarray] = field(default_factory=list)
-    costs: list[np.ndarray] = field(default_factory=list)
-
-
 class Driver:
-    """A built network and its state; `run` takes it through a stretch of trials."""
+    """A built network and its state; `run` takes it through a stretch of trials.
+
+    An evaluation begins with that state and is forgotten: training goes on from where it was. What
+    it is like at the end of the last one, when all that training asks for is done, is `final`.
+    """
 
     def __init__(self, run: Run, plan: Plan, chosen: Settings, seed: int, log: Log,
                  announce: Callable[[str], object] | None = None):
         self.model, self.task, self.plan, self.log = run.model, run.task, plan, log
         self.shape = shape_of(self.task, rows(self.task))
         self.course = time_course(self.model, self.task)
-        order, weights, noise = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(3))
+        order, weights = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2))
         self.engine = backends.open_backend(run.meta["backend"], self.model, self.shape,
                                             chosen.lazy, announce)
-        run.meta["build_s"] = round(self.engine.build_s, 3)
+        forms = assemble(self.model, self.shape.duration, self.shape.varying, chosen.lazy).synapses
+        run.meta.update(build_s=round(self.engine.build_s, 3), forms={
+            name: synapse.form for name, synapse in forms.items() if synapse.form})
         self.values = parameter_values(self.model, self.shape, chosen.lazy)
-        self.order, self.noise = order, noise
-        self.reading: _Reading | None = None
+        self.order, self.seed = order, seed
         self.state = {**self.engine.start, **initial_weights(self.model, weights)}
+        self.evaluated = self.state
 
     def stretches(self) -> Iterator[Stretch]:
         """The plan in chunks that the tables have room for."""
-        most = self.shape.rows
-        longest = max(1, min(most, -(-self.plan.trials // SCHEDULE_STEPS)))
-        for stretch in self.plan.stretches(lambda epoch: self.order, longest, within=0.5):
-            yield from [stretch] if stretch.plastic else _parts(stretch, most)
+        steps = -(-self.plan.trials // SCHEDULE_STEPS)
+        return self.plan.stretches(lambda epoch: self.order, self.shape.rows, steps)
 
     def run(self, stretch: Stretch) -> None:
-        """Present a stretch, and give the log every evaluation that is whole."""
+        """Learn from a stretch; or evaluate, and give the log what was found."""
         values = scheduled(self.values, self.model, stretch.progress)
-        chunk = Chunk(len(stretch.samples), self.state, values,
-                      {"course": self.course,
-                       **tables(self.task, self.shape, stretch.samples, stretch.plastic)},
-                      int(self.noise.integers(1, 2**31 - 1)))
-        outcome = self.engine.run(chunk)
-        self._check_finite(chunk, outcome, stretch)
-        shift_last_spikes(outcome.state, chunk.trials * float(self.shape.duration))
-        before, self.state = self.state, outcome.state
-        self._read(stretch, outcome, before)
-        if stretch.plastic:
-            self.log.seen(len(stretch.samples))
+        if not stretch.plastic:
+            self.log.evaluated(self._evaluation(stretch, values))
+            return
+        before = self.log.trials + np.arange(len(stretch.samples))
+        self.state = self._shown(stretch.samples, True, before, keys(self.seed, TRAINING, before),
+                                 self.state, values).state
+        self.log.seen(len(stretch.samples))
 
     def final(self) -> dict[str, np.ndarray]:
         """The state by name."""
-        return self.state
+        return self.evaluated
 
     def closing(self) -> dict[str, Any]:
         """What else a run's `meta` says at its end."""
         return {}
 
-    def _read(self, stretch, outcome, before):
-        """Collect the readings of an evaluation: each belongs to the trial before it."""
-        begun = self.reading is not None
-        if not begun and not stretch.plastic:
-            self.reading = _Reading(self.log.trials, before)
-        reading = self.reading
-        if reading is None:
-            return
-        mine = slice(0 if begun else 1, 1 if stretch.plastic else None)
-        reading.decisions.append(outcome.decision[mine])
-        reading.costs.append(outcome.cost[mine])
-        if not stretch.plastic:
-            reading.samples.append(stretch.samples[:len(stretch.samples) - stretch.last])
-            reading.after = outcome.state
-        if sum(map(len, reading.decisions)) == len(self.plan.held_out):
-            self.reading = None
-            self.log.evaluated(self._evaluation(reading))
+    def _shown(self, samples, plastic, before, trial_keys, state, values):
+        """Present trials from a state: the `Outcome`."""
+        chunk = Chunk(len(samples), state, values,
+                      {"course": self.course, **tables(self.task, self.shape, samples, plastic,
+                                                       before, trial_keys)})
+        outcome = self.engine.run(chunk)
+        self._check_finite(chunk, outcome, plastic)
+        shift_last_spikes(outcome.state, chunk.trials * float(self.shape.duration))
+        return outcome
 
-    def _evaluation(self, reading):
-        samples = np.concatenate(reading.samples)
-        cost = np.concatenate(reading.costs)
+    def _evaluation(self, stretch, values):
+        """Show the held-out trials, from the state of training."""
+        done, samples, state = self.log.trials, stretch.samples, self.state
+        trial_keys = keys(self.seed, EVALUATION, done, np.arange(len(samples)))
+        outcomes = []
+        for first in range(0, len(samples), self.shape.rows):
+            part = slice(first, first + self.shape.rows)
+            outcomes.append(self._shown(samples[part], False, done, trial_keys[part], state,
+                                        values))
+            state = outcomes[-1].state
+        self.evaluated = state
+        cost = np.concatenate([outcome.cost for outcome in outcomes])
         rates, weights = {}, {}
-        for name, value in reading.after.items():
+        for name, value in state.items():
             owner, variable = name.split(".")
             if variable == "count":
-                spikes = float(np.mean(value - reading.before[name]))
+                spikes = float(np.mean(value - self.state[name]))
                 rates[owner] = spikes / (len(samples) * float(self.task.duration))
             elif variable in LEARNED:
                 weights[name] = value
-        return Evaluation(reading.trials, samples, np.concatenate(reading.decisions),
+        return Evaluation(done, samples, np.concatenate([x.decision for x in outcomes]),
                           float(cost.sum(axis=1).mean()), rates, weights)
 
-    def _check_finite(self, chunk, outcome, stretch):
+    def _check_finite(self, chunk, outcome, plastic):
         """Stop when a value is not finite; finds the trial by running parts again."""
         name = not_finite(outcome.state)
         if name is None and np.isfinite(outcome.decision).all():
             return
         done = self.log.trials
-        when = (f"in trial {done + self._first_bad(chunk, name)}" if stretch.plastic
+        when = (f"in trial {done + self._first_bad(chunk, name)}" if plastic
                 else f"in the evaluation after trial {done}")
         values = outcome.state[name] if name else outcome.decision
         raise stopped(name or "readout.decision", values, when, "eta, eta_o")
@@ -169,27 +160,14 @@ class Driver:
     def _first_bad(self, chunk, name):
         """Number within a chunk of the first trial after which the variable is not finite."""
         low, high = 0, chunk.trials
-        schedule = chunk.tables["schedule"]
         while name is not None and high - low > 1:
             middle = (low + high) // 2
-            plastic = np.where(np.arange(len(schedule)) < middle, schedule, 0.0)
-            tried = self.engine.run(Chunk(chunk.trials, chunk.state, chunk.constants,
-                                          {**chunk.tables, "schedule": plastic}, chunk.seed))
+            tried = self.engine.run(replace(chunk, trials=middle))
             if np.isfinite(tried.state[name]).all():
                 low = middle
             else:
                 high = middle
         return high
-
-
-def _parts(evaluation, most):
-    """An evaluation in parts; the last of a run ends with an idle trial that settles the rest."""
-    samples = evaluation.samples
-    parts = [samples[k:k + most - 1] for k in range(0, len(samples), most - 1)]
-    for k, part in enumerate(parts):
-        last = evaluation.last and k == len(parts) - 1
-        yield Stretch(np.append(part, part[-1]) if last else part, False, evaluation.progress,
-                      last)
 
 
 def shift_last_spikes(state: dict[str, np.ndarray], elapsed: float) -> None:

@@ -184,7 +184,7 @@ def _alone(opened, progress):
             for stretch in opened.driver.stretches():
                 opened.driver.run(stretch)
                 bar.set_postfix_str(log.latest(), refresh=False)
-                bar.update(len(stretch.samples) - stretch.last)
+                bar.update(len(stretch.samples))
     except BaseException as problem:
         stop = _ended(opened, problem)
         if not isinstance(stop, Exception) or isinstance(stop, InterruptedRun):
@@ -225,7 +225,7 @@ def _side_by_side(opened, progress):
                 for k, problem in zip(stretches, problems):
                     if problem is not None:
                         results[k] = _ended(going.pop(k)[0], problem)
-                bar.update(sum(len(s.samples) - s.last for s in stretches.values()))
+                bar.update(sum(len(s.samples) for s in stretches.values()))
     except BaseException as problem:
         stops = [_ended(one, problem) for one, _ in going.values()]
         raise stops[0] from None

@@ -82,7 +82,7 @@ class Engine:
         self.each_step = updates == "step"
         self.immediate = self.each_step and self.optimizer.name == "sgd"
         self.placed = placed or devices.Placement()
-        self.assembly = assemble(model, None, shape.varying, lazy=False)
+        self.assembly = assemble(model, None, shape.varying, lazy=False, gated=False)
         with ONE_AT_A_TIME:
             self.abstract = abstract_code(model, shape)
         self.program = program(self.assembly, self.abstract, activity)
@@ -238,8 +238,6 @@ class Engine:
         if self.compiled:
             given, series = ({key: _padded(value, room) for key, value in values.items()}
                              for values in (given, series))
-        if not self.batches:
-            self.begin()
         return (*self.placed.put(self.kept(True, inputs.shape[-2]), given), series,
                 self.fixed(self.constants), self.course.astype(self.dtype), self.seed_key(True))
 
@@ -263,8 +261,6 @@ class Engine:
             place: np.asarray(numbers[draw.target], self.dtype)
             for place, draw in enumerate(self.program.draws)}
         with jax.enable_x64(self.dtype == np.float64):
-            if not self.batches:
-                self.begin()
             kept, values = replace(machine, compiled=False).trial(
                 self.kept(True, inputs.shape[-2]), self.given(inputs, targets),
                 self.fixed(self.constants), self.course.astype(self.dtype),
@@ -272,13 +268,6 @@ class Engine:
                 numbers=chosen, record=record)
             self.take(kept, {}, 1)
             return {key: np.asarray(value) for key, value in values["record"].items()}
-
-    def begin(self):
-        """Before the first batch: what text asks of weights between two trials; see `Machine`."""
-        kept = self.machines[True].begun(
-            {"weights": self.weights, "shared": self.shared}, self.fixed(self.constants),
-            self.seed_key(True))
-        self.weights, self.shared = kept["weights"], kept["shared"]
 
     def take(self, kept, sizes, count):
         """Go on with what a program leaves after so many batches."""

@@ -30,7 +30,7 @@ from bioopzo.engines.rate.moment import Moment
 from bioopzo.engines.rate.numbers import normal, uniform
 from bioopzo.engines.rate.program import Program, needed
 from bioopzo.errors import InputError
-from bioopzo.network.clock import CLOCK_NAMES, ticks
+from bioopzo.network.clock import ticks
 from bioopzo.network.connections import Dense
 
 #: What terms and eligibilities with a value for every sample and synapse may weigh, each.
@@ -107,11 +107,11 @@ class Machine:
             wanted |= alive
 
     def _without_learning(self, node):
-        """An operation without what it does to learned variables."""
+        """An operation without what it does to learned variables and running statistics."""
         if node.kind == "together":
             yield replace(node, parts=tuple(part for part in node.parts
                                             if part.target not in self.program.learned))
-        elif node.target not in self.program.learned:
+        elif node.target not in self.program.learned and node.target not in self.program.shared:
             yield node
 
     @cached_property
@@ -233,28 +233,31 @@ class Machine:
                 env[name] = env[name] - span
         draws = _Draws(self, key, dtype, numbers)
 
-        def moment(env, step, scaled=()):
-            clock = {**dict.fromkeys(CLOCK_NAMES, 0.0), "plastic": float(self.plastic),
-                     "t": (number * self.steps + step) * self.dt, "t_of_trial": step * self.dt}
+        courses = {**ticks(course, float(self.plastic), 0, self.steps),
+                   "step": np.arange(self.steps)}
+
+        def moment(env, said, scaled=()):
+            step = said["step"]
+            clock = {**said, "plastic": float(self.plastic), "t_of_trial": step * self.dt,
+                     "t": (number * self.steps + step) * self.dt}
             return Moment(self, env, constants, clock, draws.at(step), batch, dtype, scaled)
 
         start, _, finish, _ = self.parts
         env |= {key: self.fresh(key, batch, dtype) for key in self.carried(batch, dtype.itemsize)}
-        first = moment(env, 0)
+        first = moment(env, {name: values[0] for name, values in courses.items()})
         first.run(start)
-        courses = {**ticks(course, float(self.plastic), 0, self.steps), "step": np.arange(
-            self.steps)}
         xs = {"clock": courses,
               "given": {k: v for k, v in given.items() if v.ndim == 3}}
-        scan = _Scan(self, moment, kept, xs, rate, apply, record)
+        scan = _Scan(self, moment, first, kept, xs, rate, apply, record)
         traces = self._constant_traces(still)
         while True:
             try:
-                env, sums, series, moving = scan.run(first.env, traces)
+                env, sums, series, moving = scan.run(traces)
                 break
             except _NotScaled as problem:
                 traces.pop(problem.args[0])
-        last = moment(env, self.steps)
+        # What stands between two trials belongs to the one that has ended.
+        last = moment(env, {name: values[-1] for name, values in courses.items()})
         last.sums, last.closers = dict(sums), scan.closers
         last.run(finish)
         changes = self._changes(last, series)
@@ -266,24 +269,6 @@ class Machine:
                    for name in ("shared", "state")}}
         return kept, {"look": {k: jnp.asarray(plain(last.env[k])) for k in self.look},
                       "changes": changes, "record": series.pop("record", {})}
-
-    def begun(self, kept, constants, key):
-        """What is kept when text that runs between two trials has run before the first one.
-
-        As in Brian2, where it runs as a trial starts. What waits for a trial's end does not.
-        """
-        if not any(node.kind == "set" or not self.waits(node.target)
-                   for node in self.program.finish if node.target in self.program.learned):
-            return kept
-        dtype = next(iter(kept["weights"].values())).dtype
-        env = {key: self.fresh(key, 1, dtype) for node in self.parts[2] for key in node.read()}
-        env |= {**kept["weights"], **kept["shared"]}
-        clock = {**dict.fromkeys((*CLOCK_NAMES, "t", "t_of_trial"), 0.0)}
-        moment = Moment(replace(self, compiled=False), env, constants, clock,
-                        _Draws(self, key, dtype, None).at(0), 1, dtype)
-        moment.run(self.parts[2])
-        return {**kept, **{name: {key: moment.env[key] for key in kept[name]}
-                           for name in ("weights", "shared")}}
 
     def moved(self, weights, moving, changes, rate):
         """Let the optimiser move weights (in place) by changes; what it keeps, after it."""
@@ -358,18 +343,18 @@ class _NotScaled(Exception):
 class _Scan:
     """The steps of a trial, one after the other."""
 
-    def __init__(self, machine, moment, kept, xs, rate, apply, record):
-        self.machine, self.moment, self.xs = machine, moment, xs
+    def __init__(self, machine, moment, first, kept, xs, rate, apply, record):
+        self.machine, self.moment, self.first, self.xs = machine, moment, first, xs
         self.rate, self.record, self.closers = rate, record, {}
         self.at_end_of_step = apply and machine.each_step and not machine.immediate
         self.moving = {"moments": kept["moments"], "updates": kept["updates"]}
 
-    def run(self, env, traces):
+    def run(self, traces):
         """(variables, sums, series, what the optimiser keeps) after the last step.
 
         `traces` are variables taken for `Scaled` ones; raises `_NotScaled` where one is not.
         """
-        machine, some = self.machine, self.moment(env, 0)
+        machine, env = self.machine, self.first.env
         _, nodes, finish, _ = machine.parts
         after = needed(finish, set(machine.look), False)[1]
         alive = (needed(nodes, after | set(env), True)[1] | after) & machine.changing
@@ -382,9 +367,9 @@ class _Scan:
         carry = {}
         for key in sorted(alive - (machine.program.eligibilities - set(env))):
             if key in self.traces:
-                carry[key] = jnp.zeros((), some.dtype)
+                carry[key] = jnp.zeros((), self.first.dtype)
             else:
-                fresh = machine.fresh(key, some.batch, some.dtype)
+                fresh = machine.fresh(key, self.first.batch, self.first.dtype)
                 value = jnp.asarray(plain(env.get(key, fresh)))
                 carry[key] = value
         begin = carry, {}, self.moving
@@ -403,8 +388,7 @@ class _Scan:
         bases = {base: Scaled(1.0, array) for base, array in self.bases.items()}
         traces = {key: Scaled(own[key], bases[base].base) for key, base in self.traces.items()}
         now = self.moment({**self.still, **own, **x["given"], **bases, **traces},
-                          x["clock"]["step"], self.scaled)
-        now.clock = {**now.clock, **x["clock"]}
+                          x["clock"], self.scaled)
         now.sums, now.closers = dict(sums), self.closers
         now.run(machine.parts[1])
         if self.at_end_of_step and now.sums:

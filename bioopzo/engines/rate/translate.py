@@ -26,6 +26,7 @@ from bioopzo.engines.rate.factors import Mixed, factored
 from bioopzo.engines.rate.program import ACTIVITIES, Draw, Node, Program, Ref, Term
 from bioopzo.errors import EquationError, unknown
 from bioopzo.network.clock import CLOCK_NAMES
+from bioopzo.network.learning import begins_anew
 from bioopzo.network.objects import SCHEDULE
 from bioopzo.text.equations import identifiers, parse, substitute
 from bioopzo.text.functions import FUNCTIONS
@@ -70,63 +71,18 @@ class _Builder:
 
     def _classify(self):
         """Find what is shared, what belongs to a sample, and what a refractory period holds."""
-        groups, synapses = self.assembly.groups, self.assembly.synapses
-        for name, group in groups.items():
-            written, relative, read = self._uses(name, group)
-            for other in groups.values():
-                read |= {variable for o, variable in other.links.values() if o == name}
-            for synapse in synapses.values():
-                for suffix, end in (("_pre", synapse.source), ("_post", synapse.target)):
-                    for line in self._synaptic_lines(synapse) if end == name else ():
-                        if line.name.endswith(suffix):
-                            written.add(line.name.removesuffix(suffix))
-                        read |= {w.removesuffix(suffix) for w in identifiers(line.right)
-                                 if w.endswith(suffix)}
-            self.out.shared |= {f"{name}.{variable}" for variable in (relative - written) & read}
+        found = self.assembly.roles
+        self.out.shared, self.out.learned = set(found.statistics), found.learned
+        self.out.eligibilities = set(found.anew)
+        for name, group in self.assembly.groups.items():
             if group.refractory:
                 self.out.held |= {f"{name}.{line.name}" for line in self.lines[name].values()
                                   if "unless refractory" in line.flags}
-        for name, synapse in synapses.items():
-            self.out.eligibilities |= {f"{name}.{line.name}" for code in synapse.codes
-                                       for line in parse(code.text, name)
-                                       if self._anew(name, line)}
+        for name, synapse in self.assembly.synapses.items():
             for line in self.lines[name].values():
                 if "shared" in line.flags and line.name not in synapse.constants:
                     raise EquationError(f"{name}: {line}: the rate engine has no variable that all "
                                         "synapses share; leave (shared) out")
-        self.out.learned = tuple(
-            f"{name}.{line.name}" for name, synapse in synapses.items()
-            for line in self.lines[name].values()
-            if line.kind != "subexpression" and line.name not in synapse.constants
-            and f"{name}.{line.name}" not in self.out.eligibilities)
-
-    def _uses(self, name, group):
-        """What the text of a group writes, changes relative to itself, and reads."""
-        written, relative, read = set(), set(), set()
-        for text in [group.reset, *(c.text for c in group.codes), *(e.text for e in group.events)]:
-            for line in parse(text, name):
-                own = line.operator != "=" or line.name in identifiers(line.right)
-                (relative if own else written).add(line.name)
-                read |= identifiers(line.right) - {line.name}
-        for line in self.lines[name].values():
-            read |= identifiers(line.right) - {line.name}
-            if line.kind == "differential":
-                written.add(line.name)
-        return written, relative, read
-
-    def _synaptic_lines(self, synapse):
-        for text in [synapse.equations, *(p.text for p in synapse.pathways),
-                     *(c.text for c in synapse.codes)]:
-            yield from parse(text, synapse.name)
-
-    def _anew(self, name, line):
-        """Whether a line between two trials lets a synaptic variable of a sample begin anew.
-
-        One with initial weights of its own is learned, whatever the line says.
-        """
-        start = self.assembly.network[name].start
-        return (line.operator == "=" and not words(line.right) - set(DEFAULT_UNITS)
-                and line.name in self.lines[name] and (not start or start.variable != line.name))
 
     # ------------------------------------------------------------------ the order of a step
 
@@ -148,7 +104,7 @@ class _Builder:
         for name, synapse in self.assembly.synapses.items():
             for code in synapse.codes:
                 for line in parse(code.text, name):
-                    if self._anew(name, line):
+                    if begins_anew(self.assembly, name, line):
                         yield _at("start", 0, name, self._emit, "set", name,
                                   f"{name}.{line.name}", self._terms(name, line.right))
 
@@ -452,7 +408,7 @@ class _Builder:
                                         "variable with += or -=")
                 found = self._sum(name, line.right, into, activity, gate)
                 self._add(name, into, bare, line.operator[0], found, gate)
-            elif not self._anew(name, line):
+            elif not begins_anew(self.assembly, name, line):
                 self._learn(name, line, gate, activity)
 
     def _add(self, name, into, variable, sign, found, gate):

@@ -12,6 +12,7 @@ import brian2 as b2
 import numpy as np
 from brian2.units import second
 
+from bioopzo.engines.spiking.numbers import FUNCTIONS, numbered
 from bioopzo.engines.spiking.session import keep_apart
 from bioopzo.errors import EquationError
 from bioopzo.network.assembly import assemble
@@ -38,7 +39,7 @@ class Built:
         return self.objects[name]
 
 
-def build(model, shape, lazy=True, functions=None):
+def build(model, shape, lazy=True, functions=None, own_numbers=True):
     """The Brian2 network of a `model` for `shape`, the `Shape` of a task; nothing is run.
 
     To be called within `session.runtime` or `session.standalone`. The objects have fixed names,
@@ -47,16 +48,19 @@ def build(model, shape, lazy=True, functions=None):
     `lazy` False keeps every plasticity equation dense.
 
     `functions` are further names the text may use (Brian2 functions or TimedArrays), e.g. a table
-    of random numbers in place of ``rand()``.
+    of random numbers in place of ``rand()``. `own_numbers` False leaves ``rand()`` and ``t`` to
+    Brian2, to ask for its code.
 
     Raises `EquationError` with the object's name where Brian2 refuses the text.
     """
     assembly = assemble(model, shape.duration, shape.varying, lazy, bool(shape.events))
+    if own_numbers:
+        numbered(assembly)
     step_clock = b2.Clock(dt=shape.dt * second, name="step_clock")
     trial_clock = b2.Clock(dt=shape.duration, name="trial_clock")
     clocks = {"step": step_clock, "trial": trial_clock}
     tables = _tables(model, shape)
-    namespace = {"erf": ERF, **tables, **(functions or {})}
+    namespace = {"erf": ERF, **FUNCTIONS, **tables, **(functions or {})}
     network = b2.Network(name="network")
     network.schedule = list(SCHEDULE)
     objects = {}
@@ -66,7 +70,7 @@ def build(model, shape, lazy=True, functions=None):
         for name, (other, variable) in text.links.items():
             setattr(objects[text.name], name, b2.linked_var(objects[other], variable))
     for text in assembly.synapses.values():
-        objects[text.name] = _synapses(text, objects, clocks)
+        objects[text.name] = _synapses(text, objects, clocks, namespace)
     monitors = {}
     for group, variable in (("readout", "decision"), ("error", "cost")):
         monitors[f"trial_{variable}"] = b2.StateMonitor(
@@ -83,6 +87,7 @@ def _tables(model, shape):
     stimulus = shape.rows * (shape.steps if model.coding == "spikes" else 1)
     target = shape.rows * (shape.steps if shape.varying else 1)
     sizes = {"course": (shape.steps, len(COLUMNS)), "schedule": shape.rows,
+             "trials_before": shape.rows, "trial_key": shape.rows,
              "target": (target, n_out)}
     if shape.events:
         # One entry more for each neuron: the end of its list.
@@ -122,7 +127,7 @@ def _add_codes(group, text, clocks):
                             name=f"{text.name}_{code.name}_{code.clock}")
 
 
-def _synapses(text, objects, clocks):
+def _synapses(text, objects, clocks, namespace):
     paths = {p.name: p.text for p in text.pathways}
     events = {p.name: p.event for p in text.pathways}
     lines = [replace(x, flags="(clock-driven)") if x.kind == "differential" and not x.flags else x
@@ -131,7 +136,7 @@ def _synapses(text, objects, clocks):
         synapses = b2.Synapses(
             objects[text.source], objects[text.target], render(lines) or None,
             on_pre=paths or None, on_event=events or "spike", method="euler",
-            clock=clocks["step"], name=text.name, namespace={})
+            clock=clocks["step"], name=text.name, namespace=namespace)
     except Exception as problem:
         raise explain(problem, text.name) from problem
     for path in text.pathways:

@@ -73,7 +73,7 @@ def _kept(place):
 def _asked(model, shape):
     """Brian2's answer for a model with one neuron a group."""
     with runtime():
-        built = build(model, replace(shape, rows=2, events=0), lazy=False)
+        built = build(model, replace(shape, rows=2, events=0), lazy=False, own_numbers=False)
         set_parameters(built, model, shape)
         try:
             built.network.run(0 * second, namespace={})

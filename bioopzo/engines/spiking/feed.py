@@ -40,20 +40,25 @@ def checked_sample(task, sample):
     return int(sample)
 
 
-def tables(task, shape, samples, plastic):
-    """The tables of a chunk that presents `samples` in order, padded to the chunk's rows."""
+def tables(task, shape, samples, plastic, before=0, keys=0):
+    """The tables of a chunk that presents `samples` in order, padded to the chunk's rows.
+
+    `before` is the number of training trials before each, `keys` those of its random numbers (see
+    `numbers.keys`).
+    """
     count = len(samples)
-    schedule = np.zeros(shape.rows)
-    schedule[:count] = plastic
+    told = {name: np.zeros(shape.rows) for name in ("schedule", "trials_before", "trial_key")}
+    for name, values in zip(told, (plastic, before, keys)):
+        told[name][:count] = values
     per_trial = shape.steps if shape.varying else 1
     target = np.zeros((shape.rows * per_trial, task.n_out))
     target[:count * per_trial] = task.targets[samples].reshape(-1, task.n_out)
     if shape.events:
-        return {"schedule": schedule, "target": target, **event_lists(task.inputs, shape, samples)}
+        return {**told, "target": target, **event_lists(task.inputs, shape, samples)}
     per_trial = shape.steps if task.coding == "spikes" else 1
     stimulus = np.zeros((shape.rows * per_trial, task.n_in))
     stimulus[:count * per_trial] = task.inputs[samples].reshape(-1, task.n_in)
-    return {"schedule": schedule, "stimulus": stimulus, "target": target}
+    return {**told, "stimulus": stimulus, "target": target}
 
 
 def event_lists(inputs, shape, samples):

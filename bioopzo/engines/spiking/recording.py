@@ -9,7 +9,7 @@ from bioopzo.engines.spiking.session import runtime
 from bioopzo.engines.spiking.state import set_array, set_parameters, state_variables
 
 
-def record(model, shape, state, data, seed):
+def record(model, shape, state, data):
     """One trial on the numpy target, every variable of interest at every step.
 
     Returns ``(spikes, values)`` as `measures.Recording` describes.
@@ -39,7 +39,6 @@ def record(model, shape, state, data, seed):
                 set_array(built, name, value)
         for name, table in data.items():
             built.tables[name].values[...] = table
-        b2.seed(seed)
         built.network.run(shape.duration, namespace={})
         # Copies: Brian2 2.11 frees what a monitor hands out with the network.
         values = {f"{name}.{variable}": np.array(getattr(monitor, variable + "_")).T

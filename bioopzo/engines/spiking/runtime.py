@@ -2,11 +2,10 @@
 
 import time
 
-import brian2 as b2
 import numpy as np
 
 from bioopzo.engines.spiking.build import build, explain
-from bioopzo.engines.spiking.chunk import Outcome
+from bioopzo.engines.spiking.chunk import Outcome, readings
 from bioopzo.engines.spiking.session import runtime
 from bioopzo.engines.spiking.state import get_array, set_array, set_parameters, state_variables
 
@@ -46,15 +45,15 @@ class Runtime:
                 set_array(self.built, name, value)
             for name, values in chunk.tables.items():
                 self.built.tables[name].values[...] = values
-            b2.seed(chunk.seed)
             before = len(self.built["trial_decision"].t)
             # Brian2 swallows Ctrl-C and returns early: the clock tells.
             self._advance(chunk.trials)
             done = float(self.built.network.t)
         if abs(done - chunk.trials * float(self.shape.duration)) > self.shape.dt / 2:
             raise KeyboardInterrupt
-        return Outcome(self._state(), self._readings("decision", before),
-                       self._readings("cost", before))
+        state = self._state()
+        return Outcome(state, *readings(state, self._readings("decision", before),
+                                        self._readings("cost", before)))
 
     def _readings(self, name, before):
         return np.array(getattr(self.built[f"trial_{name}"], name))[:, before:].T

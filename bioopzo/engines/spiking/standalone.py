@@ -1,7 +1,7 @@
 """Where a built network runs: in this process (numpy, cython) or as one compiled program.
 
-Both run *chunks*: a number of trials, from a given state, with given parameters, tables and
-seed, to a new state. A long run is chunks in a row; nothing is lost in between, because the
+Both run *chunks*: a number of trials, from a given state, with given parameters and tables, to a
+new state. A long run is chunks in a row; nothing is lost in between, because the
 state holds every variable (there are no delays, so no spike is in flight).
 """
 
@@ -24,7 +24,7 @@ from brian2.units import second
 
 from bioopzo.engines.spiking import loops
 from bioopzo.engines.spiking.build import assemble, build, explain
-from bioopzo.engines.spiking.chunk import Outcome
+from bioopzo.engines.spiking.chunk import Outcome, readings
 from bioopzo.engines.spiking.session import standalone
 from bioopzo.engines.spiking.state import state_variables
 from bioopzo.engines.tools import compiler, compiler_flags
@@ -32,7 +32,7 @@ from bioopzo.errors import BuildError
 from bioopzo.files import cache_directory
 
 #: Counts the ways a compiled program and this module talk; a change needs a new build.
-PROTOCOL = 2
+PROTOCOL = 3
 
 
 class Standalone:
@@ -62,7 +62,6 @@ class Standalone:
     def run(self, chunk):
         """Run one chunk as a process of its own; safe to call from several threads."""
         given = {**self.start, **chunk.state, **chunk.constants, **chunk.tables,
-                 "trial.seed": chunk.seed,
                  "trial.chunk": chunk.trials * float(self.shape.duration)}
         with tempfile.TemporaryDirectory(prefix="bioopzo-") as folder:
             with open(os.path.join(folder, "chunk.in"), "wb") as file:
@@ -74,7 +73,7 @@ class Standalone:
                          for name, entry in self.manifest["state"].items()}
                 decision, cost = (np.fromfile(file, "float64", chunk.trials * n).reshape(-1, n)
                                   for n in self.manifest["readings"])
-        return Outcome(state, decision, cost)
+        return Outcome(state, *readings(state, decision, cost))
 
     def _call(self, folder):
         command = [str(self.directory / "main"), "--results_dir", folder + os.sep]
@@ -129,7 +128,7 @@ def _generate(model, shape, lazy, workplace):
 def _exchange(device, built):
     """The C++ that reads a chunk from one file, runs it and writes the outcome to another.
 
-    Seed and length are data too, so neither needs a compilation. Brian2's own way, a file per
+    The length is data too, so it needs no compilation. Brian2's own way, a file per
     variable, costs 100 ms a chunk. Returns the manifest (names, types, sizes, in order) and code.
     """
     states = state_variables(built)
@@ -159,8 +158,7 @@ def _exchange(device, built):
         array = device.get_array_name(variable, access_data=False)
         outputs.append(f"for (size_t i = 0; i < {array}.n; i++) for (size_t j = 0; j < {columns}; "
                        f"j++) {{ double x = {array}(i, j); chunk_out.write((char*) &x, 8); }}")
-    trial = built["trial"].variables
-    seed, chunk = (device.get_array_name(trial[name]) + "[0]" for name in ("seed", "chunk"))
+    chunk = device.get_array_name(built["trial"].variables["chunk"]) + "[0]"
     code = f"""
     std::ifstream chunk_in(brian::results_dir + "chunk.in", std::ios::binary);
     {" ".join(inputs)}
@@ -168,7 +166,6 @@ def _exchange(device, built):
         std::cerr << "chunk.in has not the size this network needs" << std::endl;
         return 3;
     }}
-    brian::_random_generators[0].seed({seed});
     {built.network.name}.run({chunk}, NULL, 10.0);
     std::ofstream chunk_out(brian::results_dir + "chunk.out", std::ios::binary);
     {" ".join(outputs)}

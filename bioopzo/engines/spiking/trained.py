@@ -10,6 +10,7 @@ from brian2.units import second
 from bioopzo.arguments import whole
 from bioopzo.engines.spiking.build import Built, build, explain
 from bioopzo.engines.spiking.feed import checked_sample, refuse_counts, tables
+from bioopzo.engines.spiking.numbers import MEASURE, keys
 from bioopzo.engines.spiking.session import keep_apart, runtime
 from bioopzo.engines.spiking.state import set_array, set_parameters, state_variables
 from bioopzo.errors import InputError
@@ -40,6 +41,7 @@ class TrainedNetwork(Built):
 
     task: Task
     shape: Shape
+    trained: int
 
     def present(self, sample, plastic=False, seed=0):
         """Show one trial of the task, or several in a row, on Brian2's numpy target.
@@ -67,17 +69,21 @@ class TrainedNetwork(Built):
         seed = whole("present", "seed", seed, least=0)
         with runtime():
             keep_apart(self.network)  # what was added since
-            b2.seed(seed)
+            b2.seed(seed)  # of what was added
             for begin in range(0, len(samples), ROWS):
-                self._show(samples[begin:begin + ROWS], plastic)
+                part = samples[begin:begin + ROWS]
+                self._show(part, plastic, keys(seed, MEASURE, begin + np.arange(len(part))))
 
-    def _show(self, samples, plastic):
+    def _show(self, samples, plastic, trial_keys):
         """Run the next trials; time says which rows of the tables they are."""
         length = float(self.shape.duration)
         first = math.ceil(round(self.network.t_ / length, 6))
+        places = (first + np.arange(len(samples))) % ROWS
         rows = np.resize(samples, ROWS)  # those that are not shown hold anything
-        rows[(first + np.arange(len(samples))) % ROWS] = samples
-        for name, values in tables(self.task, self.shape, rows, plastic).items():
+        all_keys = np.zeros(ROWS)
+        rows[places], all_keys[places] = samples, trial_keys
+        for name, values in tables(self.task, self.shape, rows, plastic, self.trained,
+                                   all_keys).items():
             self.tables[name].values[...] = values
         self.network.t_ = first * length
         _run(self.network, len(samples) * self.shape.duration)
@@ -85,8 +91,10 @@ class TrainedNetwork(Built):
             raise KeyboardInterrupt  # Brian2 swallows it and returns early
 
 
-def restore(model, task, state):
+def restore(model, task, state, trained):
     """The `TrainedNetwork` of a trained `model`, holding `state` (variables by name).
+
+    `trained` is the number of trials that it has learned from: ``t`` in a text goes on from there.
 
     Raises `InputError` for an architecture with convolutions.
     """
@@ -103,7 +111,7 @@ def restore(model, task, state):
         for name, value in state.items():
             if name in known:  # the event-driven form has variables of its own
                 set_array(built, name, value)
-    return TrainedNetwork(**vars(built), task=task, shape=shape)
+    return TrainedNetwork(**vars(built), task=task, shape=shape, trained=trained)
 
 
 def _run(network, duration):

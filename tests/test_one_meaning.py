@@ -1,0 +1,252 @@
+"""What is written is what runs: forms, evaluation, time and random numbers.
+
+Cases that once ran as something else are kept here, one a kind.
+"""
+
+import numpy as np
+import pytest
+from brian2 import Hz, ms
+from scipy import stats
+
+import bioopzo as bz
+from bioopzo.engines import tools
+from bioopzo.engines.rate.engine import Engine
+from bioopzo.engines.spiking import numbers
+from bioopzo.network.assembly import assemble
+from bioopzo.network.clock import shape_of, time_course
+from bioopzo.training import spiking
+from bioopzo.training.plan import planned
+
+PLAIN = dict(engine="spiking", backend="numpy", progress=False)
+
+
+@pytest.fixture(scope="module")
+def task():
+    """A small XOR, two trials to train on, two to test, of 24 ms."""
+    full = bz.tasks.xor(duration=24 * ms, warmup=8 * ms)
+    return full.replace(splits={name: part[:4] for name, part in full.splits.items()})
+
+
+def model_of(task, edits=None, rule="opzo", hidden=(5, 4), **settings):
+    model = bz.Model([task.n_in, *hidden, task.n_out], rule=rule, **settings)
+    if rule in ("opzo", "node_perturbation"):
+        model = model.edit(T_z=8 * ms, T_w=6 * ms)
+    return model.edit({"eta": 40 * Hz, **(edits or {})})
+
+
+def trained(task, edits=None, rule="opzo", trials=4, evaluations=1, seed=3, lazy=True, **settings):
+    return bz.train(model_of(task, edits, rule, **settings), task, trials=trials, seed=seed,
+                    evaluations=evaluations, lazy=lazy, **PLAIN)
+
+
+# ---------------------------------------------------------------------------- the lazy form
+
+#: Edits of a network whose plasticity is lazy where nothing is edited, and the form they run in.
+LAZY = [
+    ({"forward.spike": "u_post += w\nw = clip(w, -0.25, 0.25)"}, "w lazy"),
+    ({"forward.spike": "w = clip(w, -0.25, 0.25)\nu_post += w"}, "w lazy"),
+    ({"forward.spike": "u_post += w\nw *= 0.99"}, "w lazy"),
+    ({"forward.spike": "u_post += w\nw -= 0.01*w**2"}, "w lazy"),
+    ({"forward.spike": "u_post += 0.5*w"}, "w lazy"),
+    ({"forward.trial": "w = 0.9*w"}, "w lazy"),
+    ({"forward.trial": "w = clip(w, -0.3, 0.3)"}, "w lazy"),
+    ({"hidden.reset": "u -= theta\nxbar += 0.5\ncount += 1"}, "w lazy"),
+    ({"hidden.trial": "u = 0\nxbar = 0.2"}, "w lazy"),
+    ({"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post - w/(50*ms) : 1"}, "w dense"),
+    ({"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post*int(w < 0.2) : 1"}, "w dense"),
+    ({"forward": "dw/dt = -eta*(xbar_pre + 0.1)*psi_post*g_post : 1"}, "w dense"),
+    ({"hidden.reset": "u -= theta\nxbar += 1\nxbar = clip(xbar, 0, 1.5)\ncount += 1"}, "w dense"),
+    ({"hidden.reset": "u -= theta\nxbar += 1\nxbar += 0.5*u\ncount += 1"}, "w dense"),
+    ({"hidden.reset": "u -= theta\nxbar += p\ncount += 1"}, "w dense"),
+    ({"hidden.step:S": "S = int(rand() < chance)\nxbar += 0.01"}, "w dense"),
+    ({"hidden.hold": "z = 2*int(rand() < 0.5) - 1\npush = 0*Hz\nDz = 0\nxbar = 0.3"}, "w dense"),
+    ({"forward.spike": "u_post += w\nxbar_pre += 0.2"}, "w dense"),
+    ({"forward.spike": "u_post += w\nxbar_post -= 0.01"}, "w lazy"),  # not forward_3's
+    ({"hidden:xbar": "dxbar/dt = -xbar/(tau_m*(1 + 0.5*g**2)) : 1"}, "w dense"),
+    ({"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post : 1\nv = w**2 : 1",
+      "forward.spike": "u_post += v"}, "w dense"),
+]
+
+
+@pytest.mark.parametrize("edits, form", LAZY, ids=lambda x: str(x)[:60])
+def test_a_lazy_form_gives_the_weights_of_the_dense_one(task, edits, form):
+    assembly = assemble(model_of(task, edits).for_task(task), task.duration)
+    assert assembly.synapses["forward_2"].form.startswith(form)
+    found, expected = (trained(task, edits, lazy=lazy).final for lazy in (True, False))
+    for name in ("forward_1.w", "forward_2.w", "forward_3.w", "feedback_1.M"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-9, atol=1e-10)
+    start = trained(task, edits, trials=1).arrays["snapshots/forward_2.w"][0]
+    assert np.abs(found["forward_2.w"] - start).max() > 1e-4
+
+
+def test_a_form_that_is_dense_says_why(task):
+    forms = assemble(model_of(task, {"forward.spike": "u_post += w\nxbar_pre += 0.2"})
+                     .for_task(task), task.duration).synapses
+    assert forms["forward_2"].form == "w dense (xbar does not only rise at a spike)"
+    assert "xbar does not only rise at a spike" in model_of(
+        task, {"forward.spike": "u_post += w\nxbar_pre += 0.2"}).for_task(task).equations()[
+            "forward_2"]
+    run = trained(task, {"forward.spike": "u_post += w\nxbar_pre += 0.2"})
+    assert run.meta["forms"]["forward_2"] == forms["forward_2"].form
+
+
+# ---------------------------------------------------------------------------- evaluation
+
+#: Statements that would go on changing what is learned, and statistics, in evaluation trials.
+TEACHING = [
+    {"forward.spike": "u_post += w\nw *= 0.99"},
+    {"forward.spike": "u_post += w\nw += 0.01"},
+    {"forward.spike": "u_post += w\nw = clip(w - 0.01*rand(), -0.3, 0.3)"},
+    {"forward.trial": "w = 0.9*w"},
+    {"forward.trial": "w += 0.01*randn()"},
+    {"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post - w/(50*ms) : 1"},
+    {"count": "count : 1\nrate : 1",
+     "hidden.step:S": "S = int(rand() < chance)\nrate += 0.1*(S - rate)",
+     "forward": "dw/dt = -eta*xbar_pre*psi_post*g_post - 5*Hz*(rate_post - 0.1) : 1"},
+    {"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post - 5*Hz*int(t > 40*ms) : 1"},
+]
+CARRIED = dict(state_reset=False)
+
+
+def states(task, edits, evaluations, rule="opzo", **settings):
+    """The learned weights of a run of 8 trials."""
+    final = trained(task, edits, rule, trials=8, evaluations=evaluations, **settings).final
+    return {name: value for name, value in final.items()
+            if name.split(".")[1] in ("w", "M", "B", "power", "pairs", "Lbar", "rate")}
+
+
+@pytest.mark.parametrize("edits", [{}, *TEACHING], ids=lambda x: str(x)[:60])
+def test_evaluations_change_nothing_that_is_learned(task, edits):
+    """To the bit: once the number of evaluations changed the run."""
+    once, often = (states(task, edits, evaluations) for evaluations in (1, 8))
+    assert {name for name in once if name.endswith(".w")} and once.keys() == often.keys()
+    for name, value in once.items():
+        assert np.array_equal(value, often[name]), name
+
+
+@pytest.mark.parametrize("rule", ["eprop", "reinforce", "node_perturbation", "dkp"])
+def test_evaluations_change_nothing_for_states_that_go_on(task, rule):
+    once, often = (states(task, {}, evaluations, rule, **CARRIED) for evaluations in (1, 8))
+    for name, value in once.items():
+        assert np.array_equal(value, often[name]), name
+
+
+@pytest.mark.parametrize("edits", TEACHING, ids=lambda x: str(x)[:60])
+@pytest.mark.parametrize("lazy", [True, False])
+def test_a_trial_without_plasticity_leaves_what_is_learned(task, edits, lazy):
+    """Within an evaluation, too: all its trials measure the same network."""
+    run = trained(task, edits, lazy=lazy)
+    driver = driver_of(run, task, lazy)
+    before = driver.state
+    stretch = next(s for s in driver.stretches() if not s.plastic)
+    driver.run(stretch)
+    roles = assemble(run.model, task.duration).roles
+    for name in [*roles.learned, *roles.statistics]:
+        assert np.array_equal(before[name], driver.evaluated[name]), name
+
+
+def driver_of(run, task, lazy=True):
+    plan = planned(task, "test", trials=4, evaluations=1, batch=1)
+    return spiking.Driver(run, plan, spiking.settings("numpy", lazy), 3, _Log())
+
+
+class _Log:
+    """Takes down nothing but the trials seen."""
+
+    trials = 0
+
+    def evaluated(self, evaluation):
+        self.latest = evaluation
+
+    def seen(self, count):
+        self.trials += count
+
+
+@pytest.mark.parametrize("edits", [{}, TEACHING[2], TEACHING[-1]], ids=lambda x: str(x)[:40])
+def test_the_length_of_chunks_changes_nothing(task, edits, monkeypatch):
+    whole = states(task, edits, 2)
+    monkeypatch.setattr(spiking, "rows", lambda task: 2)
+    parts = states(task, edits, 2)
+    for name, value in whole.items():
+        assert np.array_equal(value, parts[name]), name
+
+
+@pytest.mark.parametrize("edits", [
+    {"forward.spike": "u_post += w\nw *= 0.99"}, {"forward.trial": "w = 0.9*w"},
+    TEACHING[-2]])
+def test_the_rate_engine_learns_nothing_in_evaluations(task, edits):
+    engine = Engine(model_of(task, edits).for_task(task), shape_of(task, 2),
+                    time_course(model_of(task), task), "spikes", "double", "step",
+                    compiled=False)
+    rng = np.random.default_rng(0)
+    engine.put({key: rng.uniform(-1, 1, value.shape) for key, value in engine.weights.items()})
+    engine.trial(task.inputs[:1], task.targets[:1])
+    before = {**engine.weights, **engine.shared}
+    engine.evaluate(task.inputs[:3], task.targets[:3])
+    for key, value in before.items():
+        assert np.array_equal(value, {**engine.weights, **engine.shared}[key]), key
+
+
+# ---------------------------------------------------------------------------- time
+
+def test_t_is_the_time_of_training_and_t_of_trial_that_of_the_trial(task):
+    """Whatever the chunks and evaluations; a text that reads them says what they are."""
+    edits = {"count": "count : 1\nnow : second\nhere : second",
+             "hidden.step:S": "S = int(rand() < chance)\nnow = t\nhere = t_of_trial"}
+    run = trained(task, edits, trials=6, evaluations=3)
+    driver = driver_of(run, task)
+    for stretch in driver.stretches():
+        driver.run(stretch)
+        if stretch.plastic:
+            end = driver.log.trials * 24e-3 - 1e-3
+            assert driver.state["hidden_1.now"] == pytest.approx(end, abs=1e-12)
+            assert driver.state["hidden_1.here"] == pytest.approx(23e-3, abs=1e-12)
+        else:
+            end = (driver.log.trials + 1) * 24e-3 - 1e-3
+            assert driver.evaluated["hidden_1.now"] == pytest.approx(end, abs=1e-12)
+
+
+# ---------------------------------------------------------------------------- random numbers
+
+def test_random_numbers_are_uniform_and_normal_and_belong_to_their_place():
+    key = numbers.keys(3, numbers.TRAINING, np.arange(4))
+    assert len(set(key)) == 4 and (key < 2**53).all() and (key == np.floor(key)).all()
+    uniform = np.concatenate([numbers._uniform(numbers._step_key(key[0], step), 7,
+                                               np.arange(1000)) for step in range(40)])
+    assert stats.kstest(uniform, "uniform").pvalue > 0.01
+    assert abs(np.corrcoef(uniform[1:], uniform[:-1])[0, 1]) < 0.02
+    assert abs(np.corrcoef(uniform[1000:], uniform[:-1000])[0, 1]) < 0.02
+    normal = np.concatenate([numbers._normal(numbers._step_key(key[1], step), 7,
+                                             np.arange(1000)) for step in range(40)])
+    assert stats.kstest(normal, "norm").pvalue > 0.01
+    other = [numbers._uniform(numbers._step_key(k, s), stream, np.arange(1000))
+             for k, s, stream in ((key[0], 0, 7), (key[1], 0, 7), (key[0], 1, 7), (key[0], 0, 8))]
+    correlations = np.corrcoef(other)[np.triu_indices(4, 1)]
+    assert np.abs(correlations).max() < 0.1
+    assert numbers.keys(3, numbers.EVALUATION, 0) != numbers.keys(3, numbers.TRAINING, 0)
+
+
+@pytest.mark.skipif(tools.compiler() is None, reason="needs a C++ compiler")
+def test_compiled_code_draws_the_numbers_of_numpy(task):
+    """Weights agree to rounding over trials with every kind of random number."""
+    edits = {"forward.spike": "u_post += w\nw += 0.01*randn() - 0.001*rand()",
+             "hidden.hold": "z = randn()\npush = 0*Hz\nDz = 0"}
+    model = model_of(task, edits, error="spiking")
+    shown = task.replace(inputs=abs(task.inputs), coding="poisson")
+    found, expected = (bz.train(model, shown, trials=4, seed=3, evaluations=1, progress=False,
+                                backend=name).final for name in ("standalone", "numpy"))
+    for name in ("forward_1.w", "forward_2.w", "feedback_1.M"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-8, atol=1e-9)
+
+
+def test_no_random_number_of_brian2s_is_left(task):
+    """Every ``rand()`` has a place of its own, in conditions of events as well."""
+    model = model_of(task, error="spiking", surrogate="localzo").for_task(
+        task.replace(inputs=abs(task.inputs), coding="poisson"))
+    assembly = assemble(model, task.duration)
+    text = str(assembly.text())
+    numbers.numbered(assembly)
+    after = str(assembly.text())
+    assert "rand()" in text and "randn()" in text and "rand" not in after
+    streams = [call.split(",")[1].strip() for call in after.split("_number(draws")[1:]]
+    assert len(set(streams)) == len(streams) > 6
