@@ -133,7 +133,6 @@ def shown(engine, executor, plastic, inputs, targets, numbers=None, record=()):
         kept, values = executor(
             machine, engine.kept(plastic, inputs.shape[-2]), given, engine.fixed(engine.constants),
             engine.course, jax.random.key(0), engine.batches, numbers=numbers, record=record)
-        engine.state[plastic] = dict(kept["state"])
         if plastic:
             engine.take(kept, {}, 0)
         engine.batches += 1
@@ -531,7 +530,7 @@ def test_a_batch_gives_the_mean_of_its_samples(case, activity):
     weights, shared = dict(engine.weights), dict(engine.shared)
 
     def change(which):
-        engine.weights, engine.shared, engine.state[True] = dict(weights), dict(shared), {}
+        engine.weights, engine.shared, engine.state = dict(weights), dict(shared), {}
         return after(engine, operation_by_operation, [(inputs[which], targets[which])],
                      {place: table[:, which] for place, table in numbers.items()})
 

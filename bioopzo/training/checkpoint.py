@@ -16,9 +16,7 @@ from bioopzo.errors import InputError
 from bioopzo.files import write_atomically
 from bioopzo.training.log import Log
 
-CHECKPOINT_FORMAT = 2
-#: What neurons hold from trial to trial, in training and when they are only read.
-_STATES = {"state": True, "reading": False}
+CHECKPOINT_FORMAT = 3
 
 
 def described_settings(chosen: Settings) -> dict[str, Any]:
@@ -50,8 +48,7 @@ def write_checkpoint(path: Path | None, engine: Engine, log: Log, position: int,
     arrays |= {f"moments/{k}:{name}": np.asarray(v) for k, kept in engine.moments.items()
                for name, v in kept.items()}
     arrays |= {f"shared/{k}": np.asarray(v) for k, v in engine.shared.items()}
-    for kind, plastic in _STATES.items():
-        arrays |= {f"{kind}/{k}": gathered(v) for k, v in engine.state[plastic].items()}
+    arrays |= {f"state/{k}": gathered(v) for k, v in engine.state.items()}
     arrays |= {f"snapshots/{k}": np.array(v) for k, v in log.snapshots.items()}
     content = {"identity": identity, "position": position, "updates": engine.updates_done,
                "batches": engine.batches, "curve": log.curve, "trials": log.trials}
@@ -95,7 +92,7 @@ def _unreadable(path, problem):
 def _take_up(arrays, content, engine, log):
     """Put everything where it was; the number of batches done. `KeyError` where something lacks."""
     kinds: dict[str, dict[str, np.ndarray]] = {
-        kind: {} for kind in ("weights", "shared", "moments", "snapshots", *_STATES)}
+        kind: {} for kind in ("weights", "shared", "moments", "snapshots", "state")}
     for name, value in arrays.items():
         kind, _, key = name.partition("/")
         kinds[kind][key] = value
@@ -107,15 +104,14 @@ def _take_up(arrays, content, engine, log):
         for key, place in places.items():
             if kinds[kind][key].shape != place.shape:
                 raise ValueError(f"{key} has the shape {kinds[kind][key].shape}, not {place.shape}")
-    for kind, plastic in _STATES.items():
-        known = engine.machines[plastic].state if content["position"] or not plastic else ()
-        _same_names(kind, kinds[kind], known)
+    _same_names("state", kinds["state"],
+                engine.machines[True].state if content["position"] else ())
     if kinds["snapshots"]:
         _same_names("snapshots", kinds["snapshots"], engine.weights)
     engine.weights, engine.shared = kinds["weights"], kinds["shared"]
     engine.moments = {key: {name: kinds["moments"][f"{key}:{name}"] for name in kept}
                       for key, kept in engine.moments.items()}
-    engine.state = {plastic: kinds[kind] for kind, plastic in _STATES.items()}
+    engine.state = kinds["state"]
     engine.updates_done, engine.batches = content["updates"], content["batches"]
     log.snapshots = {key: list(value) for key, value in kinds["snapshots"].items()}
     log.curve, log.trials = content["curve"], content["trials"]

@@ -204,7 +204,7 @@ class Driver:
         """Stop with the name of the first value that is not finite."""
         engine = self.engine
         state = {key: gathered(value) for key, value in {
-            **engine.weights, **engine.shared, **engine.state[True]}.items()}
+            **engine.weights, **engine.shared, **engine.state}.items()}
         name = not_finite(state)
         if name:
             raise stopped(name, state[name], f"within {self.log.trials} trials",

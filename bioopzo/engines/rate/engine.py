@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bioopzo.engines.rate import devices, optimizers
+from bioopzo.engines.rate.devices import gathered
 from bioopzo.engines.rate.execute import Machine
 from bioopzo.engines.rate.program import ACTIVITIES, refuse_literal_images
 from bioopzo.engines.rate.translate import program
@@ -104,7 +105,7 @@ class Engine:
                        for key in sorted(self.program.shared)}
         self.moments = {key: {name: np.zeros_like(self.weights[key])
                               for name in self.optimizer.variables} for key in self.optimized}
-        self.state, self.looked = {True: {}, False: {}}, tuple(look)
+        self.state, self.looked = {}, tuple(look)
         self.updates_done, self.batches, self.moved, self.known = 0, 0, set(), set()
 
     def _refuse_running_eligibilities(self):
@@ -195,12 +196,17 @@ class Engine:
 
     def kept(self, plastic, batch):
         """All that goes on from trial to trial, as a machine takes it."""
-        machine, held = self.machines[plastic], self.state[plastic]
-        state = {key: held[key] if key in held and len(held[key]) == batch else
-                 np.asarray(machine.fresh(key, batch, self.dtype)) for key in machine.state}
-        if not plastic:
-            state |= {key: np.asarray(machine.fresh(key, batch, self.dtype))
-                      for key in self.counts if key in state}
+        machine, state = self.machines[plastic], {}
+        for key in machine.state:
+            held = self.state.get(key)
+            if held is None or (plastic and len(held) != batch) or (
+                    not plastic and key in self.counts):
+                state[key] = np.asarray(machine.fresh(key, batch, self.dtype))
+            elif plastic:
+                state[key] = held
+            else:  # an evaluation begins with the state of training, the mean of the batch
+                mean = gathered(held).mean(axis=0, keepdims=True)
+                state[key] = np.repeat(mean.astype(held.dtype), batch, axis=0)
         return {"weights": dict(self.weights), "shared": dict(self.shared), "state": state,
                 "moments": self.moments if plastic else {},
                 "updates": np.int32(self.updates_done)}
@@ -272,7 +278,7 @@ class Engine:
     def take(self, kept, sizes, count):
         """Go on with what a program leaves after so many batches."""
         self.weights, self.shared = dict(kept["weights"]), dict(kept["shared"])
-        self.state[True], self.moments = dict(kept["state"]), kept["moments"]
+        self.state, self.moments = dict(kept["state"]), kept["moments"]
         self.updates_done, self.batches = int(kept["updates"]), self.batches + count
         largest = {key: float(size) for key, size in sizes.items()}
         self.moved |= {key for key, size in largest.items() if size > 1e-6 * max(largest.values())}
@@ -305,10 +311,9 @@ class Engine:
             kept, given = self.placed.put(self.kept(plastic, inputs.shape[-2]),
                                           self.given(inputs, targets))
             key = jax.random.fold_in(jax.random.fold_in(self.seed_key(plastic), self.batches), part)
-            kept, values = self.run(
+            _, values = self.run(
                 name, kept, given, self.fixed(constants or self.constants),
                 self.course.astype(self.dtype), key, np.int32(self.batches))
-            self.state[plastic] = dict(kept["state"])
             return ({key: np.asarray(value) for key, value in values["look"].items()},
                     {key: np.asarray(value) for key, value in values["changes"].items()})
 

@@ -165,7 +165,7 @@ class _Builder:
                 f"{name}, threshold {text!r}: with activity='rates' a threshold reads 'S > 0.5' "
                 "and S is set in the step block; use activity='spikes' for any other condition")
         text = f"({text}) and not_refractory" if group.refractory else text
-        self._element(name, "_spike", f"int({text})")
+        self._element(name, "_spike", f"int({text})", drawn_for="spike")
         self.events[name, "spike"] = f"{name}._spike"
         if group.refractory:
             self._element(name, "lastspike", "lastspike + _spike*(t_of_trial - lastspike)")
@@ -381,9 +381,9 @@ class _Builder:
         group = synapse.source if side == "pre" else synapse.target
         return self._temporary(group, name, text, reads)
 
-    def _sum(self, name, text, into, activity=None, gate=""):
+    def _sum(self, name, text, into, target, activity=None, gate=""):
         """What text adds up to at the neurons of one side."""
-        terms = self._terms(name, text, activity, "sum")
+        terms = self._terms(name, text, activity, target)
         self.count += 1
         key = f"{self._end(name, into)}.{name}_sum@{self.count}"
         self._emit("sum", name, key, terms, into=into, gate=gate)
@@ -395,7 +395,7 @@ class _Builder:
 
     def _summed(self, name, variable):
         bare, _, into = variable.rpartition("_")
-        found = self._sum(name, self.lines[name][variable].right, into)
+        found = self._sum(name, self.lines[name][variable].right, into, variable)
         group = self._end(name, into)
         self._emit("element", group, f"{group}.{bare}", code="_sum", reads={"_sum": found})
 
@@ -406,7 +406,7 @@ class _Builder:
                 if line.operator not in ("+=", "-="):
                     raise EquationError(f"{name}: {str(line)!r}: synapses change a neuron's "
                                         "variable with += or -=")
-                found = self._sum(name, line.right, into, activity, gate)
+                found = self._sum(name, line.right, into, line.name, activity, gate)
                 self._add(name, into, bare, line.operator[0], found, gate)
             elif not begins_anew(self.assembly, name, line):
                 self._learn(name, line, gate, activity)

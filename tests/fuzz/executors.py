@@ -1,0 +1,222 @@
+"""One draw in three forms: dense Brian2, lazy Brian2 and the rate engine, on the same numbers.
+
+Trial by trial, as training does it: an evaluation begins with the state of training and is
+forgotten. Random numbers are those of the spiking engine, which are a function of (seed, trial,
+variable, step, neuron); the rate engine is handed the same.
+
+`run(draw)` returns an `Outcome`: all forms ran and agree, or all were refused by an error of the
+package before they ran, or a counterexample with the kind of disagreement.
+"""
+
+import traceback
+import warnings
+import zlib
+from dataclasses import dataclass, field
+
+import jax
+import numpy as np
+from brian2 import ms
+from fuzz.quick import quickly
+
+from bioopzo.engines.rate.engine import Engine
+from bioopzo.engines.spiking import numbers
+from bioopzo.engines.spiking.chunk import Chunk
+from bioopzo.engines.spiking.feed import parameter_values, tables
+from bioopzo.engines.spiking.runtime import Runtime
+from bioopzo.errors import BioopzoError, EquationError, InputError, ModelWarning
+from bioopzo.network.clock import shape_of, time_course
+from bioopzo.tasks import Task
+from bioopzo.training.spiking import shift_last_spikes
+from bioopzo.training.start import initial_weights
+
+TOLERANCE = 1e-9
+REFUSALS = (InputError, EquationError)
+
+
+@dataclass
+class Outcome:
+    """What became of a draw: `kind` is ran, refused or a counterexample's; `detail` says more."""
+
+    kind: str
+    detail: str = ""
+    blocks: tuple = ()
+    forms: dict = field(default_factory=dict)
+    finite: bool = True
+
+    @property
+    def bad(self):
+        return self.kind not in ("ran", "refused", "ran, rate engine refused")
+
+
+# ---------------------------------------------------------------------------- the forms
+
+def task_of(draw):
+    """A task with a trial for each of the plan's, from the draw's seed alone."""
+    rng = np.random.default_rng(draw.seed)
+    count, steps, n_in, n_out = len(draw.plastic), draw.steps, draw.sizes[0], draw.sizes[-1]
+    inputs = ((rng.random((count, steps, n_in)) < 0.2).astype(np.uint8) if draw.coding == "spikes"
+              else rng.random((count, n_in)))
+    labels = rng.integers(n_out, size=count)
+    targets = np.eye(n_out)[labels]
+    if draw.varying:
+        targets = np.eye(n_out)[rng.integers(n_out, size=(count, steps))]
+    mask = (np.arange(steps) >= draw.warmup).astype(float)
+    splits = {"train": np.arange(count), "validation": np.arange(0), "test": np.arange(0)}
+    return Task("drawn", inputs, targets, None if draw.varying else labels, mask, splits,
+                draw.coding, steps * ms)
+
+
+def key_of(draw, done, plastic, trial):
+    """The key of a trial's random numbers, after so many training trials."""
+    return (numbers.keys(draw.seed, numbers.TRAINING, done) if plastic
+            else numbers.keys(draw.seed, numbers.EVALUATION, done, trial))
+
+
+class Spiking:
+    """Brian2, chunks of one trial."""
+
+    def __init__(self, draw, model, task, course, start, lazy):
+        self.draw, self.task, self.course = draw, task, course
+        self.shape = shape_of(task, 2)
+        self.engine = Runtime("numpy", model, self.shape, lazy)
+        self.values = parameter_values(model, self.shape, lazy)
+        self.state, self.done = {**self.engine.start, **start}, 0
+
+    def trial(self, trial, plastic):
+        """The state at the end of a trial."""
+        found = self.engine.run(Chunk(1, self.state, self.values, {
+            "course": self.course, **tables(
+                self.task, self.shape, np.array([trial]), plastic, self.done,
+                key_of(self.draw, self.done, plastic, trial))})).state
+        shift_last_spikes(found, float(self.task.duration))
+        if plastic:
+            self.state, self.done = found, self.done + 1
+        return found
+
+
+class Rate:
+    """The rate engine, batches of one trial, operation by operation."""
+
+    def __init__(self, draw, model, task, course, start):
+        self.draw, self.task = draw, task
+        self.engine = Engine(model, shape_of(task, 2), course, "spikes", "double", "step",
+                             compiled=False)
+        self.engine.put(start)
+        program = self.engine.program
+        late = {key for node in program.finish for key in node.written()}
+        looked = tuple(sorted(
+            key for key in {k for node in program.start + program.step for k in node.written()}
+            if key not in late and "@" not in key and key.split(".")[0] in self.engine.sizes
+            and not key.split(".")[1].startswith("_")))
+        self.engine.machines = {True: self.engine.machine(True, looked),
+                                False: self.engine.machine(False)}
+
+    def trial(self, trial, plastic):
+        """What neurons hold at the end of a trial, and what is learned."""
+        engine, task = self.engine, self.task
+        inputs, targets = (np.moveaxis(x, 1, 0) if x.ndim == 3 else x
+                           for x in (task.inputs[[trial]], task.targets[[trial]]))
+        with jax.enable_x64(True):
+            key = key_of(self.draw, engine.batches, plastic, trial)
+            kept, values = engine.machines[plastic].trial(
+                engine.kept(plastic, 1), engine.given(inputs, targets),
+                engine.fixed(engine.constants), engine.course, None, engine.batches,
+                numbers=self._numbers(key))
+            if plastic:
+                engine.take(kept, {}, 1)
+        found = {**values["look"], **engine.weights, **engine.shared}
+        return {name: np.asarray(value, float).ravel() for name, value in found.items()}
+
+    def _numbers(self, key):
+        """The random numbers of the spiking engine, by place of the draw."""
+        steps = [numbers._step_key(key, step) for step in range(self.task.steps)]
+        engine, found = self.engine, {}
+        for place, draw in enumerate(engine.program.draws):
+            owner = draw.target.split(".")[0]
+            stream = zlib.crc32(f"{draw.target} {draw.place}".encode())
+            shape = ((engine.sizes[owner],) if owner in engine.sizes
+                     else engine.connections[owner].shape)
+            function = {"rand": numbers._uniform, "randn": numbers._normal}[draw.distribution]
+            found[place] = np.stack([function(step, stream, np.arange(np.prod(shape)))
+                                     .reshape(1, *shape) for step in steps])
+        return found
+
+
+# ---------------------------------------------------------------------------- the comparison
+
+def run(draw, numpy=True):
+    """The `Outcome` of a draw; `numpy` as of `quickly`."""
+    with quickly(numpy), warnings.catch_warnings(record=True) as told, np.errstate(all="ignore"):
+        warnings.simplefilter("always")
+        try:
+            model = draw.model()
+        except REFUSALS as problem:
+            return Outcome("refused", str(problem))
+        except Exception:
+            return Outcome("traceback while the model is made", traceback.format_exc())
+        try:
+            outcome = _run(draw, model, told)
+        except BioopzoError as problem:
+            outcome = Outcome("check passes, a run refuses", str(problem))
+        except Exception:
+            outcome = Outcome("traceback in a run", traceback.format_exc())
+        outcome.blocks = tuple(model.blocks)
+        return outcome
+
+
+def _run(draw, model, told):
+    try:
+        model.check()
+    except REFUSALS as problem:
+        return Outcome("refused", str(problem))
+    except Exception:
+        return Outcome("traceback in check", traceback.format_exc())
+    no_rate = [str(w.message) for w in told if issubclass(w.category, ModelWarning)
+               and "rate engine cannot" in str(w.message) and "'rates'" not in str(w.message)]
+    task = task_of(draw)
+    model = model.for_task(task)
+    try:
+        course = time_course(model, task)
+    except REFUSALS as problem:
+        return Outcome("refused", "protocol: " + str(problem))
+    start = initial_weights(model, np.random.default_rng(draw.seed))
+    dense, lazy = (Spiking(draw, model, task, course, start, form) for form in (False, True))
+    written = lazy.engine.built.assembly
+    told_forms = {name: synapse.form for name, synapse in written.synapses.items() if synapse.form}
+    forms = {"lazy form": lazy}
+    try:
+        forms["rate engine"] = Rate(draw, model, task, course, start)
+    except REFUSALS as problem:
+        if not no_rate:
+            return Outcome("check passes, rate engine refuses", str(problem), forms=told_forms)
+    if no_rate and "rate engine" in forms:
+        return Outcome("check says no rate engine, which runs", no_rate[0], forms=told_forms)
+    finite = True
+    for trial, plastic in enumerate(map(bool, draw.plastic)):
+        theirs = dense.trial(trial, plastic)
+        finite &= all(np.isfinite(value).all() for value in theirs.values())
+        for name, form in forms.items():
+            found = _differences(form.trial(trial, plastic), theirs, written.roles, plastic)
+            if found:
+                return Outcome(f"{name} differs from dense", f"trial {trial}: {found}",
+                               forms=told_forms, finite=finite)
+    return Outcome("ran" if "rate engine" in forms else "ran, rate engine refused",
+                   forms=told_forms, finite=finite)
+
+
+def _differences(mine, theirs, roles, plastic):
+    """The variables that differ, as text.
+
+    What waits for the start of the next trial is compared in an evaluation.
+    """
+    later = {*roles.learned, *roles.statistics, *roles.anew} if plastic else set()
+    found = []
+    for key in sorted(set(mine) & set(theirs) - later):
+        variable = key.split(".")[1]
+        if key.startswith("trial.") or variable in ("lastspike", "entry", "upcoming") or (
+                variable == "count" and not plastic):  # the rate engine's begin at zero there
+            continue
+        x, y = np.broadcast_arrays(mine[key], theirs[key])
+        if not np.isclose(x, y, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True).all():
+            found.append(f"{key} by {np.nanmax(np.abs(x.astype(float) - y)):.3g}")
+    return "; ".join(found[:8])
