@@ -984,7 +984,7 @@ def test_event_lists_hand_over_every_spike(learnable):
         tables = {"course": time_course(model, each),
                   **feed.tables(each, shape, np.array([3, 50, 4]), True)}
         values = parameter_values(model, shape)
-        outcomes.append([engine.run(Chunk(3, state, values, tables, 1)) for _ in range(2)])
+        outcomes.append([engine.run(Chunk(3, state, values, tables)) for _ in range(2)])
     for found, wanted in zip(*outcomes):
         assert wanted.state["hidden_1.count"].sum() > 0
         np.testing.assert_array_equal(found.decision, wanted.decision)

@@ -62,7 +62,8 @@ def test_the_model_is_frozen():
 def test_separable_plasticity_is_lazy_and_what_reads_the_weight_is_dense():
     forms = {k: s.form for k, s in assemble(bz.Model(SIZES, rule="bp", coding="spikes")
                                             ).synapses.items()}
-    assert forms["forward_1"] == "w lazy" and forms["forward_2"] == "w dense"
+    assert forms["forward_1"] == "w lazy"
+    assert forms["forward_2"] == "w dense (another equation reads w)"
     own = bz.Model(SIZES, coding="spikes").edit(
         {"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post - 0.01*Hz*w : 1"})
     assert assemble(own).synapses["forward_2"].form == ""

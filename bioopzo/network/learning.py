@@ -12,6 +12,7 @@ Three kinds of variables change by text of the user's own:
 In trials without plasticity, what is learned and the statistics stay as they are.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from brian2.core.namespace import DEFAULT_UNITS
@@ -71,9 +72,11 @@ def _statistics(assembly, name):
     return (relative - written) & read
 
 
-def _uses(group: GroupText):
+def _uses(group: GroupText) -> tuple[set[str], set[str], set[str]]:
     """What the text of a group writes, changes relative to itself, and reads."""
-    written, relative, read = set(), set(), set()
+    written: set[str] = set()
+    relative: set[str] = set()
+    read: set[str] = set()
     statements = [group.reset, *(c.text for c in group.codes), *(e.text for e in group.events)]
     for text in statements:
         for line in parse(text, group.name):
@@ -89,7 +92,7 @@ def _uses(group: GroupText):
     return written, relative, read
 
 
-def _lines(synapse: SynapseText):
+def _lines(synapse: SynapseText) -> Iterator[Line]:
     for text in [synapse.equations, *(p.text for p in synapse.pathways),
                  *(c.text for c in synapse.codes)]:
         yield from parse(text, synapse.name)

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 import jax
 import numpy as np
 from brian2 import ms
-from fuzz.quick import quickly
 
 from bioopzo.engines.rate.engine import Engine
 from bioopzo.engines.spiking import numbers
@@ -28,6 +27,7 @@ from bioopzo.network.clock import shape_of, time_course
 from bioopzo.tasks import Task
 from bioopzo.training.spiking import shift_last_spikes
 from bioopzo.training.start import initial_weights
+from fuzz.quick import quickly
 
 TOLERANCE = 1e-9
 REFUSALS = (InputError, EquationError)
@@ -209,7 +209,7 @@ def _differences(mine, theirs, roles, plastic):
 
     What waits for the start of the next trial is compared in an evaluation.
     """
-    later = {*roles.learned, *roles.statistics, *roles.anew} if plastic else set()
+    later = set(roles.anew) | ({*roles.learned, *roles.statistics} if plastic else set())
     found = []
     for key in sorted(set(mine) & set(theirs) - later):
         variable = key.split(".")[1]

@@ -400,6 +400,7 @@ class _Builder:
         self._emit("element", group, f"{group}.{bare}", code="_sum", reads={"_sum": found})
 
     def _synapse_code(self, name, text, gate="", activity=None):
+        self._refuse_order(name, text)
         for line in parse(text, name):
             bare, _, into = line.name.rpartition("_")
             if into in ("pre", "post") and line.name not in self.lines[name]:
@@ -410,6 +411,17 @@ class _Builder:
                 self._add(name, into, bare, line.operator[0], found, gate)
             elif not begins_anew(self.assembly, name, line):
                 self._learn(name, line, gate, activity)
+
+    def _refuse_order(self, name, text):
+        """Refuse what depends on the order in which the synapses of a neuron are served."""
+        lines = parse(text, name)
+        changed = {line.name for line in lines if line.name not in self.lines[name]}
+        for line in lines:
+            for word in sorted(identifiers(line.right) & changed):
+                raise EquationError(
+                    f"{name}: {line}: it reads {word}, which the synapses change one after the "
+                    f"other in the same statements, so that their order counts; let neurons do it, "
+                    "in a block of their own, or use the spiking engine")
 
     def _add(self, name, into, variable, sign, found, gate):
         """What synapses add to (or take from) a variable of neurons."""

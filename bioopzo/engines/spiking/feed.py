@@ -20,7 +20,7 @@ def rows(task):
     events = shape_of(task, 1).events
     stimulus = (events + 2 * task.n_in if events else
                 task.n_in * (task.steps if task.coding == "spikes" else 1))
-    bytes_a_trial = 8 * (stimulus + task.n_out * (task.steps if task.targets.ndim == 3 else 1))
+    bytes_a_trial = 8 * (3 + stimulus + task.n_out * (task.steps if task.targets.ndim == 3 else 1))
     return int(min(MOST_ROWS, max(2, TABLE_BYTES // bytes_a_trial)))
 
 

@@ -48,6 +48,10 @@ def keys(seed: int, purpose: int, before, position=0) -> np.ndarray:
         return (np.atleast_1d(key) >> np.uint64(11)).astype(float)
 
 
+def _real(x):
+    return np.asarray(x) * 1.0
+
+
 def _step_key(key, step):
     with np.errstate(over="ignore"):
         return (_mixed(_word(key) + _word(step) * np.uint64(_GOLDEN)) >> np.uint64(11)) * 1.0
@@ -79,6 +83,12 @@ static inline uint64_t NAME_word(double key, double number)
     return NAME_mixed((uint64_t)key + (uint64_t)(int64_t)number*{_GOLDEN}ULL);
 }}
 """
+_REAL = """
+static inline double NAME(double x)
+{
+    return x;
+}
+"""
 _STEP_KEY = _MIX + """
 static inline double NAME(double key, double step)
 {
@@ -103,7 +113,9 @@ static inline double NAME(double key, double stream, double index)
 
 
 def _function(name, function, code, arguments):
-    made = b2.Function(function, arg_units=[1] * arguments, return_unit=1,
+    units = {"arg_units": [1] * arguments, "return_unit": 1} if arguments > 1 else {
+        "arg_units": [None], "return_unit": lambda unit: unit}
+    made = b2.Function(function, **units,
                        arg_types=["any"] * arguments, return_type="float", stateless=True)
     code = code.replace("NAME", name)
     types = ", ".join(["double"] * arguments)
@@ -116,7 +128,8 @@ def _function(name, function, code, arguments):
     return made
 
 
-FUNCTIONS = {"step_key": _function("step_key", _step_key, _STEP_KEY, 2),
+FUNCTIONS = {"real_number": _function("real_number", _real, _REAL, 1),
+             "step_key": _function("step_key", _step_key, _STEP_KEY, 2),
              "uniform_number": _function("uniform_number", _uniform, _UNIFORM, 3),
              "normal_number": _function("normal_number", _normal, _NORMAL, 3)}
 
