@@ -63,6 +63,7 @@ LAZY = [
     ({"forward.spike": "u_post += w\nxbar_pre += 0.2"}, "w dense"),
     ({"forward.spike": "u_post += w\nxbar_post -= 0.01"}, "w lazy"),  # not forward_3's
     ({"hidden:xbar": "dxbar/dt = -xbar/(tau_m*(1 + 0.5*g**2)) : 1"}, "w dense"),
+    ({"hidden:u": "du/dt = (b + drive - u*abs(u))/tau_m + sigma*push : 1"}, "w dense"),
     ({"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post : 1\nv = w**2 : 1",
       "forward.spike": "u_post += v"}, "w dense"),
 ]

@@ -3,7 +3,7 @@
 Order within a time step: everything the plasticity reads is the left limit at t, before any
 spike of the step acts, so trace, psi, error and modulator belong to the same moment:
 
-    start      trial clock: end of the last trial, reset, new input and target
+    start      trial clock: end of the last trial, new input and target, reset
     noise      new perturbation z and the current it sends
     groups     membranes, traces and readout decay
     error      softmax, error
@@ -88,10 +88,10 @@ def _add_events(assembly):
         group = assembly.groups[synapse.source]
         for path in synapse.pathways:
             if path.event != "spike" and path.event not in {e.name for e in group.events}:
-                # The onset comes after the trial clock (order 0) and the new input (order 2).
+                # The onset comes after the trial clock (order 0), the new input and the reset.
                 condition, when, order = {"hold": ("hold > 0.5", "noise", 0),
                                           "pair": ("pair > 0.5", "thresholds", 0),
-                                          "onset": ("fresh > 0.5", "start", 3)}[path.event]
+                                          "onset": ("fresh > 0.5", "start", 4)}[path.event]
                 group.events.append(Event(path.event, condition, when, order=order))
 
 

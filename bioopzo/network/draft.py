@@ -125,8 +125,8 @@ def _feed_events(source):
     source.equations += "\nentry : integer\nupcoming : 1"
     source.codes += [
         Code("list", "entry = int(first_event(row*dt, i))\nupcoming = event_step(entry*dt)",
-             "start", 2, "trial"),
-        Code("feed", "given = int(upcoming == step)", "start", 3)]
+             "start", 1, "trial"),
+        Code("feed", "given = int(upcoming == step)", "start", 2)]
     source.events.append(Event("arrival", "given > 0.5", "noise",
                                "entry += 1\nupcoming = event_step(entry*dt)"))
 

@@ -15,6 +15,7 @@ from bioopzo.network.objects import (
     Code,
     Pathway,
     SynapseText,
+    method,
     synapse_texts,
     with_right,
 )
@@ -61,6 +62,7 @@ def choose_form(model: ModelLike, assembly: Assembly, synapse: SynapseText,
             if lazy:
                 tau, jump = _trace(model, assembly, synapse.source, trace.removesuffix("_pre"))
                 _refuse_long(model, duration, tau)
+                _refuse_euler(assembly, synapse)
                 _refuse_reads(synapse, line, lines)
         except _Unproved as reason:
             why = f" ({reason})"
@@ -134,6 +136,13 @@ def _changed(synapse, name):
 def _refuse_long(model, duration, tau):
     if duration is not None and duration / model.parameters[tau] > LONGEST_LAZY_TRIAL:
         raise _Unproved(f"a trial is longer than {LONGEST_LAZY_TRIAL:g} {tau}")
+
+
+def _refuse_euler(assembly, synapse):
+    """What the trace loses in a step is what the sum gains, if both are solved exactly."""
+    for name in (synapse.source, synapse.target):
+        if method(assembly.groups[name]) == "euler":
+            raise _Unproved(f"the equations of {name} are not linear")
 
 
 def _refuse_reads(synapse, line, lines):

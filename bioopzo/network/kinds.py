@@ -38,7 +38,7 @@ NEURON_MOMENTS = {
     "reset": Moment("at a spike"),
     "event": Moment("event when", "error", 3, named=True),  # after the softmax of this step
     "on": Moment("at the event", named=True),
-    "trial": Moment("at the start of a trial", "start", 1, "trial"),
+    "trial": Moment("at the start of a trial", "start", 3, "trial"),  # input and target are in
     "hold": Moment("when z is drawn", "noise"),
     "pair": Moment("at the end of a pair of holds", "thresholds"),
 }

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from bioopzo.network.asked import ModelLike
 from bioopzo.network.clock import Shape
 from bioopzo.network.table import Network
-from bioopzo.text.equations import Line, identifiers
+from bioopzo.text.equations import Line, identifiers, linear, parse
 
 SCHEDULE = ("start", "noise", "groups", "error", "feedback", "escape", "plasticity",
             "thresholds", "synapses", "resets", "end")
@@ -126,6 +126,12 @@ def _texts(group):
     yield from (group.equations, group.threshold, group.reset)
     yield from (code.text for code in group.codes)
     yield from (part for event in group.events for part in (event.condition, event.text))
+
+
+def method(group: GroupText) -> str:
+    """Exponential Euler where every equation is linear in its own variable, else Euler."""
+    lines = parse(group.equations, group.name)
+    return "exponential_euler" if all(linear(line, lines) for line in lines) else "euler"
 
 
 def names_used(group: GroupText) -> set[str]:

@@ -244,7 +244,7 @@ class Machine:
 
         start, _, finish, _ = self.parts
         env |= {key: self.fresh(key, batch, dtype) for key in self.carried(batch, dtype.itemsize)}
-        first = moment(env, {name: values[0] for name, values in courses.items()})
+        first = moment({**env, **{k: v[0] for k, v in given.items() if v.ndim == 3}}, {name: values[0] for name, values in courses.items()})
         first.run(start)
         xs = {"clock": courses,
               "given": {k: v for k, v in given.items() if v.ndim == 3}}

@@ -18,17 +18,18 @@ What a mini-batch means for the variables:
 Each of these is what Brian2 does where the batch is one trial.
 """
 
+import ast
 import re
 
 from brian2.core.namespace import DEFAULT_UNITS
 
-from bioopzo.engines.rate.factors import Mixed, factored
 from bioopzo.engines.rate.program import ACTIVITIES, Draw, Node, Program, Ref, Term
 from bioopzo.errors import EquationError, unknown
 from bioopzo.network.clock import CLOCK_NAMES
 from bioopzo.network.learning import begins_anew
-from bioopzo.network.objects import SCHEDULE
-from bioopzo.text.equations import identifiers, parse, substitute
+from bioopzo.network.objects import SCHEDULE, synapse_texts
+from bioopzo.text.equations import identifiers, parse, substitute, tree
+from bioopzo.text.factors import Mixed, factored
 from bioopzo.text.functions import FUNCTIONS
 
 _DRAW = re.compile(r"\b(rand|randn)\(\)")
@@ -156,7 +157,8 @@ class _Builder:
             raise EquationError(f"{name}: with activity='rates' there is no spike after which a "
                                 "neuron could be refractory; use activity='spikes', or "
                                 "refractory=0*ms")
-        if active and active[1] in lines and not group.refractory:
+        if active and active[1] in lines and not group.refractory and self._decides(
+                group, active[1]):
             # S is 0 or 1, or in rates the chance of a spike: the size of the event itself.
             self.events[name, "spike"] = f"{name}.{active[1]}"
             return
@@ -170,6 +172,17 @@ class _Builder:
         if group.refractory:
             self._element(name, "lastspike", "lastspike + _spike*(t_of_trial - lastspike)")
             self._element(name, "not_refractory", "not_refractory and _spike < 0.5")
+
+    def _decides(self, group, variable):
+        """Whether a variable is set once a step, to 0 or 1 (or to what the task gives)."""
+        texts = [group.reset, *(c.text for c in group.codes if c.name != "feed"),
+                 *(e.text for e in group.events)]
+        written = [line for text in texts for line in parse(text) if line.name == variable]
+        ends = [synapse for synapse in self.assembly.synapses.values() for text in synapse_texts(
+            synapse) for line in parse(text) if line.name in (f"{variable}_pre",
+                                                              f"{variable}_post")]
+        return (len(written) == 1 and written[0].operator == "=" and not ends
+                and _is_decision(tree(written[0].right).body))
 
     def _event(self, name, event):
         """An event by the trial's clock is a gate; a random one is an activity of its own."""
@@ -454,6 +467,17 @@ class _Builder:
         self.nodes.append(Node("together", name, parts=tuple(parts)))
         for part in parts:
             self.versions[part.target] = self.versions.get(part.target, 0) + 1
+
+
+def _is_decision(node):
+    """Whether an expression is 0 or 1: a condition, a product of conditions, what is given."""
+    if isinstance(node, ast.BinOp):
+        return isinstance(node.op, ast.Mult) and all(map(_is_decision, (node.left, node.right)))
+    if isinstance(node, ast.Name):
+        return node.id == "given"
+    return isinstance(node, ast.Call) and node.func.id == "int" and isinstance(
+        node.args[0], (ast.Compare, ast.BoolOp, ast.Name)) and (
+        not isinstance(node.args[0], ast.Name) or node.args[0].id == "not_refractory")
 
 
 def _at(when, order, name, action, *arguments):

@@ -17,8 +17,8 @@ from bioopzo.engines.spiking.session import keep_apart
 from bioopzo.errors import EquationError
 from bioopzo.network.assembly import assemble
 from bioopzo.network.clock import COLUMNS
-from bioopzo.network.objects import SCHEDULE, Assembly
-from bioopzo.text.equations import identifiers, linear, parse, render
+from bioopzo.network.objects import SCHEDULE, Assembly, method
+from bioopzo.text.equations import identifiers, parse, render
 from bioopzo.text.functions import ERF
 
 
@@ -98,33 +98,28 @@ def _tables(model, shape):
     return {name: b2.TimedArray(np.zeros(size), dt=dt, name=name) for name, size in sizes.items()}
 
 
-def _method(text):
-    """Exponential Euler where every equation is linear in its own variable, else Euler."""
-    lines = parse(text.equations, text.name)
-    return "exponential_euler" if all(linear(line, lines) for line in lines) else "euler"
-
-
 def _group(text, clocks, namespace):
     events = {e.name: e.condition for e in text.events}
     try:
         group = b2.NeuronGroup(
-            text.size, text.equations, threshold=text.threshold or None, reset=_real(text.reset) or None,
-            refractory=text.refractory or False, events=events, method=_method(text),
-            clock=clocks["step"], name=text.name, namespace=namespace)
+            text.size, text.equations, threshold=text.threshold or None,
+            reset=_real(text.reset) or None, refractory=text.refractory or False, events=events,
+            method=method(text), clock=clocks["step"], name=text.name, namespace=namespace)
     except Exception as problem:
         raise explain(problem, text.name) from problem
     for event in text.events:
         group.set_event_schedule(event.name, when=event.when, order=event.order)
         if event.text:
-            group.run_on_event(event.name, _real(event.text), when=event.when, order=event.order + 1)
+            group.run_on_event(event.name, _real(event.text), when=event.when,
+                               order=event.order + 1)
     _add_codes(group, text, clocks)
     return group
 
 
 def _add_codes(group, text, clocks):
     for code in text.codes:
-        group.run_regularly(_real(code.text), clock=clocks[code.clock], when=code.when, order=code.order,
-                            name=f"{text.name}_{code.name}_{code.clock}")
+        group.run_regularly(_real(code.text), clock=clocks[code.clock], when=code.when,
+                            order=code.order, name=f"{text.name}_{code.name}_{code.clock}")
 
 
 def _synapses(text, objects, clocks, namespace):
