@@ -731,7 +731,7 @@ def test_operators_of_the_text_keep_their_meaning():
     ({}, {"activity": "deterministic"}), ({"dropout": 0.2}, {"activity": "spikes"}),
     ({"rule": "eprop"}, {"updates": "step", "optimizer": "sgd"})], ids=str)
 def test_a_compiled_run_equals_one_operation_by_operation(task, model, settings):
-    runs = [run_of(task, bz.Model([4, 5, 2], **model), trials=48, evaluations=1,
+    runs = [run_of(task, bz.Model([4, 5, 2], **model), trials=16, evaluations=1,
                    precision="double", compiled=c, **settings) for c in (True, False)]
     for name, value in runs[0].arrays.items():
         np.testing.assert_allclose(value, runs[1].arrays[name], rtol=1e-7, atol=1e-9, err_msg=name)
@@ -981,14 +981,14 @@ def test_the_readout_s_update_is_that_of_backpropagation(learned):
 def test_variance_is_that_of_the_updates(task, learned):
     """Against the weight changes of an engine that is asked batch by batch."""
     models = {"bp": gradients.reference(learned), "own": None}
-    found = gradients.gradient_variance(learned, models, batches=6, precision="double")
+    found = gradients.gradient_variance(learned, models, batches=3, precision="double")
     assert set(found) == {"bp", "own"}
     chosen = settings_of(batch=8, optimizer="sgd", compiled=False, precision="double")
     model = bz.Model([4, 8, 6, 2], rule="bp").for_task(task)
     engine = open_engine(model, task, chosen)
     changes = {key: [] for key in engine.weights}
-    frozen = gradients.freeze(learned, models["bp"], 6, precision="double")
-    for part in frozen.samples.reshape(6, 8):
+    frozen = gradients.freeze(learned, models["bp"], 3, precision="double")
+    for part in frozen.samples.reshape(3, 8):
         for key, weights in engine.weights.items():
             engine.weights[key] = learned.final[key].reshape(weights.shape).astype(float)
         engine.train(task.inputs[part][None], task.targets[part][None])
