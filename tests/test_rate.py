@@ -994,11 +994,12 @@ def test_variance_is_that_of_the_updates(task, learned):
         engine.train(task.inputs[part][None], task.targets[part][None])
         for key, weights in engine.weights.items():
             rate_of = "eta_o" if key == "forward_3.w" else "eta"
-            changes[key].append((weights - learned.final[key].reshape(weights.shape))
+            start = learned.final[key].reshape(weights.shape)
+            changes[key].append((np.asarray(weights) - start)  # JAX's minus has single numbers
                                 / float(model.parameters[rate_of]))
     assert set(changes) == set(found["bp"])
     for key, values in changes.items():
-        assert found["bp"][key] == pytest.approx(np.var(values, axis=0, ddof=1).mean(), rel=1e-6)
+        assert found["bp"][key] == pytest.approx(np.var(values, axis=0, ddof=1).mean(), rel=1e-9)
         assert found["bp"][key] > 0
 
 
@@ -1060,6 +1061,7 @@ def test_a_loaded_run_is_measured_with_the_model_as_it_was_written(task):
 
 def test_a_run_of_the_spiking_engine_is_measured_in_batches(task):
     """The readout learns the same under every rule: on the same spikes the cosine is 1."""
+    task = shortened(task, 60, 12, 2)
     for rule in ("opzo", "dfa", "bp"):
         run = bz.train(bz.Model([4, 8, 6, 2], rule=rule), task, trials=4, evaluations=2,
                        backend="numpy", progress=False)
