@@ -1,6 +1,7 @@
 """How layers are connected: forward, transpose and outer belong together; architectures as text."""
 
 from dataclasses import replace
+from functools import partial
 
 import jax
 import matplotlib
@@ -8,8 +9,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from brian2 import Hz
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy.signal import correlate2d
 
 import bioopzo as bz
@@ -18,21 +17,17 @@ from bioopzo.errors import EquationError, InputError
 from bioopzo.network.connections import Convolution, Dense, Pooled, architecture
 
 matplotlib.use("Agg")
-SHAPES = settings(max_examples=20, deadline=None, derandomize=True)
-
-
-@st.composite
-def connections(draw):
-    """Any of the three kinds, small."""
-    kind = draw(st.sampled_from(["dense", "pooled", "convolution"]))
-    if kind == "dense":
-        return Dense(draw(st.integers(1, 6)), draw(st.integers(1, 6)))
-    pool = draw(st.integers(1, 3))
-    image = (pool*draw(st.integers(1, 4)), pool*draw(st.integers(1, 4)), draw(st.integers(1, 3)))
-    if kind == "pooled":
-        return Pooled(image, pool, draw(st.integers(1, 5)))
-    return Convolution(image, draw(st.integers(1, 4)), draw(st.sampled_from([1, 3, 5])), pool,
-                       draw(st.booleans()), draw(st.sampled_from([1.0, 2.0])))
+#: All kinds: single neurons, images that are no squares or smaller than the kernel, one pixel left
+#: after pooling, one or two weights a channel. Few, for each is compiled for itself.
+CONNECTIONS = [
+    Dense(1, 1), Dense(4, 3), Dense(2, 6),
+    Pooled((3, 2, 1), 1, 4), Pooled((4, 6, 2), 2, 3), Pooled((3, 6, 3), 3, 1),
+    Convolution((1, 1, 1), 1, 1, standardise=False), Convolution((3, 2, 2), 2, 1),
+    Convolution((4, 3, 2), 3, 3), Convolution((5, 2, 3), 3, 5, standardise=False),
+    Convolution((2, 3, 1), 2, 5, gain=2.0), Convolution((4, 4, 3), 1, 3, 2, standardise=False),
+    Convolution((6, 4, 1), 2, 3, 2, gain=2.0), Convolution((6, 3, 3), 4, 1, 3, gain=2.0),
+    Convolution((2, 2, 2), 2, 5, 2)]
+each = pytest.mark.parametrize("connection", CONNECTIONS, ids=str)
 
 
 def activity(connection, rows=3, seed=0, dtype=float):
@@ -64,52 +59,55 @@ forward, transpose, outer, average, effective, forward_many = map(exact, (
 
 # ---------------------------------------------------------------------------- the three operations
 
-@SHAPES
-@given(connections(), st.integers(0, 3))
-def test_transpose_is_the_adjoint_of_forward(connection, seed):
+@each
+def test_transpose_is_the_adjoint_of_forward(connection):
     """<forward(P), Q> = <P, transpose(Q)>, for any shapes."""
-    P, Q, w = activity(connection, seed=seed)
-    there, back = forward(connection, P, w), transpose(connection, Q, w)
-    assert there.shape == Q.shape and back.shape == P.shape
-    assert np.vdot(there, Q) == pytest.approx(np.vdot(P, back), rel=1e-10, abs=1e-10)
+    for seed in range(4):
+        P, Q, w = activity(connection, seed=seed)
+        there, back = forward(connection, P, w), transpose(connection, Q, w)
+        assert there.shape == Q.shape and back.shape == P.shape
+        assert np.vdot(there, Q) == pytest.approx(np.vdot(P, back), rel=1e-10, abs=1e-10)
 
 
-@SHAPES
-@given(connections(), st.integers(0, 3))
-def test_outer_is_the_derivative_by_the_weights(connection, seed):
+# Two standardised weights are 1 and -1 whatever they were: no derivative to speak of.
+@pytest.mark.parametrize("connection", [c for c in CONNECTIONS if not (
+    isinstance(c, Convolution) and c.standardise and c.fan_in < 3)], ids=str)
+def test_outer_is_the_derivative_by_the_weights(connection):
     """d<forward(P, w), Q>/dw by central differences, through standardisation and pooling."""
-    P, Q, w = activity(connection, seed=seed)
-    if isinstance(connection, Convolution) and connection.fan_in < 3:
-        return  # two weights are 1 and -1 whatever they were: no derivative to speak of
-    found, size = outer(connection, P, Q, w), 1e-5
-    assert found.shape == w.shape
-    moved = w + size*np.eye(w.size).reshape(w.size, *w.shape), \
-        w - size*np.eye(w.size).reshape(w.size, *w.shape)
-    ahead, behind = (forward_many(connection, P, many) for many in moved)
-    expected = np.einsum("krn,rn->k", ahead - behind, Q).reshape(w.shape)/(2*size)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5*max(1, np.abs(found).max()))
+    for seed in range(4):
+        P, Q, w = activity(connection, seed=seed)
+        found, size = outer(connection, P, Q, w), 1e-5
+        assert found.shape == w.shape
+        moved = w + size*np.eye(w.size).reshape(w.size, *w.shape), \
+            w - size*np.eye(w.size).reshape(w.size, *w.shape)
+        ahead, behind = (forward_many(connection, P, many) for many in moved)
+        expected = np.einsum("krn,rn->k", ahead - behind, Q).reshape(w.shape)/(2*size)
+        np.testing.assert_allclose(found, expected, rtol=1e-4,
+                                   atol=1e-5*max(1, np.abs(found).max()))
 
 
-@SHAPES
-@given(connections())
+@each
 def test_rows_are_independent_and_outer_is_summed_over_them(connection):
-    P, Q, w = activity(connection, rows=4)
-    alone = [forward(connection, P[k:k + 1], w) for k in range(4)]
+    P, Q, w = activity(connection)
+    rows = [slice(k, k + 1) for k in range(len(P))]
+    alone = [forward(connection, P[k], w) for k in rows]
     np.testing.assert_allclose(forward(connection, P, w), np.concatenate(alone), atol=1e-12)
-    parts = [outer(connection, P[k:k + 1], Q[k:k + 1], w) for k in range(4)]
+    parts = [outer(connection, P[k], Q[k], w) for k in rows]
     np.testing.assert_allclose(outer(connection, P, Q, w), sum(parts), atol=1e-10)
 
 
-@SHAPES
-@given(connections(), st.sampled_from([np.float32, np.float64]))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@each
 def test_results_are_in_the_precision_given(connection, dtype):
+    """What JAX derives from the precision of arguments, with nothing compiled."""
     P, Q, w = activity(connection, dtype=dtype)
-    assert forward(connection, P, w).dtype == transpose(connection, Q, w).dtype == dtype
-    assert outer(connection, P, Q, w).dtype == dtype
+    with jax.enable_x64(True):
+        for operation, values in ((arrays.forward, (P, w)), (arrays.transpose, (Q, w)),
+                                  (arrays.outer, (P, Q, w))):
+            assert jax.eval_shape(partial(operation, connection), *values).dtype == dtype
 
 
-@SHAPES
-@given(connections())
+@each
 def test_the_average_is_the_mean_over_places_summed_over_rows(connection):
     """What scales a weight itself: one place all to all, every pixel in a convolution."""
     Q = activity(connection)[1]

@@ -35,7 +35,7 @@ np.savez(file, **found)
 
 def started(*arguments, devices=1):
     """The script in a process of its own, whose processor counts as so many devices."""
-    flags = f"--xla_force_host_platform_device_count={devices}"
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
     return subprocess.Popen([sys.executable, "-c", SCRIPT, *map(str, arguments)],
                             env={**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

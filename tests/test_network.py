@@ -215,7 +215,7 @@ def test_two_plastic_projections_onto_one_population_keep_apart_what_they_owe():
 
 @pytest.mark.compiled
 @pytest.mark.parametrize("how", [{"backend": "standalone", "trials": 3},
-                                 {"engine": "rate", "epochs": 1, "batch": 4, "compiled": False}])
+                                 {"engine": "rate", "trials": 8, "batch": 4, "compiled": False}])
 def test_a_projection_from_outside_runs_in_every_engine(how):
     run = bz.train(with_lateral(), TASK, evaluations=1, progress=False, seed=2, **how)
     assert run.complete and run.matrix("lateral_1.w").shape == (6, 6)

@@ -731,7 +731,7 @@ def test_operators_of_the_text_keep_their_meaning():
     ({}, {"activity": "deterministic"}), ({"dropout": 0.2}, {"activity": "spikes"}),
     ({"rule": "eprop"}, {"updates": "step", "optimizer": "sgd"})], ids=str)
 def test_a_compiled_run_equals_one_operation_by_operation(task, model, settings):
-    runs = [run_of(task, bz.Model([4, 5, 2], **model), trials=48, evaluations=1,
+    runs = [run_of(task, bz.Model([4, 5, 2], **model), trials=16, evaluations=1,
                    precision="double", compiled=c, **settings) for c in (True, False)]
     for name, value in runs[0].arrays.items():
         np.testing.assert_allclose(value, runs[1].arrays[name], rtol=1e-7, atol=1e-9, err_msg=name)
@@ -981,24 +981,25 @@ def test_the_readout_s_update_is_that_of_backpropagation(learned):
 def test_variance_is_that_of_the_updates(task, learned):
     """Against the weight changes of an engine that is asked batch by batch."""
     models = {"bp": gradients.reference(learned), "own": None}
-    found = gradients.gradient_variance(learned, models, batches=6, precision="double")
+    found = gradients.gradient_variance(learned, models, batches=3, precision="double")
     assert set(found) == {"bp", "own"}
     chosen = settings_of(batch=8, optimizer="sgd", compiled=False, precision="double")
     model = bz.Model([4, 8, 6, 2], rule="bp").for_task(task)
     engine = open_engine(model, task, chosen)
     changes = {key: [] for key in engine.weights}
-    frozen = gradients.freeze(learned, models["bp"], 6, precision="double")
-    for part in frozen.samples.reshape(6, 8):
+    frozen = gradients.freeze(learned, models["bp"], 3, precision="double")
+    for part in frozen.samples.reshape(3, 8):
         for key, weights in engine.weights.items():
             engine.weights[key] = learned.final[key].reshape(weights.shape).astype(float)
         engine.train(task.inputs[part][None], task.targets[part][None])
         for key, weights in engine.weights.items():
             rate_of = "eta_o" if key == "forward_3.w" else "eta"
-            changes[key].append((weights - learned.final[key].reshape(weights.shape))
+            start = learned.final[key].reshape(weights.shape)
+            changes[key].append((np.asarray(weights) - start)  # JAX's minus has single numbers
                                 / float(model.parameters[rate_of]))
     assert set(changes) == set(found["bp"])
     for key, values in changes.items():
-        assert found["bp"][key] == pytest.approx(np.var(values, axis=0, ddof=1).mean(), rel=1e-6)
+        assert found["bp"][key] == pytest.approx(np.var(values, axis=0, ddof=1).mean(), rel=1e-9)
         assert found["bp"][key] > 0
 
 
@@ -1060,6 +1061,7 @@ def test_a_loaded_run_is_measured_with_the_model_as_it_was_written(task):
 
 def test_a_run_of_the_spiking_engine_is_measured_in_batches(task):
     """The readout learns the same under every rule: on the same spikes the cosine is 1."""
+    task = shortened(task, 60, 12, 2)
     for rule in ("opzo", "dfa", "bp"):
         run = bz.train(bz.Model([4, 8, 6, 2], rule=rule), task, trials=4, evaluations=2,
                        backend="numpy", progress=False)

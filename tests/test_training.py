@@ -4,6 +4,7 @@ import json
 import re
 from types import SimpleNamespace
 
+import brian2
 import numpy as np
 import pytest
 from brian2 import Hz, ms
@@ -25,9 +26,9 @@ from bioopzo.training.start import initial_weights, scheduled
 
 @pytest.fixture(scope="module")
 def task():
-    """A small XOR: 60 training trials, 12 to validate, 12 held out."""
+    """A small XOR: 60 training trials, 12 to validate, 6 held out."""
     full = bz.tasks.xor()
-    return full.replace(splits={k: v[:n] for (k, v), n in zip(full.splits.items(), (60, 12, 12))})
+    return full.replace(splits={k: v[:n] for (k, v), n in zip(full.splits.items(), (60, 12, 6))})
 
 
 def run_of(task, trials=6, **options):
@@ -35,8 +36,14 @@ def run_of(task, trials=6, **options):
     return bz.train(bz.Model([4, 5, 2]), task, trials=trials, **{**settings, **options})
 
 
-def test_a_run_holds_curve_rates_weights_and_provenance(task):
-    run = run_of(task)
+@pytest.fixture(scope="module")
+def trained(task):
+    """One run for the tests that only read it."""
+    return run_of(task)
+
+
+def test_a_run_holds_curve_rates_weights_and_provenance(trained):
+    run = trained
     assert run.complete
     assert run.arrays["curve/trials"].tolist() == [0, 3, 6]
     assert run.arrays["curve/accuracy"].shape == (3,)
@@ -51,9 +58,9 @@ def test_a_run_holds_curve_rates_weights_and_provenance(task):
     json.dumps(run.meta, allow_nan=False)
 
 
-def test_readings_belong_to_their_trials(task):
+def test_readings_belong_to_their_trials(task, trained):
     """The decisions of an evaluation are those of its samples: relabelling changes accuracy."""
-    run = run_of(task)
+    run = trained
     flipped = task.replace(labels=1 - task.labels)  # targets unchanged, so the run is the same
     other = run_of(flipped)
     assert np.array_equal(run.final["forward_1.w"], other.final["forward_1.w"])
@@ -128,7 +135,7 @@ def test_schedules_fall_linearly_and_touch_only_rates():
 
 
 def test_saved_and_loaded_without_pickle(task, tmp_path):
-    run = run_of(task, save=tmp_path / "run")
+    run = run_of(task, trials=2, save=tmp_path / "run")
     loaded = bz.Run.load(tmp_path / "run")
     assert loaded.meta["digest"] == run.meta["digest"] and loaded.complete
     for name, value in run.arrays.items():
@@ -154,9 +161,9 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "format", "pickle"])
-def test_damaged_results_are_refused(task, tmp_path, damage):
-    run = run_of(task, trials=1, evaluations=1)
-    path = run.save(tmp_path / "run")
+def test_damaged_results_are_refused(trained, tmp_path, damage):
+    path = trained.save(tmp_path / "run")
+    assert bz.Run.load(path).complete
     npz, js = tmp_path / "run.npz", tmp_path / "run.json"
     if damage == "missing":
         npz.unlink()
@@ -229,18 +236,17 @@ def test_any_other_error_leaves_what_was_done(task, tmp_path):
     assert caught.value.run.model.sizes == (4, 5, 2)
 
 
-def test_an_incomplete_run_is_never_put_over_a_finished_one(task, tmp_path):
+def test_an_incomplete_run_is_never_put_over_a_finished_one(task, trained, tmp_path):
     """It lies beside it, whatever the ending of the name that was given."""
     def stop(trials, accuracy, loss):
         raise KeyboardInterrupt
 
-    finished = run_of(task)
     for name in ("run", "run.npz"):
-        finished.save(tmp_path / name)
+        trained.save(tmp_path / name)
         with pytest.raises(InterruptedRun) as caught:
             run_of(task, seed=4, live=stop, save=tmp_path / name)
         kept = bz.Run.load(tmp_path / name)
-        assert kept.complete and kept.meta["seed"] == finished.meta["seed"] == 3
+        assert kept.complete and kept.meta["seed"] == trained.meta["seed"] == 3
         beside = bz.Run.load(tmp_path / "run.incomplete")
         assert not beside.complete and beside.meta["seed"] == 4
         assert caught.value.__notes__ == [
@@ -250,10 +256,11 @@ def test_an_incomplete_run_is_never_put_over_a_finished_one(task, tmp_path):
             path.unlink()
 
 
-def test_a_finished_run_replaces_a_finished_one(task, tmp_path):
-    for seed in (3, 4):
-        run_of(task, seed=seed, save=tmp_path / "run")
-        assert bz.Run.load(tmp_path / "run").meta["seed"] == seed
+def test_a_finished_run_replaces_a_finished_one(task, trained, tmp_path):
+    trained.save(tmp_path / "run")
+    assert bz.Run.load(tmp_path / "run").meta["seed"] == 3
+    run_of(task, trials=2, evaluations=1, seed=4, save=tmp_path / "run")
+    assert bz.Run.load(tmp_path / "run").meta["seed"] == 4
 
 
 def test_an_error_is_not_hidden_by_a_run_that_cannot_be_saved(task, tmp_path):
@@ -379,10 +386,8 @@ def test_the_back_end_follows_from_the_length():
     assert backends.choose(None, 10**4) == ("standalone" if tools.compiler() else "numpy")
 
 
-def test_real_brian2_objects_are_within_reach(task):
-    import brian2
-
-    run = run_of(task)
+def test_real_brian2_objects_are_within_reach(trained):
+    run = trained
     group = run.network["hidden_1"]
     assert isinstance(group, brian2.NeuronGroup) and group.N == 5
     assert np.array_equal(run.network["forward_1"].w[:], run.final["forward_1.w"])
@@ -397,8 +402,8 @@ def test_a_neuron_is_silent_in_its_refractory_period(task, neuron):
     assert len(gaps) > 20 and gaps.min() == 4
 
 
-def test_a_recording_shows_the_trial_and_its_learning(task):
-    run = run_of(task)
+def test_a_recording_shows_the_trial_and_its_learning(trained):
+    run = trained
     seen = bz.measures.record(run, seed=1)
     assert seen.time[-1] == 59 and seen.values["hidden_1.u"].shape == (60, 5)
     w = seen.values["forward_2.w"]
@@ -410,11 +415,21 @@ def test_a_recording_shows_the_trial_and_its_learning(task):
     assert np.array_equal(off[0], off[-1])
 
 
+@pytest.fixture
+def quickly_compiled(backend):
+    """Cython's modules are compiled without optimisation; a standalone program is as ever."""
+    before = brian2.prefs.codegen.cpp.extra_compile_args_gcc
+    if backend == "cython":
+        brian2.prefs.codegen.cpp.extra_compile_args_gcc = ["-O0", "-w"]
+    yield
+    brian2.prefs.codegen.cpp.extra_compile_args_gcc = before
+
+
 @pytest.mark.compiled
 @pytest.mark.parametrize("backend", ["standalone", "cython"])
-def test_the_compiled_back_ends_train_and_repeat_to_the_bit(task, backend):
-    first, again = (run_of(task, trials=40, backend=backend) for _ in range(2))
-    other = run_of(task, trials=40, backend=backend, seed=4)
+def test_the_compiled_back_ends_train_and_repeat_to_the_bit(task, backend, quickly_compiled):
+    first, again = (run_of(task, trials=12, backend=backend) for _ in range(2))
+    other = run_of(task, trials=12, backend=backend, seed=4)
     assert first.complete and first.meta["backend"] == backend
     for name, value in first.arrays.items():
         assert np.array_equal(value, again.arrays[name]), name
