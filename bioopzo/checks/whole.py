@@ -21,6 +21,13 @@ from bioopzo.network.blocks import statement_blocks
 from bioopzo.network.clock import CLOCK_NAMES
 from bioopzo.network.draft import draft
 from bioopzo.network.kinds import kind_of
+from bioopzo.network.reached import (
+    lines_of,
+    overlaid,
+    reached,
+    reached_elsewhere,
+    why_unreached,
+)
 from bioopzo.text.equations import identifiers, is_expression, linear, parse
 
 #: What the package reads of every model, beside what the rule needs of the hidden neuron.
@@ -49,7 +56,7 @@ class Text:
 
     def mistakes(self):
         """Every `Mistake`, said once for all the layers that share a block."""
-        found = [*self._kinds()]
+        found = [*self._kinds(), *self._unreached()]
         if not found:
             found = [*self._lines(), *self._parameters(), *self._unused(), *self._without_value()]
         if not found:
@@ -128,6 +135,40 @@ class Text:
                     yield "", block, Mistake(block, f"{line.name!r} is defined twice", shown,
                                              "leave one of the two lines out")
                 seen.add(line.name)
+
+    def _unreached(self):
+        """Blocks and lines of a user's or a rule's that no object of this network has."""
+        model, had = self.model, self._before
+        given = {key for key, _ in model.edits}
+        for projection in model.given_network.projections if model.given_network else ():
+            given |= {f"{projection.name}.{moment}" for moment, _ in projection.text}
+        unread = set(model.blocks) - set(self._reached)
+        of_rule = unread & set(model.rule.blocks)
+        of_rule -= reached_elsewhere(had.model) if of_rule else set()
+        for block, text in model.blocks.items():
+            if block.count(".") == 2 and not self._has_phase(block):
+                continue  # said already
+            before = set(lines_of(block, had.model.blocks.get(block, "")))
+            if block in unread:
+                if block in given or set(lines_of(block, text)) != before or block in of_rule:
+                    what, remedy = why_unreached(block, model)
+                    yield "", block, Mistake("", f"this block has no effect: {what}", "", remedy)
+                elif block in had._reached:
+                    what, remedy = why_unreached(block, model)
+                    yield "", block, Mistake(
+                        "", f"since the edit this block has no effect: {what}", "", remedy)
+                continue
+            for line in lines_of(block, text):
+                if line not in before and line not in self._reached[block]:
+                    over = overlaid(block, line, model)
+                    yield "", block, Mistake(
+                        "", f"this line has no effect: {over} says otherwise, and lies over it",
+                        str(line), f"edit {over}")
+
+    @cached_property
+    def _reached(self):
+        """The lines of every block that some object has."""
+        return reached(self.model)
 
     def _kind_of(self, block):
         """The kind of what a block describes."""
