@@ -421,7 +421,7 @@ class Model:
             for line in lost:
                 warnings.warn(f"{name}: {line!r} was left out, since rule {plain.rule_name} has "
                               "a line of its own there", ModelWarning, stacklevel=3)
-        there = reached(plain._with(edits=tuple(edits.items())))
+        there = reached(plain.edit(edits))
         for name in list(edits):
             if edits[name] and name not in there:
                 warnings.warn(f"{name!r} was left out: under rule {plain.rule_name} it would have "

@@ -142,7 +142,7 @@ class Text:
         given = {key for key, _ in model.edits}
         for projection in model.given_network.projections if model.given_network else ():
             given |= {f"{projection.name}.{moment}" for moment, _ in projection.text}
-        unread = set(model.blocks) - set(self._reached)
+        unread = set(model.blocks) - set(self.reached)
         of_files = unread & {*model.rule.blocks, *model.cell.blocks}
         of_files -= reached_elsewhere(had.model) if of_files else set()
         for block, text in model.blocks.items():
@@ -153,20 +153,20 @@ class Text:
                 if block in given or set(lines_of(block, text)) != before or block in of_files:
                     what, remedy = why_unreached(block, model)
                     yield "", block, Mistake("", f"this block has no effect: {what}", "", remedy)
-                elif block in had._reached:
+                elif block in had.reached:
                     what, remedy = why_unreached(block, model)
                     yield "", block, Mistake(
                         "", f"since the edit this block has no effect: {what}", "", remedy)
                 continue
             for line in lines_of(block, text):
-                if line not in before and line not in self._reached[block]:
+                if line not in before and line not in self.reached[block]:
                     over = overlaid(block, line, model)
                     yield "", block, Mistake(
                         "", f"this line has no effect: {over} says otherwise, and lies over it",
                         str(line), f"edit {over}")
 
     @cached_property
-    def _reached(self):
+    def reached(self):
         """The lines of every block that some object has."""
         return reached(self.model)
 
@@ -446,7 +446,7 @@ class Text:
     def remarks(self):
         """What can run, but perhaps not as its writer expects."""
         declared = self._of_kind((name, word) for name in self.lines for word in self.lines[name])
-        unread = declared & self._before._of_kind(self._before.reads) - self._of_kind(self.reads)
+        unread = declared & self._of_kind(self._before.reads) - self._of_kind(self.reads)
         for _, word in sorted(unread):
             yield f"{word} is computed, but since the edit no line reads it"
         zero = [name for name in self.model.given if float(self.model.parameters[name]) == 0]

@@ -9,7 +9,7 @@ from bioopzo.network.asked import ModelLike
 from bioopzo.network.blocks import CODINGS
 from bioopzo.network.draft import draft, text_of
 from bioopzo.network.objects import GroupText, SynapseText
-from bioopzo.network.table import Network, completed, layered
+from bioopzo.network.table import Network, Projection, completed, layered
 from bioopzo.text.equations import Line, is_expression, parse
 
 
@@ -68,6 +68,7 @@ def _reached(model, network, blocks, coding):
     noted = _Noted(blocks)
     objects = draft(_Noting(network, noted, model.parameters, coding, model.refractory,
                             model.rule))
+    made: dict[str, GroupText | SynapseText] = {**objects.groups, **objects.synapses}
     found: dict[str, set[Line | str]] = {}
     for name in noted.read:
         owner, _, moment = name.partition(".")
@@ -76,15 +77,14 @@ def _reached(model, network, blocks, coding):
             lines |= set(parse(blocks[name], name))
         for entry in network.entries:
             if owner in entry.blocks:
-                obj = {**objects.groups, **objects.synapses}[entry.name]
                 text = text_of(blocks, entry, moment)
-                lines |= set(lines_of(name, text)) & set(_of_object(obj))
+                lines |= set(lines_of(name, text)) & set(_of_object(made[entry.name]))
         lines &= set(lines_of(name, blocks[name]))
     return {name: lines for name, lines in found.items() if lines}
 
 
 def lines_of(name: str, text: str) -> tuple[Line | str, ...]:
-    """The lines of a block, or its condition."""
+    """The lines in the `text` of the block called `name`, or its condition."""
     return (text,) if is_expression(name) else parse(text, name)
 
 
@@ -119,7 +119,8 @@ def why_unreached(name: str, model: ModelLike) -> tuple[str, str]:
         word = rest.partition(".")[2]
         return (f"there is no event {word!r}", f"say when it happens, block '{owner}.event.{word}'")
     if moment in ("spike", "onset", "hold"):
-        sources = ", ".join(dict.fromkeys(entry.source for entry in entries))
+        sources = ", ".join(dict.fromkeys(
+            entry.source for entry in entries if isinstance(entry, Projection)))
         has = {"spike": "sends no spikes, but acts from the start of a trial on",
                "onset": "sends spikes, and nothing from the start of a trial on",
                "hold": "is not perturbed"}[moment]
