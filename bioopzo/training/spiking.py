@@ -17,7 +17,7 @@ from bioopzo.tasks import Task
 from bioopzo.training.guards import LEARNED, not_finite, stopped
 from bioopzo.training.log import Evaluation, Log
 from bioopzo.training.plan import EVALUATIONS, Plan, Stretch, planned
-from bioopzo.training.start import initial_weights, scheduled
+from bioopzo.training.start import initial_weights, learning_rates, scheduled
 
 #: Training trials where the user says nothing.
 TRIALS = 4000
@@ -87,7 +87,8 @@ class Driver:
         order, weights, noise = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(3))
         self.engine = backends.open_backend(run.meta["backend"], self.model, self.shape,
                                             chosen.lazy, announce)
-        run.meta["build_s"] = round(self.engine.build_s, 3)
+        run.meta.update(build_s=round(self.engine.build_s, 3),
+                        learning_rates=learning_rates(self.model))
         self.values = parameter_values(self.model, self.shape, chosen.lazy)
         self.order, self.noise = order, noise
         self.reading: _Reading | None = None
