@@ -541,7 +541,8 @@ def test_a_value_that_is_not_finite_stops_the_run_with_its_name(task, tmp_path):
 def test_a_loss_that_is_not_finite_is_no_result(task, tmp_path):
     """Weights that are huge but finite after the last batch: the evaluation says so."""
     with pytest.raises(NonFiniteError, match="loss") as caught:
-        run_of(task, optimizer="momentum", rate=1e20, trials=8, evaluations=1, save=tmp_path / "run")
+        run_of(task, optimizer="momentum", rate=1e20, trials=8, evaluations=1,
+               save=tmp_path / "run")
     assert not caught.value.run.complete and not bz.Run.load(tmp_path / "run").complete
 
 
