@@ -36,6 +36,7 @@ from bioopzo.training.start import (
     scheduled,
     scheduled_names,
     task_digest,
+    without_learning,
 )
 
 #: Trials shown together when accuracy is measured, and what their inputs may weigh.
@@ -216,8 +217,20 @@ class Driver:
             **engine.weights, **engine.shared, **engine.state[True]}.items()}
         name = not_finite(state)
         if name:
+            rates = "rate" if engine.optimizer.has_rate else "eta, eta_o"
             raise stopped(name, state[name], f"within {self.log.trials} trials",
-                          "rate" if engine.optimizer.has_rate else "eta, eta_o")
+                          "" if self._fails_without_learning() else rates)
+
+    def _fails_without_learning(self):
+        """Whether the first batch leaves what is not finite although every eta is 0."""
+        engine = open_engine(self.model, self.task, self.chosen, self.seed)
+        weights = np.random.default_rng(np.random.SeedSequence(self.seed).spawn(2)[1])
+        engine.put(initial_weights(self.model, weights))
+        engine.constants = without_learning(engine.constants)
+        _, part = next(self.plan.batches(shuffled(self.seed)))
+        engine.train(self.inputs[part][None], self.targets[part][None])
+        return not_finite({key: gathered(value) for key, value in {
+            **engine.weights, **engine.shared, **engine.state[True]}.items()}) is not None
 
 
 def side_by_side(plan: Plan, chosen: Settings) -> bool:

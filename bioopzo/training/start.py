@@ -57,6 +57,12 @@ def scheduled(values: Mapping[str, float], model: Model, progress: float, own_ra
                          for key, final in _finals(values, model, own_rate).items()}}
 
 
+def without_learning(values: Mapping[str, float]) -> dict[str, float]:
+    """The constants with every learning rate of weights, eta, eta_o ..., at 0."""
+    rates = {key for key in values if key.split(".")[1].split("_")[0] == "eta"}
+    return {key: 0.0 if key in rates else value for key, value in values.items()}
+
+
 def learning_rates(model: Model, rate: float | None = None, schedule: str | None = None) -> str:
     """How the learning rates of a run fall, in words.
 
