@@ -34,8 +34,9 @@ def stopped(name: str, values: np.ndarray, when: str, rates: str) -> NonFiniteEr
 def check_loss(loss: float, trials: int) -> None:
     """Refuse a held-out loss that is not finite: weights may be finite and yet too large."""
     if not np.isfinite(loss):
-        raise NonFiniteError(f"the held-out loss became {loss} after {trials} trials; "
-                             f"{_advice("the optimizer's, or eta and eta_o" if trials else '')}. {KEPT}")
+        advice = _advice("the optimizer's, or eta and eta_o" if trials else "")
+        raise NonFiniteError(f"the held-out loss became {loss} after {trials} trials; {advice}. "
+                             f"{KEPT}")
 
 
 def _advice(rates):
