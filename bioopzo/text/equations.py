@@ -77,8 +77,8 @@ _KNOWN = (ast.Expression, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.C
 DEEPEST, GREATEST_EXPONENT, DIGITS = 150, 100, 300
 _TOO_LONG = ("this expression has too many terms, or brackets within brackets: give parts of it a "
              "line and a name of their own")
-_TOO_GREAT = (f"this number is too great: an exponent is at most {GREATEST_EXPONENT}, and a number "
-              f"has at most {DIGITS} digits")
+_TOO_GREAT = (f"this number is too great: an exponent is at most {GREATEST_EXPONENT}, and a "
+              f"number has at most {DIGITS} digits")
 #: Python 3.11 mixes up syntax trees that two threads build at once.
 PARSING = threading.RLock()
 
