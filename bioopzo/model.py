@@ -19,6 +19,7 @@ from bioopzo.network import parts
 from bioopzo.network.assembly import assemble
 from bioopzo.network.blocks import CARRIED, CODINGS, apply_edit, is_block, lay_over
 from bioopzo.network.connections import architecture
+from bioopzo.network.reached import reached
 from bioopzo.network.table import Network, completed, layered
 from bioopzo.show.differences import Difference, difference
 from bioopzo.show.model import html
@@ -420,6 +421,12 @@ class Model:
             for line in lost:
                 warnings.warn(f"{name}: {line!r} was left out, since rule {plain.rule_name} has "
                               "a line of its own there", ModelWarning, stacklevel=3)
+        there = reached(plain.edit(edits))
+        for name in list(edits):
+            if edits[name] and name not in there:
+                warnings.warn(f"{name!r} was left out: under rule {plain.rule_name} it would have "
+                              "no effect", ModelWarning, stacklevel=3)
+                del edits[name]
         return tuple(edits.items())
 
     def _carried_values(self, values, plain, edits):

@@ -259,8 +259,10 @@ class Run:
         score = f"{100 * accuracy:.1f} % of held-out trials" if accuracy is not None else \
             f"held-out loss {m.get('test_loss', float('nan')):.4f}"
         state = "" if self.complete else ", INCOMPLETE"
+        rates = f"; {m['learning_rates']}" if "learning_rates" in m else ""
         return (f"Run {m.get('rule')} on {m.get('task')}: {m.get('trials')} trials, seed "
-                f"{m.get('seed')}, {m.get('backend')} ({m.get('wall_s', 0):.1f} s): {score}{state}")
+                f"{m.get('seed')}, {m.get('backend')} ({m.get('wall_s', 0):.1f} s): {score}{state}"
+                f"{rates}")
 
 
 def _stem(path: str | PathLike) -> Path:

@@ -115,7 +115,7 @@ def _fine_tune(task, sizes, rule, own, weights, dead, fault, p, seed, split):
         part = order[number % batches * p["batch"]:][:p["batch"]]
         share = number / (p["epochs"] * batches)
         engine.train(inputs[None, part], targets[None, part],
-                     rates=[learning_rate(engine.optimizer, chosen.schedule, share)])
+                     rates=[learning_rate(engine.optimizer, chosen.falls, share)])
         _silence(engine, dead)
         if number + 1 in marks:
             curve.append(accuracy())

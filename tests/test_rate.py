@@ -271,7 +271,7 @@ def test_a_seed_repeats_a_run_to_the_bit(task):
 
 CARRIED = [({}, {}), ({"state_reset": False, "error": "spiking"}, {"optimizer": "momentum",
                                                            "precision": "double"}),
-           ({"rule": "eprop"}, {"updates": "step", "optimizer": "sgd", "schedule": "linear"})]
+           ({"rule": "eprop"}, {"updates": "step", "optimizer": "momentum", "schedule": "linear"})]
 
 
 @pytest.mark.parametrize("model, settings", CARRIED, ids=str)
@@ -529,7 +529,7 @@ def test_a_failed_write_leaves_the_old_checkpoint(task, tmp_path, monkeypatch):
 def test_a_value_that_is_not_finite_stops_the_run_with_its_name(task, tmp_path):
     with pytest.raises(NonFiniteError, match=r"forward_1\.w became .* at index \d+, \d+ within") \
             as caught:
-        run_of(task, optimizer="sgd", rate=1e30, save=tmp_path / "run")
+        run_of(task, optimizer="momentum", rate=1e30, save=tmp_path / "run")
     run = caught.value.run
     assert run.complete is False and run.test_accuracy is None and "forward_1.w" in str(
         run.meta["stopped"])
@@ -541,7 +541,8 @@ def test_a_value_that_is_not_finite_stops_the_run_with_its_name(task, tmp_path):
 def test_a_loss_that_is_not_finite_is_no_result(task, tmp_path):
     """Weights that are huge but finite after the last batch: the evaluation says so."""
     with pytest.raises(NonFiniteError, match="loss") as caught:
-        run_of(task, optimizer="sgd", rate=1e20, trials=8, evaluations=1, save=tmp_path / "run")
+        run_of(task, optimizer="momentum", rate=1e20, trials=8, evaluations=1,
+               save=tmp_path / "run")
     assert not caught.value.run.complete and not bz.Run.load(tmp_path / "run").complete
 
 
@@ -563,7 +564,7 @@ def by_hand(name, parameters, w, changes, rates):
     p, m, v = parameters, np.zeros_like(w), np.zeros_like(w)
     for n, (dw, rate_now) in enumerate(zip(changes, rates), 1):
         if name == "sgd":
-            w = w + rate_now*dw
+            w = w + dw
         elif name == "momentum":
             m = p["beta"]*m + dw
             w = w + rate_now*m
@@ -621,7 +622,8 @@ def test_a_faulty_optimizer_is_named(task, text, says):
 @pytest.mark.parametrize("call, says", [
     (lambda: optimizers.get("sdg"), "did you mean 'sgd'"),
     (lambda: optimizers.get("adamw", beta=0.3), "parameter of optimizer adamw 'beta'.*beta1"),
-    (lambda: optimizers.get("sgd", rate=-1), "rate of optimizer sgd is a number")])
+    (lambda: optimizers.get("momentum", rate=-1), "rate of optimizer momentum is a number"),
+    (lambda: optimizers.get("sgd", rate=2.0), "unknown parameter of optimizer sgd 'rate'")])
 def test_optimizers_refuse_what_is_unknown(call, says):
     with pytest.raises(InputError, match=says):
         call()
@@ -631,9 +633,66 @@ def test_optimizers_refuse_what_is_unknown(call, says):
     ("cosine", [2.0, 1.7071067811865475, 1.0, 0.0]), ("linear", [2.0, 1.5, 1.0, 0.0]),
     ("constant", [2.0]*4)])
 def test_schedules(schedule, values):
-    chosen = optimizers.get("sgd", rate=2.0)
+    chosen = optimizers.get("momentum", rate=2.0)
     found = [learning_rate(chosen, schedule, share) for share in (0, 0.25, 0.5, 1)]
     np.testing.assert_allclose(found, values, atol=1e-12)
+
+
+@pytest.mark.parametrize("name, given", [("rate", 0.5), ("schedule", "linear")])
+@pytest.mark.parametrize("updates", ["trial", "step"])
+def test_plain_descent_has_no_rate_and_no_schedule_of_its_own(task, name, given, updates):
+    with pytest.raises(InputError, match=f"optimizer sgd has no {name}.*eta_final.*model.edit"):
+        run_of(task, optimizer="sgd", updates=updates, **{name: given})
+
+
+def rates_of_batches(task, monkeypatch, model, **settings):
+    """(optimiser's rate, eta, eta_o, alpha) of every batch of a run as shares of their start."""
+    asked = []
+    train_together = epochs.train_together
+
+    def noted(engines, batches, room):
+        asked.append((engines[0], batches[0]))
+        return train_together(engines, batches, room)
+
+    monkeypatch.setattr(epochs, "train_together", noted)
+    run = run_of(task, model, trials=64, batch=8, **settings)
+    shares = []
+    for engine, (inputs, _, moving, rates) in asked:
+        start = engine.optimizer.parameters.get("rate")
+        for k in range(len(inputs)):
+            shares.append([1.0 if rates is None else rates[k] / start] + [
+                moving[key][k] / engine.constants[key] if key in moving else 1.0
+                for key in ("hidden_1.eta", "readout.eta_o", "hidden_1.alpha")])
+    return run, np.array(shares)
+
+
+@pytest.mark.parametrize("settings, falls, says", [
+    ({"optimizer": "sgd"}, (1, 0.25, 0.25), "eta and eta_o, falling linearly to 0.25"),
+    ({"optimizer": "sgd", "updates": "step"}, (1, 0.25, 0.25), "falling linearly to 0.25"),
+    ({}, (0, 1, 1), "rate 0.001, falling to 0 (cosine schedule); eta and eta_o constant"),
+    ({"optimizer": "momentum", "schedule": "linear", "rate": 0.5}, (0, 1, 1),
+     "rate 0.5, falling to 0 (linear schedule)"),
+    ({"schedule": "constant"}, (1, 1, 1), "rate 0.001, constant; eta and eta_o constant"),
+], ids=str)
+def test_one_schedule_falls_and_the_run_says_which(task, monkeypatch, settings, falls, says):
+    model = bz.Model([4, 5, 2], eta_final=0.25, alpha_final=0.5)
+    run, shares = rates_of_batches(task, monkeypatch, model, **settings)
+    done = np.arange(len(shares)) / len(shares)
+    for found, end in zip(shares.T, (*falls, 0.5)):
+        if end == 0 and settings.get("schedule") != "linear":
+            expected = (1 + np.cos(np.pi * done)) / 2
+        else:
+            expected = 1 - (1 - end) * done
+        np.testing.assert_allclose(found, expected, atol=1e-12)
+    assert says in run.meta["learning_rates"] and says in repr(run) and says in run._repr_html_()
+
+
+def test_the_spiking_engine_says_how_its_learning_rates_fall(task):
+    run = bz.train(bz.Model([4, 5, 2], eta_final=0.25), task, trials=4, evaluations=1,
+                   backend="numpy", progress=False)
+    assert run.meta["learning_rates"] == ("eta and eta_o, falling linearly to 0.25 of their value "
+                                          "(eta_final)")
+    assert run.meta["learning_rates"] in repr(run)
 
 
 # ---------------------------------------------------------------------------- text
@@ -1136,7 +1195,7 @@ def test_engines_that_differ_in_the_optimizer_s_rate_share_a_program(task):
     moved = []
     for rate in (1.0, 0.25):
         engine = engine_of(task, bz.Model([4, 5, 2], rule="bp"), compiled=True,
-                           optimizer=optimizers.get("sgd", rate=rate))
+                           optimizer=optimizers.get("momentum", rate=rate))
         before = engine.weights["forward_2.w"]
         engine.train(task.inputs[None, :8], task.targets[None, :8])
         moved.append(np.asarray(engine.weights["forward_2.w"]) - before)

@@ -16,8 +16,9 @@ from bioopzo.checks.whole import Text
 from bioopzo.engines.rate.translate import program
 from bioopzo.engines.spiking.code import dry_run
 from bioopzo.engines.tools import ONE_AT_A_TIME
-from bioopzo.errors import BioopzoError, EquationError, Mistake, ModelWarning
+from bioopzo.errors import BioopzoError, EquationError, InputError, Mistake, ModelWarning
 from bioopzo.network.assembly import assemble
+from bioopzo.network.clock import check_protocol
 
 
 def check(model, complete=True):
@@ -32,7 +33,7 @@ def check(model, complete=True):
     text = Text(model, around)
     code = None
     with ONE_AT_A_TIME:  # Brian2 and the syntax trees of Python 3.11 bear one thread
-        mistakes = list(text.mistakes())
+        mistakes = [*text.mistakes(), *_protocol(model)]
         if not mistakes and complete:
             try:
                 code = dry_run(model)
@@ -43,6 +44,14 @@ def check(model, complete=True):
     if complete:
         for remark in [*text.remarks(), *_rate_remarks(model, code), *_shadows(model, around)]:
             warnings.warn(remark, ModelWarning, stacklevel=3)
+
+
+def _protocol(model):
+    """What is wrong with the holds of a perturbation, whatever the task."""
+    try:
+        check_protocol(model)
+    except InputError as problem:
+        yield Mistake("parameters", str(problem))
 
 
 def _rate_remarks(model, code):

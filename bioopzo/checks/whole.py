@@ -20,6 +20,13 @@ from bioopzo.network.blocks import statement_blocks
 from bioopzo.network.clock import CLOCK_NAMES, CLOCK_UNITS
 from bioopzo.network.draft import draft, readable
 from bioopzo.network.kinds import kind_of
+from bioopzo.network.reached import (
+    lines_of,
+    overlaid,
+    reached,
+    reached_elsewhere,
+    why_unreached,
+)
 from bioopzo.text.equations import identifiers, is_expression, linear, parse
 
 #: What the package reads of every model, beside what the rule needs of the hidden neuron.
@@ -48,7 +55,7 @@ class Text:
 
     def mistakes(self):
         """Every `Mistake`, said once for all the layers that share a block."""
-        found = [*self._kinds()]
+        found = [*self._kinds(), *self._unreached()]
         if not found:
             found = [*self._lines(), *self._parameters(), *self._unused(), *self._without_value()]
         if not found:
@@ -127,6 +134,40 @@ class Text:
                     yield "", block, Mistake(block, f"{line.name!r} is defined twice", shown,
                                              "leave one of the two lines out")
                 seen.add(line.name)
+
+    def _unreached(self):
+        """Blocks and lines of a user's or a rule's that no object of this network has."""
+        model, had = self.model, self._before
+        given = {key for key, _ in model.edits}
+        for projection in model.given_network.projections if model.given_network else ():
+            given |= {f"{projection.name}.{moment}" for moment, _ in projection.text}
+        unread = set(model.blocks) - set(self.reached)
+        of_files = unread & {*model.rule.blocks, *model.cell.blocks}
+        of_files -= reached_elsewhere(had.model) if of_files else set()
+        for block, text in model.blocks.items():
+            if block.count(".") == 2 and not self._has_phase(block):
+                continue  # said already
+            before = set(lines_of(block, had.model.blocks.get(block, "")))
+            if block in unread:
+                if block in given or set(lines_of(block, text)) != before or block in of_files:
+                    what, remedy = why_unreached(block, model)
+                    yield "", block, Mistake("", f"this block has no effect: {what}", "", remedy)
+                elif block in had.reached:
+                    what, remedy = why_unreached(block, model)
+                    yield "", block, Mistake(
+                        "", f"since the edit this block has no effect: {what}", "", remedy)
+                continue
+            for line in lines_of(block, text):
+                if line not in before and line not in self.reached[block]:
+                    over = overlaid(block, line, model)
+                    yield "", block, Mistake(
+                        "", f"this line has no effect: {over} says otherwise, and lies over it",
+                        str(line), f"edit {over}")
+
+    @cached_property
+    def reached(self):
+        """The lines of every block that some object has."""
+        return reached(self.model)
 
     def _kind_of(self, block):
         """The kind of what a block describes."""
@@ -264,35 +305,57 @@ class Text:
 
     @cached_property
     def _network(self):
-        """Names that the network's blocks declare, whatever the rule."""
-        return {line.name for block, text in self.model.bare.items()
-                if not is_expression(block) for line in parse(text, block)}
+        """(object, name) that the network's blocks declare, whatever the rule."""
+        return {(name, line.name) for name in self.objects
+                for block in self.model.network[name].blocks
+                for line in parse(self.model.bare.get(block, ""), block)}
+
+    def _variable(self, name, word):
+        """The (object, variable) that a word in an object's text means; itself where none has it.
+
+        Parameters, functions and units are no object's.
+        """
+        ends = {"_pre": "source", "_post": "target"} if name in self.draft.synapses else {}
+        for suffix, end in ends.items():
+            if word.endswith(suffix):
+                return getattr(self.objects[name], end), word.removesuffix(suffix)
+        if word in self.lines[name]:
+            return name, word
+        return self.links.get(name, {}).get(word, (name, word))
 
     @cached_property
     def reads(self):
-        """Words that any line reads, but for the lines that define them."""
-        words = set()
+        """(object, variable) that any line reads, but for the lines that define them."""
+        found = set()
         for name in self.objects:
             for kind, text in self._places(name):
-                words |= identifiers(text) if kind == "condition" else set()
+                words = identifiers(text) if kind == "condition" else set()
+                found |= {self._variable(name, word) for word in words}
             for _, line in self._every_line(name):
-                words |= identifiers(line.right) - {line.name}
-        return words | {word.removesuffix("_pre").removesuffix("_post") for word in words}
+                found |= {self._variable(name, word)
+                          for word in identifiers(line.right) - {line.name}}
+        return found
 
     @cached_property
     def _sets(self):
-        """Words that any statement or sum sets, without _pre and _post."""
-        words = {"y", *HANDED_IN.values()}
+        """(object, variable) that any statement or sum sets."""
+        network = self.model.network
+        found = {(network.error.name, "y"), (network.input.name, HANDED_IN[self.model.coding])}
         for name in self.objects:
             for statement, line in self._every_line(name):
                 if statement or "summed" in line.flags:
-                    words |= {line.name, line.name.removesuffix("_pre").removesuffix("_post")}
-        return words
+                    found.add(self._variable(name, line.name))
+        return found
+
+    def _of_kind(self, pairs):
+        """(kind, variable) of some (object, variable): layers share the text of their kind."""
+        return {(self.kinds.get(name, name), word) for name, word in pairs}
 
     def _parameters(self):
         """Parameters of the user's own that are reserved or that nothing reads."""
         starts = [p.start.parameters for p in self.model.network.projections if p.start]
-        read = self.reads.union(*starts)
+        free = {word for name, word in self.reads if word not in self.lines.get(name, ())}
+        read = free.union(*starts)
         for name in self.model.given:
             if name in self.model.declared:
                 continue
@@ -306,23 +369,37 @@ class Text:
                     + nearest(name, self.model.declared), "", "leave it out")
 
     def _unused(self):
-        """What an edit or a rule declares, and nothing reads or sets."""
+        """What an edit or a rule declares, and nothing reads or sets.
+
+        A rule may write the same lines for networks of every depth, where another object reads.
+        """
+        used = self._of_kind(self.reads | self._sets)
+        anywhere, known = ({word for _, word in pairs} for pairs in (used, self._network))
         for name, lines in self.lines.items():
+            had = self._before.lines.get(name, {})
             for word, line in lines.items():
-                if not (word in self._network or word in self.reads or word in self._sets
+                found = word in anywhere if word in had else (self.kinds[name], word) in used
+                if not ((name, word) in self._network or found
                         or word == self.model.rule.matrix or reserved(word)):
                     yield name, self._block_of(name, line), Mistake(
                         "", f"{word!r} is declared, and nothing reads or sets it"
-                        + nearest(word, self._network), str(line), "use it, or leave the line out")
+                        + nearest(word, known), str(line), "use it, or leave the line out")
 
     def _without_value(self):
-        """Declared variables that are read but that nothing ever sets."""
+        """Declared variables that are read but that nothing ever sets.
+
+        What a rule declares for every layer, it may set in some; an edit says what it means.
+        """
         drawn = {p.start.variable for p in self.model.network.projections if p.start}
         fine = {*MAY_STAY_ZERO, *drawn, self.model.rule.matrix, *self.model.parameters}
+        read, of_kind = self._of_kind(self.reads), self._of_kind(self._sets)
         for name, lines in self.lines.items():
+            had = self._before.lines.get(name, {})
             for word, line in lines.items():
-                if line.kind == "parameter" and word in self.reads and not (
-                        word in self._sets or word in fine or reserved(word)):
+                found = (self.kinds[name], word) in of_kind if word in had \
+                    else (name, word) in self._sets
+                if line.kind == "parameter" and (self.kinds[name], word) in read and not (
+                        found or word in fine or reserved(word)):
                     yield name, self._block_of(name, line), Mistake(
                         "", f"{word!r} is read but never given a value: it would stay 0", str(line),
                         f"a parameter: leave this line out and give model.edit({word}=...); "
@@ -373,8 +450,9 @@ class Text:
 
     def remarks(self):
         """What can run, but perhaps not as its writer expects."""
-        declared = {word for lines in self.lines.values() for word in lines}
-        for word in sorted(declared & self._before.reads - self.reads):
+        declared = self._of_kind((name, word) for name in self.lines for word in self.lines[name])
+        unread = declared & self._of_kind(self._before.reads) - self._of_kind(self.reads)
+        for _, word in sorted(unread):
             yield f"{word} is computed, but since the edit no line reads it"
         zero = [name for name in self.model.given if float(self.model.parameters[name]) == 0]
         if zero:

@@ -9,6 +9,7 @@ from brian2.units.fundamentalunits import Quantity
 
 from bioopzo.errors import InputError
 from bioopzo.network.asked import ModelLike
+from bioopzo.network.holds import check_holds
 
 #: The trial's clock, complete: what every population may read, and what it means.
 MEANING = {
@@ -80,22 +81,53 @@ def time_course(model: ModelLike, task: Any) -> np.ndarray:
     shown. The weights in ``read`` sum to 1. ``window`` is the mean over +z minus the mean over -z,
     or the mean over one hold.
 
-    Raises `InputError` when the trial is too short for one pair of holds.
+    Raises `InputError` when the trial is too short for one pair of holds, and when holds are too
+    short for their effect to be read (`network.holds`).
     """
     mask = np.asarray(task.mask, dtype=float)
-    course = dict(zip(COLUMNS, np.zeros((len(COLUMNS), task.steps))))
+    perturbs = model.rule.perturbs
+    if not perturbs:
+        return np.column_stack(list(_course(mask, "", 0, 0, 1.0).values()))
+    dt = float(task.dt)
+    hold, window = (round(float(model.parameters[name]) / dt) for name in ("T_z", "T_w"))
+    check_holds(model, dt, hold, lambda steps: _course(mask, perturbs, steps, window, dt))
+    return np.column_stack(list(_course(mask, perturbs, hold, window, dt).values()))
+
+
+def check_protocol(model: ModelLike) -> None:
+    """Refuse holds of a `model` that are too short whatever the task: `InputError`, as `holds` has.
+
+    What a task adds, steps of finite length and the trial's own, makes it no better.
+    """
+    if model.rule.perturbs != "pair":
+        return
+    fine = 50  # steps of a hold
+    hold, window = (float(model.parameters[name]) for name in ("T_z", "T_w"))
+    dt = hold / fine
+    problems = []
+    for pairs in (1, 10):
+        def course(steps, pairs=pairs):
+            return _course(np.ones(2 * steps * pairs), "pair", steps, max(1, round(window / dt)),
+                           dt)
+        try:
+            check_holds(model, dt, fine, course)
+        except InputError as problem:
+            problems.append(problem)
+    if len(problems) == 2:
+        raise problems[0]
+
+
+def _course(mask, perturbs, hold, window, dt):
+    """The time course by name: of a target shown as `mask` says, with holds of `hold` steps."""
+    course = dict(zip(COLUMNS, np.zeros((len(COLUMNS), len(mask)))))
     course["gate"] += mask
     course["read"] += mask / mask.sum()
-    if model.rule.perturbs:
-        dt = float(task.dt)
-        start = 0 if model.rule.perturbs == "trial" else int(np.flatnonzero(mask)[0])
-        hold = round(float(model.parameters["T_z"]) / dt)
-        window = round(float(model.parameters["T_w"]) / dt)
-        if model.rule.perturbs in ("trial", "hold"):
-            _one_hold(course, start, window)
-        else:
-            _pairs_of_holds(course, start, hold, window, dt)
-    return np.column_stack(list(course.values()))
+    start = 0 if perturbs == "trial" else int(np.flatnonzero(mask)[0])
+    if perturbs in ("trial", "hold"):
+        _one_hold(course, start, window)
+    elif perturbs:
+        _pairs_of_holds(course, start, hold, window, dt)
+    return course
 
 
 def ticks(course: np.ndarray, plastic: float, first: int, count: int) -> dict[str, np.ndarray]:

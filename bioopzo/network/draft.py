@@ -18,10 +18,11 @@ def draft(model: ModelLike, varying: bool = False, events: bool = False) -> Asse
     """The `Assembly` of a model as written; arguments as of `assembly.assemble`."""
     network, blocks = model.network, model.blocks
     groups = {"trial": _trial()}
-    groups.update((p.name, _group(blocks, network, p)) for p in network.populations)
+    perturbs = bool(model.rule.perturbs)
+    groups.update((p.name, _group(blocks, network, p, perturbs)) for p in network.populations)
     _feed(groups[network.input.name], groups[network.error.name], model.coding or "current",
           varying, events)
-    synapses = {p.name: _synapses(blocks, network, p) for p in network.projections}
+    synapses = {p.name: _synapses(blocks, network, p, perturbs) for p in network.projections}
     return Assembly(groups, synapses, network)
 
 
@@ -70,17 +71,18 @@ def readable(network: Network) -> dict[str, dict[str, tuple[str, str]]]:
 
 # ---------------------------------------------------------------------------- populations
 
-def _group(blocks, network, population):
-    """The neurons of a population."""
+def _group(blocks, network, population, perturbs):
+    """The neurons of a population; without a perturbation no hold begins and no pair ends."""
     group = GroupText(population.name, population.size, text_of(blocks, population),
-                      population.kind, text_of(blocks, population, "threshold"),
-                      text_of(blocks, population, "reset"))
+                      population.kind, text_of(blocks, population, "threshold"))
+    if group.threshold:
+        group.reset = text_of(blocks, population, "reset")
     if "not_refractory" in text_of(blocks, population, "step"):
         group.refractory = "refractory_period"
     for name in ("sample", "chance", "step", "trial"):
         text = text_of(blocks, population, name)
         moment = kind_of(population.kind).trial if name == "trial" else NEURON_MOMENTS[name]
-        if name == "trial" and any(text_of(blocks, p, "onset") for p in network.into(group.name)):
+        if name == "trial" and any(_onset(blocks, network, p) for p in network.into(group.name)):
             text += "\ndrive = 0"  # the onset adds up anew
         if text:
             group.codes.append(Code(name, text, moment.when, moment.order, moment.clock))
@@ -88,7 +90,7 @@ def _group(blocks, network, population):
     for word in _named(blocks, population, "event"):
         group.events.append(Event(word, text_of(blocks, population, f"event.{word}"), moment.when,
                                   text_of(blocks, population, f"on.{word}"), moment.order))
-    for name in ("hold", "pair"):
+    for name in ("hold", "pair") if perturbs else ():
         text = text_of(blocks, population, name)
         if text:
             group.events.append(Event(name, f"{name} > 0.5", NEURON_MOMENTS[name].when, text))
@@ -133,21 +135,26 @@ def _feed_events(source):
 
 # ---------------------------------------------------------------------------- projections
 
-def _synapses(blocks, network, projection):
+def _onset(blocks, network, projection):
+    """What a projection does from the start of a trial on: only where its source has no spikes."""
+    spikes = text_of(blocks, network[projection.source], "threshold")
+    return "" if spikes else text_of(blocks, projection, "onset")
+
+
+def _synapses(blocks, network, projection, perturbs):
     """The synapses of a projection."""
     equations = text_of(blocks, projection)
-    perturbed = network.perturbed(projection)
-    if perturbed and kind_of(projection.kind).backward and "backward" in blocks:
+    from_hidden = network.perturbed(projection)
+    if from_hidden and kind_of(projection.kind).backward and "backward" in blocks:
         equations += "\n" + blocks["backward"]
     synapse = SynapseText(projection.name, projection.source, projection.target, equations,
                           projection.kind)
-    onset = text_of(blocks, projection, "onset")
-    # What acts from the start of a trial on has no spikes.
-    for name, event in (("onset", "onset"),) if onset else (("pre", "spike"),):
-        _add_pathway(synapse, name, event, text_of(blocks, projection, event))
-    if perturbed:
+    if text_of(blocks, network[projection.source], "threshold"):
+        _add_pathway(synapse, "pre", "spike", text_of(blocks, projection, "spike"))
+    _add_pathway(synapse, "onset", "onset", _onset(blocks, network, projection))
+    if from_hidden and perturbs:
         _add_pathway(synapse, "hold", "hold", text_of(blocks, projection, "hold"))
-    for order, word in enumerate(_named(blocks, projection, "pair")):
+    for order, word in enumerate(_named(blocks, projection, "pair") if perturbs else ()):
         _add_pathway(synapse, word, "pair", text_of(blocks, projection, f"pair.{word}"), order)
     trial, moment = text_of(blocks, projection, "trial"), SYNAPSE_MOMENTS["trial"]
     if trial:

@@ -59,6 +59,8 @@ def _facts(run):
     yield "rule", ", ".join([str(m.get("rule")), *options])
     yield "network", "-".join(map(str, m.get("sizes", ()))) + f", {m.get('coding')} input"
     yield "engine", f"{engine} ({how})"
+    if "learning_rates" in m:
+        yield "learning rates", m["learning_rates"]
     yield "seed", m.get("seed")
     yield "trials", f"{m.get('trials_done', 0)} of {m.get('trials')}"
     yield "time", f"{m.get('wall_s', 0):.1f} s, {m.get('build_s', 0):.1f} s of it to build"

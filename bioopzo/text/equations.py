@@ -7,9 +7,11 @@ A block is a string in Brian2's own syntax: either equations (``du/dt = ... : 1`
 import ast
 import functools
 import keyword
+import math
 import re
 import textwrap
 import threading
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -70,6 +72,13 @@ _KNOWN = (ast.Expression, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.C
           ast.Constant, ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context)
 
 
+#: What no engine can work out: operations within operations, as each further term of a sum is;
+#: the exponent of a power; the digits of a number.
+DEEPEST, GREATEST_EXPONENT, DIGITS = 150, 100, 300
+_TOO_LONG = ("this expression has too many terms, or brackets within brackets: give parts of it a "
+             "line and a name of their own")
+_TOO_GREAT = (f"this number is too great: an exponent is at most {GREATEST_EXPONENT}, and a "
+              f"number has at most {DIGITS} digits")
 #: Python 3.11 mixes up syntax trees that two threads build at once.
 PARSING = threading.RLock()
 
@@ -81,20 +90,100 @@ def tree(expression: str) -> ast.Expression:
         return ast.parse(expression, mode="eval")
 
 
+def _foreign_letter(text):
+    """What is wrong with the first character that no name, number or operator has, or None.
+
+    Python reads some of them as the letters that they look like, Brian2 and compilers do not.
+    """
+    for column, letter in enumerate(text):
+        if not letter.isascii():
+            plain = unicodedata.normalize("NFKC", letter)
+            called = unicodedata.name(letter, "a character without a name")
+            return (f"{letter!r} ({called}) has no meaning here, names are of letters a-z, digits "
+                    f"and _" + f"; write {plain!r}" * plain.isascii(), column)
+    return None
+
+
+def _too_deep(parsed):
+    """Whether operations stand within more of each other than can be worked on."""
+    level = [parsed.body]
+    for _ in range(DEEPEST + 1):
+        level = [child for node in level for child in ast.iter_child_nodes(node)
+                 if isinstance(child, ast.expr)]
+        if not level:
+            return False
+    return True
+
+
+def _number(node):
+    """The value of an expression of numbers alone; None with names, infinity where it is huge."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
+        return float(node.value) if abs(node.value) < 10**DIGITS else math.inf
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
+        value = _number(node.operand)
+        return value if value is None or isinstance(node.op, ast.UAdd) else -value
+    if not isinstance(node, ast.BinOp):
+        return None
+    left, right = _number(node.left), _number(node.right)
+    if left is None or right is None:
+        return None
+    try:
+        if isinstance(node.op, ast.Pow):
+            found = left**right
+        else:
+            found = {ast.Add: left + right, ast.Sub: left - right, ast.Mult: left * right,
+                     ast.Div: left / right if right else math.nan}.get(type(node.op))
+    except (OverflowError, ZeroDivisionError):
+        return math.inf
+    return None if isinstance(found, complex) else found
+
+
+def _too_great(parsed):
+    """Where a number or a power stands that nobody can work out, or None."""
+    for node in ast.walk(parsed):
+        power = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow)
+        if not power and not (isinstance(node, ast.Constant) and isinstance(node.value, int)):
+            continue
+        value, exponent = _number(node), _number(node.right) if power else None
+        if value is None:  # of a name
+            value = math.inf if abs(exponent or 0) > GREATEST_EXPONENT else 0.0
+        if abs(value) == math.inf:
+            return node.col_offset
+    return None
+
+
 def fault(expression: str) -> tuple[str, int] | None:
     """What is wrong with the grammar of an expression as (what, column), or None."""
-    for word in _WORD.finditer(expression):
-        if keyword.iskeyword(word[0]) and word[0] not in _ALLOWED_WORDS:
-            return f"{word[0]!r} is a word of Python's and cannot be a name", word.start()
-    for foreign, own in (("&&", "and"), ("||", "or")):
-        if foreign in expression:
-            return f"{foreign!r} is not known; write {own!r}", expression.index(foreign)
+    found = _foreign_letter(expression) or _foreign_word(expression)
+    if found:
+        return found
     try:
         parsed = tree(expression)
     except SyntaxError as problem:
         reason = problem.msg.split(".")[0].split("(")[0].strip()
         return (f"this is no expression: {reason} (a product needs *, a power **)",
                 min((problem.offset or 1) - 1, len(expression)))
+    except RecursionError:
+        return _TOO_LONG, 0
+    if _too_deep(parsed):
+        return _TOO_LONG, 0
+    great = _too_great(parsed)
+    return _foreign_part(expression, parsed) if great is None else (_TOO_GREAT, great)
+
+
+def _foreign_word(expression):
+    """What is wrong with the first word that only Python, or C, has a meaning for, or None."""
+    for word in _WORD.finditer(expression):
+        if keyword.iskeyword(word[0]) and word[0] not in _ALLOWED_WORDS:
+            return f"{word[0]!r} is a word of Python's and cannot be a name", word.start()
+    for foreign, own in (("&&", "and"), ("||", "or")):
+        if foreign in expression:
+            return f"{foreign!r} is not known; write {own!r}", expression.index(foreign)
+    return None
+
+
+def _foreign_part(expression, parsed):
+    """What is wrong with the first part of an expression that equations have not, or None."""
     for node in ast.walk(parsed):
         part = node.op if isinstance(node, ast.BinOp) else node
         column = getattr(node, "col_offset", 0)
@@ -144,12 +233,26 @@ def _unclosed(text):
 
 def parse_line(text: str, where: str = "text") -> Line:
     """The `Line` that one line of text makes; `EquationError` when it is not one."""
+    letter = _foreign_letter(text)
+    if letter:
+        raise EquationError([Mistake(where, letter[0], text, column=letter[1])])
     line = _read_line(text, where)
+    _check_unit(line, text, where)
     wrong = fault(line.right) if line.right else None
     if wrong:
         column = text.index(line.right, len(line.name)) + wrong[1]
         raise EquationError([Mistake(where, wrong[0], text, column=column)])
     return line
+
+
+def _check_unit(line, text, where):
+    """Refuse a power in a unit that nobody can work out; what else is wrong is for later."""
+    try:
+        huge = _too_great(tree(line.unit)) if "**" in line.unit else None
+    except (SyntaxError, RecursionError):
+        return
+    if huge is not None:
+        raise EquationError([Mistake(where, _TOO_GREAT, text, column=text.rindex(line.unit))])
 
 
 def _read_line(text, where):

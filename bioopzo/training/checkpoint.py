@@ -23,6 +23,7 @@ def described_settings(chosen: Settings) -> dict[str, Any]:
     """The settings of the rate engine as JSON holds them, without what changes no result."""
     found = asdict(replace(chosen, checkpoint=None, optimizer=None))
     optimizer = chosen.chosen_optimizer()
+    found["schedule"] = chosen.falls
     found["optimizer"] = {"name": optimizer.name, "text": optimizer.text,
                           **dict(optimizer.parameters)}
     return {k: v for k, v in found.items() if k not in ("checkpoint", "together")}

@@ -30,7 +30,14 @@ from bioopzo.training.checkpoint import (
 from bioopzo.training.guards import not_finite, stopped
 from bioopzo.training.log import Evaluation, Log
 from bioopzo.training.plan import Plan, Stretch, planned
-from bioopzo.training.start import initial_weights, scheduled, scheduled_names, task_digest
+from bioopzo.training.start import (
+    initial_weights,
+    learning_rates,
+    scheduled,
+    scheduled_names,
+    task_digest,
+    without_learning,
+)
 
 #: Trials shown together when accuracy is measured, and what their inputs may weigh.
 EVALUATION_BATCH, EVALUATION_BYTES = 1000, 3e8
@@ -107,7 +114,9 @@ class Driver:
         # that share the batches make the same calls.
         self.in_processes = jax.process_count() > 1
         self.pace = min(16, self.most) if self.in_processes else 1
-        run.meta.update(description(self.task, plan, chosen),
+        optimizer = self.engine.optimizer
+        run.meta.update(description(self.task, plan, chosen), learning_rates=learning_rates(
+                            self.model, optimizer.parameters.get("rate"), self.chosen.falls),
                         build_s=round(time.perf_counter() - begin, 3))
         self.identity = checkpoint_identity(run.meta)
         self.done = resume(self.chosen.checkpoint, self.engine, log, self.identity)
@@ -147,10 +156,11 @@ class Driver:
         engine = self.engine
         parts = stretch.samples.reshape(-1, self.plan.batch)
         shares = (self.done + np.arange(len(parts))) / self.plan.total  # whatever the pace of calls
-        rates = [learning_rate(engine.optimizer, self.chosen.schedule, share) for share in shares]
-        series = [scheduled(engine.constants, self.model, share) for share in shares]
+        own = engine.optimizer.has_rate
+        rates = [learning_rate(engine.optimizer, self.chosen.falls, share) for share in shares]
+        series = [scheduled(engine.constants, self.model, share, own) for share in shares]
         moving = {key: [values[key] for values in series]
-                  for key in scheduled_names(engine.constants, self.model)}
+                  for key in scheduled_names(engine.constants, self.model, own)}
         return (np.stack([self.inputs[part] for part in parts]),
                 np.stack([self.targets[part] for part in parts]),
                 moving, None if None in rates else rates)
@@ -207,8 +217,20 @@ class Driver:
             **engine.weights, **engine.shared, **engine.state}.items()}
         name = not_finite(state)
         if name:
+            rates = "rate" if engine.optimizer.has_rate else "eta, eta_o"
             raise stopped(name, state[name], f"within {self.log.trials} trials",
-                          "rate, or eta with 'sgd'")
+                          "" if self._fails_without_learning() else rates)
+
+    def _fails_without_learning(self):
+        """Whether the first batch leaves what is not finite although every eta is 0."""
+        engine = open_engine(self.model, self.task, self.chosen, self.seed)
+        weights = np.random.default_rng(np.random.SeedSequence(self.seed).spawn(2)[1])
+        engine.put(initial_weights(self.model, weights))
+        engine.constants = without_learning(engine.constants)
+        _, part = next(self.plan.batches(shuffled(self.seed)))
+        engine.train(self.inputs[part][None], self.targets[part][None])
+        return not_finite({key: gathered(value) for key, value in {
+            **engine.weights, **engine.shared, **engine.state[True]}.items()}) is not None
 
 
 def side_by_side(plan: Plan, chosen: Settings) -> bool:
@@ -229,7 +251,7 @@ def group_of(driver: Driver) -> tuple[Any, ...] | None:
     if not side_by_side(driver.plan, driver.chosen):
         return None
     return (driver.engine.identity, driver.plan.batch, driver.plan.marks, driver.done,
-            bool(driver.log.evaluations), driver.chosen.schedule)
+            bool(driver.log.evaluations), driver.chosen.falls)
 
 
 def run_together(drivers: Sequence[Driver], stretches: Sequence[Stretch]

@@ -19,7 +19,7 @@ from bioopzo.tasks import Task
 from bioopzo.training.guards import LEARNED, not_finite, stopped
 from bioopzo.training.log import Evaluation, Log
 from bioopzo.training.plan import EVALUATIONS, Plan, Stretch, planned
-from bioopzo.training.start import initial_weights, scheduled
+from bioopzo.training.start import initial_weights, learning_rates, scheduled, without_learning
 
 #: Training trials where the user says nothing.
 TRIALS = 4000
@@ -82,7 +82,8 @@ class Driver:
         self.engine = backends.open_backend(run.meta["backend"], self.model, self.shape,
                                             chosen.lazy, announce)
         forms = assemble(self.model, self.shape.duration, self.shape.varying, chosen.lazy).synapses
-        run.meta.update(build_s=round(self.engine.build_s, 3), forms={
+        run.meta.update(build_s=round(self.engine.build_s, 3),
+                        learning_rates=learning_rates(self.model), forms={
             name: synapse.form for name, synapse in forms.items() if synapse.form})
         self.values = parameter_values(self.model, self.shape, chosen.lazy)
         self.order, self.seed = order, seed
@@ -155,7 +156,15 @@ class Driver:
         when = (f"in trial {done + self._first_bad(chunk, name)}" if plastic
                 else f"in the evaluation after trial {done}")
         values = outcome.state[name] if name else outcome.decision
-        raise stopped(name or "readout.decision", values, when, "eta, eta_o")
+        raise stopped(name or "readout.decision", values, when,
+                      "" if not done and self._fails_without_learning(chunk) else "eta, eta_o")
+
+    def _fails_without_learning(self, chunk):
+        """Whether a chunk leaves what is not finite although every eta is 0."""
+        outcome = self.engine.run(Chunk(chunk.trials, chunk.state,
+                                        without_learning(chunk.constants), chunk.tables,
+                                        chunk.seed))
+        return not_finite(outcome.state) is not None or not np.isfinite(outcome.decision).all()
 
     def _first_bad(self, chunk, name):
         """Number within a chunk of the first trial after which the variable is not finite."""

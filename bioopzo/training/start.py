@@ -22,10 +22,14 @@ def task_digest(task: Task) -> str:
     return content.hexdigest()
 
 
-def _finals(values, model):
+#: Parameters that fall to a share of their value, by the prefix of the share's own name.
+_FALLING = ("eta", "alpha", "mu")
+
+
+def _finals(values, model, own_rate):
     """The constants that a schedule changes: name -> the share of its value at the end."""
     found = {}
-    for prefix in ("eta", "alpha", "mu"):
+    for prefix in _FALLING[own_rate:]:
         final = f"{prefix}_final"
         if final in model.parameters:
             for key in values:
@@ -35,19 +39,41 @@ def _finals(values, model):
     return found
 
 
-def scheduled_names(values: Mapping[str, float], model: Model) -> list[str]:
-    """The constants among `values` that change while a `model` is trained."""
-    return [key for key, final in _finals(values, model).items() if final != 1]
+def scheduled_names(values: Mapping[str, float], model: Model, own_rate: bool = False
+                    ) -> list[str]:
+    """The constants among `values` that change while a `model` is trained; as `scheduled`."""
+    return [key for key, final in _finals(values, model, own_rate).items() if final != 1]
 
 
-def scheduled(values: Mapping[str, float], model: Model, progress: float) -> dict[str, float]:
+def scheduled(values: Mapping[str, float], model: Model, progress: float, own_rate: bool = False
+              ) -> dict[str, float]:
     """The constants when a share `progress` of the run is done.
 
     eta, eta_o, alpha and mu fall linearly to the share that `eta_final`, `alpha_final` and
-    `mu_final` name.
+    `mu_final` name; but eta and eta_o stay where the optimiser has a rate and a schedule of its
+    `own_rate`, or two schedules would multiply.
     """
     return {**values, **{key: values[key] * (1 - (1 - final) * progress)
-                         for key, final in _finals(values, model).items()}}
+                         for key, final in _finals(values, model, own_rate).items()}}
+
+
+def without_learning(values: Mapping[str, float]) -> dict[str, float]:
+    """The constants with every learning rate of weights, eta, eta_o ..., at 0."""
+    rates = {key for key in values if key.split(".")[1].split("_")[0] == "eta"}
+    return {key: 0.0 if key in rates else value for key, value in values.items()}
+
+
+def learning_rates(model: Model, rate: float | None = None, schedule: str | None = None) -> str:
+    """How the learning rates of a run fall, in words.
+
+    `rate` and `schedule` are those of an optimiser that has its own.
+    """
+    if rate is None:
+        final = float(model.parameters["eta_final"])
+        return ("eta and eta_o, constant" if final == 1 else
+                f"eta and eta_o, falling linearly to {final:g} of their value (eta_final)")
+    how = "constant" if schedule == "constant" else f"falling to 0 ({schedule} schedule)"
+    return f"rate {rate:g}, {how}; eta and eta_o constant, eta_final is not read"
 
 
 def initial_weights(model: Model, rng: np.random.Generator) -> dict[str, np.ndarray]:

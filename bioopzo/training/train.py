@@ -14,6 +14,7 @@ from bioopzo.checks.check import check
 from bioopzo.errors import InputError, InterruptedRun, unknown
 from bioopzo.files import writable
 from bioopzo.model import Model
+from bioopzo.network.clock import time_course
 from bioopzo.run import Run
 from bioopzo.tasks import Task
 from bioopzo.training import rate, spiking
@@ -275,7 +276,9 @@ def prepared(model: Model, task: Task, engine: str = "spiking", trials: int | No
     chosen = ENGINES[engine].settings(**settings)
     plan = ENGINES[engine].plan(task, split, trials, epochs, evaluations, chosen)
     model = model.for_task(task, tuned_parameters(task.name, model))
-    return ENGINES[engine].fitted(model, task, chosen), plan, chosen
+    model = ENGINES[engine].fitted(model, task, chosen)
+    time_course(model, task)  # says what is wrong with a perturbation's holds
+    return model, plan, chosen
 
 
 def checked_pair(model: object, task: object) -> None:

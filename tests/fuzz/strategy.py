@@ -613,7 +613,7 @@ class Writer:
         return (self.choose.one((
             ("append", f"hidden_{k}.reset", "xbar += 0.25"), ("append", f"hidden_{k}.step", "u *= 0.99"),
             ("append", f"forward_{k}.trial", "w *= 0.93"),
-            ("edit", f"hidden_{k}", f"psi = exp(-abs(u - theta)/0.4) : 1"),
+            ("edit", f"hidden_{k}", "psi = exp(-abs(u - theta)/0.4) : 1"),
             ("append", f"forward_{k}.spike", "w = clip(w, -0.41, 0.43)"))),)
 
     def as_critic(self):

@@ -1,9 +1,10 @@
 """Optimisers as text: how weights follow the change that the rule asks for.
 
 `dw` is the change of a weight that the plasticity text gives over a trial, averaged over the
-batch: for plain descent it is taken as it is. `n` counts updates; `rate` is the optimiser's own
-learning rate, under its schedule. Every other name is a parameter, or a variable of each synapse
-that starts at zero.
+batch: plain descent (``"sgd"``) takes it as it is, its size and its fall being those of the text's
+eta and eta_final. `n` counts updates; `rate` is the optimiser's own learning rate, under its
+schedule: an optimiser that has one takes eta and eta_o as they are, all through the run. Every
+other name is a parameter, or a variable of each synapse that starts at zero.
 """
 
 import ast
@@ -31,9 +32,14 @@ class Optimizer:
     variables: tuple = ()
     parameters: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def has_rate(self) -> bool:
+        """Whether it has a learning rate of its own, whose schedule stands for eta_final's."""
+        return "rate" in self.parameters
+
 
 _KNOWN = {
-    "sgd": Optimizer("sgd", "w += rate*dw", "", (), {"rate": 1.0}),
+    "sgd": Optimizer("sgd", "w += dw", ""),
     "momentum": Optimizer(
         "momentum", "velocity = beta*velocity + dw\nw += rate*velocity", "Polyak 1964",
         ("velocity",), {"rate": 1.0, "beta": 0.9}),

@@ -29,9 +29,11 @@ class Settings:
         ``"adamw"`` (default), ``"momentum"``, ``"sgd"`` (dw/dt as it is written), or a text of
         your own.
     rate : float, optional
-        The optimiser's learning rate; default its own.
+        The optimiser's learning rate; default its own. Plain descent has none: there eta and eta_o
+        say how much.
     schedule : ``"cosine"`` (default), ``"linear"`` or ``"constant"``
-        How the rate falls, batch by batch, to 0 at the end.
+        How the rate falls, batch by batch, to 0 at the end; eta and eta_o then stay what they
+        are. For plain descent, which has no schedule, they fall as eta_final says.
     precision : ``"single"`` (default) or ``"double"``
     updates : ``"trial"`` (default) or ``"step"``
     compiled : bool
@@ -52,7 +54,7 @@ class Settings:
     activity: str = "rates"
     optimizer: object = "adamw"
     rate: float | None = None
-    schedule: str = "cosine"
+    schedule: str | None = None
     precision: str = "single"
     updates: str = "trial"
     compiled: bool = True
@@ -65,15 +67,27 @@ class Settings:
         """The `Optimizer` with the rate asked for."""
         chosen = (self.optimizer if isinstance(self.optimizer, Optimizer)
                   else optimizers.get(self.optimizer))
+        self._check_schedule(chosen)
         if self.rate is None:
             return chosen
         if isinstance(self.rate, bool) or not isinstance(self.rate, (int, float)) \
                 or not 0 < self.rate < float("inf"):
             raise InputError(f"rate is a number above 0, not {self.rate!r}")
-        if "rate" not in chosen.parameters:
-            raise InputError(f"optimizer {chosen.name} has no rate; its parameters are "
-                             f"{', '.join(chosen.parameters) or 'none'}")
         return replace(chosen, parameters={**chosen.parameters, "rate": float(self.rate)})
+
+    def _check_schedule(self, chosen):
+        """Refuse a rate, or a schedule of it, for an optimiser that has none."""
+        for name in () if chosen.has_rate else ("rate", "schedule"):
+            if getattr(self, name) is not None:
+                raise InputError(
+                    f"optimizer {chosen.name} has no {name} of its own: how fast weights follow is "
+                    "said by eta and eta_o, how that falls by eta_final, as in "
+                    "model.edit(eta=10*Hz, eta_final=0.1)")
+
+    @property
+    def falls(self) -> str | None:
+        """The schedule in force; None for an optimiser without a rate of its own."""
+        return (self.schedule or "cosine") if self.chosen_optimizer().has_rate else None
 
 
 def settings(**given):
@@ -94,14 +108,18 @@ def settings(**given):
         raise InputError(f"together is True, False or None, not {chosen.together!r}")
     if not isinstance(chosen.compiled, bool):
         raise InputError(f"compiled is True or False, not {chosen.compiled!r}")
-    if chosen.schedule not in optimizers.SCHEDULES:
+    if chosen.schedule not in (None, *optimizers.SCHEDULES):
         raise unknown("schedule", chosen.schedule, optimizers.SCHEDULES)
+    chosen.chosen_optimizer()  # says what is wrong with optimizer, rate and schedule
     return chosen
 
 
 def learning_rate(chosen, schedule, progress):
-    """The optimiser's rate when a share `progress` of the run is done; None without a rate."""
-    if "rate" not in chosen.parameters:
+    """The rate of an optimiser, `chosen`, when a share `progress` of the run is done.
+
+    None for one without a rate. `schedule` is ``"cosine"``, ``"linear"`` or ``"constant"``.
+    """
+    if not chosen.has_rate:
         return None
     share = {"cosine": (1 + np.cos(np.pi * progress)) / 2, "linear": 1 - progress,
              "constant": 1.0}[schedule]
