@@ -232,7 +232,7 @@ class Model:
     @cached_property
     def _written(self):
         blocks = self._laid_over(self._of_network())
-        blocks, _, known = self._follow(blocks, paths.written(blocks))
+        blocks, _, known = self._follow(blocks, paths.plain(self.depth))
         if not self.state_reset:
             for name in [name for name in blocks if name.endswith(".trial")]:
                 own = self.cell.state if name == "hidden.trial" else ()

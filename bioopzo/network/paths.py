@@ -11,6 +11,7 @@ derived it says why.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import sympy
@@ -18,8 +19,8 @@ from brian2.parsing.sympytools import str_to_sympy, sympy_to_str
 
 from bioopzo.errors import Mistake
 from bioopzo.network.draft import text_of
+from bioopzo.network.scores import SLOPE, Lost, score
 from bioopzo.network.table import Network, Population, Projection
-from bioopzo.text.derivative import Kink, derivative, same
 from bioopzo.text.equations import (
     Line,
     identifiers,
@@ -27,27 +28,17 @@ from bioopzo.text.equations import (
     parse,
     render,
     substitute,
-    tree,
 )
+from bioopzo.text.influence import expanded, factor, on_way, reached
 
 #: The term of a rule in the membrane, and where its perturbation acts.
 PLACES = {"sigma*push": "after", "sigma*alpha*z": "before"}
 SOURCE = "sigma*alpha*z"
 #: What a perturbation of alpha*z spikes per second does in a plain synapse.
 SENT = "push_post += w*alpha*z_pre"
-#: d rho/du where psi is the scaled derivative of the hazard.
-SLOPE = "drho = slope*psi : Hz"
 _FILTERED = re.compile(r"^(z\d+(_\w+)?|zbar(_\w+)?)$")
 _JUMPS = {"hidden": "u", "readout": "o", "local": "o"}
 _OWN_WAY = "or write what the perturbation does yourself"
-
-
-class _Lost(Exception):
-    """Why no way can be derived: block, what, line and remedy."""
-
-    def __init__(self, block, what, line="", remedy=""):
-        super().__init__(what)
-        self.mistake = Mistake(block, what, line, remedy)
 
 
 def filters(leaks: Iterable[str], last: str, name: str = "zbar", source: str = SOURCE) -> str:
@@ -60,14 +51,11 @@ def filters(leaks: Iterable[str], last: str, name: str = "zbar", source: str = S
     return "\n".join(lines)
 
 
-def written(blocks: Mapping[str, str]) -> frozenset[str]:
-    """The lines of `blocks` on a way that are the rule's or derived, not of somebody's own.
-
-    To be asked before edits, of blocks that a rule was laid over.
-    """
-    plain = {line for depth in range(len(blocks)) for name in ("zbar", "zbar_mid")
-             for line in filters(["tau_m"] * depth, "tau_o", name).splitlines()}
-    return frozenset({SENT, SLOPE, *plain})
+def plain(depth: int) -> frozenset[str]:
+    """The lines that rules write for the plain network, of `depth` hidden layers."""
+    found = {line for count in range(depth + 1) for name in ("zbar", "zbar_mid")
+             for line in filters(["tau_m"] * count, "tau_o", name).splitlines()}
+    return frozenset({SENT, SLOPE, *found})
 
 
 def follow(blocks: Mapping[str, str], network: Network, rule: Any, known: frozenset[str],
@@ -75,20 +63,22 @@ def follow(blocks: Mapping[str, str], network: Network, rule: Any, known: frozen
     """The blocks with the way of the perturbation that they imply, and what stands against it.
 
     `network` is complete, `rule` the `rules.Rule` in force, `known` the lines that may be written
-    anew (see `written`), `masked` whether a mask of dropout stands before psi. Returns
+    anew (those of `plain`), `masked` whether a mask of dropout stands before psi. Returns
     ``(blocks, mistakes, known)``, with the lines written now among the known.
     """
-    way = _Way(dict(blocks), network, known, masked)
+    way = _Way(dict(blocks), network, known)
     place = PLACES.get(rule.current)
     if place:
-        way.try_each(way.pass_on, [p for p in network.projections if network.perturbed(p)]
-                     if place == "after" else ())
+        sending = [p for p in network.projections if network.perturbed(p)]
+        way.try_each(way.pass_on if place == "after" else way.raised, sending)
         way.try_each(way.enter, [p for p in network.populations if p.kind in _JUMPS and (
             place == "after" or p.kind == "hidden")], rule.current)
         way.try_each(way.filter, network.hidden, place, rule)
         if place == "after":
             way.look_for_others()
-    way.try_each(way.score, network.hidden)
+    more, mistakes = score(way.blocks, network, known, masked)
+    way.made |= more
+    way.mistakes += mistakes
     return way.blocks, tuple(dict.fromkeys(way.mistakes)), known | way.made
 
 
@@ -99,7 +89,6 @@ class _Way:
     blocks: dict[str, str]
     network: Network
     known: frozenset[str]
-    masked: bool
     mistakes: list[Mistake] = field(default_factory=list)
     made: set[str] = field(default_factory=set)
     entries: dict[str, str] = field(default_factory=dict)  # population -> what spikes raise there
@@ -108,13 +97,27 @@ class _Way:
         for entry in entries:
             try:
                 step(entry, *more)
-            except _Lost as problem:
+            except Lost as problem:
                 self.mistakes.append(problem.mistake)
 
     def lines(self, entry: Population | Projection, moment: str = "") -> dict[str, Line]:
         return {line.name: line for line in parse(text_of(self.blocks, entry, moment))}
 
     # ---------------------------------------------------------------- through the synapses
+
+    def raised(self, projection: Projection) -> None:
+        """What the spikes of perturbed neurons raise: the perturbation is in the spikes itself."""
+        target = self.network[projection.target]
+        spike = parse(text_of(self.blocks, projection, "spike"))
+        if spike and any("zbar" in self.lines(p) for p in self.network.hidden):
+            block = f"{self._home(projection, 'spike')}.spike"
+            self._same_entry(target, self._jump(projection, target, spike, block, True)[0], block)
+
+    def _same_entry(self, target, variable, block):
+        if self.entries.setdefault(target.name, variable) != variable:
+            raise Lost(block, f"spikes onto {target.name} raise {variable} here and "
+                       f"{self.entries[target.name]} elsewhere: the way of the perturbation "
+                       "cannot be derived", "", "let all of them raise the same variable")
 
     def pass_on(self, projection: Projection) -> None:
         """What a perturbed neuron sends through its synapses: `push` of the target."""
@@ -128,21 +131,18 @@ class _Way:
         if any(str(line) not in self.known for line in mine):
             return  # somebody's own
         if sent and not mine:
-            raise _Lost(f"{self._home(projection, 'hold')}.hold", "the perturbation is no longer "
+            raise Lost(f"{self._home(projection, 'hold')}.hold", "the perturbation is no longer "
                         f"handed on to {projection.target}", str(sent[0]),
                         f"keep a line such as '{SENT}'")
         variable, jump = self._jump(projection, target, spike, block)
-        if self.entries.setdefault(target.name, variable) != variable:
-            raise _Lost(block, f"spikes onto {target.name} raise {variable} here and "
-                        f"{self.entries[target.name]} elsewhere: the way of the perturbation "
-                        "cannot be derived", "", "let all of them raise the same variable")
-        line = f"push_post += {_factor(jump)}*alpha*z_pre"
+        self._same_entry(target, variable, block)
+        line = f"push_post += {factor(jump)}*alpha*z_pre"
         if [str(x) for x in mine] == [line]:
             return
         self.made.add(line)
         home = self._shared(projection, line)
-        rest = [x for x in sent if x.name != "push_post"]
-        self.blocks[f"{home}.hold"] = render([*parse(line), *rest])
+        texts = [line if x == mine[0] else str(x) for x in sent if x not in mine[1:]] or [line]
+        self.blocks[f"{home}.hold"] = "\n".join(texts)
 
     def _shared(self, projection, line):
         """The block for a line: that of the kind where nothing is written for one alone."""
@@ -156,42 +156,58 @@ class _Way:
         found = [name for name in entry.blocks if f"{name}.{moment}" in self.blocks]
         return found[-1] if found else entry.name
 
-    def _jump(self, projection, target, spike, block):
+    def _jump(self, projection, target, spike, block, moving=False):
         """(variable, amount) that a spike adds in its target on the way of u or o."""
         inner = self.lines(target)
-        on_way = _on_way(inner, _JUMPS.get(target.kind, "u"))
+        usual = _JUMPS.get(target.kind, "u")
+        way = on_way(inner, usual)
         values: dict[str, str] = {}  # what is set before, put in where it is read
         found: dict[str, list[str]] = {}
         for line in spike:
             right = substitute(line.right, values)
             name = line.name.removesuffix("_post")
-            if line.name.endswith("_post") and name in on_way:
+            if line.name.endswith("_post") and name in way:
                 if line.operator not in ("+=", "-="):
-                    raise _Lost(block, f"a spike sets {line.name}, and what a perturbation does "
+                    raise Lost(block, f"a spike sets {line.name}, and what a perturbation does "
                                 "there cannot be derived", str(line),
                                 f"add to {line.name}, as in '{line.name} += w', {_OWN_WAY}: a "
                                 "block '.hold' with 'push_post += ...'")
                 sign = "" if line.operator == "+=" else "-"
-                found.setdefault(name, []).append(sign + _factor(right))
-                self._held(projection, right, spike, block, line)
+                found.setdefault(name, []).append(sign + factor(right))
+                if not moving:
+                    self._held(projection, right, spike, block, line)
+            elif line.name.endswith("_post") and name in self._deciding(target, inner):
+                raise Lost(block, f"a spike changes {line.name}, on which the spikes of "
+                           f"{target.name} depend beside {usual}: what a perturbation does there "
+                           "cannot be derived", str(line), f"let spikes add to {usual} only")
             elif line.operator == "=":
                 values[line.name] = f"({right})"
             else:
                 values[line.name] = f"({values.get(line.name, line.name)} {line.operator[0]} " \
                                     f"({right}))"
         if len(found) != 1:
-            raise _Lost(block, f"what a perturbation does in {target.name} cannot be derived: "
+            raise Lost(block, f"what a perturbation does in {target.name} cannot be derived: "
                         + (f"a spike adds to {' and '.join(found)}" if found else
-                           f"no spike adds to {', '.join(sorted(on_way)) or 'u'}"),
+                           f"no spike adds to {usual}"),
                         render(spike).replace("\n", "; "),
                         f"let a spike add to one variable of {target.name}, {_OWN_WAY}")
         (name, terms), = found.items()
         line = inner.get(name)
         if line is None or line.kind != "differential":
-            raise _Lost(block, f"a spike adds to {name}, which has no differential equation: a "
+            raise Lost(block, f"a spike adds to {name}, which has no differential equation: a "
                         "perturbation that is held cannot enter it", str(line or ""),
                         f"write it as d{name}/dt = -{name}/tau + ...")
         return name, " + ".join(terms).replace("+ -", "- ")
+
+    def _deciding(self, population, inner):
+        """Variables of a population that its decision to spike depends on."""
+        found = set()
+        for moment in ("chance", "step", "threshold"):
+            found |= identifiers(text_of(self.blocks, population, moment)) & inner.keys()
+        for _ in inner:
+            found |= {word for name in found for word in identifiers(inner[name].right)
+                      if word in inner}
+        return found
 
     def _held(self, projection, right, spike, block, line):
         """Refuse what moves while a perturbation is held."""
@@ -200,7 +216,7 @@ class _Way:
             moving = self._moving(self.network[end])
             for word in sorted(words):
                 if word.endswith(suffix) and word.removesuffix(suffix) in moving:
-                    raise _Lost(block, f"what a spike adds depends on {word}, which moves while "
+                    raise Lost(block, f"what a spike adds depends on {word}, which moves while "
                                 "the perturbation is held: what the perturbation does there "
                                 "cannot be derived", str(line),
                                 "use w, parameters, and what changes at a trial's start only")
@@ -208,7 +224,7 @@ class _Way:
         changed = {x.name for x in spike}
         for name in sorted(words & own.keys() - set(projection.learned)):
             if name in changed or own[name].kind != "parameter":
-                raise _Lost(block, f"what a spike adds depends on {name}, which changes while "
+                raise Lost(block, f"what a spike adds depends on {name}, which changes while "
                             "the perturbation is held: what the perturbation does there cannot "
                             "be derived", str(line),
                             "use w, parameters, and what changes at a trial's start only")
@@ -240,35 +256,42 @@ class _Way:
         after = PLACES[current] == "after"
         if after and population.kind == "local" and "push" not in self.lines(population):
             return
-        name = self.entries.get(population.name, usual) if after else usual
-        word = "push" if after else "z"
-        for base in population.blocks:
-            for line in parse(self.blocks.get(base, "")):
-                if line.kind != "differential" or line.name not in (name, usual):
-                    continue
-                reads = word in identifiers(line.right)
-                if reads and line.name != name:
-                    raise _Lost(base, f"spikes raise {name}, and the perturbation enters "
-                                f"{line.name}", str(line), f"leave '+ {current}' out here: it is "
-                                f"added to d{name}/dt by itself")
-                if line.name == name and not reads:
-                    self._put(base, line, replace(line, right=f"{line.right} + {current}"))
+        name, word = usual, "z"
+        if after:
+            like = {p.name for p in self.network.of(population.kind)}
+            some = [value for key, value in self.entries.items() if key in like]
+            name, word = self.entries.get(population.name, (some or [usual])[0]), "push"
+        for base, line in self._effective(population):
+            reads = word in identifiers(line.right)
+            if reads and line.name != name:
+                raise Lost(base, f"spikes raise {name}, and the perturbation enters {line.name}",
+                           str(line), f"leave '+ {current}' out here: it is added to d{name}/dt "
+                           "by itself")
+            if line.name == name and not reads:
+                self._put(base, line, replace(line, right=f"{line.right} + {current}"))
         line = self.lines(population).get(name)
         if line is None or line.kind != "differential":
             return  # said elsewhere
         self._scaled(population, line, word, current)
         hold = self.lines(population, "hold").get(word)
         if after and (hold is None or hold.operator != "=" or not hold.right.startswith("0")):
-            raise _Lost(f"{self._home(population, 'hold')}.hold", "push is not set to 0 before a "
+            raise Lost(f"{self._home(population, 'hold')}.hold", "push is not set to 0 before a "
                         "new perturbation comes", str(hold or ""), "keep the line 'push = 0*Hz'")
+
+    def _effective(self, population):
+        """(block, line) of every differential equation of a population."""
+        found = {line.name: (base, line) for base in population.blocks
+                 for line in parse(self.blocks.get(base, ""))}
+        return [(base, line) for base, line in found.values()
+                if line.kind == "differential" and not _FILTERED.match(line.name)]
 
     def _scaled(self, population, line, word, current):
         """Refuse a membrane that takes the perturbation in otherwise than spikes."""
-        right = str_to_sympy(_expanded(line.right, self.lines(population)))
+        right = str_to_sympy(expanded(line.right, self.lines(population)))
         share = sympy.diff(right, str_to_sympy(word))
         wanted = sympy.diff(str_to_sympy(current), str_to_sympy(word))
         if sympy.simplify(share - wanted) != 0:
-            raise _Lost(self._home(population, ""), f"the perturbation enters d{line.name}/dt as "
+            raise Lost(self._home(population, ""), f"the perturbation enters d{line.name}/dt as "
                         f"'{sympy_to_str(share)}*{word}' and not as '{current}', as a spike does",
                         str(line), f"write '+ {current}', or leave it out: it is added by itself")
 
@@ -301,11 +324,11 @@ class _Way:
         lines = self._chain(population, through, self.network.readout, "zbar", place)
         middle = rule.intermediate
         if "zbar_mid" in own and own["zbar_mid"].kind == "differential" and middle:
-            layer = [p for p in hidden if p.layer == middle][0]
+            layer = next(p for p in hidden if p.layer == middle)
             local = self.network[f"local_{middle}"]
-            count = hidden.index(layer) - start
-            lines += self._chain(population, through[:count], local, "zbar_mid", place)[
-                count and -1:]
+            chain = self._chain(population, through[:through.index(layer) + 1], local, "zbar_mid",
+                                place)
+            lines += [line for line in chain if line.name.startswith("zbar_mid")]
         new = {line.name: line for line in lines}
         if set(map(str, lines)) == {str(x) for x in mine if x.kind == "differential"}:
             return
@@ -322,7 +345,13 @@ class _Way:
 
     def _chain(self, population, through, last, name, place):
         """Lines of z of a `population` through membranes, then through that of a readout."""
-        lines, source = [], SOURCE
+        lines, source, ends = [], SOURCE, {(p.source, p.target) for p in self.network.projections}
+        steps = [population, *(p for p in through if p != population), last]
+        for one, other in pairwise(steps):
+            if (one.name, other.name) not in ends:
+                raise Lost(population.name, f"no synapses lead from {one.name} to {other.name}: "
+                           "the way of the perturbation cannot be derived", "", "a rule that "
+                           "perturbs needs layers that project onto each other in their order")
         for k, other in enumerate(through, 1):
             lines += self._stage(other, "u", f"z{k}", source,
                                  "u" if place == "before" and k == 1 else None)
@@ -334,24 +363,24 @@ class _Way:
         inner = self.lines(population)
         entry = entry or self.entries.get(population.name, target)
         block = self._home(population, "") if population.name in self.blocks else population.kind
-        way = [v for v in inner if v in _reached(inner, entry) & _on_way(inner, target)
+        way = [v for v in inner if v in reached(inner, entry) & on_way(inner, target)
                and inner[v].kind == "differential"]
         names = {v: name if v == target else f"{name}_{v}" for v in way}
         units = {inner[v].unit for v in way}
         if target in names and len(units) > 1:
-            raise _Lost(block, f"zbar cannot be derived through variables of several units: "
+            raise Lost(block, "zbar cannot be derived through variables of several units: "
                         + ", ".join(map(str, units)), str(inner[target]),
                         "use one unit on the way from a spike to the membrane")
         lines = []
         for v in way:
-            right = str_to_sympy(_expanded(inner[v].right, inner))
+            right = str_to_sympy(expanded(inner[v].right, inner))
             terms = []
             for other in sorted(way, key=lambda x: x != v):
                 share = sympy.simplify(sympy.diff(right, str_to_sympy(other)))
                 moving = sorted(identifiers(sympy_to_str(share)) & (
                     inner.keys() | {"i", "N"})) if share != 0 else ()
                 if share.has(sympy.Derivative, sympy.Subs) or moving:
-                    raise _Lost(block, f"zbar cannot be derived: d{v}/dt is not linear in {other} "
+                    raise Lost(block, f"zbar cannot be derived: d{v}/dt is not linear in {other} "
                                 "with a coefficient of parameters"
                                 + (f" (it depends on {', '.join(moving)})" if moving else ""),
                                 str(inner[v]), f"a leak such as -{v}/tau_m; {_OWN_WAY}: lines of "
@@ -369,102 +398,15 @@ class _Way:
         mine, theirs = self.lines(population), self.lines(other)
         if "slope" not in theirs or "slope" not in mine:
             return "slope"  # said elsewhere
-        texts = [_expanded("slope", lines) for lines in (mine, theirs)]
+        texts = [expanded("slope", lines) for lines in (mine, theirs)]
         if texts[0] == texts[1]:
             return "slope"
         moving = sorted(identifiers(texts[1]) & theirs.keys())
         if moving:
-            raise _Lost(other.name, f"zbar of {population.name} passes the slope of {other.name}, "
+            raise Lost(other.name, f"zbar of {population.name} passes the slope of {other.name}, "
                         f"which depends on {', '.join(moving)}", str(theirs["slope"]),
                         "write slope with parameters only")
         return f"({texts[1]})"
-
-    # ---------------------------------------------------------------- the score
-
-    def score(self, population: Population) -> None:
-        """d rho/du of the hazard in force."""
-        inner = self.lines(population)
-        line = inner.get("drho")
-        if line is None or str(line) not in self.known:
-            return
-        base = next(b for b in reversed(population.blocks)
-                    if line in parse(self.blocks.get(b, "")))
-        chance = parse(text_of(self.blocks, population, "chance"))
-        step = parse(text_of(self.blocks, population, "step"))
-        text = {x.name: x.right for x in inner.values() if x.kind == "subexpression"}
-        try:
-            drawn = [x for x in step if x.name == "S"]
-            if len(drawn) != 1 or not _by_chance(drawn[0], inner):
-                raise Kink(f"a spike is not drawn by 'S = int(rand() < chance)' but by "
-                           f"{'; '.join(map(str, drawn))!r}")
-            if len(chance) != 1 or chance[0].name != "chance" or chance[0].operator != "=":
-                raise Kink(f"chance is not set by one statement: {render(chance)!r}")
-            if "".join(chance[0].right.split()) == "1-exp(-rho*dt)":
-                found = derivative("rho", "u", text)
-            else:
-                found = derivative(chance[0].right, "u", text)
-                found = f"{_factor(found)}/(clip(1 - chance, 1e-12, 1)*dt)" if found != "0" else "0"
-        except Kink as problem:
-            raise _Lost(base, f"the score of a spike needs the derivative of the hazard by u: "
-                        f"{problem}", "", "write rho (or chance) with operators, exp, log, sqrt, "
-                        "erf, tanh, clip ... of u, and S as int(rand() < chance)") from None
-        if found == "0":
-            raise _Lost(base, "the score of a spike is 0: the hazard does not depend on u",
-                        text.get("rho", str(chance[0])), "let rho depend on u")
-        if same(found, line.right, text, {"mask": 1.0} if self.masked else {}):
-            return
-        new = f"mask*({found})" if self.masked else found
-        for base in population.blocks:
-            if line in parse(self.blocks.get(base, "")):
-                made = replace(line, right=new)
-                self._put(base, line, made)
-                self.made.add(str(made))
-
-
-# ---------------------------------------------------------------------------- text
-
-def _factor(text):
-    """An expression, in brackets where it would not stand as a factor."""
-    node = tree(text).body
-    plain = type(node).__name__ in ("Name", "Call", "Constant") or (
-        type(node).__name__ == "BinOp" and type(node.op).__name__ in ("Mult", "Div"))
-    return text if plain else f"({text})"
-
-
-def _by_chance(line, inner):
-    """Whether a statement draws the spike S with the probability `chance`."""
-    found = re.fullmatch(r"int\((\w+\(.*\)) < chance(\*int\(not_refractory\))?\)", line.right)
-    return bool(found) and not identifiers(found[1]) & inner.keys()
-
-
-def _expanded(text, lines):
-    """An expression with the subexpressions among `lines` (name -> `Line`) put in."""
-    table = {name: f"({x.right})" for name, x in lines.items() if x.kind == "subexpression"}
-    for _ in table:
-        text = substitute(text, {k: v for k, v in table.items() if k in identifiers(text)})
-    return text
-
-
-def _reads(lines):
-    """Variable -> the variables that its line reads, subexpressions put in."""
-    return {name: identifiers(_expanded(x.right, lines)) & lines.keys()
-            for name, x in lines.items() if x.kind == "differential"}
-
-
-def _on_way(lines, target):
-    """Variables that act on `target` through differential equations, and itself."""
-    reads, found = _reads(lines), {target}
-    for _ in lines:
-        found |= {word for name in found for word in reads.get(name, ())}
-    return found - {"push"}
-
-
-def _reached(lines, entry):
-    """Variables that `entry` acts on through differential equations, and itself."""
-    reads, found = _reads(lines), {entry}
-    for _ in lines:
-        found |= {name for name, words in reads.items() if words & found}
-    return found
 
 
 def _term(share, name):

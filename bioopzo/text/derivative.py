@@ -12,7 +12,8 @@ from bioopzo.text.equations import tree
 #: d f(x)/dx, with x in place of {x}. Where exp would overflow in 1/(1 + exp(x)), its derivative is
 #: 0 and not the quotient of two infinities.
 _OF_FUNCTIONS = {
-    "exp": "exp(clip({x}, -500, 500))", "log": "1/({x})", "log10": "1/(log(10)*({x}))", "sqrt": "0.5/sqrt({x})",
+    "exp": "exp(clip({x}, -500, 500))", "log": "1/({x})",
+    "log10": "1/(log(10)*({x}))", "sqrt": "0.5/sqrt({x})",
     "sin": "cos({x})", "cos": "(-sin({x}))", "tan": "(1 + tan({x})**2)",
     "tanh": "(1 - tanh({x})**2)", "sinh": "cosh({x})", "cosh": "sinh({x})", "abs": "sign({x})",
     "erf": "2*exp(-({x})**2)/sqrt(pi)", "arctan": "1/(1 + ({x})**2)", "log1p": "1/(1 + ({x}))",
