@@ -89,4 +89,4 @@ def _slope(blocks, population, line, masked):
 def _by_chance(line, inner):
     """Whether a statement draws the spike S with the probability `chance`."""
     found = re.fullmatch(r"int\((\w+\(.*\)) < chance(\*int\(not_refractory\))?\)", line.right)
-    return bool(found) and not identifiers(found[1]) & inner.keys()
+    return found is not None and not identifiers(found[1]) & inner.keys()

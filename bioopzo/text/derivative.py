@@ -32,7 +32,7 @@ def derivative(text: str, name: str, lines: Mapping[str, str]) -> str:
     `lines` are subexpressions that it may read: word -> text. What they say is not put in but
     read, so that the derivative of p(u) may read p. Raises `Kink` where there is none.
     """
-    return _of(tree(text).body, name, lines, ())
+    return ast.unparse(tree(_of(tree(text).body, name, lines, ())))
 
 
 def _of(node, name, lines, within):
@@ -58,7 +58,7 @@ def _of(node, name, lines, within):
     if isinstance(node, ast.BinOp):
         return _of_operation(node.op, texts, slopes, shown)
     if isinstance(node, ast.Call):
-        return _of_call(node.func.id, texts, slopes, shown)
+        return _of_call(ast.unparse(node.func), texts, slopes, shown)
     raise Kink(f"{shown!r} jumps where {name} does not")
 
 
@@ -130,10 +130,10 @@ def same(one: str, other: str, lines: Mapping[str, str], fixed: Mapping[str, flo
         values = _Values(lines, rng, fixed)
         try:
             with np.errstate(all="ignore"):
-                pair = [values.of(text) for text in (one, other)]
+                first, second = values.of(one), values.of(other)
         except (ArithmeticError, KeyError, ValueError, RecursionError):
             return False
-        if not np.allclose(*pair, rtol=1e-9, atol=1e-12, equal_nan=True):
+        if not np.allclose(first, second, rtol=1e-9, atol=1e-12, equal_nan=True):
             return False
     return True
 
@@ -153,8 +153,8 @@ class _Values(dict):
         """The value of an expression."""
         found = tree(text)
         for node in ast.walk(found):
-            if isinstance(node, ast.Call) and node.func.id not in _NUMBERS:
-                raise KeyError(node.func.id)
+            if isinstance(node, ast.Call) and ast.unparse(node.func) not in _NUMBERS:
+                raise KeyError(ast.unparse(node.func))
         floats = ast.fix_missing_locations(_Floats().visit(ast.parse(text, mode="eval")))
         return eval(compile(floats, "text", "eval"), {"__builtins__": {}}, _Known(self))
 

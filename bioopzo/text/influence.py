@@ -1,5 +1,6 @@
 """What reads what among the lines of one population, and expressions put into each other."""
 
+import ast
 from collections.abc import Mapping
 
 from bioopzo.text.equations import Line, identifiers, substitute, tree
@@ -8,8 +9,8 @@ from bioopzo.text.equations import Line, identifiers, substitute, tree
 def factor(text: str) -> str:
     """An expression `text`, in brackets where it would not stand as a factor."""
     node = tree(text).body
-    plain = type(node).__name__ in ("Name", "Call", "Constant") or (
-        type(node).__name__ == "BinOp" and type(node.op).__name__ in ("Mult", "Div"))
+    plain = isinstance(node, (ast.Name, ast.Call, ast.Constant)) or (
+        isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Mult, ast.Div)))
     return text if plain else f"({text})"
 
 
