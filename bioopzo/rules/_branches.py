@@ -87,7 +87,7 @@ def _intermediate(blocks, depth, middle):
         name = key.replace("error", "localerror")
         blocks[name] = "\n".join([blocks.get(name, ""), text])
     for layer in range(1, middle):
-        own = "push" not in blocks.get("readout", "")  # before the neuron: its own membrane, too
-        membranes = middle - layer + own
+        itself = "push" not in blocks.get("readout", "")  # before the neuron: its own membrane, too
+        membranes = middle - layer + itself
         blocks[f"hidden_{layer}"] += f"\ndzbar_mid/dt = -zbar_mid/tau_o + slope*z{membranes} : 1"
         blocks[f"hidden_{layer}.trial"] += "\nzbar_mid = 0"

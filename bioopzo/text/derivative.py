@@ -7,7 +7,7 @@ import numpy as np
 import scipy.special
 
 from bioopzo.errors import BioopzoError
-from bioopzo.text.equations import tree
+from bioopzo.text.equations import PARSING, tree
 
 #: d f(x)/dx, with x in place of {x}. Where exp would overflow in 1/(1 + exp(x)), its derivative is
 #: 0 and not the quotient of two infinities.
@@ -32,7 +32,20 @@ def derivative(text: str, name: str, lines: Mapping[str, str]) -> str:
     `lines` are subexpressions that it may read: word -> text. What they say is not put in but
     read, so that the derivative of p(u) may read p. Raises `Kink` where there is none.
     """
-    return ast.unparse(tree(_of(tree(text).body, name, lines, ())))
+    with PARSING:
+        found = ast.parse(_of(tree(text).body, name, lines, ()), mode="eval")
+        return ast.unparse(_Signs().visit(found))
+
+
+class _Signs(ast.NodeTransformer):
+    def visit_UnaryOp(self, node):
+        """Two minus signs in a row would be something else in C++."""
+        self.generic_visit(node)
+        inner = node.operand
+        if isinstance(node.op, ast.USub) and isinstance(inner, ast.UnaryOp) \
+                and isinstance(inner.op, ast.USub):
+            return inner.operand
+        return node
 
 
 def _of(node, name, lines, within):
@@ -119,11 +132,12 @@ _NUMBERS |= {"int": lambda x: float(int(x)), "erf": scipy.special.erf, "e": np.e
              "exprel": scipy.special.exprel}
 
 
-def same(one: str, other: str, lines: Mapping[str, str], fixed: Mapping[str, float]) -> bool:
+def same(one: str, other: str, lines: Mapping[str, str], fixed: Mapping[str, float],
+         tolerance: float = 1e-9) -> bool:
     """Whether two expressions give the same numbers, whatever the values of what they read.
 
     `lines` are subexpressions: word -> text; `fixed` are values of words; all other words get
-    random ones. A function that is not known here makes no two expressions the same.
+    random ones; `tolerance` is relative. A function that is not known here makes no two expressions the same.
     """
     rng = np.random.default_rng(0)
     for _ in range(60):
@@ -133,7 +147,7 @@ def same(one: str, other: str, lines: Mapping[str, str], fixed: Mapping[str, flo
                 first, second = values.of(one), values.of(other)
         except (ArithmeticError, KeyError, ValueError, RecursionError):
             return False
-        if not np.allclose(first, second, rtol=1e-9, atol=1e-12, equal_nan=True):
+        if not np.allclose(first, second, rtol=tolerance, atol=tolerance/1000, equal_nan=True):
             return False
     return True
 
@@ -155,7 +169,8 @@ class _Values(dict):
         for node in ast.walk(found):
             if isinstance(node, ast.Call) and ast.unparse(node.func) not in _NUMBERS:
                 raise KeyError(ast.unparse(node.func))
-        floats = ast.fix_missing_locations(_Floats().visit(ast.parse(text, mode="eval")))
+        with PARSING:
+            floats = ast.fix_missing_locations(_Floats().visit(ast.parse(text, mode="eval")))
         return eval(compile(floats, "text", "eval"), {"__builtins__": {}}, _Known(self))
 
 
