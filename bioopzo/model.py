@@ -15,7 +15,7 @@ from bioopzo import neurons, rules
 from bioopzo.arguments import checked_share, checked_sizes, checked_time, checked_value
 from bioopzo.checks.check import check
 from bioopzo.errors import EquationError, InputError, Mistake, ModelWarning, unknown
-from bioopzo.network import parts
+from bioopzo.network import parts, paths
 from bioopzo.network.assembly import assemble
 from bioopzo.network.blocks import CARRIED, CODINGS, apply_edit, is_block, lay_over
 from bioopzo.network.connections import architecture
@@ -203,8 +203,37 @@ class Model:
 
     @cached_property
     def blocks(self) -> Mapping[str, str]:
-        """The text blocks: name -> text, the rule's lines over the network's, then the edits."""
+        """The text blocks: name -> text, the rule's lines over the network's, then the edits.
+
+        The way of a perturbation follows from the text in force (see `network.paths`).
+        """
+        return self._followed[0]
+
+    @property
+    def obstacles(self) -> tuple[Mistake, ...]:
+        """Why the rule cannot see the neurons and synapses that it teaches; empty where it can."""
+        return self._followed[1]
+
+    @cached_property
+    def _followed(self):
+        """The blocks with the way of the perturbation that they imply; what stands against it."""
+        texts, known = self._written
+        blocks, mistakes, _ = self._follow(texts, known)
+        return Entries(_tidy(blocks)), mistakes
+
+    def _follow(self, blocks, known):
+        network = completed(self.layers, self.rule, blocks)
+        return paths.follow(blocks, network, self.rule, known, bool(self.dropout))
+
+    @property
+    def written(self) -> Mapping[str, str]:
+        """The blocks before the way of a perturbation is derived from the edits in them."""
+        return self._written[0]
+
+    @cached_property
+    def _written(self):
         blocks = self._laid_over(self._of_network())
+        blocks, _, known = self._follow(blocks, paths.plain(self.depth))
         if not self.state_reset:
             for name in [name for name in blocks if name.endswith(".trial")]:
                 own = self.cell.state if name == "hidden.trial" else ()
@@ -219,7 +248,7 @@ class Model:
                 mistakes += problem.mistakes
         if mistakes:
             raise EquationError(mistakes)
-        return Entries(_tidy(blocks))
+        return Entries(_tidy(blocks)), known
 
     @cached_property
     def bare(self) -> Mapping[str, str]:
@@ -405,7 +434,7 @@ class Model:
 
     def _carried(self, plain):
         """The edits, as whole blocks, for the same network without edits under another rule."""
-        base, mine, theirs = self.unedited().blocks, self.blocks, plain.blocks
+        base, mine, theirs = self.unedited().written, self.written, plain.written
         bare = plain.bare
         edits = {}
         for name in {**base, **mine}:

@@ -59,7 +59,7 @@ class Text:
         if not found:
             found = [*self._lines(), *self._parameters(), *self._unused(), *self._without_value()]
         if not found:
-            found = [*self._without_effect()]
+            found = [*self._without_effect(), *(("", m.where, m) for m in self.model.obstacles)]
         merged = {}
         for owner, block, mistake in found:
             merged.setdefault((block, mistake), []).append(owner)

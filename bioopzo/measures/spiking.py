@@ -21,9 +21,7 @@ from bioopzo.errors import EquationError, InputError, unknown
 from bioopzo.measures.angles import cosine
 from bioopzo.model import Model
 from bioopzo.network.clock import shape_of, time_course
-from bioopzo.network.draft import text_of
 from bioopzo.tasks import Task
-from bioopzo.text.equations import identifiers, parse
 
 
 def jacobian(model: Model, task: Task, state: Mapping[str, np.ndarray], trials: int = 128,
@@ -54,8 +52,8 @@ def jacobian(model: Model, task: Task, state: Mapping[str, np.ndarray], trials: 
 
     Returns ``{layer: array (readouts, neurons)}``, layers counted from 1, in the units of M.
 
-    Raises `EquationError` where a perturbation cannot take the way that spikes take: a membrane
-    that does not read it, a spike that does something else than add to u or o.
+    Raises `EquationError` where a perturbation cannot take the way that spikes take: a spike that
+    depends on the membrane it adds to, a membrane that is not linear in u.
     """
     trials = whole_number("trials", trials)
     if split not in task.splits:
@@ -100,36 +98,12 @@ def jacobian(model: Model, task: Task, state: Mapping[str, np.ndarray], trials: 
 def _probe(model, epsilon):
     """The model in which single neurons send `epsilon` more or less than they fire.
 
-    What they send more passes the synapses as a spike does, also where the text of a spike was
-    edited.
+    What they send more passes synapses and membranes as `network.paths` has it from their text.
     """
     probe = model.replace(rule="_probe", alpha=epsilon)
-    before, edits = probe.unedited().blocks, {}
-    for projection in probe.network.projections:
-        spike = text_of(probe.blocks, projection, "spike")
-        own = projection not in probe.network.forward or spike != text_of(before, projection,
-                                                                          "spike")
-        if spike and own and probe.network.perturbed(projection):
-            name = projection.name
-            edits[f"{name}.hold"] = "\n".join(
-                _sent_more(line, name) for line in parse(spike, name)
-                if line.name.endswith("_post"))
-    probe = probe.edit(edits) if edits else probe
-    for population in (*probe.network.hidden[1:], probe.network.readout):
-        lines = parse(text_of(probe.blocks, population), population.name)
-        if not any("push" in identifiers(line.right) for line in lines):
-            raise EquationError(f"{population.name}: its equations do not read the perturbation, "
-                                "so the expected Jacobian cannot be measured: add '+ sigma*push' "
-                                "to the membrane's right-hand side")
+    if probe.obstacles:
+        raise EquationError(list(probe.obstacles))
     return probe
-
-
-def _sent_more(line, block):
-    """What a statement at a spike does for alpha*z spikes more per second."""
-    if line.operator != "+=" or line.name not in ("u_post", "o_post"):
-        raise EquationError(f"{block}.spike: the expected Jacobian can be measured where a spike "
-                            f"adds to u_post or o_post; {str(line)!r} does something else")
-    return f"push_post += ({line.right})*alpha*z_pre"
 
 
 def alignment(run: Any, expected: Mapping[int, np.ndarray] | None = None, **options: Any

@@ -87,7 +87,7 @@ def _intermediate(blocks, depth, middle):
         name = key.replace("error", "localerror")
         blocks[name] = "\n".join([blocks.get(name, ""), text])
     for layer in range(1, middle):
-        membranes = middle - layer
-        source = f"slope*z{membranes}" if membranes else "sigma*alpha*z"
-        blocks[f"hidden_{layer}"] += f"\ndzbar_mid/dt = -zbar_mid/tau_o + {source} : 1"
+        itself = "push" not in blocks.get("readout", "")  # before the neuron: its own membrane, too
+        membranes = middle - layer + itself
+        blocks[f"hidden_{layer}"] += f"\ndzbar_mid/dt = -zbar_mid/tau_o + slope*z{membranes} : 1"
         blocks[f"hidden_{layer}.trial"] += "\nzbar_mid = 0"

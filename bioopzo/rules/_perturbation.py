@@ -2,11 +2,13 @@
 
 After the neuron, a neuron sends S/dt + sigma*alpha*z: the next layer receives w*alpha*z as a
 current (`push`), computed once when a new z is drawn, since z is held. Before the neuron,
-alpha*z enters its own membrane. sigma is +1, -1 or 0 in time (the trial's clock).
+alpha*z enters its own membrane. sigma is +1, -1 or 0 in time (the trial's clock). This is the text
+for the plain network; where neurons or synapses are edited, `network.paths` derives it from them.
 """
 
 from brian2.units import Hz, ms
 
+from bioopzo.network.paths import SENT, filters
 from bioopzo.registry import choose
 from bioopzo.text.parameters import Parameter
 
@@ -36,8 +38,8 @@ def perturbation(place: str, distribution: str
         blocks["hidden.hold"] += "\npush = 0*Hz"
         blocks["readout"] = f"do/dt = -o/tau_o + {current} : 1\npush : Hz"
         blocks["readout.hold"] = "push = 0*Hz"
-        blocks["forward.hold"] = "push_post += w*alpha*z_pre"
-        blocks["forward_readout.hold"] = "push_post += w*alpha*z_pre"
+        blocks["forward.hold"] = SENT
+        blocks["forward_readout.hold"] = SENT
     return blocks, current, dict(PARAMETERS)
 
 
@@ -46,12 +48,7 @@ def path_filter(layer: int, depth: int, place: str) -> str:
 
     `depth` is the number of hidden layers, `place` that of the perturbation. Each membrane on the
     way filters with tau_m and passes on slope*psi, so that M is comparable with the weights times
-    psi of backpropagation.
+    psi of backpropagation. Where a membrane in force is another one, the model writes these lines
+    anew (see `network.paths`).
     """
-    membranes = depth - layer + (place == "before")
-    lines, source = [], "sigma*alpha*z"
-    for k in range(1, membranes + 1):
-        lines.append(f"dz{k}/dt = -z{k}/tau_m + {source} : 1")
-        source = f"slope*z{k}"
-    lines.append(f"dzbar/dt = -zbar/tau_o + {source} : 1")
-    return "\n".join(lines)
+    return filters(["tau_m"]*(depth - layer + (place == "before")), "tau_o")

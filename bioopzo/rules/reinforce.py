@@ -22,7 +22,8 @@ def rule(depth: int) -> Rule:
     """
     blocks, parameters = critic(moment="step")
     blocks["hidden"] += """
-        score = slope*psi*(S/clip(chance, 1e-12, 1) - 1) : Hz
+        drho = slope*psi : Hz
+        score = drho*(S/clip(chance, 1e-12, 1) - 1) : Hz
     """
     blocks["forward"] = """
         dE/dt = xbar_pre*score_post - E/tau_e : 1
@@ -34,5 +35,5 @@ def rule(depth: int) -> Rule:
         blocks,
         {**parameters,
          "tau_e": Parameter(10.0 * ms, "memory of the eligibility", True, search=(0.003, 0.04))},
-        reference=REFERENCE, needs=("xbar", "psi", "slope", "S", "chance"),
+        reference=REFERENCE, needs=("xbar", "drho", "S", "chance"),
     )

@@ -1,0 +1,417 @@
+"""The way of a perturbation, as the neurons and synapses in force have it.
+
+A rule says that neurons are perturbed, and writes the way of the perturbation for the plain
+network: what passes a synapse (`push`), what enters a membrane, and zbar, the perturbation after
+every membrane on its way to the readout. `follow` reads the text of the network, edits included,
+and writes those lines anew, so that what a spike does in a synapse is what the perturbation does
+there, and the membranes that it passes are those that zbar passes. Where no such lines can be
+derived it says why.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any
+
+import sympy
+from brian2.parsing.sympytools import str_to_sympy, sympy_to_str
+
+from bioopzo.errors import Mistake
+from bioopzo.network.draft import text_of
+from bioopzo.network.scores import SLOPE, Lost, score
+from bioopzo.network.table import Network, Population, Projection
+from bioopzo.text.equations import (
+    Line,
+    identifiers,
+    is_expression,
+    parse,
+    render,
+    substitute,
+)
+from bioopzo.text.influence import expanded, factor, on_way, reached
+
+#: The term of a rule in the membrane, and where its perturbation acts.
+PLACES = {"sigma*push": "after", "sigma*alpha*z": "before"}
+SOURCE = "sigma*alpha*z"
+#: What a perturbation of alpha*z spikes per second does in a plain synapse.
+SENT = "push_post += w*alpha*z_pre"
+_FILTERED = re.compile(r"^(z\d+(_\w+)?|zbar(_\w+)?)$")
+_JUMPS = {"hidden": "u", "readout": "o", "local": "o"}
+_OWN_WAY = "or write what the perturbation does yourself"
+
+
+def filters(leaks: Iterable[str], last: str, name: str = "zbar", source: str = SOURCE) -> str:
+    """Text of z after membranes with the time constants `leaks`, then the readout's, `last`."""
+    lines = []
+    for k, leak in enumerate(leaks, 1):
+        lines.append(f"dz{k}/dt = -z{k}/{leak} + {source} : 1")
+        source = f"slope*z{k}"
+    lines.append(f"d{name}/dt = -{name}/{last} + {source} : 1")
+    return "\n".join(lines)
+
+
+def plain(depth: int) -> frozenset[str]:
+    """The lines that rules write for the plain network, of `depth` hidden layers."""
+    found = {line for count in range(depth + 1) for name in ("zbar", "zbar_mid")
+             for line in filters(["tau_m"] * count, "tau_o", name).splitlines()}
+    return frozenset({SENT, SLOPE, *found})
+
+
+def follow(blocks: Mapping[str, str], network: Network, rule: Any, known: frozenset[str],
+           masked: bool = False) -> tuple[dict[str, str], tuple[Mistake, ...], frozenset[str]]:
+    """The blocks with the way of the perturbation that they imply, and what stands against it.
+
+    `network` is complete, `rule` the `rules.Rule` in force, `known` the lines that may be written
+    anew (those of `plain`), `masked` whether a mask of dropout stands before psi. Returns
+    ``(blocks, mistakes, known)``, with the lines written now among the known.
+    """
+    way = _Way(dict(blocks), network, known)
+    place = PLACES.get(rule.current)
+    if place:
+        sending = [p for p in network.projections if network.perturbed(p)]
+        way.try_each(way.pass_on if place == "after" else way.raised, sending)
+        way.try_each(way.enter, [p for p in network.populations if p.kind in _JUMPS and (
+            place == "after" or p.kind == "hidden")], rule.current)
+        way.try_each(way.filter, network.hidden, place, rule)
+        if place == "after":
+            way.look_for_others()
+    more, mistakes = score(way.blocks, network, known, masked)
+    way.made |= more
+    way.mistakes += mistakes
+    return way.blocks, tuple(dict.fromkeys(way.mistakes)), known | way.made
+
+
+@dataclass
+class _Way:
+    """The blocks of a network while the way is written into them."""
+
+    blocks: dict[str, str]
+    network: Network
+    known: frozenset[str]
+    mistakes: list[Mistake] = field(default_factory=list)
+    made: set[str] = field(default_factory=set)
+    entries: dict[str, str] = field(default_factory=dict)  # population -> what spikes raise there
+
+    def try_each(self, step, entries, *more):
+        for entry in entries:
+            try:
+                step(entry, *more)
+            except Lost as problem:
+                self.mistakes.append(problem.mistake)
+
+    def lines(self, entry: Population | Projection, moment: str = "") -> dict[str, Line]:
+        return {line.name: line for line in parse(text_of(self.blocks, entry, moment))}
+
+    # ---------------------------------------------------------------- through the synapses
+
+    def raised(self, projection: Projection) -> None:
+        """What the spikes of perturbed neurons raise: the perturbation is in the spikes itself."""
+        target = self.network[projection.target]
+        spike = parse(text_of(self.blocks, projection, "spike"))
+        if spike and any("zbar" in self.lines(p) for p in self.network.hidden):
+            block = f"{self._home(projection, 'spike')}.spike"
+            self._same_entry(target, self._jump(projection, target, spike, block, True)[0], block)
+
+    def _same_entry(self, target, variable, block):
+        if self.entries.setdefault(target.name, variable) != variable:
+            raise Lost(block, f"spikes onto {target.name} raise {variable} here and "
+                       f"{self.entries[target.name]} elsewhere: the way of the perturbation "
+                       "cannot be derived", "", "let all of them raise the same variable")
+
+    def pass_on(self, projection: Projection) -> None:
+        """What a perturbed neuron sends through its synapses: `push` of the target."""
+        spike = parse(text_of(self.blocks, projection, "spike"))
+        if not spike:
+            return
+        target = self.network[projection.target]
+        block = f"{self._home(projection, 'spike')}.spike"
+        sent = parse(text_of(self.blocks, projection, "hold"))
+        mine = [line for line in sent if line.name == "push_post"]
+        if any(str(line) not in self.known for line in mine):
+            return  # somebody's own
+        if sent and not mine:
+            raise Lost(f"{self._home(projection, 'hold')}.hold", "the perturbation is no longer "
+                        f"handed on to {projection.target}", str(sent[0]),
+                        f"keep a line such as '{SENT}'")
+        variable, jump = self._jump(projection, target, spike, block)
+        self._same_entry(target, variable, block)
+        line = f"push_post += {factor(jump)}*alpha*z_pre"
+        if [str(x) for x in mine] == [line]:
+            return
+        self.made.add(line)
+        home = self._shared(projection, line)
+        texts = [line if x == mine[0] else str(x) for x in sent if x not in mine[1:]] or [line]
+        self.blocks[f"{home}.hold"] = "\n".join(texts)
+
+    def _shared(self, projection, line):
+        """The block for a line: that of the kind where nothing is written for one alone."""
+        own, kind = projection.name, projection.kind
+        alone = any(f"{name}{moment}" in self.blocks for moment in (".spike", ".hold")
+                    for name in projection.blocks if name != kind)
+        return kind if kind in self.blocks and not alone else own
+
+    def _home(self, entry, moment):
+        """The last block that says something of an entry at a moment."""
+        found = [name for name in entry.blocks if f"{name}.{moment}" in self.blocks]
+        return found[-1] if found else entry.name
+
+    def _jump(self, projection, target, spike, block, moving=False):
+        """(variable, amount) that a spike adds in its target on the way of u or o."""
+        inner = self.lines(target)
+        usual = _JUMPS.get(target.kind, "u")
+        way = on_way(inner, usual)
+        values: dict[str, str] = {}  # what is set before, put in where it is read
+        found: dict[str, list[str]] = {}
+        for line in spike:
+            right = substitute(line.right, values)
+            name = line.name.removesuffix("_post")
+            if line.name.endswith("_post") and name in way:
+                if line.operator not in ("+=", "-="):
+                    raise Lost(block, f"a spike sets {line.name}, and what a perturbation does "
+                                "there cannot be derived", str(line),
+                                f"add to {line.name}, as in '{line.name} += w', {_OWN_WAY}: a "
+                                "block '.hold' with 'push_post += ...'")
+                sign = "" if line.operator == "+=" else "-"
+                found.setdefault(name, []).append(sign + factor(right))
+                if not moving:
+                    self._held(projection, right, spike, block, line)
+            elif line.name.endswith("_post") and name in self._deciding(target, inner):
+                raise Lost(block, f"a spike changes {line.name}, on which the spikes of "
+                           f"{target.name} depend beside {usual}: what a perturbation does there "
+                           "cannot be derived", str(line), f"let spikes add to {usual} only")
+            elif line.operator == "=":
+                values[line.name] = f"({right})"
+            else:
+                values[line.name] = f"({values.get(line.name, line.name)} {line.operator[0]} " \
+                                    f"({right}))"
+        if len(found) != 1:
+            raise Lost(block, f"what a perturbation does in {target.name} cannot be derived: "
+                        + (f"a spike adds to {' and '.join(found)}" if found else
+                           f"no spike adds to {usual}"),
+                        render(spike).replace("\n", "; "),
+                        f"let a spike add to one variable of {target.name}, {_OWN_WAY}")
+        (name, terms), = found.items()
+        line = inner.get(name)
+        if line is None or line.kind != "differential":
+            raise Lost(block, f"a spike adds to {name}, which has no differential equation: a "
+                        "perturbation that is held cannot enter it", str(line or ""),
+                        f"write it as d{name}/dt = -{name}/tau + ...")
+        return name, " + ".join(terms).replace("+ -", "- ")
+
+    def _deciding(self, population, inner):
+        """Variables of a population that its decision to spike depends on."""
+        found = set()
+        for moment in ("chance", "step", "threshold"):
+            found |= identifiers(text_of(self.blocks, population, moment)) & inner.keys()
+        for _ in inner:
+            found |= {word for name in found for word in identifiers(inner[name].right)
+                      if word in inner}
+        return found
+
+    def _held(self, projection, right, spike, block, line):
+        """Refuse what moves while a perturbation is held."""
+        words = identifiers(right)
+        for suffix, end in (("_pre", projection.source), ("_post", projection.target)):
+            moving = self._moving(self.network[end])
+            for word in sorted(words):
+                if word.endswith(suffix) and word.removesuffix(suffix) in moving:
+                    raise Lost(block, f"what a spike adds depends on {word}, which moves while "
+                                "the perturbation is held: what the perturbation does there "
+                                "cannot be derived", str(line),
+                                "use w, parameters, and what changes at a trial's start only")
+        own = self.lines(projection)
+        changed = {x.name for x in spike}
+        for name in sorted(words & own.keys() - set(projection.learned)):
+            if name in changed or own[name].kind != "parameter":
+                raise Lost(block, f"what a spike adds depends on {name}, which changes while "
+                            "the perturbation is held: what the perturbation does there cannot "
+                            "be derived", str(line),
+                            "use w, parameters, and what changes at a trial's start only")
+
+    def _moving(self, population):
+        """Variables of a population that change within a trial."""
+        lines = self.lines(population)
+        moving = {name for name, line in lines.items() if line.kind == "differential"
+                  or "summed" in line.flags}
+        for base in population.blocks:
+            for key, text in self.blocks.items():
+                if key.startswith(f"{base}.") and not is_expression(key) \
+                        and key.partition(".")[2] not in ("trial", "hold"):
+                    moving |= {line.name for line in parse(text)}
+        for projection in self.network.into(population.name):
+            moving |= {line.name.removesuffix("_post")
+                       for line in parse(text_of(self.blocks, projection, "spike"))
+                       if line.name.endswith("_post")}
+        for _ in lines:
+            moving |= {name for name, line in lines.items()
+                       if line.kind == "subexpression" and identifiers(line.right) & moving}
+        return moving
+
+    # ---------------------------------------------------------------- into the membranes
+
+    def enter(self, population: Population, current: str) -> None:
+        """The perturbation's term in the equation of what spikes raise, or of the membrane."""
+        usual = _JUMPS[population.kind]
+        after = PLACES[current] == "after"
+        if after and population.kind == "local" and "push" not in self.lines(population):
+            return
+        name, word = usual, "z"
+        if after:
+            like = {p.name for p in self.network.of(population.kind)}
+            some = [value for key, value in self.entries.items() if key in like]
+            name, word = self.entries.get(population.name, (some or [usual])[0]), "push"
+        for base, line in self._effective(population):
+            reads = word in identifiers(line.right)
+            if reads and line.name != name:
+                raise Lost(base, f"spikes raise {name}, and the perturbation enters {line.name}",
+                           str(line), f"leave '+ {current}' out here: it is added to d{name}/dt "
+                           "by itself")
+            if line.name == name and not reads:
+                self._put(base, line, replace(line, right=f"{line.right} + {current}"))
+        line = self.lines(population).get(name)
+        if line is None or line.kind != "differential":
+            return  # said elsewhere
+        self._scaled(population, line, word, current)
+        hold = self.lines(population, "hold").get(word)
+        if after and (hold is None or hold.operator != "=" or not hold.right.startswith("0")):
+            raise Lost(f"{self._home(population, 'hold')}.hold", "push is not set to 0 before a "
+                        "new perturbation comes", str(hold or ""), "keep the line 'push = 0*Hz'")
+
+    def _effective(self, population):
+        """(block, line) of every differential equation of a population."""
+        found = {line.name: (base, line) for base in population.blocks
+                 for line in parse(self.blocks.get(base, ""))}
+        return [(base, line) for base, line in found.values()
+                if line.kind == "differential" and not _FILTERED.match(line.name)]
+
+    def _scaled(self, population, line, word, current):
+        """Refuse a membrane that takes the perturbation in otherwise than spikes."""
+        right = str_to_sympy(expanded(line.right, self.lines(population)))
+        share = sympy.diff(right, str_to_sympy(word))
+        wanted = sympy.diff(str_to_sympy(current), str_to_sympy(word))
+        if sympy.simplify(share - wanted) != 0:
+            raise Lost(self._home(population, ""), f"the perturbation enters d{line.name}/dt as "
+                        f"'{sympy_to_str(share)}*{word}' and not as '{current}', as a spike does",
+                        str(line), f"write '+ {current}', or leave it out: it is added by itself")
+
+    def _put(self, base, line, new):
+        self.blocks[base] = render(new if x == line else x for x in parse(self.blocks[base]))
+
+    def look_for_others(self) -> None:
+        """Whoever else sets `push`."""
+        for key, text in self.blocks.items():
+            if is_expression(key) or key.endswith(".hold") or "." not in key:
+                continue
+            for line in parse(text):
+                if line.name in ("push", "push_post"):
+                    self.mistakes.append(Mistake(
+                        key, "push carries the rule's perturbation, and this line sets it",
+                        str(line), "leave the line out, or use a variable of your own"))
+
+    # ---------------------------------------------------------------- through the membranes
+
+    def filter(self, population: Population, place: str, rule: Any) -> None:
+        """zbar: z after every membrane on its way."""
+        own = self.lines(population)
+        mine = [line for line in own.values() if _FILTERED.match(line.name)]
+        if "zbar" not in own or any(str(line) not in self.known for line in mine
+                                    if line.kind == "differential"):
+            return  # somebody's own
+        hidden = self.network.hidden
+        start = hidden.index(population)
+        through = [*([population] if place == "before" else []), *hidden[start + 1:]]
+        lines = self._chain(population, through, self.network.readout, "zbar", place)
+        middle = rule.intermediate
+        if "zbar_mid" in own and own["zbar_mid"].kind == "differential" and middle:
+            layer = next(p for p in hidden if p.layer == middle)
+            local = self.network[f"local_{middle}"]
+            chain = self._chain(population, through[:through.index(layer) + 1], local, "zbar_mid",
+                                place)
+            lines += [line for line in chain if line.name.startswith("zbar_mid")]
+        new = {line.name: line for line in lines}
+        if set(map(str, lines)) == {str(x) for x in mine if x.kind == "differential"}:
+            return
+        self.made |= set(map(str, lines))
+        base = population.name
+        rest = [x for x in parse(self.blocks[base])
+                if not (_FILTERED.match(x.name) and x.kind == "differential")]
+        self.blocks[base] = render([*rest, *new.values()])
+        trial = parse(self.blocks.get(f"{base}.trial", ""))
+        if any(line.name == "zbar" for line in trial):
+            more = [f"{name} = 0" for name in new if name not in {x.name for x in trial}]
+            self.blocks[f"{base}.trial"] = "\n".join(
+                [*(str(x) for x in trial if x.name in new or not _FILTERED.match(x.name)), *more])
+
+    def _chain(self, population, through, last, name, place):
+        """Lines of z of a `population` through membranes, then through that of a readout."""
+        lines, source, ends = [], SOURCE, {(p.source, p.target) for p in self.network.projections}
+        steps = [population, *(p for p in through if p != population), last]
+        for one, other in pairwise(steps):
+            if (one.name, other.name) not in ends:
+                raise Lost(population.name, f"no synapses lead from {one.name} to {other.name}: "
+                           "the way of the perturbation cannot be derived", "", "a rule that "
+                           "perturbs needs layers that project onto each other in their order")
+        for k, other in enumerate(through, 1):
+            lines += self._stage(other, "u", f"z{k}", source,
+                                 "u" if place == "before" and k == 1 else None)
+            source = f"{self._slope(population, other)}*z{k}"
+        return lines + self._stage(last, "o", name, source, None)
+
+    def _stage(self, population, target, name, source, entry):
+        """Lines of what a perturbation leaves in the membrane `target` of a population."""
+        inner = self.lines(population)
+        entry = entry or self.entries.get(population.name, target)
+        block = self._home(population, "") if population.name in self.blocks else population.kind
+        way = [v for v in inner if v in reached(inner, entry) & on_way(inner, target)
+               and inner[v].kind == "differential"]
+        names = {v: name if v == target else f"{name}_{v}" for v in way}
+        units = {inner[v].unit for v in way}
+        if target in names and len(units) > 1:
+            raise Lost(block, "zbar cannot be derived through variables of several units: "
+                        + ", ".join(map(str, units)), str(inner[target]),
+                        "use one unit on the way from a spike to the membrane")
+        lines = []
+        for v in way:
+            right = str_to_sympy(expanded(inner[v].right, inner))
+            terms = []
+            for other in sorted(way, key=lambda x: x != v):
+                share = sympy.simplify(sympy.diff(right, str_to_sympy(other)))
+                moving = sorted(identifiers(sympy_to_str(share)) & (
+                    inner.keys() | {"i", "N"})) if share != 0 else ()
+                if share.has(sympy.Derivative, sympy.Subs) or moving:
+                    raise Lost(block, f"zbar cannot be derived: d{v}/dt is not linear in {other} "
+                                "with a coefficient of parameters"
+                                + (f" (it depends on {', '.join(moving)})" if moving else ""),
+                                str(inner[v]), f"a leak such as -{v}/tau_m; {_OWN_WAY}: lines of "
+                                "zbar in the blocks of the layers below")
+                if share != 0:
+                    terms.append(_term(share, names[other]))
+            if v == entry:
+                terms.append(source)
+            right = " + ".join(terms).replace("+ -", "- ") or "0*Hz"
+            lines.append(Line("differential", names[v], right, "1"))
+        return lines
+
+    def _slope(self, population, other):
+        """The slope of another population, in words that the `population` has."""
+        mine, theirs = self.lines(population), self.lines(other)
+        if "slope" not in theirs or "slope" not in mine:
+            return "slope"  # said elsewhere
+        texts = [expanded("slope", lines) for lines in (mine, theirs)]
+        if texts[0] == texts[1]:
+            return "slope"
+        moving = sorted(identifiers(texts[1]) & theirs.keys())
+        if moving:
+            raise Lost(other.name, f"zbar of {population.name} passes the slope of {other.name}, "
+                        f"which depends on {', '.join(moving)}", str(theirs["slope"]),
+                        "write slope with parameters only")
+        return f"({texts[1]})"
+
+
+def _term(share, name):
+    """The product of a coefficient and a variable, as one would write it."""
+    for sign, text in ((-1, "-"), (1, "")):
+        if (sign / share).is_Symbol:
+            return f"{text}{name}/{sympy_to_str(sign / share)}"
+    return f"({sympy_to_str(share)})*{name}"

@@ -1,0 +1,44 @@
+"""What reads what among the lines of one population, and expressions put into each other."""
+
+import ast
+from collections.abc import Mapping
+
+from bioopzo.text.equations import Line, identifiers, substitute, tree
+
+
+def factor(text: str) -> str:
+    """An expression `text`, in brackets where it would not stand as a factor."""
+    node = tree(text).body
+    plain = isinstance(node, (ast.Name, ast.Call, ast.Constant)) or (
+        isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Mult, ast.Div)))
+    return text if plain else f"({text})"
+
+
+def expanded(text: str, lines: Mapping[str, Line]) -> str:
+    """The expression `text` with the subexpressions among `lines` (name -> `Line`) put in."""
+    table = {name: f"({x.right})" for name, x in lines.items() if x.kind == "subexpression"}
+    for _ in table:
+        text = substitute(text, {k: v for k, v in table.items() if k in identifiers(text)})
+    return text
+
+
+def _reads(lines):
+    """Variable -> the variables that its line reads, subexpressions put in."""
+    return {name: identifiers(expanded(x.right, lines)) & lines.keys()
+            for name, x in lines.items() if x.kind == "differential"}
+
+
+def on_way(lines: Mapping[str, Line], target: str) -> set[str]:
+    """Variables among `lines` that act on `target` through differential equations, and itself."""
+    reads, found = _reads(lines), {target}
+    for _ in lines:
+        found |= {word for name in found for word in reads.get(name, ())}
+    return found - {"push"}
+
+
+def reached(lines: Mapping[str, Line], entry: str) -> set[str]:
+    """Variables among `lines` that `entry` acts on through differential equations, and itself."""
+    reads, found = _reads(lines), {entry}
+    for _ in lines:
+        found |= {name for name, words in reads.items() if words & found}
+    return found
