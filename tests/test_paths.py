@@ -153,7 +153,7 @@ def test_zbar_is_what_the_readout_gets():
     case = case_of("opzo", sizes=(4, 5, 3), plastic=(1,), values={"eta_o": 0.0})
     edits = {key: text for key, text in DALE.items() if key != "forward.spike"} | {
         "readout:o": "do/dt = -o/(3*tau_o) : 1", "hidden.threshold": "S > 2"}
-    net, found = spiking_run(case, draw(case), edits)
+    _, found = spiking_run(case, draw(case), edits)
     w = found["forward_2.w"][0].reshape(5, 3)
     jump = np.abs(w)*found["hidden_1.side"][1][:, None]
     assert np.abs(found["readout.o"]).max() > 0.01

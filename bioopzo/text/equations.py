@@ -141,10 +141,12 @@ def _number(node):
 def _too_great(parsed):
     """Where a number or a power stands that nobody can work out, or None."""
     for node in ast.walk(parsed):
-        power = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow)
-        if not power and not (isinstance(node, ast.Constant) and isinstance(node.value, int)):
+        exponent = None
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+            exponent = _number(node.right)
+        elif not (isinstance(node, ast.Constant) and isinstance(node.value, int)):
             continue
-        value, exponent = _number(node), _number(node.right) if power else None
+        value = _number(node)
         if value is None:  # of a name
             value = math.inf if abs(exponent or 0) > GREATEST_EXPONENT else 0.0
         if abs(value) == math.inf:

@@ -161,9 +161,7 @@ class Driver:
 
     def _fails_without_learning(self, chunk):
         """Whether a chunk leaves what is not finite although every eta is 0."""
-        outcome = self.engine.run(Chunk(chunk.trials, chunk.state,
-                                        without_learning(chunk.constants), chunk.tables,
-                                        chunk.seed))
+        outcome = self.engine.run(replace(chunk, constants=without_learning(chunk.constants)))
         return not_finite(outcome.state) is not None or not np.isfinite(outcome.decision).all()
 
     def _first_bad(self, chunk, name):

@@ -18,7 +18,8 @@ from bioopzo.text.equations import is_expression, parse, render
 
 UNITS = {"Hz": Hz, "ms": ms, "second": second}
 #: Faster than a user's: little happens within few steps.
-VALUES = {"tau_m": "7*ms", "tau_o": "9*ms", "b": "0.9", "c": "0.3", "eta": "20*Hz", "eta_o": "12*Hz",
+VALUES = {"tau_m": "7*ms", "tau_o": "9*ms", "b": "0.9", "c": "0.3", "eta": "20*Hz",
+          "eta_o": "12*Hz",
           "rho0": "400*Hz", "Delta": "0.25", "input_rate": "250*Hz", "tau_g": "5*ms",
           "rho_err": "700*Hz", "alpha": "80*Hz", "T_z": "4*ms", "T_w": "2*ms", "mu": "0.3",
           "n_M": "5.0", "kappa": "0.15", "kappa_o": "0.2", "decay": "0.7*Hz", "gamma": "0.8",
@@ -26,10 +27,10 @@ VALUES = {"tau_m": "7*ms", "tau_o": "9*ms", "b": "0.9", "c": "0.3", "eta": "20*H
 OPTIONS = {
     "opzo": {"place": ("after", "before"), "distribution": ("rademacher", "gaussian"),
              "form": ("lms", "momentum", "plain"), "antithetic": (True, False),
-             "local": (False, False, True), "intermediate": (None, None, 2)},
+             "local": (False, True), "intermediate": (None, 2)},
     "node_perturbation": {"points": ("one", "two"), "place": ("after", "before"),
                           "distribution": ("rademacher", "gaussian"), "baseline": (True, False)},
-    "dfa": {"local": (False, False, True), "intermediate": (None, None, 2)},
+    "dfa": {"local": (False, True), "intermediate": (None, 2)},
 }
 SURROGATES = ("escape", "escape", "escape", "localzo_normal", "localzo_uniform", "localzo_laplace",
               "localzo", "localzo_5")
@@ -264,14 +265,14 @@ class Writer:
         """A dimensionless word that the block may read."""
         if is_synaptic(block):
             pre, post = self.ends(block)
-            if block.endswith(".trial") or block.endswith(".onset"):
+            if block.endswith((".trial", ".onset")):
                 pre, post = pre[:2], post[:2]
             own = self.names(block) or ["1"]
-            more = ["i", "j", "1/N_pre", "1/N_post", "(t/second)", "dt*10*Hz"]
+            more = ["i", "j", "1/N_pre", "1/N_post", "(t/second)", "(dt*10*Hz)"]
             pools = [own, own, pre or own, post or own, more]
         else:
             own = self.names(block) or ["1"]
-            more = ["i", "1/N", "(t/second)", "dt*10*Hz", "plastic", "gate"]
+            more = ["i", "1/N", "(t/second)", "(dt*10*Hz)", "plastic", "gate"]
             pools = [own, own, own, more]
         if random:
             pools.append(["rand()", "randn()"])
@@ -311,9 +312,15 @@ class Writer:
         for kind, moment in kind_blocks():
             if kind not in kinds and not (kind == "backward" and "backward" in self.blocks):
                 continue
+            if f"{kind}.{moment}" not in self.blocks and not self.choose.chance(0.05) and (
+                    moment in ("reset", "threshold", "onset", "event", "on")) and not any(
+                    key.startswith(f"{kind}.{moment}.") for key in self.blocks):
+                continue  # it would be refused: something else must come with it
             names = [kind]
             if kind in ("hidden", "forward"):
                 names += [kind, f"{kind}_1"]
+            if moment == "onset":
+                names = ["forward_1"]
             found += [(name, kind, moment) for name in names]
         return found
 
@@ -322,8 +329,9 @@ class Writer:
         name, kind, moment = self.choose.one(self.present())
         key = ".".join(filter(None, (name, moment)))
         if moment == "pair" and not isinstance(KINDS[kind], PopulationKind):
-            return self.statement(f"{key}.learn" if f"{key}.learn" in self.blocks
-                                  and self.choose.chance(0.5) else f"{key}.more")
+            known = sorted(k for k in self.blocks if k.startswith(f"{key}."))
+            return self.statement(self.choose.one(known) if known and self.choose.chance(0.9)
+                                  else f"{key}.more")
         if moment in ("event", "on"):
             return self.event(name, kind)
         if moment == "threshold":
@@ -341,9 +349,10 @@ class Writer:
         for _ in range(self.choose.one((1, 1, 2, 3))):
             targets = list(own)
             if is_synaptic(key) and not key.endswith((".trial", ".onset")):
-                targets += [v for v in post if v in ("u_post", "o_post", "xbar_post", "drive_post")]
+                targets += [v for v in post if v in ("u_post", "o_post", "xbar_post",
+                                                     "drive_post")]
             if not targets:
-                return self.nonsense()
+                return self.as_bound_at_spikes()
             lines.append(self.line(self.choose.one(targets), key))
         kind = self.choose.one(("append", "append", "prepend"))
         return ((kind, key, "\n".join(lines)),)
@@ -383,8 +392,10 @@ class Writer:
         """An event of a population, and what happens at it."""
         own = self.names(name, writable=True)
         if not own or is_synaptic(name):
-            return self.nonsense()
-        word = self.choose.one(("seen", "seen", "positive"))
+            return self.as_scaling_at_spikes()
+        known = sorted(key.rpartition(".")[2] for key in self.blocks
+                       if key.startswith(f"{name}.event."))
+        word = self.choose.one(known) if known and self.choose.chance(0.9) else "seen"
         random = self.choose.chance(0.3)
         return (("edit", f"{name}.event.{word}",
                  f"{self.expression(f'{name}.event', random)} > {self.number()}"),
@@ -404,11 +415,13 @@ class Writer:
                 return (("term", f"{key}:{line.name}", f"{self.choose.one('+-')} {rate}*"
                          f"{self.expression(key)}"),)
             return (("times", f"{key}:{line.name}", f"1 + {self.small()}*{self.expression(key)}"),)
+        used = () if not lines else (
+            ("times", f"{key}:{self.choose.one(lines).name}", f"1 + 0.1*{new}"),)
         if self.choose.chance(0.5):
-            return (("append", key, f"{new} = {self.expression(key)} : 1"),)
-        if self.choose.chance(0.5) and not is_synaptic(key):
-            return (("append", key, f"{new} : 1 (shared)"),)
-        return (("append", key, f"d{new}/dt = ({self.expression(key)} - {new})/(8*ms) : 1"),)
+            return (("append", key, f"{new} = {self.expression(key)} : 1"), *used)
+        if self.choose.chance(0.1) and not is_synaptic(key):
+            return (("append", key, f"{new} : 1 (shared)"), *used)
+        return (("append", key, f"d{new}/dt = ({self.expression(key)} - {new})/(8*ms) : 1"), *used)
 
     # ------------------------------------------------------------------ as people write them
 
@@ -431,9 +444,10 @@ class Writer:
                  f"w = clip(w, {low}, {high})"),)
 
     def as_scaling_at_spikes(self):
-        return ((self.choose.one(("append", "prepend")), self.spike(), self.choose.one((
+        key = self.spike()
+        return ((self.choose.one(("append", "prepend")), key, self.choose.one((
             "w *= .99", "w = 0.97*w", f"w /= {self.value()} + 1", f"w -= {self.small()}*w",
-            f"w += {self.small()}*xbar_post" if "readout" not in self.spike() else "w *= 1.01",
+            f"w += {self.small()}*xbar_post" if key.startswith("forward.") else "w *= 1.01",
             f"w *= 1 - {self.small()}*int(w > {self.number()})"))),)
 
     def as_between_trials(self):
@@ -480,7 +494,8 @@ class Writer:
         return (("edit", f"{where}:xbar", new),)
 
     def as_rise_of_the_trace(self):
-        where = "hidden" if self.model.coding == "current" else self.choose.one(("hidden", "input"))
+        where = "hidden" if self.model.coding == "current" else self.choose.one(("hidden",
+                                                                                 "input"))
         rise = self.choose.one(("xbar += 0.5", "xbar = 1", "xbar += 1 - 0.3*xbar", "xbar -= 0.2",
                                 "xbar *= 1.5"))
         return (("append", f"{where}.reset", rise),)
@@ -499,21 +514,26 @@ class Writer:
             "xbar_pre += 0.1", "xbar_pre -= 0.2*xbar_pre", "xbar_pre += 0.05*w"))),)
 
     def as_surrogate(self):
+        if re.match(r"localzo(_\d)?$", self.model.surrogate):
+            return None  # samples, set by statements
         p = self.choose.one((
-            "exp(-abs(u - theta)/0.25)", "1/(1 + 9*abs(u - theta))**2", "clip(1 - abs(u - theta), 0, 1)",
+            "exp(-abs(u - theta)/0.25)", "1/(1 + 9*abs(u - theta))**2",
+            "clip(1 - abs(u - theta), 0, 1)",
             "int(abs(u - theta) < 0.51)", "1", "exp(-(u - theta)**2)*(1 + 0.1*i/N)",
             "1 - tanh(u - theta)**2", "xbar*exp(-abs(u))", "exp(-abs(u - theta))*(2 - gate)"))
-        return (("edit", "hidden:psi" if self.model.surrogate[:8] != "localzo" else "hidden:psi",
-                 f"psi = {p} : 1"),)
+        return (("edit", "hidden:psi", f"psi = {p} : 1"),)
 
     def as_eligibility(self):
+        if "forward.trial" in self.blocks:
+            return None  # the rule has one of its own
         keep = self.choose.one(("E = 0", "E *= 0.5", ""))
-        ops = [("edit", "forward", f"dE/dt = (xbar_pre*psi_post - E)/({self.choose.whole(3, 20)}*ms)"
+        ops = [("edit", "forward",
+                f"dE/dt = (xbar_pre*psi_post - E)/({self.choose.whole(3, 20)}*ms)"
                 " : 1\ndw/dt = -eta*E*g_post : 1")]
         if keep:
             ops.append(("edit", "forward.trial", keep))
-        if self.choose.chance(0.4):
-            ops.append(("append", self.spike(), self.choose.one((
+        if self.choose.chance(0.4) and "forward.spike" in self.blocks:
+            ops.append(("append", "forward.spike", self.choose.one((
                 "E += 0.1*psi_post", "E = clip(E, 0, 0.3)", "E *= 0.8"))))
         return tuple(ops)
 
@@ -540,7 +560,8 @@ class Writer:
             ("append", "feedback.trial", f"{matrix} = clip({matrix}, -{self.value()}, 0.9)"),
             ("append", "feedback.trial", f"{matrix} *= 0.9"),
             ("edit", "feedback:g_post", f"g_post = sign({matrix})*err_pre : 1 (summed)"),
-            ("edit", "feedback:g_post", f"g_post = clip({matrix}, -0.4, 0.4)*err_pre*N_pre : 1 (summed)"))),)
+            ("edit", "feedback:g_post",
+             f"g_post = clip({matrix}, -0.4, 0.4)*err_pre*N_pre : 1 (summed)"))),)
 
     def as_threshold(self):
         return (("edit", "hidden.threshold", self.choose.one((
@@ -549,6 +570,8 @@ class Writer:
             "rand() < rho*dt"))),)
 
     def as_decision(self):
+        if self.model.refractory > 0*second:
+            return None  # which the decision would have to wait for
         return (("edit", "hidden.step", self.choose.one((
             "S = int(rand() < chance)", "S = int(u + 0.1*randn() > theta)",
             "S = int(rand() < chance)*int(rand() < 0.8)", "S = int(u > 0.71)",
@@ -562,7 +585,8 @@ class Writer:
     def as_reset(self):
         return (("edit", "hidden.reset", self.choose.one((
             "u = 0\nxbar += 1\ncount += 1", "u -= 0.5*theta\nxbar += 1\ncount += 1",
-            "u *= 0.3\nxbar += 1\ncount += 1", "xbar += 1\nu -= theta\nu = clip(u, 0, 1)\ncount += 1",
+            "u *= 0.3\nxbar += 1\ncount += 1",
+            "xbar += 1\nu -= theta\nu = clip(u, 0, 1)\ncount += 1",
             "u = 0.1*rand()\nxbar += 1\ncount += 1"))),)
 
     def as_membrane(self):
@@ -574,7 +598,8 @@ class Writer:
         key = self.spike()
         into = "o" if "readout" in key or "local" in key else "u"
         return (("edit", key, self.choose.one((
-            f"{into}_post += abs(w)", f"{into}_post += w*int(w > -0.11)", f"{into}_post += sign(w)*0.3",
+            f"{into}_post += abs(w)", f"{into}_post += w*int(w > -0.11)",
+            f"{into}_post += sign(w)*0.3",
             f"{into}_post += clip(w*xbar_pre, -0.5, 0.5)", f"{into}_post += w*(1 + 0.1*j)/N_pre",
             f"{into}_post += w*rand()", f"{into}_post += w*int(rand() < 0.7)",
             f"w = clip(w, 0, {self.value()})\n{into}_post += w\nw *= 0.98",
@@ -582,7 +607,8 @@ class Writer:
 
     def as_readout(self):
         return (self.choose.one((
-            ("edit", "readout:o", "do/dt = -o/(15*ms) : 1"), ("append", "readout.step", "o *= 0.98"),
+            ("edit", "readout:o", "do/dt = -o/(15*ms) : 1"), ("append", "readout.step",
+                                                              "o *= 0.98"),
             ("edit", "readout.step", "decision += read*clip(o, -0.7, 0.9)"),
             ("append", "readout.trial", "o = 0.1"), ("term", "readout:o", "+ 3*Hz*sin(o)"),
             ("edit", "readout:g", "g = sign(err) : 1"))),)
@@ -591,7 +617,8 @@ class Writer:
         return (self.choose.one((
             ("edit", "error:expo", "expo = exp(2*o) : 1"), ("times", "error:err", "0.5"),
             ("times", "error:delta", "1 - 0.5*int(o > 0.3)"), ("times", "error:loss", "1 + 0.1*i"),
-            ("edit", "error:expo", "expo = 1 + o**2 : 1"), ("append", "error.step", "cost += 0.001*o"),
+            ("edit", "error:expo", "expo = 1 + o**2 : 1"), ("append", "error.step",
+                                                            "cost += 0.001*o"),
             ("edit", "error:err", "err = plastic*gate*clip(o - y, -0.5, 0.5) : 1"))),)
 
     def as_parameters(self):
@@ -601,17 +628,19 @@ class Writer:
                 ("times", "hidden:psi", "scale"))
 
     def as_synaptic_parameter(self):
-        if not any(line.name == "w" and line.right for line in parse(self.blocks.get("forward", ""))):
+        if not any(line.name == "w" and line.right for line in parse(self.blocks.get("forward",
+                                                                                     ""))):
             return None
         flag = self.choose.one(("", "", " (shared)", " (constant)"))
-        return (("append", "forward", f"a : 1{flag}"), ("times", "forward:w", "1 + a"),
+        return (("append", "forward", f"a_ : 1{flag}"), ("times", "forward:w", "1 + a_"),
                 ("append", self.choose.one(("forward.trial", "forward.spike")),
-                 self.choose.one(("a = 0.3", "a += 0.1", "a = 0.9*a + 0.1*xbar_post"))))
+                 self.choose.one(("a_ = 0.3", "a_ += 0.1", "a_ = 0.9*a_ + 0.1*xbar_post"))))
 
     def as_one_layer(self):
         k = self.choose.whole(1, len(self.model.sizes) - 2)
         return (self.choose.one((
-            ("append", f"hidden_{k}.reset", "xbar += 0.25"), ("append", f"hidden_{k}.step", "u *= 0.99"),
+            ("append", f"hidden_{k}.reset", "xbar += 0.25"), ("append", f"hidden_{k}.step",
+                                                              "u *= 0.99"),
             ("append", f"forward_{k}.trial", "w *= 0.93"),
             ("edit", f"hidden_{k}", "psi = exp(-abs(u - theta)/0.4) : 1"),
             ("append", f"forward_{k}.spike", "w = clip(w, -0.41, 0.43)"))),)
@@ -620,7 +649,8 @@ class Writer:
         if "critic.trial" not in self.blocks:
             return None
         return (self.choose.one((
-            ("append", "critic.step", "L *= 0.99"), ("append", "critic.trial", "Lbar = clip(Lbar, 0, 1)"),
+            ("append", "critic.step", "L *= 0.99"), ("append", "critic.trial",
+                                                     "Lbar = clip(Lbar, 0, 1)"),
             ("edit", "critic:L", "L : 1"), ("append", "critic.trial", "Lbar += 0.1*rand()"),
             ("append", "critic.step", "Lbar += 0.01*(loss - Lbar)"))),)
 
@@ -636,7 +666,8 @@ class Writer:
             ("append", "hidden", "du/dt = -u/tau_m : 1"), ("append", "hidden", "z9 : 1\nz9 : 1"),
             ("term", "hidden:u", "+ u"), ("append", "hidden.step", "rho = 3*Hz"),
             ("append", "forward.spike", "u_post = 3"), ("append", "hidden.step", "S = w"),
-            ("append", "forward.spike", "w += t_of_trial"), ("append", "hidden.step", "u += foo(u)"),
+            ("append", "forward.spike", "w += t_of_trial"), ("append", "hidden.step",
+                                                             "u += foo(u)"),
             ("append", "hidden.step", "u += rand(2)"), ("append", "error.hold", "y = 0"),
             ("append", "feedback.spike", "w = 0"), ("append", "hidden.step", "N = 3"),
             ("append", "hidden.step", "i = 3"), ("append", "hidden.step", "dt = 3*ms"),
@@ -646,7 +677,7 @@ class Writer:
             ("append", "forward.spike", "w //= 2"), ("append", "forward.spike", "w **= 2"),
             ("append", "forward.spike", "w %= 0.3"), ("append", "hidden.step", "u = u > 1"),
             ("append", "hidden.step", "u = not S"), ("append", "forward.trial", "w = -w"),
-            ("edit", "psi", "psi = 4*p*(1-ｐ) : 1"), ("edit", "psi", "psi = poisson(3) : 1"),
+            ("edit", "psi", "psi = 4*p*(1-\uff50) : 1"), ("edit", "psi", "psi = poisson(3) : 1"),
             ("edit", "psi", "psi = rand() : 1"), ("edit", "psi", "psi = 1e400*p : 1"),
             ("edit", "psi", "psi = psi : 1"), ("edit", "hidden:g", "g = psi*delta : 1"),
             ("append", "hidden", "lastspike : second"), ("append", "hidden", "i : 1"),
@@ -654,7 +685,8 @@ class Writer:
             ("append", "hidden.trial", "u = 0*mV"), ("append", "forward", "w2 : 1 (shared)"),
             ("append", "softmax", "Z_post = expo_pre : 1 (summed)"),
             ("append", "hidden.step", "u += int(u)//2"), ("append", "hidden.step", "u -= u % 0.3"),
-            ("append", "hidden.step", "u += timestep(t, dt)"), ("append", "hidden.step", "u += inf"))),)
+            ("append", "hidden.step", "u += timestep(t, dt)"), ("append", "hidden.step",
+                                                                "u += inf"))),)
 
 
 def is_synaptic(key):

@@ -244,7 +244,8 @@ class Machine:
 
         start, _, finish, _ = self.parts
         env |= {key: self.fresh(key, batch, dtype) for key in self.carried(batch, dtype.itemsize)}
-        first = moment({**env, **{k: v[0] for k, v in given.items() if v.ndim == 3}}, {name: values[0] for name, values in courses.items()})
+        begun = {key: value[0] for key, value in given.items() if value.ndim == 3}
+        first = moment({**env, **begun}, {name: values[0] for name, values in courses.items()})
         first.run(start)
         xs = {"clock": courses,
               "given": {k: v for k, v in given.items() if v.ndim == 3}}

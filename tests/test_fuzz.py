@@ -1,0 +1,43 @@
+"""A few draws of the differential fuzzing, the same ones every time; see `fuzz`."""
+
+import pytest
+from fuzz.command import row_of
+from fuzz.executors import run
+from fuzz.strategy import Draw, Seeded, draw_from, reduced
+
+#: Draws of this seed, by number.
+SEED, COUNT = 13, 24
+
+
+@pytest.mark.parametrize("number", range(COUNT))
+def test_a_draw_has_one_meaning(number):
+    """The same numbers in all three forms, or refused before it runs."""
+    draw = draw_from(Seeded(f"{SEED} {number}"), number)
+    outcome = run(draw)
+    assert not outcome.bad, f"{outcome.kind}: {outcome.detail}\n{draw.script()}"
+    assert row_of(number, draw, outcome, 0)["outcome"] in (
+        "ran", "ran, rate engine refused", "refused")
+
+
+def test_a_difference_is_found_and_reduced(monkeypatch):
+    """The comparison has teeth: a rate engine that is told another eta disagrees."""
+    from bioopzo.engines.rate import engine
+
+    original = engine.objects.constants
+    draw = Draw(3, (3, 2, 2), "bp", plastic=(1, 1, 0),
+                ops=((("append", "readout.step", "o *= 0.98"),),))
+    assert run(draw).kind == "ran"
+    monkeypatch.setattr(engine.objects, "constants", lambda *arguments: {
+        key: value*(1 + 1e-6*key.endswith("eta_o")) for key, value in original(
+            *arguments).items()})
+    outcome = run(draw)
+    assert outcome.kind == "rate engine differs from dense"
+    assert "readout.F_w" in outcome.detail
+    small, found = reduced(draw, outcome, run, 8)
+    assert found.kind == outcome.kind and not small.ops and len(small.plastic) == 1
+
+
+def test_nonsense_is_refused():
+    """By the package's own error, before anything runs."""
+    for edit in (("edit", "psi", "psi = 4*p*(1 - pp) : 1"), ("append", "hidden.rset", "u = 0")):
+        assert run(Draw(1, (3, 2, 2), "bp", ops=((edit,),))).kind == "refused"
