@@ -24,8 +24,8 @@ from bioopzo.network.clock import check_protocol
 def check(model, complete=True):
     """Raise `EquationError` with every mistake in a model's text; warn of what may surprise.
 
-    `complete` False leaves out Brian2's dry run, the rate engine and the warnings: what is left
-    takes some milliseconds, for use right before an engine is built.
+    `complete` False leaves out Brian2's dry run, the rate engine, the warnings and holds, which a
+    task says more of: what is left takes some milliseconds, right before an engine is built.
     """
     if model.coding is None:
         model = model.replace(coding="current")
@@ -33,7 +33,7 @@ def check(model, complete=True):
     text = Text(model, around)
     code = None
     with ONE_AT_A_TIME:  # Brian2 and the syntax trees of Python 3.11 bear one thread
-        mistakes = [*text.mistakes(), *_protocol(model)]
+        mistakes = [*text.mistakes(), *(_protocol(model) if complete else ())]
         if not mistakes and complete:
             try:
                 code = dry_run(model)

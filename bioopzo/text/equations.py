@@ -7,11 +7,9 @@ A block is a string in Brian2's own syntax: either equations (``du/dt = ... : 1`
 import ast
 import functools
 import keyword
-import math
 import re
 import textwrap
 import threading
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -20,6 +18,7 @@ from brian2.parsing.sympytools import str_to_sympy, sympy_to_str
 from brian2.units.fundamentalunits import Quantity, get_unit
 
 from bioopzo.errors import EquationError, Mistake
+from bioopzo.text.limits import TOO_GREAT, TOO_LONG, foreign_letter, too_deep, too_great
 
 _DIFFERENTIAL = re.compile(r"^d(?P<name>[A-Za-z_]\w*)/dt\s*=\s*(?P<right>\S.*)$")
 _ASSIGNMENT = re.compile(
@@ -72,13 +71,6 @@ _KNOWN = (ast.Expression, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.C
           ast.Constant, ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context)
 
 
-#: What no engine can work out: operations within operations, as each further term of a sum is;
-#: the exponent of a power; the digits of a number.
-DEEPEST, GREATEST_EXPONENT, DIGITS = 150, 100, 300
-_TOO_LONG = ("this expression has too many terms, or brackets within brackets: give parts of it a "
-             "line and a name of their own")
-_TOO_GREAT = (f"this number is too great: an exponent is at most {GREATEST_EXPONENT}, and a "
-              f"number has at most {DIGITS} digits")
 #: Python 3.11 mixes up syntax trees that two threads build at once.
 PARSING = threading.RLock()
 
@@ -90,73 +82,9 @@ def tree(expression: str) -> ast.Expression:
         return ast.parse(expression, mode="eval")
 
 
-def _foreign_letter(text):
-    """What is wrong with the first character that no name, number or operator has, or None.
-
-    Python reads some of them as the letters that they look like, Brian2 and compilers do not.
-    """
-    for column, letter in enumerate(text):
-        if not letter.isascii():
-            plain = unicodedata.normalize("NFKC", letter)
-            called = unicodedata.name(letter, "a character without a name")
-            return (f"{letter!r} ({called}) has no meaning here, names are of letters a-z, digits "
-                    f"and _" + f"; write {plain!r}" * plain.isascii(), column)
-    return None
-
-
-def _too_deep(parsed):
-    """Whether operations stand within more of each other than can be worked on."""
-    level = [parsed.body]
-    for _ in range(DEEPEST + 1):
-        level = [child for node in level for child in ast.iter_child_nodes(node)
-                 if isinstance(child, ast.expr)]
-        if not level:
-            return False
-    return True
-
-
-def _number(node):
-    """The value of an expression of numbers alone; None with names, infinity where it is huge."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
-        return float(node.value) if abs(node.value) < 10**DIGITS else math.inf
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
-        value = _number(node.operand)
-        return value if value is None or isinstance(node.op, ast.UAdd) else -value
-    if not isinstance(node, ast.BinOp):
-        return None
-    left, right = _number(node.left), _number(node.right)
-    if left is None or right is None:
-        return None
-    try:
-        if isinstance(node.op, ast.Pow):
-            found = left**right
-        else:
-            found = {ast.Add: left + right, ast.Sub: left - right, ast.Mult: left * right,
-                     ast.Div: left / right if right else math.nan}.get(type(node.op))
-    except (OverflowError, ZeroDivisionError):
-        return math.inf
-    return None if isinstance(found, complex) else found
-
-
-def _too_great(parsed):
-    """Where a number or a power stands that nobody can work out, or None."""
-    for node in ast.walk(parsed):
-        exponent = None
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
-            exponent = _number(node.right)
-        elif not (isinstance(node, ast.Constant) and isinstance(node.value, int)):
-            continue
-        value = _number(node)
-        if value is None:  # of a name
-            value = math.inf if abs(exponent or 0) > GREATEST_EXPONENT else 0.0
-        if abs(value) == math.inf:
-            return node.col_offset
-    return None
-
-
 def fault(expression: str) -> tuple[str, int] | None:
     """What is wrong with the grammar of an expression as (what, column), or None."""
-    found = _foreign_letter(expression) or _foreign_word(expression)
+    found = foreign_letter(expression) or _foreign_word(expression)
     if found:
         return found
     try:
@@ -166,11 +94,11 @@ def fault(expression: str) -> tuple[str, int] | None:
         return (f"this is no expression: {reason} (a product needs *, a power **)",
                 min((problem.offset or 1) - 1, len(expression)))
     except RecursionError:
-        return _TOO_LONG, 0
-    if _too_deep(parsed):
-        return _TOO_LONG, 0
-    great = _too_great(parsed)
-    return _foreign_part(expression, parsed) if great is None else (_TOO_GREAT, great)
+        return TOO_LONG, 0
+    if too_deep(parsed):
+        return TOO_LONG, 0
+    great = too_great(parsed)
+    return _foreign_part(expression, parsed) if great is None else (TOO_GREAT, great)
 
 
 def _foreign_word(expression):
@@ -235,7 +163,7 @@ def _unclosed(text):
 
 def parse_line(text: str, where: str = "text") -> Line:
     """The `Line` that one line of text makes; `EquationError` when it is not one."""
-    letter = _foreign_letter(text)
+    letter = foreign_letter(text)
     if letter:
         raise EquationError([Mistake(where, letter[0], text, column=letter[1])])
     line = _read_line(text, where)
@@ -250,11 +178,11 @@ def parse_line(text: str, where: str = "text") -> Line:
 def _check_unit(line, text, where):
     """Refuse a power in a unit that nobody can work out; what else is wrong is for later."""
     try:
-        huge = _too_great(tree(line.unit)) if "**" in line.unit else None
+        huge = too_great(tree(line.unit)) if "**" in line.unit else None
     except (SyntaxError, RecursionError):
         return
     if huge is not None:
-        raise EquationError([Mistake(where, _TOO_GREAT, text, column=text.rindex(line.unit))])
+        raise EquationError([Mistake(where, TOO_GREAT, text, column=text.rindex(line.unit))])
 
 
 def _read_line(text, where):

@@ -28,6 +28,7 @@ from bioopzo.training import rate
 from bioopzo.training.start import versions
 from bioopzo.training.train import (
     Job,
+    check_on,
     checked_pair,
     checked_task,
     named,
@@ -173,7 +174,8 @@ def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Itera
                                   evaluations=evaluations)
     together = False
     for label, model in models.items():  # what is wrong with the last is said before the first runs
-        _, plan, given = prepared(model, task, backend=backend, **length, **own[label])
+        fitted, plan, given = prepared(model, task, backend=backend, **length, **own[label])
+        check_on(fitted, task)
         together |= engine == "rate" and rate.side_by_side(plan, given)
     spiking = engine == "spiking"
     held_out = (11 if evaluations is None else evaluations + 1) * len(task.splits["test"])

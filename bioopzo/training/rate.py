@@ -230,7 +230,7 @@ class Driver:
         _, part = next(self.plan.batches(shuffled(self.seed)))
         engine.train(self.inputs[part][None], self.targets[part][None])
         return not_finite({key: gathered(value) for key, value in {
-            **engine.weights, **engine.shared, **engine.state[True]}.items()}) is not None
+            **engine.weights, **engine.shared, **engine.state}.items()}) is not None
 
 
 def side_by_side(plan: Plan, chosen: Settings) -> bool:

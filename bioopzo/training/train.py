@@ -159,7 +159,7 @@ def _checked(job, task, trials=None, engine="spiking", epochs=None, evaluations=
         settings["checkpoint"] = job.checkpoint
     model, plan, chosen = prepared(job.model, task, engine, trials, epochs, evaluations, split,
                                    **settings)
-    check(model, complete=False)
+    check_on(model, task)
     place = writable("save", job.save) if job.save else None
     return seed, model, plan, chosen, place
 
@@ -276,9 +276,16 @@ def prepared(model: Model, task: Task, engine: str = "spiking", trials: int | No
     chosen = ENGINES[engine].settings(**settings)
     plan = ENGINES[engine].plan(task, split, trials, epochs, evaluations, chosen)
     model = model.for_task(task, tuned_parameters(task.name, model))
-    model = ENGINES[engine].fitted(model, task, chosen)
-    time_course(model, task)  # says what is wrong with a perturbation's holds
-    return model, plan, chosen
+    return ENGINES[engine].fitted(model, task, chosen), plan, chosen
+
+
+def check_on(model: Model, task: Task) -> None:
+    """Raise `InputError` for what is wrong with the text of a prepared `model`, or its `task`.
+
+    A perturbation's holds have to fit into the task's trials, and to be long enough.
+    """
+    check(model, complete=False)
+    time_course(model, task)
 
 
 def checked_pair(model: object, task: object) -> None:
