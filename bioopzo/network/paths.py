@@ -406,7 +406,7 @@ class _Way:
             raise Lost(other.name, f"zbar of {population.name} passes the slope of {other.name}, "
                         f"which depends on {', '.join(moving)}", str(theirs["slope"]),
                         "write slope with parameters only")
-        return f"({texts[1]})"
+        return texts[1]
 
 
 def _term(share, name):

@@ -137,7 +137,8 @@ def same(one: str, other: str, lines: Mapping[str, str], fixed: Mapping[str, flo
     """Whether two expressions give the same numbers, whatever the values of what they read.
 
     `lines` are subexpressions: word -> text; `fixed` are values of words; all other words get
-    random ones; `tolerance` is relative. A function that is not known here makes no two expressions the same.
+    random ones; `tolerance` is relative. A function that is not known here makes no two expressions
+    the same.
     """
     rng = np.random.default_rng(0)
     for _ in range(60):
