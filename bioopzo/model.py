@@ -4,6 +4,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -229,6 +230,12 @@ class Model:
     def written(self) -> Mapping[str, str]:
         """The blocks before the way of a perturbation is derived from the edits in them."""
         return self._written[0]
+
+    def as_written(self) -> "Model":
+        """The model whose blocks are those before the derivation, to be read by `check`."""
+        new = copy(self)
+        new.__dict__["_followed"] = Entries(self.written), ()
+        return new
 
     @cached_property
     def _written(self):

@@ -172,7 +172,7 @@ def test_the_score_is_the_derivative_of_the_chance(name):
     """d log P(S)/du by finite differences of what is drawn; with an edited psi it was psi's."""
     model = bz.Model([4, 3, 2], rule="reinforce").edit(SCORES[name]).check()
     text = {line.name: line.right for block in ("hidden", "hidden.chance")
-            for line in parse(model.blocks[block]) if line.right}
+            for line in parse(model.blocks[block]) if line.kind in ("subexpression", "statement")}
     moved = {"up": "(u + 1e-6)", "down": "(u - 1e-6)"}
     ends = {f"{word}_{way}": substitute(right, {"u": u, **{x: f"{x}_{way}" for x in text}})
             for way, u in moved.items() for word, right in text.items()}
@@ -191,8 +191,8 @@ def test_a_surrogate_does_not_move_the_score():
     assert "drho = slope*psi : Hz" in lines(plain, "hidden")
     for other in (bz.Model([4, 3, 2], rule="reinforce", surrogate="localzo"),
                   plain.edit(SCORES["another psi"])):
-        text = {line.name: line.right
-                for line in parse(other.blocks["hidden"]) if line.right}
+        text = {line.name: line.right for line in parse(other.blocks["hidden"])
+                if line.kind == "subexpression"}
         assert "psi" not in text["drho"]
         assert same(text["drho"], "rho0*p*(1 - p)/Delta", text, {})
 

@@ -33,7 +33,10 @@ def check(model, complete=True):
     text = Text(model, around)
     code = None
     with ONE_AT_A_TIME:  # Brian2 and the syntax trees of Python 3.11 bear one thread
-        mistakes = [*text.mistakes(), *(_protocol(model) if complete else ())]
+        mistakes = list(text.mistakes())
+        if mistakes and model.blocks != model.written:  # of what was written, not of what follows
+            mistakes = list(Text(model.as_written(), around).mistakes()) or mistakes
+        mistakes += _protocol(model) if complete else ()
         if not mistakes and complete:
             try:
                 code = dry_run(model)

@@ -8,6 +8,7 @@ there, and the membranes that it passes are those that zbar passes. Where no suc
 derived it says why.
 """
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -287,10 +288,8 @@ class _Way:
 
     def _scaled(self, population, line, word, current):
         """Refuse a membrane that takes the perturbation in otherwise than spikes."""
-        right = str_to_sympy(expanded(line.right, self.lines(population)))
-        share = sympy.diff(right, str_to_sympy(word))
-        wanted = sympy.diff(str_to_sympy(current), str_to_sympy(word))
-        if sympy.simplify(share - wanted) != 0:
+        share = _share(expanded(line.right, self.lines(population)), word)
+        if sympy.simplify(share - _share(current, word)) != 0:
             raise Lost(self._home(population, ""), f"the perturbation enters d{line.name}/dt as "
                         f"'{sympy_to_str(share)}*{word}' and not as '{current}', as a spike does",
                         str(line), f"write '+ {current}', or leave it out: it is added by itself")
@@ -373,10 +372,9 @@ class _Way:
                         "use one unit on the way from a spike to the membrane")
         lines = []
         for v in way:
-            right = str_to_sympy(expanded(inner[v].right, inner))
-            terms = []
+            terms, text = [], expanded(inner[v].right, inner)
             for other in sorted(way, key=lambda x: x != v):
-                share = sympy.simplify(sympy.diff(right, str_to_sympy(other)))
+                share = _share(text, other)
                 moving = sorted(identifiers(sympy_to_str(share)) & (
                     inner.keys() | {"i", "N"})) if share != 0 else ()
                 if share.has(sympy.Derivative, sympy.Subs) or moving:
@@ -406,7 +404,13 @@ class _Way:
             raise Lost(other.name, f"zbar of {population.name} passes the slope of {other.name}, "
                         f"which depends on {', '.join(moving)}", str(theirs["slope"]),
                         "write slope with parameters only")
-        return f"({texts[1]})"
+        return texts[1]
+
+
+@functools.lru_cache(maxsize=1024)
+def _share(text, name):
+    """The derivative of an expression by one of its names, simplified."""
+    return sympy.simplify(sympy.diff(str_to_sympy(text), str_to_sympy(name)))
 
 
 def _term(share, name):

@@ -36,5 +36,5 @@ def rule(depth: int, points: str = "one", place: str = "after", distribution: st
     return Rule(
         "node_perturbation", "reward times the neuron's own perturbation", "Fiete & Seung 2006",
         blocks, {**parameters, **more}, reference=REFERENCE, perturbs=perturbs, current=current,
-        needs=("xbar", *(("psi",) if place == "after" else ())),
+        needs=("xbar", "z", *(("psi", "push") if place == "after" else ())),
     )

@@ -119,6 +119,6 @@ def rule(depth: int, place: str = "after", distribution: str = "rademacher", for
         "Xiao et al. 2024", blocks, parameters, reference=REFERENCE, matrix="M",
         perturbs="pair" if antithetic else "hold", current=current, branches=layers,
         intermediate=intermediate,
-        needs=("xbar", "g", *(("psi",) if place == "after" else ()),
+        needs=("xbar", "g", "z", "zbar", *(("psi", "push") if place == "after" else ()),
                *(("slope",) if depth > 1 or place == "before" else ())),
     )

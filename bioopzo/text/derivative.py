@@ -1,6 +1,7 @@
 """The derivative of an expression by one of its names, as text."""
 
 import ast
+import functools
 from collections.abc import Mapping
 
 import numpy as np
@@ -137,8 +138,8 @@ def same(one: str, other: str, lines: Mapping[str, str], fixed: Mapping[str, flo
     """Whether two expressions give the same numbers, whatever the values of what they read.
 
     `lines` are subexpressions: word -> text; `fixed` are values of words; all other words get
-    random ones; `tolerance` is relative. A function that is not known here makes no two
-    expressions the same.
+    random ones; `tolerance` is relative. A function that is not known here makes no two expressions
+    the same.
     """
     rng = np.random.default_rng(0)
     for _ in range(60):
@@ -166,13 +167,18 @@ class _Values(dict):
 
     def of(self, text):
         """The value of an expression."""
-        found = tree(text)
-        for node in ast.walk(found):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) not in _NUMBERS:
-                raise KeyError(ast.unparse(node.func))
-        with PARSING:
-            floats = ast.fix_missing_locations(_Floats().visit(ast.parse(text, mode="eval")))
-        return eval(compile(floats, "text", "eval"), {"__builtins__": {}}, _Known(self))
+        return eval(_code(text), {"__builtins__": {}}, _Known(self))
+
+
+@functools.lru_cache(maxsize=1024)
+def _code(text):
+    """An expression of known functions, compiled; `KeyError` for another function."""
+    for node in ast.walk(tree(text)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) not in _NUMBERS:
+            raise KeyError(ast.unparse(node.func))
+    with PARSING:
+        floats = ast.fix_missing_locations(_Floats().visit(ast.parse(text, mode="eval")))
+        return compile(floats, "text", "eval")
 
 
 class _Floats(ast.NodeTransformer):
