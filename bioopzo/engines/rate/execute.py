@@ -285,7 +285,8 @@ class Machine:
         zeroed = {node.target for node in self.parts[0]
                   if node.kind == "element" and node.code.strip() in ("0", "0.0")}
         source = self.program.assembly.network.input.name
-        return {key: base for base in still for key in sorted(zeroed & self.changing)
+        return {key: base for base in set(still) - self.changing
+                for key in sorted(zeroed & self.changing)
                 if self.plastic and key.split(".")[0] == base.split(".")[0] == source}
 
     def _changes(self, last, series):

@@ -101,7 +101,8 @@ class _Builder:
         for name, group in self.assembly.groups.items():
             for code in group.codes:
                 if code.clock == "trial" and code.order >= 0 and code.name != "feed":
-                    yield _at(code.when, code.order, name, self._group_code, name, code.text)
+                    yield _at(code.when, code.order, f"{name}_{code.name}_{code.clock}",
+                              self._group_code, name, code.text)
         for name, synapse in self.assembly.synapses.items():
             for code in synapse.codes:
                 for line in parse(code.text, name):
@@ -114,36 +115,44 @@ class _Builder:
         for name, group in self.assembly.groups.items():
             for code in group.codes:
                 if code.clock == "trial" and code.order < 0:
-                    yield _at(code.when, code.order, name, self._group_code, name, code.text)
+                    yield _at(code.when, code.order, f"{name}_{code.name}_{code.clock}",
+                              self._group_code, name, code.text)
         for name, synapse in self.assembly.synapses.items():
             for code in synapse.codes:
-                yield _at(code.when, code.order, name, self._synapse_code, name, code.text)
+                yield _at(code.when, code.order, f"{name}_{code.name}_{code.clock}",
+                          self._synapse_code, name, code.text)
 
     def _steps(self):
         for name, group in self.assembly.groups.items():
             if name == "trial":
                 continue
             if self.abstract.get(name, "").strip():
-                yield _at("groups", 0, name, self._group_code, name, self.abstract[name].replace(
+                yield _at("groups", 0, f"{name}_stateupdater", self._group_code, name,
+                          self.abstract[name].replace(
                     "timestep(t - lastspike", "timestep(t_of_trial - lastspike"))
             for code in group.codes:
                 if code.clock == "step" and code.name != "feed":
-                    yield _at(code.when, code.order, name, self._group_code, name, code.text)
+                    yield _at(code.when, code.order, f"{name}_{code.name}_{code.clock}",
+                              self._group_code, name, code.text)
             if group.threshold:
-                yield _at("thresholds", 0, name, self._threshold, name)
-                yield _at("resets", 0, name, self._at_event, name, "spike", group.reset)
+                yield _at("thresholds", 0, f"{name}_spike_thresholder", self._threshold, name)
+                yield _at("resets", 0, f"{name}_spike_resetter", self._at_event, name, "spike",
+                          group.reset)
             for event in group.events:
-                yield _at(event.when, event.order, name, self._event, name, event)
+                yield _at(event.when, event.order, f"{name}_{event.name}_thresholder",
+                          self._event, name, event)
                 if event.text:
-                    yield _at(event.when, event.order + 1, name, self._at_event, name, event.name,
+                    yield _at(event.when, event.order + 1, f"{name}_{event.name}_resetter",
+                              self._at_event, name, event.name,
                               event.text)
         for name, synapse in self.assembly.synapses.items():
             for variable, (when, order) in synapse.sums.items():
-                yield _at(when, order, name, self._summed, name, variable)
+                yield _at(when, order, f"{name}_summed_variable_{variable}", self._summed, name,
+                          variable)
             for path in synapse.pathways:
-                yield _at(path.when, path.order, name, self._pathway, name, path)
+                yield _at(path.when, path.order, f"{name}_{path.name}", self._pathway, name, path)
             if any(line.kind == "differential" for line in self.lines[name].values()):
-                yield _at("plasticity", 0, name, self._plasticity, name)
+                yield _at("plasticity", 0, f"{name}_stateupdater", self._plasticity, name)
 
     # ------------------------------------------------------------------ events
 
@@ -481,4 +490,5 @@ def _is_decision(node):
 
 
 def _at(when, order, name, action, *arguments):
+    """An action in its slot; in the same, Brian2 goes by order and then by the `name` it gives."""
     return SCHEDULE.index(when), order, name, action, arguments
