@@ -63,7 +63,12 @@ def _rate_remarks(model, code):
     try:
         program(assemble(small, lazy=False, gated=False), code)
     except BioopzoError as problem:
-        yield f"the rate engine cannot run this: {problem}"
+        try:
+            program(assemble(small, lazy=False, gated=False), code, "spikes")
+        except BioopzoError as other:
+            yield f"the rate engine cannot run this: {other}"
+        else:
+            yield f"the rate engine can run this with activity='spikes' only: {problem}"
 
 
 def _surroundings():

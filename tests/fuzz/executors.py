@@ -172,7 +172,7 @@ def _run(draw, model, told):
     except Exception:
         return Outcome("traceback in check", traceback.format_exc())
     no_rate = [str(w.message) for w in told if issubclass(w.category, ModelWarning)
-               and "rate engine cannot" in str(w.message) and "'rates'" not in str(w.message)]
+               and "the rate engine cannot run this" in str(w.message)]
     task = task_of(draw)
     model = model.for_task(task)
     try:
@@ -194,14 +194,24 @@ def _run(draw, model, told):
     finite = True
     for trial, plastic in enumerate(map(bool, draw.plastic)):
         theirs = dense.trial(trial, plastic)
-        finite &= all(np.isfinite(value).all() for value in theirs.values())
+        finite = _finite(theirs)
         for name, form in forms.items():
-            found = _differences(form.trial(trial, plastic), theirs, written.roles, plastic)
+            mine = form.trial(trial, plastic)
+            found = _differences(mine, theirs, written.roles, plastic)
+            if not finite and not _finite(mine):
+                found = ""  # a run stops here; how far a NaN has come by then is another matter
             if found:
                 return Outcome(f"{name} differs from dense", f"trial {trial}: {found}",
                                forms=told_forms, finite=finite)
+        if not finite:
+            break
     return Outcome("ran" if "rate engine" in forms else "ran, rate engine refused",
                    forms=told_forms, finite=finite)
+
+
+def _finite(state):
+    """Whether all values are finite."""
+    return all(np.isfinite(value).all() for value in state.values())
 
 
 def _differences(mine, theirs, roles, plastic):

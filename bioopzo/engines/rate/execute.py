@@ -247,8 +247,9 @@ class Machine:
         begun = {key: value[0] for key, value in given.items() if value.ndim == 3}
         first = moment({**env, **begun}, {name: values[0] for name, values in courses.items()})
         first.run(start)
-        xs = {"clock": courses,
-              "given": {k: v for k, v in given.items() if v.ndim == 3}}
+        xs = {"clock": courses, "given": {
+            k: jnp.concatenate([jnp.asarray(plain(first.env[k]))[None], given[k][1:]])
+            for k in begun}}  # a trial's start may have changed what its first step is given
         scan = _Scan(self, moment, first, kept, xs, rate, apply, record)
         traces = self._constant_traces(still)
         while True:
