@@ -70,7 +70,7 @@ WRONG = {
                                ["'xbar'", "xbar_pre"]),
     "wrong side": ({"forward": "dw/dt = -eta*xbar_pre*psi_post*err_post : 1"}, ["'err_post'"]),
     "time course in a synapse": ({"forward": FORWARD + "*plastic : 1"},
-                                 ["'plastic'", "my_plastic"]),
+                                 ["'plastic'", "plastic_post"]),
     "another layer's variable": (dict(psi="psi = p*err : 1"), ["'err' belongs to error"]),
     "white noise": (dict(u="du/dt = (b + drive - u)/tau_m + xi*tau_m**-0.5 : 1"),
                     ["'xi'", "randn()"]),

@@ -52,7 +52,7 @@ def test_same_results_to_rounding(tmp_path, monkeypatch):
                 patch.setattr(loops, "straighten", lambda folder, synapses: None)
             engine = backends.open_backend("standalone", model, shape)
         weights = initial_weights(model, np.random.default_rng(1))
-        outcomes.append(engine.run(Chunk(40, {**engine.start, **weights}, values, tables, 5)))
+        outcomes.append(engine.run(Chunk(40, {**engine.start, **weights}, values, tables)))
     plain, quick = outcomes
     assert plain.state["hidden_2.count"].sum() > 100
     np.testing.assert_allclose(quick.decision, plain.decision, rtol=0, atol=1e-9)

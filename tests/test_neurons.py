@@ -92,7 +92,7 @@ def test_the_adaptive_neuron_is_the_edit_of_notebook_2():
 
 
 @pytest.mark.parametrize("engine, options, trials", [
-    ("spiking", dict(backend="numpy"), 40),
+    ("spiking", dict(backend="numpy"), 80),
     ("rate", dict(batch=8, rate=0.02, activity="spikes"), 1200)])
 def test_the_adaptive_neuron_learns_in_both_engines(engine, options, trials):
     """The exclusive or, where the readout alone is left near chance."""

@@ -63,7 +63,7 @@ LAZY = [
     ({"forward.spike": "u_post += w\nxbar_pre += 0.2"}, "w dense"),
     ({"forward.spike": "u_post += w\nxbar_post -= 0.01"}, "w lazy"),  # not forward_3's
     ({"hidden:xbar": "dxbar/dt = -xbar/(tau_m*(1 + 0.5*g**2)) : 1"}, "w dense"),
-    ({"hidden:u": "du/dt = (b + drive - u*abs(u))/tau_m + sigma*push : 1"}, "w dense"),
+    ({"hidden:u": "du/dt = (b + drive - u*abs(u))/tau_m : 1"}, "w dense"),
     ({"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post : 1\nv = w**2 : 1",
       "forward.spike": "u_post += v"}, "w dense"),
 ]
@@ -71,12 +71,14 @@ LAZY = [
 
 @pytest.mark.parametrize("edits, form", LAZY, ids=lambda x: str(x)[:60])
 def test_a_lazy_form_gives_the_weights_of_the_dense_one(task, edits, form):
-    assembly = assemble(model_of(task, edits).for_task(task), task.duration)
+    # OPZO asks more of a membrane and of a spike than DFA does.
+    rule = "opzo" if "abs(u)" not in str(edits) and "v = w**2" not in str(edits) else "dfa"
+    assembly = assemble(model_of(task, edits, rule).for_task(task), task.duration)
     assert assembly.synapses["forward_2"].form.startswith(form)
-    found, expected = (trained(task, edits, lazy=lazy).final for lazy in (True, False))
-    for name in ("forward_1.w", "forward_2.w", "forward_3.w", "feedback_1.M"):
+    found, expected = (trained(task, edits, rule, lazy=lazy).final for lazy in (True, False))
+    for name in {"forward_1.w", "forward_2.w", "forward_3.w", "feedback_1.M"} & set(found):
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-9, atol=1e-10)
-    start = trained(task, edits, trials=1).arrays["snapshots/forward_2.w"][0]
+    start = trained(task, edits, rule, trials=1).arrays["snapshots/forward_2.w"][0]
     assert np.abs(found["forward_2.w"] - start).max() > 1e-4
 
 

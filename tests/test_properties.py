@@ -13,6 +13,7 @@ from bioopzo import rules
 from bioopzo.engines.spiking import backends
 from bioopzo.engines.spiking.build import assemble
 from bioopzo.engines.spiking.chunk import Chunk
+from bioopzo.engines.spiking.numbers import TRAINING, keys
 from bioopzo.network.clock import Shape, time_course
 from bioopzo.network.objects import constants
 from bioopzo.training.start import initial_weights
@@ -153,7 +154,9 @@ def lazy_and_dense(backend, case, trials, edits=None):
     tables = {"schedule": (np.arange(trials) < trials - 1).astype(float),
               "stimulus": rng.random((trials, case.sizes[0])),
               "target": np.eye(case.sizes[-1])[rng.integers(case.sizes[-1], size=trials)],
-              "course": time_course(model, Protocol(case))}
+              "course": time_course(model, Protocol(case)),
+              "trials_before": np.arange(trials),
+              "trial_key": keys(11, TRAINING, np.arange(trials))}
     start = initial_weights(model, rng)
     outcomes = []
     for lazy in (True, False):
@@ -161,8 +164,7 @@ def lazy_and_dense(backend, case, trials, edits=None):
         assert lazy == ("lazy" in assembly.synapses[f"forward_{case.depth + 1}"].form)
         engine = backends.open_backend(backend, model, shape, lazy=lazy)
         outcome = engine.run(Chunk(
-            trials, {**engine.start, **start}, constants(assembly, model, shape), tables,
-            seed=11))
+            trials, {**engine.start, **start}, constants(assembly, model, shape), tables))
         outcomes.append(outcome.state)
     last = f"forward_{case.depth + 1}.w"
     assert np.abs(outcomes[0][last] - start[last]).max() > 1e-3

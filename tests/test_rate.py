@@ -436,9 +436,6 @@ DAMAGE = {
     "no count of updates": (lambda a, c: c.pop("updates") and None, "cannot be read.*updates"),
     "no state": (lambda a, c: [a.pop(k) for k in list(a) if k.startswith("state/")] and None,
                  "cannot be read.*state/"),
-    "no state of evaluations": (
-        lambda a, c: [a.pop(k) for k in list(a) if k.startswith("reading/")] and None,
-        "cannot be read.*reading/"),
     "no content": (lambda a, c: a.pop("content") is None, "cannot be read.*content"),
     "no weights": (lambda a, c: a.pop("weights/forward_1.w") is None,
                    "cannot be read.*weights/forward_1.w"),

@@ -171,9 +171,8 @@ def test_a_variable_that_only_another_object_reads_is_not_used():
 
 
 def test_what_since_the_edit_only_another_object_reads_is_a_warning():
-    """The readout's `live` is still read, that of the hidden neurons is not."""
+    """The readout's g is still read, psi of the hidden neurons is not."""
     model = bz.Model(SIZES, rule="dkp").edit({
-        "forward": "dw/dt = -eta*xbar_pre*psi_post*g_post : 1",
-        "feedback": "dB/dt = -eta_o*xbar_post*err_pre : 1\ng_post = B*err_pre : 1 (summed)"})
-    with pytest.warns(ModelWarning, match="live is computed, but since the edit no line reads it"):
+        "forward": "dw/dt = -eta*xbar_pre*g_post : 1"})
+    with pytest.warns(ModelWarning, match="psi is computed, but since the edit no line reads it"):
         model.check()

@@ -108,7 +108,8 @@ def test_a_neurons_number_and_random_numbers_of_synapses_run_in_both_engines(eng
     model = bz.Model(SIZES, rule="bp").edit(edit).check()
     run, plain = trained(model, engine), trained(bz.Model(SIZES, rule="bp"), engine)
     assert run.complete
-    assert not np.array_equal(run.final["forward_2.w"], plain.final["forward_2.w"])
+    assert any(not np.array_equal(run.final[name], plain.final[name])
+               for name in ("forward_1.w", "forward_2.w"))
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -8,7 +8,6 @@ there, and the membranes that it passes are those that zbar passes. Where no suc
 derived it says why.
 """
 
-import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,21 +15,14 @@ from itertools import pairwise
 from typing import Any
 
 import sympy
-from brian2.parsing.sympytools import str_to_sympy, sympy_to_str
+from brian2.parsing.sympytools import sympy_to_str
 
 from bioopzo.errors import Mistake
 from bioopzo.network.draft import text_of
 from bioopzo.network.scores import SLOPE, Lost, score
 from bioopzo.network.table import Network, Population, Projection
-from bioopzo.text.equations import (
-    Line,
-    identifiers,
-    is_expression,
-    parse,
-    render,
-    substitute,
-)
-from bioopzo.text.influence import expanded, factor, on_way, reached
+from bioopzo.text.equations import Line, identifiers, is_expression, parse, render, substitute
+from bioopzo.text.influence import as_term, expanded, factor, on_way, reached, share_of
 
 #: The term of a rule in the membrane, and where its perturbation acts.
 PLACES = {"sigma*push": "after", "sigma*alpha*z": "before"}
@@ -288,8 +280,8 @@ class _Way:
 
     def _scaled(self, population, line, word, current):
         """Refuse a membrane that takes the perturbation in otherwise than spikes."""
-        share = _share(expanded(line.right, self.lines(population)), word)
-        if sympy.simplify(share - _share(current, word)) != 0:
+        share = share_of(expanded(line.right, self.lines(population)), word)
+        if sympy.simplify(share - share_of(current, word)) != 0:
             raise Lost(self._home(population, ""), f"the perturbation enters d{line.name}/dt as "
                         f"'{sympy_to_str(share)}*{word}' and not as '{current}', as a spike does",
                         str(line), f"write '+ {current}', or leave it out: it is added by itself")
@@ -374,7 +366,7 @@ class _Way:
         for v in way:
             terms, text = [], expanded(inner[v].right, inner)
             for other in sorted(way, key=lambda x: x != v):
-                share = _share(text, other)
+                share = share_of(text, other)
                 moving = sorted(identifiers(sympy_to_str(share)) & (
                     inner.keys() | {"i", "N"})) if share != 0 else ()
                 if share.has(sympy.Derivative, sympy.Subs) or moving:
@@ -384,7 +376,7 @@ class _Way:
                                 str(inner[v]), f"a leak such as -{v}/tau_m; {_OWN_WAY}: lines of "
                                 "zbar in the blocks of the layers below")
                 if share != 0:
-                    terms.append(_term(share, names[other]))
+                    terms.append(as_term(share, names[other]))
             if v == entry:
                 terms.append(source)
             right = " + ".join(terms).replace("+ -", "- ") or "0*Hz"
@@ -405,17 +397,3 @@ class _Way:
                         f"which depends on {', '.join(moving)}", str(theirs["slope"]),
                         "write slope with parameters only")
         return texts[1]
-
-
-@functools.lru_cache(maxsize=1024)
-def _share(text, name):
-    """The derivative of an expression by one of its names, simplified."""
-    return sympy.simplify(sympy.diff(str_to_sympy(text), str_to_sympy(name)))
-
-
-def _term(share, name):
-    """The product of a coefficient and a variable, as one would write it."""
-    for sign, text in ((-1, "-"), (1, "")):
-        if (sign / share).is_Symbol:
-            return f"{text}{name}/{sympy_to_str(sign / share)}"
-    return f"({sympy_to_str(share)})*{name}"

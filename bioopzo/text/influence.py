@@ -1,7 +1,11 @@
 """What reads what among the lines of one population, and expressions put into each other."""
 
 import ast
+import functools
 from collections.abc import Mapping
+
+import sympy
+from brian2.parsing.sympytools import str_to_sympy, sympy_to_str
 
 from bioopzo.text.equations import Line, identifiers, substitute, tree
 
@@ -42,3 +46,17 @@ def reached(lines: Mapping[str, Line], entry: str) -> set[str]:
     for _ in lines:
         found |= {name for name, words in reads.items() if words & found}
     return found
+
+
+@functools.lru_cache(maxsize=1024)
+def share_of(text: str, name: str) -> sympy.Expr:
+    """The derivative of the expression `text` by one of its names, `name`, simplified."""
+    return sympy.simplify(sympy.diff(str_to_sympy(text), str_to_sympy(name)))
+
+
+def as_term(share: sympy.Expr, name: str) -> str:
+    """The product of a coefficient `share` and the variable `name`, as one would write it."""
+    for sign, text in ((-1, "-"), (1, "")):
+        if (sign / share).is_Symbol:
+            return f"{text}{name}/{sympy_to_str(sign / share)}"
+    return f"({sympy_to_str(share)})*{name}"

@@ -115,9 +115,11 @@ class Driver:
         self.in_processes = jax.process_count() > 1
         self.pace = min(16, self.most) if self.in_processes else 1
         optimizer = self.engine.optimizer
+        forms = {name: synapse.form for name, synapse in self.engine.assembly.synapses.items()
+                 if synapse.form}
         run.meta.update(description(self.task, plan, chosen), learning_rates=learning_rates(
                             self.model, optimizer.parameters.get("rate"), self.chosen.falls),
-                        build_s=round(time.perf_counter() - begin, 3))
+                        build_s=round(time.perf_counter() - begin, 3), forms=forms)
         self.identity = checkpoint_identity(run.meta)
         self.done = resume(self.chosen.checkpoint, self.engine, log, self.identity)
         self.costs, self.batches = 0.0, 0

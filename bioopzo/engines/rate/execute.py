@@ -382,7 +382,8 @@ class _Scan:
             begin = carry, {k: jnp.zeros(s.shape, s.dtype) for k, s in sums.items()}, self.moving
         (carry, sums, moving), series = _loop(machine.compiled, self._step, begin, self.xs,
                                               machine.steps)
-        env = {**env, **carry, **{key: Scaled(carry[key], self.bases[base])
+        latest = {key: values[-1] for key, values in self.xs["given"].items()}
+        env = {**env, **latest, **carry, **{key: Scaled(carry[key], self.bases[base])
                                   for key, base in self.traces.items()}}
         return env, sums, series or {}, moving
 

@@ -183,15 +183,18 @@ class _Builder:
             self._element(name, "not_refractory", "not_refractory and _spike < 0.5")
 
     def _decides(self, group, variable):
-        """Whether a variable is set once a step, to 0 or 1 (or to what the task gives)."""
+        """Whether a variable is set once a step, to 0 or 1 (or to what the task gives).
+
+        With rates what it is set to is the chance.
+        """
         texts = [group.reset, *(c.text for c in group.codes if c.name != "feed"),
                  *(e.text for e in group.events)]
         written = [line for text in texts for line in parse(text) if line.name == variable]
         ends = [synapse for synapse in self.assembly.synapses.values() for text in synapse_texts(
             synapse) for line in parse(text) if line.name in (f"{variable}_pre",
                                                               f"{variable}_post")]
-        return (len(written) == 1 and written[0].operator == "=" and not ends
-                and _is_decision(tree(written[0].right).body))
+        return (len(written) == 1 and written[0].operator == "=" and not ends and (
+            self.out.activity == "rates" or _is_decision(tree(written[0].right).body)))
 
     def _event(self, name, event):
         """An event by the trial's clock is a gate; a random one is an activity of its own."""

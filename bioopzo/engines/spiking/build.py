@@ -18,7 +18,7 @@ from bioopzo.errors import EquationError
 from bioopzo.network.assembly import assemble
 from bioopzo.network.clock import COLUMNS
 from bioopzo.network.objects import SCHEDULE, Assembly, method
-from bioopzo.text.equations import identifiers, parse, render
+from bioopzo.text.equations import parse, render
 from bioopzo.text.functions import ERF
 
 
@@ -103,14 +103,14 @@ def _group(text, clocks, namespace):
     try:
         group = b2.NeuronGroup(
             text.size, text.equations, threshold=text.threshold or None,
-            reset=_real(text.reset) or None, refractory=text.refractory or False, events=events,
+            reset=text.reset or None, refractory=text.refractory or False, events=events,
             method=method(text), clock=clocks["step"], name=text.name, namespace=namespace)
     except Exception as problem:
         raise explain(problem, text.name) from problem
     for event in text.events:
         group.set_event_schedule(event.name, when=event.when, order=event.order)
         if event.text:
-            group.run_on_event(event.name, _real(event.text), when=event.when,
+            group.run_on_event(event.name, event.text, when=event.when,
                                order=event.order + 1)
     _add_codes(group, text, clocks)
     return group
@@ -118,12 +118,12 @@ def _group(text, clocks, namespace):
 
 def _add_codes(group, text, clocks):
     for code in text.codes:
-        group.run_regularly(_real(code.text), clock=clocks[code.clock], when=code.when,
+        group.run_regularly(code.text, clock=clocks[code.clock], when=code.when,
                             order=code.order, name=f"{text.name}_{code.name}_{code.clock}")
 
 
 def _synapses(text, objects, clocks, namespace):
-    paths = {p.name: _real(p.text) for p in text.pathways}
+    paths = {p.name: p.text for p in text.pathways}
     events = {p.name: p.event for p in text.pathways}
     lines = [replace(x, flags="(clock-driven)") if x.kind == "differential" and not x.flags else x
              for x in parse(text.equations, text.name)]
@@ -145,19 +145,6 @@ def _synapses(text, objects, clocks, namespace):
     _add_codes(synapses, text, clocks)
     synapses.connect()
     return synapses
-
-
-def _real(text):
-    """Statements in which a variable that a later one multiplies is set to a real number.
-
-    On Brian2's numpy target one that was set to 0 or 1 is an array of integers until the code ends,
-    which no product of another kind can be put into.
-    """
-    lines = parse(text)
-    changed = {x.name for k, line in enumerate(lines) for x in lines[k + 1:]
-               if x.name == line.name and (x.operator != "=" or x.name in identifiers(x.right))}
-    return render(replace(line, right=f"real_number({line.right})")
-                  if line.operator == "=" and line.name in changed else line for line in lines)
 
 
 def explain(problem, where=""):

@@ -48,8 +48,9 @@ def keys(seed: int, purpose: int, before, position=0) -> np.ndarray:
         return (np.atleast_1d(key) >> np.uint64(11)).astype(float)
 
 
-def _real(x):
-    return np.asarray(x) * 1.0
+def _whole(x):
+    """1 or 0 of a condition, the whole part of a number, as a real number."""
+    return np.trunc(np.asarray(x, float))
 
 
 def _step_key(key, step):
@@ -83,10 +84,14 @@ static inline uint64_t NAME_word(double key, double number)
     return NAME_mixed((uint64_t)key + (uint64_t)(int64_t)number*{_GOLDEN}ULL);
 }}
 """
-_REAL = """
+_WHOLE = """
+template<typename T> static inline double NAME(T x)
+{
+    return (double)x;
+}
 static inline double NAME(double x)
 {
-    return x;
+    return trunc(x);
 }
 """
 _STEP_KEY = _MIX + """
@@ -114,7 +119,7 @@ static inline double NAME(double key, double stream, double index)
 
 def _function(name, function, code, arguments):
     units = {"arg_units": [1] * arguments, "return_unit": 1} if arguments > 1 else {
-        "arg_units": [None], "return_unit": lambda unit: unit}
+        "arg_units": [None], "return_unit": 1}
     made = b2.Function(function, **units,
                        arg_types=["any"] * arguments, return_type="float", stateless=True)
     code = code.replace("NAME", name)
@@ -128,7 +133,7 @@ def _function(name, function, code, arguments):
     return made
 
 
-FUNCTIONS = {"real_number": _function("real_number", _real, _REAL, 1),
+FUNCTIONS = {"whole_number": _function("whole_number", _whole, _WHOLE, 1),
              "step_key": _function("step_key", _step_key, _STEP_KEY, 2),
              "uniform_number": _function("uniform_number", _uniform, _UNIFORM, 3),
              "normal_number": _function("normal_number", _normal, _NORMAL, 3)}
@@ -164,7 +169,13 @@ class _Numbering:
         self.places = {}
 
     def expression(self, text, target, scalar=False):
-        """Text with its calls numbered and its time named."""
+        """Text with its calls numbered, its time named, and real numbers only.
+
+        Brian2's int() and its counts of neurons are integers, which NumPy can neither take to a
+        negative power nor multiply in place by a real number.
+        """
+        text = substitute(text, {"int": "whole_number", **{
+            word: f"whole_number({word})" for word in ("i", "j", "N", "N_pre", "N_post")}})
         while match := _DRAW.search(text):
             place = self.places[target] = self.places.get(target, -1) + 1
             stream = zlib.crc32(f"{self.owner}.{target} {place}".encode())
@@ -194,7 +205,8 @@ def _number_group(group: GroupText, wanted):
     group.equations = number.lines(group.equations, shared)
     group.threshold = group.threshold and number.expression(group.threshold, "spike")
     group.reset = number.lines(group.reset, shared)
-    group.codes = [replace(c, text=number.lines(c.text, shared)) for c in group.codes]
+    group.codes = [c if c.name in ("feed", "list") else
+                   replace(c, text=number.lines(c.text, shared)) for c in group.codes]
     group.events = [replace(e, condition=number.expression(e.condition, e.name),
                             text=number.lines(e.text, shared)) for e in group.events]
 
