@@ -8,6 +8,7 @@ from bioopzo.engines import tools
 from bioopzo.engines.spiking import backends, loops
 from bioopzo.engines.spiking.build import assemble
 from bioopzo.engines.spiking.chunk import Chunk
+from bioopzo.engines.spiking.numbers import TRAINING, keys
 from bioopzo.engines.spiking.standalone import _generate
 from bioopzo.network.clock import shape_of, time_course
 from bioopzo.network.objects import constants
@@ -42,7 +43,8 @@ def test_same_results_to_rounding(tmp_path, monkeypatch):
     task, model, shape = small("opzo")
     samples = np.arange(shape.rows)
     tables = {"course": time_course(model, task), "schedule": np.ones(shape.rows),
-              "stimulus": task.inputs[samples].reshape(-1, 12), "target": task.targets[samples]}
+              "stimulus": task.inputs[samples].reshape(-1, 12), "target": task.targets[samples],
+              "trials_before": samples, "trial_key": keys(5, TRAINING, samples)}
     values = constants(assemble(model, shape.duration, False, True), model, shape)
     outcomes = []
     for name in ("as written", "straightened"):

@@ -1,6 +1,5 @@
 """The form in which plasticity is emitted, and the order of sums."""
 
-import ast
 import re
 from dataclasses import replace
 
@@ -19,7 +18,15 @@ from bioopzo.network.objects import (
     synapse_texts,
     with_right,
 )
-from bioopzo.text.equations import defines, factorise, identifiers, parse, render, substitute, tree
+from bioopzo.text.equations import (
+    defines,
+    factorise,
+    identifiers,
+    is_condition,
+    parse,
+    render,
+    substitute,
+)
 from bioopzo.text.functions import FUNCTIONS
 
 #: exp(trial/tau) is the lazy form's loss of precision; 20 time constants leave 1e-8 of 1e-16.
@@ -200,9 +207,7 @@ def _in_force(line, name, owed):
     right = substitute(line.right, {name: value})
     if line.name != name or line.operator in ("+=", "-="):
         return with_right(line, right)
-    whole = tree(line.right).body
-    if isinstance(whole, (ast.Compare, ast.BoolOp)) or isinstance(
-            getattr(whole, "op", None), ast.Not):  # true counts as 1
+    if is_condition(line.right):
         right = f"int({right})"
     if line.operator != "=":
         right = f"{value} {line.operator[:-1]} ({right})"

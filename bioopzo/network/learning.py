@@ -27,7 +27,7 @@ from bioopzo.network.objects import (
     names_used,
     with_right,
 )
-from bioopzo.text.equations import Line, identifiers, parse, render
+from bioopzo.text.equations import Line, identifiers, is_condition, parse, render
 from bioopzo.text.functions import FUNCTIONS
 
 
@@ -131,6 +131,8 @@ def _gated(text, kept, word):
 
 
 def _gated_line(line, word):
+    if is_condition(line.right):
+        line = with_right(line, f"int({line.right})")
     if line.operator in ("+=", "-="):
         return with_right(line, f"{word}*({line.right})")
     right = line.right if line.operator == "=" else (

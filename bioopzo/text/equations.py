@@ -315,6 +315,13 @@ def substitute(expression: str, replacements: Mapping[str, str]) -> str:
     return pattern.sub(lambda match: replacements[match[1]], expression)
 
 
+def is_condition(expression: str) -> bool:
+    """Whether an `expression` is true or false, which counts as 1 or 0."""
+    whole = tree(expression).body
+    return isinstance(whole, (ast.Compare, ast.BoolOp)) or isinstance(
+        getattr(whole, "op", None), ast.Not)
+
+
 def linear(line: Line, lines: Iterable[Line]) -> bool:
     """Whether a line is no differential equation, or one that is linear in its own variable.
 

@@ -21,6 +21,8 @@ from bioopzo.network.objects import Assembly, GroupText, SynapseText
 from bioopzo.text.equations import identifiers, parse, render, substitute
 
 _DRAW = re.compile(r"\b(rand|randn)\(\)")
+#: Numbers of neurons, but where they are the place in a table: ``table(t, i)``.
+_COUNT = re.compile(r"(?<![\w.])(?:(?:N|N_pre|N_post)\b|[ij]\b(?!\))|(?<!, )[ij]\b)")
 #: Purposes of trials: their numbers have nothing in common.
 TRAINING, EVALUATION, MEASURE = range(3)
 _GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
@@ -174,8 +176,7 @@ class _Numbering:
         Brian2's int() and its counts of neurons are integers, which NumPy can neither take to a
         negative power nor multiply in place by a real number.
         """
-        text = substitute(text, {"int": "whole_number", **{
-            word: f"whole_number({word})" for word in ("i", "j", "N", "N_pre", "N_post")}})
+        text = _COUNT.sub(r"whole_number(\g<0>)", substitute(text, {"int": "whole_number"}))
         while match := _DRAW.search(text):
             place = self.places[target] = self.places.get(target, -1) + 1
             stream = zlib.crc32(f"{self.owner}.{target} {place}".encode())
