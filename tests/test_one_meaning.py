@@ -6,12 +6,15 @@ Cases that once ran as something else are kept here, one a kind.
 import numpy as np
 import pytest
 from brian2 import Hz, ms
+from fuzz.executors import run as run_draw
+from fuzz.strategy import Draw
 from scipy import stats
 
 import bioopzo as bz
 from bioopzo.engines import tools
 from bioopzo.engines.rate.engine import Engine
 from bioopzo.engines.spiking import numbers
+from bioopzo.errors import EquationError, ModelWarning
 from bioopzo.network.assembly import assemble
 from bioopzo.network.clock import shape_of, time_course
 from bioopzo.training import spiking
@@ -253,3 +256,48 @@ def test_no_random_number_of_brian2s_is_left(task):
     assert "rand()" in text and "randn()" in text and "rand" not in after
     streams = [call.split(",")[1].strip() for call in after.split("_number(draws")[1:]]
     assert len(set(streams)) == len(streams) > 6
+
+# ---------------------------------------------------------------------------- found by the fuzzer
+
+DRAWN = [
+    # In one slot, Brian2 goes by order and then by name: "negative" before "positive".
+    dict(rule="bp", error="spiking", ops=((
+        ("edit", "error.event.positive", "clip(err, 0.05, 0.3) > 0.02"),
+        ("edit", "error.on.positive", "err = 0.9*err + 0.09*Z")),)),
+    # The trace of an input that text changes is not that of a constant one.
+    dict(rule="bp", ops=((("prepend", "input.step", "x = 0.9*x + 0.01*x"),),)),
+    # A spike is what the threshold says, where S is more than a decision.
+    dict(rule="bp", ops=((("prepend", "hidden_1.step", "S *= 1 - 0.01*tanh(S)"),),)),
+    # Traces and sums are solved exactly only where equations are linear.
+    dict(rule="dfa", ops=((("term", "readout:o", "+ 3*Hz*sin(o)"),),)),
+    # What a trial's start changes of what is handed in at each step.
+    dict(rule="readout_only", varying=True, ops=((
+        ("append", "error.trial", "y += 0.04*(int(5*clip(err, -9, 9)) % 3)"),),)),
+    dict(rule="bp", coding="spikes", ops=((
+        ("append", "input.trial", "xbar /= 1 + 0.07*abs(given/(1 + abs(xbar)))"),),)),
+    # Integers on NumPy: in-place products, negative powers.
+    dict(rule="dfa", coding="spikes", ops=((
+        ("append", "forward.spike", "w *= 1 - 0.07*tanh(w/(1 + abs(int(1/N_pre < 0.48))))"),),)),
+    dict(rule="dkp", surrogate="localzo", ops=((
+        ("prepend", "hidden_1.step", "S *= 0.9\npsi += 0.03*u*(int(5*clip(i, -9, 9)) % 3)"),),)),
+    # An input that stands still in a trial is there before the trial's own statements.
+    dict(rule="bp", ops=((("append", "input.trial", "xbar = x"),),)),
+]
+
+
+@pytest.mark.parametrize("settings", DRAWN, ids=lambda x: x["ops"][0][-1][2][:40])
+def test_what_the_fuzzer_found(settings):
+    settings = {"sizes": (3, 3, 2), "plastic": (1, 1, 0, 1), "steps": 16, **settings}
+    outcome = run_draw(Draw(seed=5, **settings))
+    assert outcome.kind == "ran", outcome.detail
+
+
+@pytest.mark.parametrize("spike", ["u_post += w\nxbar_pre -= 0.2*xbar_pre", "u_post += w*u_post",
+                                   "w += 0.01*u_post\nu_post += w"])
+def test_where_the_order_of_synapses_counts_the_rate_engine_refuses(task, spike):
+    """Brian2 serves them one after the other; sums cannot. The check tells."""
+    model = model_of(task, {"forward.spike": spike}, "dfa")
+    with pytest.warns(ModelWarning, match="rate engine cannot run this.*their order counts"):
+        model.check()
+    with pytest.raises(EquationError, match="one after the other"):
+        bz.train(model, task, engine="rate", trials=2, progress=False)
