@@ -280,6 +280,8 @@ DRAWN = [
         ("append", "forward.spike", "w *= 1 - 0.07*tanh(w/(1 + abs(int(1/N_pre < 0.48))))"),),)),
     dict(rule="dkp", surrogate="localzo", ops=((
         ("prepend", "hidden_1.step", "S *= 0.9\npsi += 0.03*u*(int(5*clip(i, -9, 9)) % 3)"),),)),
+    # What is added to between two trials does not begin anew, though it was set to 0 before.
+    dict(rule="eprop", ops=((("append", "forward.trial", "ebar += 0.05*i/(1 + xbar_post)"),),)),
     # An input that stands still in a trial is there before the trial's own statements.
     dict(rule="bp", ops=((("append", "input.trial", "xbar = x"),),)),
 ]
@@ -287,7 +289,7 @@ DRAWN = [
 
 @pytest.mark.parametrize("settings", DRAWN, ids=lambda x: x["ops"][0][-1][2][:40])
 def test_what_the_fuzzer_found(settings):
-    settings = {"sizes": (3, 3, 2), "plastic": (1, 1, 0, 1), "steps": 16, **settings}
+    settings = {"sizes": (3, 3, 2), "plastic": (1, 1, 0, 1, 0), "steps": 16, **settings}
     outcome = run_draw(Draw(seed=5, **settings))
     assert outcome.kind == "ran", outcome.detail
 

@@ -32,13 +32,17 @@ from bioopzo.text.functions import FUNCTIONS
 
 
 def begins_anew(assembly: Assembly, name: str, line: Line) -> bool:
-    """Whether a `line` between two trials lets a variable of the synapses `name` begin anew."""
-    start = assembly.network[name].start
+    """Whether a `line` between two trials lets a variable of the synapses `name` begin anew.
+
+    So do all lines there that set it: one that adds to it would not find what it adds to.
+    """
+    start, synapse = assembly.network[name].start, assembly.synapses[name]
     known = {*DEFAULT_UNITS, *FUNCTIONS, "inf", "pi", "e"}
-    return (line.operator == "=" and not identifiers(line.right) - known
+    between = [other for code in synapse.codes for other in parse(code.text, name)
+               if other.name == line.name]
+    return (all(x.operator == "=" and not identifiers(x.right) - known for x in between)
             and not (start and start.variable == line.name)
-            and any(line.name == own.name for own in parse(
-                assembly.synapses[name].equations, name)))
+            and any(line.name == own.name for own in parse(synapse.equations, name)))
 
 
 def roles(assembly: Assembly) -> Roles:
