@@ -524,12 +524,13 @@ def test_a_failed_write_leaves_the_old_checkpoint(task, tmp_path, monkeypatch):
 # ---------------------------------------------------------------------------- guards
 
 def test_a_value_that_is_not_finite_stops_the_run_with_its_name(task, tmp_path):
-    with pytest.raises(NonFiniteError, match=r"forward_1\.w became .* at index \d+, \d+ within") \
+    # Which is first seen depends on how many batches a call has.
+    with pytest.raises(NonFiniteError, match=r"_1\.[wM] became .* at index \d+, \d+ within") \
             as caught:
         run_of(task, optimizer="momentum", rate=1e30, save=tmp_path / "run")
     run = caught.value.run
-    assert run.complete is False and run.test_accuracy is None and "forward_1.w" in str(
-        run.meta["stopped"])
+    assert run.complete is False and run.test_accuracy is None
+    assert any(name in str(run.meta["stopped"]) for name in ("forward_1.w", "feedback_1.M"))
     assert run.arrays["curve/trials"].tolist() == [0]
     loaded = bz.Run.load(tmp_path / "run")
     assert not loaded.complete
