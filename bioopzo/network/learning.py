@@ -40,7 +40,8 @@ def begins_anew(assembly: Assembly, name: str, line: Line) -> bool:
     known = {*DEFAULT_UNITS, *FUNCTIONS, "inf", "pi", "e"}
     between = [other for code in synapse.codes for other in parse(code.text, name)
                if other.name == line.name]
-    return (all(x.operator == "=" and not identifiers(x.right) - known for x in between)
+    return (line in between
+            and all(x.operator == "=" and not identifiers(x.right) - known for x in between)
             and not (start and start.variable == line.name)
             and any(line.name == own.name for own in parse(synapse.equations, name)))
 

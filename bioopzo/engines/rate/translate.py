@@ -28,7 +28,7 @@ from bioopzo.errors import EquationError, unknown
 from bioopzo.network.clock import CLOCK_NAMES
 from bioopzo.network.learning import begins_anew
 from bioopzo.network.objects import SCHEDULE, synapse_texts
-from bioopzo.text.equations import identifiers, parse, substitute, tree
+from bioopzo.text.equations import identifiers, parse, render, substitute, tree
 from bioopzo.text.factors import Mixed, factored
 from bioopzo.text.functions import FUNCTIONS
 
@@ -119,8 +119,10 @@ class _Builder:
                               self._group_code, name, code.text)
         for name, synapse in self.assembly.synapses.items():
             for code in synapse.codes:
+                text = render(line for line in parse(code.text, name)
+                              if not begins_anew(self.assembly, name, line))
                 yield _at(code.when, code.order, f"{name}_{code.name}_{code.clock}",
-                          self._synapse_code, name, code.text)
+                          self._synapse_code, name, text)
 
     def _steps(self):
         for name, group in self.assembly.groups.items():
@@ -434,7 +436,7 @@ class _Builder:
                                         "variable with += or -=")
                 found = self._sum(name, line.right, into, line.name, activity, gate)
                 self._add(name, into, bare, line.operator[0], found, gate)
-            elif not begins_anew(self.assembly, name, line):
+            else:
                 self._learn(name, line, gate, activity)
 
     def _refuse_order(self, name, text):
