@@ -283,12 +283,13 @@ DRAWN = [
     # What is added to between two trials does not begin anew, though it was set to 0 before.
     dict(rule="eprop", ops=((("append", "forward.trial", "ebar += 0.05*i/(1 + xbar_post)"),),)),
     # What is set at spikes, to a number too, is set there.
-    dict(rule="dkp", coding="poisson", ops=((("append", "forward", "a_ : 1"), ("times", "forward:w", "1 + a_"),
-                                             ("append", "forward.spike", "a_ = 0.3")),)),
     dict(rule="dkp", coding="poisson", ops=((
-                           ("append", "forward", "dq/dt = (xbar_pre - q)/(9*ms) : 1"),
-                           ("times", "forward:w", "1 + q"), ("append", "forward.trial", "q = 0"),
-                           ("append", "forward.spike", "q = 0")),)),
+        ("append", "forward", "a_ : 1"), ("times", "forward:w", "1 + a_"),
+        ("append", "forward.spike", "a_ = 0.3")),)),
+    dict(rule="dkp", coding="poisson", ops=((
+        ("append", "forward", "dq/dt = (xbar_pre - q)/(9*ms) : 1"),
+        ("times", "forward:w", "1 + q"), ("append", "forward.trial", "q = 0"),
+        ("append", "forward.spike", "q = 0")),)),
     # Feedback learns.
     dict(rule="opzo", options={"place": "before", "antithetic": False}, ops=((
         ("append", "hidden.trial", "u = 0.1"),),)),
