@@ -65,6 +65,7 @@ class Scaled:
 
     number: Any
     base: Any
+    __array_ufunc__ = None  # NumPy's numbers leave it to this class
 
     def _with(self, other, function):
         if isinstance(other, Scaled) and other.base is self.base:
