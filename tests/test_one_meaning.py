@@ -275,6 +275,7 @@ DRAWN = [
         ("append", "error.trial", "y += 0.04*(int(5*clip(err, -9, 9)) % 3)"),),)),
     dict(rule="bp", coding="spikes", ops=((
         ("append", "input.trial", "xbar /= 1 + 0.07*abs(given/(1 + abs(xbar)))"),),)),
+    dict(rule="bp", coding="spikes", ops=((("append", "input.trial", "given = 0.4*given"),),)),
     # Integers on NumPy: in-place products, negative powers.
     dict(rule="dfa", coding="spikes", ops=((
         ("append", "forward.spike", "w *= 1 - 0.07*tanh(w/(1 + abs(int(1/N_pre < 0.48))))"),),)),

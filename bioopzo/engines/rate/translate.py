@@ -191,7 +191,10 @@ class _Builder:
         """
         texts = [group.reset, *(c.text for c in group.codes if c.name != "feed"),
                  *(e.text for e in group.events)]
-        written = [line for text in texts for line in parse(text) if line.name == variable]
+        lines = [line for text in texts for line in parse(text)]
+        written = [line for line in lines if line.name == variable]
+        if any(line.name == "given" for line in lines):
+            return False
         ends = [synapse for synapse in self.assembly.synapses.values() for text in synapse_texts(
             synapse) for line in parse(text) if line.name in (f"{variable}_pre",
                                                               f"{variable}_post")]
