@@ -257,6 +257,26 @@ def test_no_random_number_of_brian2s_is_left(task):
     streams = [call.split(",")[1].strip() for call in after.split("_number(draws")[1:]]
     assert len(set(streams)) == len(streams) > 6
 
+@pytest.mark.parametrize("call", ["rand ()", "rand( )"])
+def test_a_call_with_spaces_draws_the_same_numbers(task, call):
+    """It was left to Brian2, whose numbers no seed belongs to."""
+    spaced = trained(task, {"hidden.step:S": f"S = int({call} < chance)"}, trials=2).final
+    plain = trained(task, {"hidden.step:S": "S = int(rand() < chance)"}, trials=2).final
+    for name, value in plain.items():
+        assert np.array_equal(value, spaced[name]), name
+
+
+@pytest.mark.parametrize("edits, says", [
+    ({"hidden.step:S": "S = int(rand() < chance)\nu += 0.01*poisson(0.5)"}, "poisson"),
+    ({"hidden:psi": "psi = 0.001*t_in_timesteps : 1"}, "t_in_timesteps"),
+    ({"count": "count : 1\ndraws = 2*u : 1", "hidden:psi": "psi = draws : 1"}, "draws.*reserved"),
+    ({"count": "count : 1\nt_of_run = u : 1", "hidden:psi": "psi = t_of_run : 1"}, "reserved")])
+def test_what_would_depend_on_the_cut_of_a_run_is_refused(task, edits, says):
+    """Numbers without a place, the time of a chunk, and names that ours would be taken for."""
+    with pytest.raises(EquationError, match=says):
+        model_of(task, edits, "dfa").check()
+
+
 # ---------------------------------------------------------------------------- found by the fuzzer
 
 DRAWN = [

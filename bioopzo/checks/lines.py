@@ -26,9 +26,12 @@ from bioopzo.text.equations import identifiers, tree, unit_text
 from bioopzo.text.functions import OF_BRIAN2, TABLE
 
 #: Names that mean something already in every equation.
-SPECIAL = {"t": second, "dt": second, "N": 1, "i": 1, "t_in_timesteps": 1}
-RESERVED = {*SPECIAL, *DEFAULT_CONSTANTS, "j", "xi", "lastspike", "not_refractory", "step", "steps",
-            "row", "rows", "seed", "chunk", "course", "schedule", "stimulus", "target"}
+SPECIAL = {"t": second, "dt": second, "N": 1, "i": 1}
+RESERVED = {*SPECIAL, *DEFAULT_CONSTANTS, "t_in_timesteps", "j", "xi", "lastspike",
+            "not_refractory", "step", "steps", "row", "rows", "seed", "chunk", "course",
+            "schedule", "stimulus", "target",
+            "draws", "t_of_run", "trials_before", "trial_key", "step_key", "uniform_number",
+            "normal_number", "whole_number"}
 FLAGS = {
     "group": {"differential": ("unless refractory",), "subexpression": (),
               "parameter": ("shared", "constant", "shared, constant")},

@@ -1,5 +1,6 @@
 """The functions that a text may call: what each is, in one table."""
 
+import re
 from dataclasses import dataclass
 
 import brian2 as b2
@@ -50,9 +51,10 @@ TABLE = {
     "expm1": TextFunction("exp(x) - 1", odd=True),
     "rand": TextFunction("a uniform random number from 0 to 1", random=True),
     "randn": TextFunction("a normal random number", random=True),
-    "poisson": TextFunction("a Poisson random number", random=True, everywhere=False),
     "timestep": TextFunction("timestep(t, dt): a time in steps", everywhere=False),
 }
+#: A call that draws a number, as both engines look for it.
+DRAW = re.compile(r"\b(rand|randn)\s*\(\s*\)")
 #: What both engines compute, beside operators and brackets.
 FUNCTIONS = tuple(name for name, told in TABLE.items() if told.everywhere and not told.random)
 

@@ -30,10 +30,9 @@ from bioopzo.network.learning import begins_anew
 from bioopzo.network.objects import SCHEDULE, synapse_texts
 from bioopzo.text.equations import identifiers, parse, render, substitute, tree
 from bioopzo.text.factors import Mixed, factored
-from bioopzo.text.functions import FUNCTIONS
+from bioopzo.text.functions import DRAW, FUNCTIONS
 
-_DRAW = re.compile(r"\b(rand|randn)\(\)")
-_CHANCE = re.compile(r"int\(\s*rand\(\)\s*<\s*(?P<chance>[^<>=]+)\)")
+_CHANCE = re.compile(r"int\(\s*rand\s*\(\s*\)\s*<\s*(?P<chance>[^<>=]+)\)")
 _ACTIVE = re.compile(r"^\s*(\w+)\s*>\s*0?\.5\s*$")
 _NOT_NAMES = {"and", "or", "not", "True", "False", "pi", "e", "inf", "timestep", *FUNCTIONS}
 
@@ -163,7 +162,7 @@ class _Builder:
         text, rates = group.threshold, self.out.activity == "rates"
         active = _ACTIVE.match(text)
         drawn = {line.name for code in group.codes for line in parse(code.text, name)
-                 if _DRAW.search(line.right)}
+                 if DRAW.search(line.right)}
         if rates and group.refractory:
             raise EquationError(f"{name}: with activity='rates' there is no spike after which a "
                                 "neuron could be refractory; use activity='spikes', or "
@@ -173,7 +172,7 @@ class _Builder:
             # S is 0 or 1, or in rates the chance of a spike: the size of the event itself.
             self.events[name, "spike"] = f"{name}.{active[1]}"
             return
-        if rates and (_DRAW.search(text) or words(text) & drawn):
+        if rates and (DRAW.search(text) or words(text) & drawn):
             raise EquationError(
                 f"{name}, threshold {text!r}: with activity='rates' a threshold reads 'S > 0.5' "
                 "and S is set in the step block; use activity='spikes' for any other condition")
@@ -233,7 +232,7 @@ class _Builder:
             right = line.right
             if decided and line.name == decided[1] and self.out.activity == "rates":
                 right = _CHANCE.sub(r"clip(\g<chance>, 0, 1)", right)
-                if _DRAW.search(right):
+                if DRAW.search(right):
                     raise EquationError(
                         f"{name}: {line}: with activity 'rates' a spike is drawn as "
                         "'int(rand() < chance)', so that its expectation is known")
@@ -266,7 +265,7 @@ class _Builder:
     def _drawn(self, text, target):
         """Text with a name in place of every call of rand(), which has numbers of its own."""
         reads = {}
-        while match := _DRAW.search(text):
+        while match := DRAW.search(text):
             local = f"_draw{len(self.out.draws)}"
             reads[local] = Ref("draw", len(self.out.draws))
             place = sum(draw.target == target for draw in self.out.draws)

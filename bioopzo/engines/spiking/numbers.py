@@ -19,8 +19,8 @@ import numpy as np
 
 from bioopzo.network.objects import Assembly, GroupText, SynapseText
 from bioopzo.text.equations import identifiers, parse, render, substitute
+from bioopzo.text.functions import DRAW
 
-_DRAW = re.compile(r"\b(rand|randn)\(\)")
 #: Numbers of neurons, but where they are the place in a table: ``table(t, i)``.
 _COUNT = re.compile(r"(?<![\w.])(?:(?:N|N_pre|N_post)\b|[ij]\b(?!\))|(?<!, )[ij]\b)")
 #: Purposes of trials: their numbers have nothing in common.
@@ -177,7 +177,7 @@ class _Numbering:
         negative power nor multiply in place by a real number.
         """
         text = _COUNT.sub(r"whole_number(\g<0>)", substitute(text, {"int": "whole_number"}))
-        while match := _DRAW.search(text):
+        while match := DRAW.search(text):
             place = self.places[target] = self.places.get(target, -1) + 1
             stream = zlib.crc32(f"{self.owner}.{target} {place}".encode())
             function = {"rand": "uniform_number", "randn": "normal_number"}[match[1]]
