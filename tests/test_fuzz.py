@@ -3,7 +3,9 @@
 import pytest
 from fuzz.command import row_of
 from fuzz.executors import run
-from fuzz.strategy import Draw, Seeded, draw_from, reduced
+from fuzz.strategy import Draw, Seeded, Shrinking, draw_from, reduced
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 #: Draws of this seed, by number.
 SEED, COUNT = 13, 24
@@ -17,6 +19,20 @@ def test_a_draw_has_one_meaning(number):
     assert not outcome.bad, f"{outcome.kind}: {outcome.detail}\n{draw.script()}"
     assert row_of(number, draw, outcome, 0)["outcome"] in (
         "ran", "ran, rate engine refused", "refused")
+
+
+@st.composite
+def draws(choose):
+    """A draw whose every decision is hypothesis', so that it shrinks."""
+    return draw_from(Shrinking(choose, st), choose(st.integers(0, 9)))
+
+
+@settings(max_examples=6, derandomize=True, database=None, deadline=None)
+@given(draws())
+def test_a_draw_by_hypothesis_has_one_meaning(draw):
+    """Other draws than those by a seed, which hypothesis makes small where one fails."""
+    outcome = run(draw)
+    assert not outcome.bad, f"{outcome.kind}: {outcome.detail}\n{draw.script()}"
 
 
 def test_a_difference_is_found_and_reduced(monkeypatch):

@@ -280,6 +280,13 @@ def test_what_would_depend_on_the_cut_of_a_run_is_refused(task, edits, says):
 # ---------------------------------------------------------------------------- found by the fuzzer
 
 DRAWN = [
+    # Two draws for one variable in one step: which of them is the first is the same everywhere.
+    dict(rule="bp", ops=((
+        ("edit", "hidden.reset", "u = 0.1*rand()\nxbar += 1\ncount += 1"),
+        ("append", "hidden.step", "u += 0.1*(rand ( ) - 0.5)")),)),
+    # Statements that leave a weight where it is.
+    dict(rule="bp", ops=((("append", "forward.trial", "w = w"),
+                          ("append", "forward_readout.spike", "w = w + 0")),)),
     # In one slot, Brian2 goes by order and then by name: "negative" before "positive".
     dict(rule="bp", error="spiking", ops=((
         ("edit", "error.event.positive", "clip(err, 0.05, 0.3) > 0.02"),

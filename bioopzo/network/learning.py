@@ -15,7 +15,9 @@ In trials without plasticity, what is learned and the statistics stay as they ar
 from collections.abc import Iterator
 from dataclasses import replace
 
+import sympy
 from brian2.core.namespace import DEFAULT_UNITS
+from brian2.parsing.sympytools import str_to_sympy
 
 from bioopzo.network.clock import OF_LEARNING
 from bioopzo.network.draft import readable
@@ -127,12 +129,21 @@ def gate(assembly: Assembly) -> None:
             else x for x in parse(synapse.equations, name))
         synapse.pathways = [p if p.event in OF_LEARNING else
                             replace(p, text=_gated(p.text, kept, word)) for p in synapse.pathways]
-        synapse.codes = [replace(c, text=_gated(c.text, kept, word)) for c in synapse.codes]
+        synapse.codes = [replace(c, text=text) for c in synapse.codes
+                         if (text := _gated(c.text, kept, word))]
 
 
 def _gated(text, kept, word):
     """Statements that leave the variables `kept` where they are while `word` is 0, to the bit."""
-    return render(_gated_line(line, word) if line.name in kept else line for line in parse(text))
+    return render(_gated_line(line, word) if line.name in kept else line for line in parse(text)
+                  if not (line.name in kept and _leaves_it(line)))
+
+
+def _leaves_it(line):
+    """Whether a statement says ``w = w``, in whatever words; Brian2 cannot run such a one gated."""
+    return (line.operator == "=" and line.name in identifiers(line.right)
+            and not is_condition(line.right)
+            and str(sympy.expand(str_to_sympy(line.right))) == line.name)
 
 
 def _gated_line(line, word):

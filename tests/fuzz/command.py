@@ -21,6 +21,8 @@ def arguments():
     parser.add_argument("--out", type=Path, help="folder for counterexamples")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--no-reduction", action="store_true")
+    parser.add_argument("--jax", action="store_true",
+                        help="the rate engine's operations by JAX, one by one: slow")
     return parser.parse_args()
 
 
@@ -31,11 +33,11 @@ def work(task):
     from fuzz.executors import run
     from fuzz.strategy import Seeded, draw_from, reduced
 
-    seed, number, reduce = task
+    seed, number, reduce, by_jax = task
     begin = time.process_time()
     brian2.BrianLogger.log_level_error()
     draw = draw_from(Seeded(f"{seed} {number}"), number)
-    outcome = run(draw)
+    outcome = run(draw, numpy=not by_jax)
     row = row_of(number, draw, outcome, time.process_time() - begin)
     if not outcome.bad:
         return row, None
@@ -117,7 +119,7 @@ def main():
     threadpool_limits(1)
     numbers = [asked.only] if asked.only is not None else range(asked.first,
                                                                 asked.first + asked.draws)
-    todo = [(asked.seed, number, not asked.no_reduction) for number in numbers]
+    todo = [(asked.seed, number, not asked.no_reduction, asked.jax) for number in numbers]
     rows, bad = [], []
     begin = time.time()
     if asked.jobs > 1:

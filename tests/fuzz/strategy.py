@@ -164,8 +164,6 @@ def draw_from(choose, seed=0):
     state_reset = choose.chance(0.85)
     trials = choose.whole(2, 4)
     plastic = [1, *(int(choose.chance(0.65)) for _ in range(trials - 1)), 0]
-    if not state_reset:
-        plastic = [1]*trials
     steps = choose.whole(12, 30)
     draw = Draw(
         seed, sizes, rule, options, neuron, choose.one(("soft", "hard")),
@@ -275,7 +273,7 @@ class Writer:
             more = ["i", "1/N", "(t/second)", "(dt*10*Hz)", "plastic", "gate"]
             pools = [own, own, own, more]
         if random:
-            pools.append(["rand()", "randn()"])
+            pools.append(["rand()", "randn()", "rand ( )"])
         return self.choose.one(self.choose.one(pools))
 
     def expression(self, block, random=False, depth=0):
@@ -686,7 +684,11 @@ class Writer:
             ("append", "softmax", "Z_post = expo_pre : 1 (summed)"),
             ("append", "hidden.step", "u += int(u)//2"), ("append", "hidden.step", "u -= u % 0.3"),
             ("append", "hidden.step", "u += timestep(t, dt)"), ("append", "hidden.step",
-                                                                "u += inf"))),)
+                                                                "u += inf"),
+            ("append", "hidden", "draws : 1"), ("append", "hidden.step", "u += t_in_timesteps"),
+            ("append", "hidden.step", "u += poisson ( 2 )"),
+            ("append", "hidden.step", "u += t_of_run/second"), ("append", "forward.trial",
+                                                                "w = w"))),)
 
 
 def is_synaptic(key):

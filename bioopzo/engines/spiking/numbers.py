@@ -205,9 +205,9 @@ def _number_group(group: GroupText, wanted):
     shared = _shared(group.equations, group.name)
     group.equations = number.lines(group.equations, shared)
     group.threshold = group.threshold and number.expression(group.threshold, "spike")
-    group.reset = number.lines(group.reset, shared)
     group.codes = [c if c.name in ("feed", "list") else
                    replace(c, text=number.lines(c.text, shared)) for c in group.codes]
+    group.reset = number.lines(group.reset, shared)  # what is said last within a step
     group.events = [replace(e, condition=number.expression(e.condition, e.name),
                             text=number.lines(e.text, shared)) for e in group.events]
 
