@@ -173,6 +173,17 @@ def test_what_is_saved_is_the_table_and_every_run(task, tmp_path, stubbed):
         assert np.array_equal(loaded.final["forward_1.w"], run.final["forward_1.w"])
 
 
+def test_runs_of_one_text_whose_parameters_fall_or_stay_are_run_apart(task):
+    """They are other arguments of the program: one cannot hold both."""
+    plain = bz.Model([task.n_in, 5, task.n_out], rule="opzo", options={"form": "plain"})
+    models = {"opzo, stays": plain, "opzo, falls": plain.edit(alpha_final=0.1)}
+    found, alone = (bz.compare(models, task, **{**RATE, "trials": 24, "settings": {
+        "batch": 8, "together": together}}) for together in (True, False))
+    for label in models:
+        assert np.allclose(found.runs[label][0].final["forward_1.w"],
+                           alone.runs[label][0].final["forward_1.w"], rtol=1e-4)
+
+
 def test_a_run_of_the_rate_engine_that_is_there_is_taken_as_it_is(task, tmp_path, monkeypatch):
     first = bz.compare(["bp"], task, out=tmp_path, **RATE)
     counted, train_together = [], training.train_together

@@ -252,8 +252,10 @@ def group_of(driver: Driver) -> tuple[Any, ...] | None:
     """What runs have in common that can run as one program; None for one that runs alone."""
     if not side_by_side(driver.plan, driver.chosen):
         return None
-    return (driver.engine.identity, driver.plan.batch, driver.plan.marks, driver.done,
-            bool(driver.log.evaluations), driver.chosen.falls)
+    engine = driver.engine
+    moving = scheduled_names(engine.constants, driver.model, engine.optimizer.has_rate)
+    return (engine.identity, driver.plan.batch, driver.plan.marks, driver.done,
+            bool(driver.log.evaluations), driver.chosen.falls, frozenset(moving))
 
 
 def run_together(drivers: Sequence[Driver], stretches: Sequence[Stretch]
