@@ -4,7 +4,7 @@ import pytest
 from fuzz.command import row_of
 from fuzz.executors import run
 from fuzz.strategy import Draw, Seeded, Shrinking, draw_from, reduced
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 #: Draws of this seed, by number.
@@ -27,7 +27,9 @@ def draws(choose):
     return draw_from(Shrinking(choose, st), choose(st.integers(0, 9)))
 
 
-@settings(max_examples=6, derandomize=True, database=None, deadline=None)
+# To draw is to make a model, which on a busy machine takes hypothesis' patience, not a result.
+@settings(max_examples=6, derandomize=True, database=None, deadline=None,
+          suppress_health_check=[HealthCheck.too_slow])
 @given(draws())
 def test_a_draw_by_hypothesis_has_one_meaning(draw):
     """Other draws than those by a seed, which hypothesis makes small where one fails."""

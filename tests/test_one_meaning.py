@@ -6,6 +6,9 @@ Cases that once ran as something else are kept here, one a kind.
 import numpy as np
 import pytest
 from brian2 import Hz, ms
+from brian2.codegen import translation
+from brian2.codegen.generators import base
+from brian2.utils import caching
 from fuzz.executors import run as run_draw
 from fuzz.strategy import Draw
 from scipy import stats
@@ -258,6 +261,7 @@ def test_no_random_number_of_brian2s_is_left(task):
     streams = [call.split(",")[1].strip() for call in after.split("_number(draws")[1:]]
     assert len(set(streams)) == len(streams) > 6
 
+
 @pytest.mark.parametrize("call", ["rand ()", "rand( )"])
 def test_a_call_with_spaces_draws_the_same_numbers(task, call):
     """It was left to Brian2, whose numbers no seed belongs to."""
@@ -278,6 +282,17 @@ def test_what_would_depend_on_the_cut_of_a_run_is_refused(task, edits, says):
         model_of(task, edits, "dfa").check()
 
 
+def test_tests_train_as_users_do(task, monkeypatch):
+    """conftest leaves Brian2's memo of statements out; a user's Brian2 has it."""
+    edits = {"hidden:psi": "psi = exp(-abs(u - theta)/0.3) : 1"}
+    expected = trained(task, edits, trials=2).final
+    for module in (translation, base):
+        monkeypatch.setattr(module, "make_statements", caching.cached(module.make_statements))
+    trained(task, trials=2)  # something is in the memo
+    found = trained(task, edits, trials=2).final
+    assert all(np.array_equal(found[name], value) for name, value in expected.items())
+
+
 # ---------------------------------------------------------------------------- found by the fuzzer
 
 DRAWN = [
@@ -288,6 +303,11 @@ DRAWN = [
     # Statements that leave a weight where it is.
     dict(rule="bp", ops=((("append", "forward.trial", "w = w"),
                           ("append", "forward_readout.spike", "w = w + 0")),)),
+    dict(rule="dfa", ops=((("append", "forward.trial", "w = 1.0*w\nw /= 1"),
+                           ("append", "forward_readout.spike", "w *= 1")),)),
+    # A condition is 0 or 1 in every engine.
+    dict(rule="dfa", ops=((("append", "forward.trial", "w = w > 0.05"),
+                           ("append", "forward_readout.spike", "o_post += w > 0.05")),)),
     # In one slot, Brian2 goes by order and then by name: "negative" before "positive".
     dict(rule="bp", error="spiking", ops=((
         ("edit", "error.event.positive", "clip(err, 0.05, 0.3) > 0.02"),

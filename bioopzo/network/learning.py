@@ -140,10 +140,26 @@ def _gated(text, kept, word):
 
 
 def _leaves_it(line):
-    """Whether a statement says ``w = w``, in whatever words; Brian2 cannot run such a one gated."""
-    return (line.operator == "=" and line.name in identifiers(line.right)
-            and not is_condition(line.right)
-            and str(sympy.expand(str_to_sympy(line.right))) == line.name)
+    """Whether a statement says ``w = w``, in whatever words.
+
+    Gated it would be w*(plastic + 1 - plastic), out of which Brian2 cancels the word that it then
+    misses.
+    """
+    right = _whole_right(line)
+    if (line.operator in ("+=", "-=") or is_condition(line.right)
+            or line.name not in identifiers(right)):
+        return False
+    own = sympy.Symbol(line.name, real=True)
+    try:
+        return sympy.collect(str_to_sympy(right) - own, own) == 0
+    except (AttributeError, SyntaxError, TypeError):  # no number: Brian2 says what is wrong
+        return False
+
+
+def _whole_right(line):
+    """What a variable becomes, for a statement that does not add."""
+    return line.right if line.operator == "=" else (
+        f"{line.name} {line.operator[:-1]} ({line.right})")
 
 
 def _gated_line(line, word):
@@ -151,7 +167,5 @@ def _gated_line(line, word):
         line = with_right(line, f"int({line.right})")
     if line.operator in ("+=", "-="):
         return with_right(line, f"{word}*({line.right})")
-    right = line.right if line.operator == "=" else (
-        f"{line.name} {line.operator[:-1]} ({line.right})")
     return replace(line, operator="=",
-                   right=f"{word}*({right}) + (1 - {word})*{line.name}")
+                   right=f"{word}*({_whole_right(line)}) + (1 - {word})*{line.name}")

@@ -452,7 +452,7 @@ class Writer:
         lines = [self.choose.one((
             "w = 0.9*w", f"w = clip(w, -{self.value()}, {self.value()})", "w *= 0.9",
             "w -= 0.01*sign(w)", f"w = w/(1 + {self.small()})", f"w += {self.small()}*rand()",
-            f"w = w*int(abs(w) > {self.small()})"))
+            f"w = w*int(abs(w) > {self.small()})", f"w += w > {self.small()}", "w *= 1"))
             for _ in range(self.choose.one((1, 2)))]
         return (("append", f"{self.forward()}.trial", "\n".join(lines)),)
 

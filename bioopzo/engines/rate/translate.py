@@ -27,8 +27,15 @@ from bioopzo.engines.rate.program import ACTIVITIES, Draw, Node, Program, Ref, T
 from bioopzo.errors import EquationError, unknown
 from bioopzo.network.clock import CLOCK_NAMES
 from bioopzo.network.learning import begins_anew
-from bioopzo.network.objects import SCHEDULE, synapse_texts
-from bioopzo.text.equations import identifiers, parse, render, substitute, tree
+from bioopzo.network.objects import SCHEDULE, synapse_texts, with_right
+from bioopzo.text.equations import (
+    identifiers,
+    is_condition,
+    parse,
+    render,
+    substitute,
+    tree,
+)
 from bioopzo.text.factors import Mixed, factored
 from bioopzo.text.functions import DRAW, FUNCTIONS
 
@@ -431,6 +438,8 @@ class _Builder:
     def _synapse_code(self, name, text, gate="", activity=None):
         self._refuse_order(name, text)
         for line in parse(text, name):
+            if is_condition(line.right):
+                line = with_right(line, f"int({line.right})")
             bare, _, into = line.name.rpartition("_")
             if into in ("pre", "post") and line.name not in self.lines[name]:
                 if line.operator not in ("+=", "-="):
