@@ -296,6 +296,20 @@ def test_tests_train_as_users_do(task, monkeypatch):
 # ---------------------------------------------------------------------------- found by the fuzzer
 
 DRAWN = [
+    # A running statistic that changes between trials stays in an evaluation, whatever its block.
+    dict(rule="bp", neuron="erf", coding="poisson", steps=24, plastic=(1, 1, 0), ops=((
+        ("append", "hidden.trial", "drive += g**2"),),)),
+    # A constant input's trace begins at zero where nothing comes after that.
+    dict(rule="bp", coding="current", ops=((
+        ("append", "input.trial", "xbar = 0.9*xbar + 0.06*x"),),)),
+    # A variable that is set to another one is not that one from then on.
+    dict(rule="bp", coding="current", ops=((("append", "error.chance", "Z = expo\nZ *= .99"),),)),
+    dict(rule="bp", ops=((("append", "hidden.step", "count = 1.0*g\ng = 0.5*g"),),)),
+    dict(rule="dfa", ops=((("append", "forward_readout", "a_ : 1"), (
+        "edit", "forward_readout.spike", "a_ = w\na_ *= 0.5\no_post += w + a_")),)),
+    # Infinite membranes spike, and are still there after a spike.
+    dict(rule="bp", coding="current", plastic=(0,), ops=((
+        ("append", "hidden.step", "u += inf"),),)),
     # Two draws for one variable in one step: which of them is the first is the same everywhere.
     dict(rule="bp", ops=((
         ("edit", "hidden.reset", "u = 0.1*rand()\nxbar += 1\ncount += 1"),

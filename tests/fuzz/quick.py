@@ -19,8 +19,9 @@ from bioopzo.engines.rate import arrays, execute, moment
 
 _NUMPY = {
     **{name: getattr(np, name) for name in arrays._NAMESPACE if hasattr(np, name)},
-    "erf": scipy.special.erf, "int": arrays._int, "True": True, "False": False,
-    "exprel": arrays._NAMESPACE["exprel"], "timestep": arrays._NAMESPACE["timestep"],
+    "erf": scipy.special.erf, "where": arrays._where, "int": arrays._int,
+    "True": True, "False": False, "exprel": arrays._NAMESPACE["exprel"],
+    "timestep": arrays._NAMESPACE["timestep"],
 }
 
 

@@ -28,12 +28,16 @@ def _int(x):
     return jnp.where(x, 1.0, 0.0) if x.dtype == bool else jnp.trunc(x)
 
 
+def _where(condition, yes, no):
+    return jnp.where(plain(condition), plain(yes), plain(no))
+
+
 _NAMESPACE = {
     **{name: getattr(jnp, name) for name in (
         "exp", "log", "log10", "sqrt", "sin", "cos", "tan", "tanh", "sinh", "cosh", "sign", "clip",
         "floor", "ceil", "arcsin", "arccos", "arctan", "log1p", "expm1", "logical_and",
-        "logical_or", "logical_not", "where", "pi", "inf", "e", "abs")},
-    "erf": jax.scipy.special.erf, "int": _int, "True": True, "False": False,
+        "logical_or", "logical_not", "pi", "inf", "e", "abs")},
+    "where": _where, "erf": jax.scipy.special.erf, "int": _int, "True": True, "False": False,
     "exprel": lambda x: jnp.where(x == 0, 1.0, jnp.expm1(x) / jnp.where(x == 0, 1.0, x)),
     "timestep": lambda t, dt: jnp.floor((t + 1e-3 * dt) / dt),
 }

@@ -94,8 +94,8 @@ class Machine:
         if self.plastic:
             wanted = {key for node in program.changes for key in node.written()} | program.shared
         else:
-            step = [kept for node in step if node.gate not in SILENT
-                    for kept in self._without_learning(node)]
+            start, step = ([kept for node in nodes if node.gate not in SILENT
+                            for kept in self._without_learning(node)] for nodes in (start, step))
             finish, wanted = [], set()
         wanted |= set(self.look)
         while True:
@@ -283,8 +283,8 @@ class Machine:
 
     def _constant_traces(self, still):
         """Traces of a constant input, which begin a trial at zero: variable -> input."""
-        zeroed = {node.target for node in self.parts[0]
-                  if node.kind == "element" and node.code.strip() in ("0", "0.0")}
+        begins = {node.target: node for node in self.parts[0] if node.kind == "element"}
+        zeroed = {key for key, last in begins.items() if last.code.strip() in ("0", "0.0")}
         source = self.program.assembly.network.input.name
         return {key: base for base in set(still) - self.changing
                 for key in sorted(zeroed & self.changing)

@@ -20,6 +20,7 @@ Each of these is what Brian2 does where the batch is one trial.
 
 import ast
 import re
+from dataclasses import replace
 
 from brian2.core.namespace import DEFAULT_UNITS
 
@@ -235,27 +236,32 @@ class _Builder:
 
     def _group_code(self, name, text, gate="", activity=None, holding=True):
         decided = _ACTIVE.match(self.assembly.groups[name].threshold or "")
+        rates = self.out.activity == "rates"
         for line in parse(text, name):
             right = line.right
-            if decided and line.name == decided[1] and self.out.activity == "rates":
+            if decided and line.name == decided[1] and rates:
                 right = _CHANCE.sub(r"clip(\g<chance>, 0, 1)", right)
                 if DRAW.search(right):
                     raise EquationError(
                         f"{name}: {line}: with activity 'rates' a spike is drawn as "
                         "'int(rand() < chance)', so that its expectation is known")
-            if line.operator != "=":
-                right = f"{line.name} {line.operator[0]} ({right})"
             reads = {}
-            if activity:
+            if activity and rates:  # as much of it as is expected
                 reads["_event"] = activity
-                right = (f"{line.name} + _event*({line.right})" if line.operator == "+=" else
-                         f"{line.name} + _event*({right} - {line.name})")
-            self._element(name, line.name, right, gate, reads, holding)
+                right = f"_event*({right})" if line.operator == "+=" else (
+                    f"_event*({_whole(line, right)} - {line.name})")
+                line = replace(line, operator="+=")
+            self._element(name, line.name, _whole(line, right), gate, reads, holding,
+                          event=None if rates else activity)
 
-    def _element(self, name, variable, text, gate="", reads=None, holding=True, drawn_for=""):
-        """A variable of a group becomes an expression."""
+    def _element(self, name, variable, text, gate="", given=None, holding=True, drawn_for="",
+                 event=None):
+        """A variable of a group becomes an expression, with an `event` where that happens."""
         key = f"{name}.{variable}"
-        code, found = self._expression(name, text, drawn_for or variable, reads)
+        code, found = self._expression(name, text, drawn_for or variable, given)
+        if event:
+            code = f"where(_event > 0.5, {code}, _old)"
+            found |= {"_event": event, "_old": self._value(key)}
         if holding and key in self.out.held:  # as Brian2: a refractory neuron keeps what it has
             code = f"where(_free, {code}, _held)"
             found |= {"_free": self._value(f"{name}.not_refractory"), "_held": self._value(key)}
@@ -479,10 +485,8 @@ class _Builder:
             self._emit("change", name, key, self._terms(name, right, activity, line.name),
                        gate=gate)
             return
-        if line.operator != "=":
-            right = f"{line.name} {line.operator[0]} ({right})"
-        self._emit("set", name, key, self._terms(name, right, None, line.name), gate=gate,
-                   activity=activity)
+        terms = self._terms(name, _whole(line, right), None, line.name)
+        self._emit("set", name, key, terms, gate=gate, activity=activity)
 
     def _plasticity(self, name):
         """Euler's step of every differential equation of a synapse, all from the old values."""
@@ -492,6 +496,11 @@ class _Builder:
         self.nodes.append(Node("together", name, parts=tuple(parts)))
         for part in parts:
             self.versions[part.target] = self.versions.get(part.target, 0) + 1
+
+
+def _whole(line, right):
+    """What a variable becomes by a statement with this right side."""
+    return right if line.operator == "=" else f"{line.name} {line.operator[0]} ({right})"
 
 
 def _is_decision(node):
