@@ -32,6 +32,14 @@ PROTOCOL = 4
 FILES = ("main", "manifest.json")
 
 
+def identity(model, shape, lazy=True):
+    """A short hash of all that a program depends on, the same in every process."""
+    assembly = assemble(model, shape.duration, shape.varying, lazy, bool(shape.events))
+    content = json.dumps([PROTOCOL, repr((assembly.groups, assembly.synapses)), model.sizes,
+                          repr(shape), b2.__version__, flags(), machine()])
+    return hashlib.sha256(content.encode()).hexdigest()[:20]
+
+
 class Standalone:
     """A network as one compiled program, built once per text and kept in the cache."""
 
@@ -43,10 +51,7 @@ class Standalone:
             raise BuildError("the standalone back end needs a C++ compiler (g++); install one or "
                              "use backend='numpy'")
         self.model, self.shape, self.lazy, self.announce = model, shape, lazy, announce
-        assembly = assemble(model, shape.duration, shape.varying, lazy, bool(shape.events))
-        identity = json.dumps([PROTOCOL, repr(assembly), model.sizes, repr(shape), b2.__version__,
-                               flags(), machine()])
-        self.key = hashlib.sha256(identity.encode()).hexdigest()[:20]
+        self.key = identity(model, shape, lazy)
         self._open()
         self.start = exchange.start(self.manifest)
         self.build_s = time.perf_counter() - begin
