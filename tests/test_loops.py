@@ -9,7 +9,7 @@ from bioopzo.engines.spiking import backends, loops
 from bioopzo.engines.spiking.build import assemble
 from bioopzo.engines.spiking.chunk import Chunk
 from bioopzo.engines.spiking.numbers import TRAINING, keys
-from bioopzo.engines.spiking.standalone import _generate
+from bioopzo.engines.spiking.sources import generate
 from bioopzo.network.clock import shape_of, time_course
 from bioopzo.network.objects import constants
 from bioopzo.training.start import initial_weights
@@ -29,7 +29,7 @@ def small(rule):
 @pytest.mark.parametrize("lazy", [True, False])
 def test_no_synaptic_loop_is_left_as_brian2_writes_it(tmp_path, rule, lazy):
     _, model, shape = small(rule)
-    _generate(model, shape, lazy, tmp_path)
+    generate(model, shape, lazy, tmp_path)
     codes = {path.name: path.read_text() for path in (tmp_path / "code_objects").glob("*.cpp")
              if "create_generator" not in path.name}
     assert any("for(int _post=0" in code for code in codes.values())

@@ -1,8 +1,12 @@
 """The C++ compiler, and the one lock of whatever generates code."""
 
 import functools
+import os
+import platform
 import shutil
+import subprocess
 import threading
+from pathlib import Path
 
 from brian2.codegen.cpp_prefs import get_compiler_and_args
 
@@ -24,3 +28,35 @@ def compiler_flags():
     """
     with ONE_AT_A_TIME:
         return tuple(get_compiler_and_args()[1])
+
+
+@functools.cache
+def machine():
+    """What a program made for this processor depends on: its kind and what it can do."""
+    try:
+        known = Path("/proc/cpuinfo").read_text()
+    except OSError:  # not Linux
+        known = platform.processor()
+    able = [line for line in known.splitlines() if line.startswith(("flags", "Features", "isa"))]
+    return " ".join([platform.machine(), *(able[:1] or [platform.processor()])])
+
+
+def compiler_stamp():
+    """Which compiler it is, without asking it: another release is another file."""
+    path = os.path.realpath(compiler())
+    state = os.stat(path)
+    return f"{path} {state.st_size} {state.st_mtime_ns}"
+
+
+def is_clang():
+    """Whether the compiler is clang, under whatever name."""
+    return _is_clang(compiler_stamp())
+
+
+@functools.cache
+def _is_clang(stamp):
+    try:
+        told = subprocess.run([compiler(), "--version"], capture_output=True, text=True)
+    except OSError:
+        return False
+    return "clang" in told.stdout

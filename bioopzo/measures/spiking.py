@@ -60,7 +60,8 @@ def jacobian(model: Model, task: Task, state: Mapping[str, np.ndarray], trials: 
         raise unknown("split", split, task.splits)
     probe = _probe(model.for_task(task), epsilon)
     shape = shape_of(task, max(2, min(trials, rows(task))))
-    engine = backends.open_backend("standalone" if tools.compiler() else "numpy", probe, shape)
+    engine = backends.open_backend("standalone" if tools.compiler() else "numpy", probe, shape,
+                                   asked=False)
     course = time_course(probe, task)
     values = parameter_values(probe, shape)
     rng = np.random.default_rng(seed)
@@ -142,7 +143,7 @@ def mean_update(model: Model, task: Task, state: Mapping[str, np.ndarray], trial
     model = model.for_task(task)
     shape = shape_of(task, rows(task))
     chosen = backends.choose(backend, WORTH_COMPILING)
-    engine = backends.open_backend(chosen, model, shape)
+    engine = backends.open_backend(chosen, model, shape, asked=backend is not None)
     values = parameter_values(model, shape)
     values = {k: v * small if k.split(".")[1] in ("eta", "eta_o") else v
               for k, v in values.items()}

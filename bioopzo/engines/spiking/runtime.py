@@ -15,7 +15,7 @@ class Runtime:
 
     def __init__(self, target, model, shape, lazy=True):
         begin = time.perf_counter()
-        self.target, self.shape = target, shape
+        self.name, self.shape = target, shape
         with runtime(target):
             self.built = build(model, shape, lazy)
             set_parameters(self.built, model, shape)
@@ -40,7 +40,7 @@ class Runtime:
 
     def run(self, chunk):
         """Run one chunk."""
-        with runtime(self.target):
+        with runtime(self.name):
             for name, value in {**chunk.state, **chunk.constants}.items():
                 set_array(self.built, name, value)
             for name, values in chunk.tables.items():

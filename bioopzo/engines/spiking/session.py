@@ -13,6 +13,7 @@ import importlib
 
 import brian2 as b2
 import numpy as np
+from brian2.core.names import Nameable
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 
 from bioopzo.engines.tools import ONE_AT_A_TIME
@@ -38,9 +39,13 @@ def runtime(target="numpy"):
 
 @contextlib.contextmanager
 def standalone():
-    """Within this context Brian2 generates C++, on a device of our own, which is given."""
+    """Within this context Brian2 generates C++, on a device of our own, which is given.
+
+    The names in it are those of the network alone: the same text gives the same C++, whatever
+    else is alive in this process.
+    """
     device = CPPStandaloneDevice()
-    with _visit(device):
+    with _visit(device), _names_of_its_own():
         device.activate(build_on_run=False)
         yield device
 
@@ -72,6 +77,21 @@ def _visit(device):
             _DEVICES.active_device = before
             # After an error in a run, Brian2 would take the next Ctrl-C for one of that run.
             b2.Network._globally_stopped, b2.Network._globally_running = stopped, running
+
+
+@contextlib.contextmanager
+def _names_of_its_own():
+    """Let Brian2 find every name free: it would call a second `x*` in the process ``x_1``."""
+    sets = Nameable.__instancefollower__.instance_sets
+    theirs = sets.pop(Nameable)
+    try:
+        yield
+    finally:
+        ours = sets.pop(Nameable, ())
+        sets[Nameable] = theirs
+        for reference in list(ours):
+            if (thing := reference()) is not None:
+                theirs.add(thing)
 
 
 def _disown(references):

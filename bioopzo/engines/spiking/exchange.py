@@ -1,0 +1,112 @@
+"""What goes into a compiled program and comes out of it: one file each way, for every chunk.
+
+Brian2's own way, a file for every variable, costs 100 ms a chunk. `exchange` writes the program's
+side, `write` and `read` are this side; a manifest names what stands in the files, in order.
+"""
+
+import numpy as np
+from brian2 import Synapses
+from brian2.core.variables import DynamicArrayVariable
+
+from bioopzo.engines.spiking.chunk import Outcome, readings
+from bioopzo.engines.spiking.state import state_variables
+from bioopzo.errors import BuildError
+
+#: What Brian2 writes below this line of `main` is never reached.
+END = "// the chunk ends here"
+
+
+def exchange(device, built):
+    """The C++ that reads a chunk from one file, runs it and writes the outcome to another.
+
+    The length is data too, so it needs no compilation. Returns the manifest, which has for
+    ``inputs`` and ``state`` the type, size and initial value of each variable by name and for
+    ``readings`` the columns of each, and the code.
+    """
+    states = state_variables(built)
+    constants = {f"{name}.{key}": built[name].variables[key]
+                 for name, text in {**built.assembly.groups, **built.assembly.synapses}.items()
+                 for key in text.constants}
+    inputs, outputs, lists = [], [], {"inputs": {}, "state": {}}
+    for name, variable in {**states, **constants}.items():
+        dynamic = isinstance(variable, DynamicArrayVariable)
+        array = device.get_array_name(variable, access_data=not dynamic)
+        entry = {"dtype": np.dtype(variable.dtype).name, "size": _size(built, name, variable)}
+        size = entry["size"] * np.dtype(variable.dtype).itemsize
+        place = f"(char*) {'&' * dynamic}{array}{'[0]' * dynamic}, {size}"
+        lists["inputs"][name] = {**entry, "initial": _initial(name)}
+        inputs.append(f"chunk_in.read({place});")
+        if name in states:
+            lists["state"][name] = lists["inputs"][name]
+            outputs.append(f"chunk_out.write({place});")
+    for name, table in built.tables.items():
+        lists["inputs"][name] = {"dtype": "float64", "size": int(table.values.size), "initial": 0}
+        inputs.append(f"chunk_in.read((char*) {name}_values, {table.values.nbytes});")
+    lists["readings"], recorded = [], []
+    for name in ("decision", "cost"):
+        monitor = built[f"trial_{name}"]
+        columns = len(monitor.record)
+        lists["readings"].append(columns)
+        # Brian2 would read them from a file of its own, and go on without a word where it is gone.
+        recorded.append(f"for (int i = 0; i < {columns}; i++) "
+                        f"{device.get_array_name(monitor.variables['_indices'])}[i] = i;")
+        array = device.get_array_name(monitor.variables[name], access_data=False)
+        outputs.append(f"for (size_t i = 0; i < {array}.n; i++) for (size_t j = 0; j < {columns}; "
+                       f"j++) {{ double x = {array}(i, j); chunk_out.write((char*) &x, 8); }}")
+    chunk = device.get_array_name(built["trial"].variables["chunk"]) + "[0]"
+    code = f"""
+    {" ".join(recorded)}
+    std::ifstream chunk_in(brian::results_dir + "chunk.in", std::ios::binary);
+    {" ".join(inputs)}
+    if (!chunk_in || chunk_in.peek() != EOF) {{
+        std::cerr << "chunk.in has not the size this network needs" << std::endl;
+        return 3;
+    }}
+    {built.network.name}.run({chunk}, NULL, 10.0);
+    std::ofstream chunk_out(brian::results_dir + "chunk.out", std::ios::binary);
+    {" ".join(outputs)}
+    chunk_out.close();
+    return chunk_out ? 0 : 4;
+    {END}
+    """
+    return lists, code
+
+
+def _size(built, name, variable):
+    """Number of values; synapses have none before they are made, and they are all to all."""
+    owner = built[name.split(".")[0]]
+    if isinstance(owner, Synapses) and not variable.scalar:
+        return len(owner.source) * len(owner.target)
+    return int(variable.size)
+
+
+def _initial(name):
+    return {"lastspike": -1e4, "not_refractory": 1}.get(name.split(".")[1], 0)
+
+
+def start(manifest):
+    """The state before any trial, by name."""
+    return {name: np.full(entry["size"], entry["initial"], dtype=entry["dtype"])
+            for name, entry in manifest["state"].items()}
+
+
+def write(file, manifest, given):
+    """Write the values in `given` as the program reads them.
+
+    Raises `BuildError` for a wrong size, for the program would read on.
+    """
+    for name, entry in manifest["inputs"].items():
+        value = np.ascontiguousarray(given[name], dtype=entry["dtype"])
+        if value.size != entry["size"]:
+            raise BuildError(f"{name} holds {value.size} values, the program expects "
+                             f"{entry['size']}")
+        file.write(value.tobytes())
+
+
+def read(file, manifest, trials):
+    """The `Outcome` of a chunk of `trials` that the program wrote."""
+    state = {name: np.fromfile(file, entry["dtype"], entry["size"])
+             for name, entry in manifest["state"].items()}
+    decision, cost = (np.fromfile(file, "float64", trials * n).reshape(-1, n)
+                      for n in manifest["readings"])
+    return Outcome(state, *readings(state, decision, cost))
