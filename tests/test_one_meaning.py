@@ -307,6 +307,9 @@ DRAWN = [
     dict(rule="bp", ops=((("append", "hidden.step", "count = 1.0*g\ng = 0.5*g"),),)),
     dict(rule="dfa", ops=((("append", "forward_readout", "a_ : 1"), (
         "edit", "forward_readout.spike", "a_ = w\na_ *= 0.5\no_post += w + a_")),)),
+    # What synapses sum belongs to the neurons: it is read, and added to, as theirs.
+    dict(rule="bp", ops=((("term", "forward_readout:w", "- 0.7*Hz*g_pre"),),)),
+    dict(rule="bp", ops=((("append", "forward_readout.spike", "g_pre += 0.1*w"),),)),
     # Infinite membranes spike, and are still there after a spike.
     dict(rule="bp", coding="current", plastic=(0,), ops=((
         ("append", "hidden.step", "u += inf"),),)),

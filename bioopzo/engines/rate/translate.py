@@ -72,6 +72,9 @@ class _Builder:
         self.nodes, self.versions, self.memo, self.count = self.out.step, {}, {}, 0
         self.lines = {name: {line.name: line for line in parse(obj.equations, name)}
                       for name, obj in {**assembly.groups, **assembly.synapses}.items()}
+        #: Sums are values of neurons, which synapses read and add to as those.
+        self.sums = {name: {word: self.lines[name].pop(word) for word in synapse.sums}
+                     for name, synapse in assembly.synapses.items()}
         self.events = {}
         self._classify()
 
@@ -390,7 +393,7 @@ class _Builder:
     def _plain(self, name, text):
         """Text without units, and with the synapses' own subexpressions put in."""
         own = {word: f"({line.right})" for word, line in self.lines[name].items()
-               if line.kind == "subexpression" and "summed" not in line.flags}
+               if line.kind == "subexpression"}
         for _ in own:
             text = substitute(text, own)
         return substitute(text, {word: repr(float(DEFAULT_UNITS[word])) for word in
@@ -437,7 +440,7 @@ class _Builder:
 
     def _summed(self, name, variable):
         bare, _, into = variable.rpartition("_")
-        found = self._sum(name, self.lines[name][variable].right, into, variable)
+        found = self._sum(name, self.sums[name][variable].right, into, variable)
         group = self._end(name, into)
         self._emit("element", group, f"{group}.{bare}", code="_sum", reads={"_sum": found})
 
