@@ -381,9 +381,12 @@ def test_a_trial_too_short_for_a_pair_says_what_is_allowed(task):
         bz.train(model, task, trials=2, backend="numpy")
 
 
-def test_the_back_end_follows_from_the_length():
-    assert backends.choose(None, 10) == "numpy"
-    assert backends.choose(None, 10**4) == ("standalone" if tools.compiler() else "numpy")
+def test_the_back_end_follows_from_the_length(monkeypatch):
+    monkeypatch.setattr(backends, "WORTH_COMPILING", 10)
+    assert backends.choose(None, 9) == "numpy"
+    assert backends.choose(None, 10) == ("standalone" if tools.compiler() else "numpy")
+    assert backends.choose(None, 1, lambda: True) == "standalone"
+    assert backends.choose("cython", 10**4, lambda: True) == "cython"
 
 
 def test_real_brian2_objects_are_within_reach(trained):

@@ -12,7 +12,6 @@ from tqdm.auto import tqdm
 from bioopzo.arguments import whole_number
 from bioopzo.engines import tools
 from bioopzo.engines.spiking import backends
-from bioopzo.engines.spiking.backends import WORTH_COMPILING
 from bioopzo.engines.spiking.chunk import Chunk
 from bioopzo.engines.spiking.feed import parameter_values, rows, tables
 from bioopzo.engines.spiking.numbers import MEASURE, keys
@@ -142,7 +141,7 @@ def mean_update(model: Model, task: Task, state: Mapping[str, np.ndarray], trial
         raise unknown("split", split, task.splits)
     model = model.for_task(task)
     shape = shape_of(task, rows(task))
-    chosen = backends.choose(backend, WORTH_COMPILING)
+    chosen = backends.choose(backend, np.inf)
     engine = backends.open_backend(chosen, model, shape, asked=backend is not None)
     values = parameter_values(model, shape)
     values = {k: v * small if k.split(".")[1] in ("eta", "eta_o") else v

@@ -17,7 +17,6 @@ from tqdm.auto import tqdm
 
 from bioopzo import plots
 from bioopzo.arguments import whole_number
-from bioopzo.engines.spiking import backends
 from bioopzo.errors import InputError
 from bioopzo.files import writable, write_json
 from bioopzo.model import Model
@@ -27,6 +26,7 @@ from bioopzo.tasks import Task
 from bioopzo.training import rate
 from bioopzo.training.start import versions
 from bioopzo.training.train import (
+    ENGINES,
     Job,
     check_on,
     checked_pair,
@@ -172,21 +172,20 @@ def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Itera
     own = _own_settings(models, settings)
     length: dict[str, Any] = dict(engine=engine, trials=trials, epochs=epochs,
                                   evaluations=evaluations)
-    together = False
+    together, names = False, set()
     for label, model in models.items():  # what is wrong with the last is said before the first runs
         fitted, plan, given = prepared(model, task, backend=backend, **length, **own[label])
         check_on(fitted, task)
         together |= engine == "rate" and rate.side_by_side(plan, given)
+        names.add(ENGINES[engine].backend(given, plan, fitted, task))
     spiking = engine == "spiking"
-    held_out = (11 if evaluations is None else evaluations + 1) * len(task.splits["test"])
-    chosen = backends.choose(backend, (trials or 4000) + held_out) if spiking else None
     todo = [(label, seed) for seed in seeds for label in models]
-    bar = tqdm(total=len(todo), desc=f"{task.name} ({chosen or engine})", unit="run",
+    bar = tqdm(total=len(todo), desc=f"{task.name} ({', '.join(sorted(names))})", unit="run",
                disable=not progress)
 
     def run_all(part):
         """Runs of the same settings."""
-        options = dict(backend=chosen, **length, **own[part[0][0]])
+        options = dict(backend=backend, **length, **own[part[0][0]])
         places = {(label, seed): Path(f"{stems[label]}-{seed}") if out else None
                   for label, seed in part}
         run = _resumed if out and not spiking else _trained
@@ -198,7 +197,7 @@ def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Itera
 
     # Each rate run has one core: two runs at a time are faster than two cores for one.
     limits = threadpool_limits(1) if not spiking else nullcontext()
-    at_a_time = 1 if spiking and chosen != "standalone" else jobs
+    at_a_time = jobs if not spiking or "standalone" in names else 1
     with bar, limits, ThreadPoolExecutor(at_a_time) as pool:
         try:
             done = [pair for part in pool.map(run_all, _parts(todo, own, together))

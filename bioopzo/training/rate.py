@@ -79,7 +79,7 @@ def fitted(model: Model, task: Task, chosen: Settings) -> Model:
     return model
 
 
-def backend(chosen: Settings, plan: Plan) -> str:
+def backend(chosen: Settings, plan: Plan, model: Model, task: Task) -> str:
     """The name of the back end: this engine has one."""
     return "rate"
 

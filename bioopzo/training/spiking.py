@@ -10,6 +10,7 @@ from bioopzo.engines.spiking import backends
 from bioopzo.engines.spiking.chunk import Chunk
 from bioopzo.engines.spiking.feed import parameter_values, rows, tables
 from bioopzo.engines.spiking.numbers import EVALUATION, TRAINING, keys
+from bioopzo.engines.spiking.standalone import is_kept
 from bioopzo.errors import InputError
 from bioopzo.model import Model
 from bioopzo.network.assembly import assemble
@@ -61,9 +62,10 @@ def fitted(model: Model, task: Task, chosen: Settings) -> Model:
     return model
 
 
-def backend(chosen: Settings, plan: Plan) -> str:
+def backend(chosen: Settings, plan: Plan, model: Model, task: Task) -> str:
     """The name of the back end that runs a plan."""
-    return backends.choose(chosen.backend, plan.shown(plan.trials, len(plan.marks)))
+    return backends.choose(chosen.backend, plan.shown(plan.trials, len(plan.marks)),
+                           lambda: is_kept(model, shape_of(task, rows(task)), chosen.lazy))
 
 
 class Driver:

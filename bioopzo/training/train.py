@@ -57,7 +57,9 @@ def train(model: Model, task: Task, trials: int | None = None, seed: int | Itera
         Draws the initial weights, the order of trials and all noise; not negative. Several seeds
         make a list of runs, in the rate engine as one program where that is faster (see `together`
         among its settings).
-    backend : ``"numpy"``, ``"cython"``, ``"standalone"`` or None (by length).
+    backend : ``"numpy"``, ``"cython"``, ``"standalone"`` or None
+        None: standalone for runs of ten trials and more, evaluations counted, where there is a
+        compiler, and for any whose program is kept from before; else numpy.
     evaluations : int
         Points of the learning curve after the start (default 10; in the rate engine with
         `epochs`, one an epoch); each evaluates every trial of `split` with plasticity and
@@ -171,7 +173,7 @@ def _opened(job, task, progress, engine="spiking", split="test", live=False, **o
     log = Log(task.labels, listener(live, model, task, plan.trials))
     run = Run(model=model, task=task)
     run.meta.update(provenance(model, task, plan.trials, seed,
-                               ENGINES[engine].backend(chosen, plan), split))
+                               ENGINES[engine].backend(chosen, plan, model, task), split))
     driver = ENGINES[engine].Driver(run, plan, chosen, seed, log, tqdm.write if progress else None)
     return _Open(run, plan, log, driver, place, begin)
 

@@ -21,9 +21,9 @@ import brian2 as b2
 
 from bioopzo.engines.spiking import exchange, kept
 from bioopzo.engines.spiking.build import assemble
-from bioopzo.engines.spiking.compilation import flags, program
+from bioopzo.engines.spiking.compilation import LOOP_FLAGS, program
 from bioopzo.engines.spiking.sources import generate
-from bioopzo.engines.tools import compiler, machine
+from bioopzo.engines.tools import compiler, machine, wanted_flags
 from bioopzo.errors import BuildError
 from bioopzo.files import cache_directory
 
@@ -33,11 +33,19 @@ FILES = ("main", "manifest.json")
 
 
 def identity(model, shape, lazy=True):
-    """A short hash of all that a program depends on, the same in every process."""
+    """A short hash of all that a program depends on, the same in every process.
+
+    No compiler is asked: a program that is kept runs without one.
+    """
     assembly = assemble(model, shape.duration, shape.varying, lazy, bool(shape.events))
     content = json.dumps([PROTOCOL, repr((assembly.groups, assembly.synapses)), model.sizes,
-                          repr(shape), b2.__version__, flags(), machine()])
+                          repr(shape), b2.__version__, (*wanted_flags(), *LOOP_FLAGS), machine()])
     return hashlib.sha256(content.encode()).hexdigest()[:20]
+
+
+def is_kept(model, shape, lazy=True):
+    """Whether the cache holds the program of a network, whole."""
+    return kept.sound(cache_directory() / identity(model, shape, lazy))
 
 
 class Standalone:
@@ -47,9 +55,6 @@ class Standalone:
 
     def __init__(self, model, shape, lazy=True, announce=None):
         begin = time.perf_counter()
-        if compiler() is None:
-            raise BuildError("the standalone back end needs a C++ compiler (g++); install one or "
-                             "use backend='numpy'")
         self.model, self.shape, self.lazy, self.announce = model, shape, lazy, announce
         self.key = identity(model, shape, lazy)
         self._open()
@@ -62,6 +67,9 @@ class Standalone:
         self._held = kept.Held(self.directory)
         self.cached = kept.sound(self.directory)
         if not self.cached:
+            if compiler() is None:
+                raise BuildError("the standalone back end needs a C++ compiler (g++); install one "
+                                 "or use backend='numpy'")
             if self.directory.exists():
                 warnings.warn(f"{self.directory} is damaged and is built again; if that comes "
                               "back, remove the folder or set BIOOPZO_CACHE to another",
