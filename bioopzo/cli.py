@@ -57,6 +57,7 @@ def _parser():
     demo = add("demo", _demo, "train five rules on the digits, print a table, draw the figure")
     demo.add_argument("--trials", type=int, default=4000)
     demo.add_argument("--seeds", type=int, default=3)
+    demo.add_argument("--evaluations", type=int, default=8, help="points of the curves (8)")
     demo.add_argument("--out", default="bioopzo-demo", help="folder for figure and numbers")
     train = add("train", _train, "train one rule on one task")
     train.add_argument("--rule", default="opzo", help=FILE.format("rule"))
@@ -114,6 +115,11 @@ def _parser():
         command.add_argument("--engine", default="spiking", help="spiking (default) or rate")
         command.add_argument("--trials", type=int, help="training trials (spiking: 4000)")
         command.add_argument("--epochs", type=int, help="in place of --trials (rate: 10 or more)")
+        command.add_argument("--evaluations", type=int, help="points of the learning curve (one in "
+                             "100 trials, 2 to 10; rate, with --epochs: one in each)")
+        command.add_argument("--evaluation-trials", type=int, help="held-out trials of each but "
+                             "the last, which shows all (half as many as training in all, 50 or "
+                             "more each)")
         for name, kind, about in RATE_OPTIONS:
             command.add_argument(f"--{name.replace('_', '-')}", type=kind, help=f"rate: {about}")
         command.add_argument("--backend", help="spiking: numpy, cython or standalone")
@@ -215,7 +221,8 @@ def _train(options):
     task = _task(options)
     run = train(_model(options, task, _name(rules, options.rule)), task, trials=options.trials,
                 epochs=options.epochs, seed=options.seed, backend=options.backend,
-                save=options.save, engine=options.engine, **_rate_settings(options))
+                save=options.save, engine=options.engine, evaluations=options.evaluations,
+                evaluation_trials=options.evaluation_trials, **_rate_settings(options))
     print(run)
     if options.json:
         curve = {key: run.arrays[f"curve/{key}"].tolist() for key in ("trials", "accuracy", "loss")}
@@ -230,7 +237,8 @@ def _compare(options):
     models = {name: _model(options, task, name) for name in _rules_of(options.rules)}
     result = compare(models, task, seeds=range(options.seeds), trials=options.trials,
                      epochs=options.epochs, out=options.out, backend=options.backend,
-                     jobs=options.jobs, engine=options.engine, settings=_rate_settings(options))
+                     evaluations=options.evaluations, jobs=options.jobs, engine=options.engine,
+                     evaluation_trials=options.evaluation_trials, settings=_rate_settings(options))
     _draw(result, options.out)
     print(result)
     if options.json:
@@ -255,7 +263,7 @@ def _demo(options):
     print(f"{task!r}\nEach rule trains a network of spiking neurons, one trial at a time; "
           "the first run of each compiles its equations.")
     result = compare(DEMO_RULES, task, seeds=range(options.seeds), trials=options.trials,
-                     out=options.out, evaluations=8)
+                     out=options.out, evaluations=options.evaluations)
     _draw(result, options.out)
     print(result)
     print(f"numbers: {Path(options.out) / 'comparison.json'}; "

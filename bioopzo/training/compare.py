@@ -132,7 +132,8 @@ def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Itera
             out: str | PathLike | None = None, backend: str | None = None,
             evaluations: int | None = None, jobs: int = 2, progress: bool = True,
             engine: str = "spiking", epochs: int | None = None,
-            settings: Mapping[str, Any] | None = None, **parameters: Any) -> Comparison:
+            settings: Mapping[str, Any] | None = None, evaluation_trials: int | None = None,
+            **parameters: Any) -> Comparison:
     """Train several rules on a task, each over the same seeds.
 
     Parameters
@@ -147,7 +148,7 @@ def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Itera
         Network of rules given by name; default the task's own hidden layers.
     out : path, optional
         Folder in which every run is saved (``label-seed.npz`` and ``.json``) and the table.
-    backend, evaluations
+    backend, evaluations, evaluation_trials
         As for `train`.
     jobs : int
         Runs at a time (compiled back end and rate engine; the others run one by one).
@@ -171,7 +172,7 @@ def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Itera
     stems = _stems(models, out)
     own = _own_settings(models, settings)
     length: dict[str, Any] = dict(engine=engine, trials=trials, epochs=epochs,
-                                  evaluations=evaluations)
+                                  evaluations=evaluations, evaluation_trials=evaluation_trials)
     together, names = False, set()
     for label, model in models.items():  # what is wrong with the last is said before the first runs
         fitted, plan, given = prepared(model, task, backend=backend, **length, **own[label])

@@ -19,7 +19,7 @@ from bioopzo.run import Run
 from bioopzo.tasks import Task
 from bioopzo.training.guards import LEARNED, not_finite, stopped
 from bioopzo.training.log import Evaluation, Log
-from bioopzo.training.plan import EVALUATIONS, Plan, Stretch, planned
+from bioopzo.training.plan import Plan, Stretch, planned
 from bioopzo.training.start import initial_weights, learning_rates, scheduled, without_learning
 
 #: Training trials where the user says nothing.
@@ -46,11 +46,10 @@ def settings(backend: str | None = None, lazy: bool = True, **unknown: Any) -> S
 
 
 def plan(task: Task, split: str, trials: int | None, epochs: int | None, evaluations: int | None,
-         chosen: Settings) -> Plan:
+         evaluation_trials: int | None, chosen: Settings) -> Plan:
     """The `Plan` of a run of single trials: 4000 of them, evaluated 10 times, by default."""
     trials = TRIALS if trials is None and epochs is None else trials
-    return planned(task, split, trials, epochs,
-                   EVALUATIONS if evaluations is None else evaluations, batch=1)
+    return planned(task, split, trials, epochs, evaluations, 1, evaluation_trials, False)
 
 
 def fitted(model: Model, task: Task, chosen: Settings) -> Model:
