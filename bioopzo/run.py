@@ -56,9 +56,10 @@ class Run:
     plasticity and perturbation off; `curve/held_out`: how many), `rates/hidden_1` ... (Hz, on the
     same; the first untrained), `final/<object>.<variable>` (the state) and
     `snapshots/<synapses>.<w>`, all but the state one per point of the curve. `model` and `task` are
-    None in a loaded run. `units`: the unit of each array. `meta`: rule, task, seed, trials, backend, versions, digest, `test_accuracy`, `complete`
-    ... (all JSON). `final` is the final state by name: ``run.final["forward_1.w"]``.
-    A run can be pickled and copied, with its model and task.
+    None in a loaded run. `units`: the unit of each array. `meta`: rule, task, seed, trials,
+    backend, versions, digest, `test_accuracy`, `complete` ... (all JSON). `final` is the final
+    state by name: ``run.final["forward_1.w"]``. A run can be pickled and copied, with its model
+    and task.
     """
 
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
