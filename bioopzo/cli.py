@@ -23,6 +23,7 @@ FILE = "a name, or a file such as my_{}.py, which is run"
 #: What `Model` is given by an option of its own, and the option.
 CHOSEN_APART = {"sizes": "--hidden", "rule": "--rule (of several: --rules)", "neuron": "--neuron"}
 RULES = "names, or files such as my_rule.py, which are run, separated by commas"
+JOBS = "runs at a time, each on one core (default: as many as there are cores)"
 DEMO_RULES = ("opzo", "dfa", "node_perturbation", "reinforce", "readout_only")
 
 
@@ -68,12 +69,12 @@ def _parser():
     compare.add_argument("--rules", required=True, help=RULES)
     compare.add_argument("--seeds", type=int, default=3, help="how many (0, 1, 2 ...)")
     compare.add_argument("--out", required=True)
-    compare.add_argument("--jobs", type=int, default=2)
+    compare.add_argument("--jobs", type=int, help=JOBS)
     tune = add("tune", _tune, "search learning rates on the validation split")
     tune.add_argument("--rules", required=True, help=RULES)
     tune.add_argument("--trials", type=int, default=4000)
     tune.add_argument("--candidates", type=int, default=24)
-    tune.add_argument("--jobs", type=int, default=2)
+    tune.add_argument("--jobs", type=int, help=JOBS)
     tune.add_argument("--range", action="append", default=[], metavar="NAME=LOWEST,HIGHEST",
                       help="where to search a parameter, in Hz or seconds")
     tune.add_argument("--out", help="data file; default the package's own")

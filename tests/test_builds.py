@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -274,6 +275,15 @@ def test_two_processes_build_the_same_text_at_once(cache, tmp_path):
     same(*(bz.Run.load(tmp_path / f"run{name}") for name in "ab"))
     assert len(programs(cache)) == 2 and all(map(kept.sound, programs(cache)))
     assert not list(cache.rglob(".*"))
+
+
+def test_runs_at_a_time_build_the_same_text_once(task, model, cache, monkeypatch):
+    units = compiled_units(monkeypatch)
+    edited = model.edit({"psi": PSI})
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: built(edited, task), range(4)))
+    assert units == ["edit0"]
+    assert sorted(one.cached for one in made) == [False, True, True, True]
 
 
 # ---------------------------------------------------------------------------- size

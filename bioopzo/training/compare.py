@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from bioopzo import plots
-from bioopzo.arguments import whole_number
+from bioopzo.arguments import at_a_time, whole_number
 from bioopzo.errors import InputError
 from bioopzo.files import writable, write_json
 from bioopzo.model import Model
@@ -130,7 +130,7 @@ def _cells(rows):
 def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Iterable[int] = range(3),
             trials: int | None = None, sizes: Sequence[int] | None = None,
             out: str | PathLike | None = None, backend: str | None = None,
-            evaluations: int | None = None, jobs: int = 2, progress: bool = True,
+            evaluations: int | None = None, jobs: int | None = None, progress: bool = True,
             engine: str = "spiking", epochs: int | None = None,
             settings: Mapping[str, Any] | None = None, evaluation_trials: int | None = None,
             **parameters: Any) -> Comparison:
@@ -151,7 +151,8 @@ def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Itera
     backend, evaluations, evaluation_trials
         As for `train`.
     jobs : int
-        Runs at a time (compiled back end and rate engine; the others run one by one).
+        Runs at a time, each on one core; default: one on each core there is. Of the compiled back
+        end and the rate engine: the others run one by one. The results are the same for any.
     engine : ``"spiking"`` or ``"rate"``
     progress : bool
         Whether a progress bar is shown, one step a run.
@@ -167,7 +168,7 @@ def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Itera
     """
     checked_task(task)
     seeds = _checked_seeds(seeds)
-    jobs = whole_number("jobs", jobs)
+    jobs = at_a_time(jobs)
     models = _models(rules, task, sizes, parameters)
     stems = _stems(models, out)
     own = _own_settings(models, settings)
@@ -198,8 +199,8 @@ def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Itera
 
     # Each rate run has one core: two runs at a time are faster than two cores for one.
     limits = threadpool_limits(1) if not spiking else nullcontext()
-    at_a_time = jobs if not spiking or "standalone" in names else 1
-    with bar, limits, ThreadPoolExecutor(at_a_time) as pool:
+    count = jobs if not spiking or "standalone" in names else 1
+    with bar, limits, ThreadPoolExecutor(count) as pool:
         try:
             done = [pair for part in pool.map(run_all, _parts(todo, own, together))
                     for pair in part]

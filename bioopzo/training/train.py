@@ -150,29 +150,30 @@ def train_group(jobs: Sequence[Job], task: Task, progress: bool = True, **option
     are further arguments of `train`. Raises `InputError` before anything runs, and what an
     interruption raises.
     """
-    for job in jobs:  # what is wrong with the last is said before the first runs
-        _checked(job, task, **options)
-    opened = [partial(_opened, job, task, progress, **options) for job in jobs]
+    # What is wrong with the last is said before the first runs.
+    checked = [_checked(job, task, **options) for job in jobs]
+    opened = [partial(_opened, one, task, progress, **options) for one in checked]
     if options.get("engine", "spiking") == "rate" and len(jobs) > 1:
         return _grouped([make() for make in opened], progress)
     return [_alone(make(), progress) for make in opened]
 
 
 def _checked(job, task, engine="spiking", live=False, **options):
-    """The model, the plan and the settings of a job, all that can be wrong with them checked."""
+    """What a job is and says, all that can be wrong with it checked, and how long that took."""
+    begin = time.perf_counter()
     seed = whole_number("seed", job.seed, least=0)
     if job.checkpoint is not None:
         options["checkpoint"] = job.checkpoint
     model, plan, chosen = prepared(job.model, task, engine, **options)
     check_on(model, task)
     place = writable("save", job.save) if job.save else None
-    return seed, model, plan, chosen, place
+    return seed, model, plan, chosen, place, time.perf_counter() - begin
 
 
-def _opened(job, task, progress, engine="spiking", split="test", live=False, **options):
-    """A job as a run under way."""
-    begin = time.perf_counter()
-    seed, model, plan, chosen, place = _checked(job, task, engine=engine, split=split, **options)
+def _opened(checked, task, progress, engine="spiking", split="test", live=False, **_):
+    """A job that has been checked as a run under way."""
+    seed, model, plan, chosen, place, spent = checked
+    begin = time.perf_counter() - spent
     log = Log(task.labels, listener(live, model, task, plan.trials))
     run = Run(model=model, task=task)
     run.meta.update(provenance(model, task, plan.trials, seed,

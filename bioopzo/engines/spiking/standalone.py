@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 import warnings
 import weakref
@@ -30,6 +31,9 @@ from bioopzo.files import cache_directory
 #: Counts the ways a compiled program and this module talk; a change needs a new build.
 PROTOCOL = 4
 FILES = ("main", "manifest.json")
+#: A lock on each program that this process has looked for.
+_OPENING: dict[str, threading.Lock] = {}
+_OPENING_LOCK = threading.Lock()
 
 
 def identity(model, shape, lazy=True):
@@ -62,8 +66,17 @@ class Standalone:
         self.build_s = time.perf_counter() - begin
 
     def _open(self):
-        """Find the program in the cache, whole, or build it."""
+        """Find the program in the cache, whole, or build it.
+
+        Of several runs of one text, the first builds it and the others wait.
+        """
         self.directory = cache_directory() / self.key
+        with _OPENING_LOCK:
+            opening = _OPENING.setdefault(self.key, threading.Lock())
+        with opening:
+            self._found()
+
+    def _found(self):
         self._held = kept.Held(self.directory)
         self.cached = kept.sound(self.directory)
         if not self.cached:
@@ -73,7 +86,7 @@ class Standalone:
             if self.directory.exists():
                 warnings.warn(f"{self.directory} is damaged and is built again; if that comes "
                               "back, remove the folder or set BIOOPZO_CACHE to another",
-                              stacklevel=4)
+                              stacklevel=5)
             if self.announce:
                 self.announce(f"compiling the equations of {self.model.rule_name} (once per text) "
                               "...")
@@ -91,7 +104,7 @@ class Standalone:
                 warnings.warn(f"compiled networks cannot be kept in {self.directory.parent} "
                               f"({problem.strerror}): each is compiled anew until you make room "
                               "or give leave to write there, or set BIOOPZO_CACHE to another "
-                              "folder", stacklevel=5)
+                              "folder", stacklevel=6)
                 self._keep_apart(folder)
 
     def _keep_apart(self, folder):
