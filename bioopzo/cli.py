@@ -318,32 +318,29 @@ def _figures(options):
 
 
 def _rules(options):
-    from bioopzo import rules
-
-    for name in rules.available():
-        _say(name, rules.get(name, 2), rules.options(name))
+    _say("bioopzo.rules", "rule", "Rule")
 
 
 def _neurons(options):
-    from bioopzo import neurons
-
-    for name in neurons.available():
-        _say(name, neurons.get(name), neurons.options(name))
+    _say("bioopzo.neurons", "neuron", "Neuron")
 
 
-def _say(name, listed, options):
-    """Print a line about a rule or a neuron: its `name`, what it does, its source and options."""
-    choices = ", ".join(f"{key}={value}" for key, value in options.items())
-    source = f" [{listed.source}]" if listed.source else ""
-    print(f"{name:<20}{listed.summary}{source}"
-          + (f"; options: {choices}" if choices else ""))
+def _say(package, function, returns):
+    """Print a line about every rule or neuron: its name, what it does, its source and options."""
+    from bioopzo.registry import listed
+
+    for entry in listed(package, function, returns):
+        choices = ", ".join(f"{key}={value}" for key, value in entry.options.items())
+        source = f" [{entry.source}]" if entry.source else ""
+        print(f"{entry.name:<20}{entry.about}{source}"
+              + (f"; options: {choices}" if choices else ""))
 
 
 def _tasks(options):
-    from bioopzo import tasks
+    from bioopzo.registry import listed
 
-    for name, about in tasks.summary().items():
-        print(f"{name:<22}{about}")
+    for entry in listed("bioopzo.tasks"):
+        print(f"{entry.name:<22}{entry.about}")
 
 
 def _data(options):

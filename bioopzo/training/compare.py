@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
@@ -81,7 +81,7 @@ def summary(runs: Sequence[Run]) -> dict[str, Any]:
     scores = np.array([run.meta[key] for run in runs])
     n = len(scores)
     sd = float(scores.std(ddof=1)) if n > 1 else None
-    half = float(stats.t.ppf(0.975, n - 1) * sd / np.sqrt(n)) if n > 1 else None
+    half = float(stdtrit(n - 1, 0.975) * sd / np.sqrt(n)) if n > 1 else None
     first = runs[0].meta
     return {
         "measure": key, "mean": float(scores.mean()), "sd": sd, "interval95": half,

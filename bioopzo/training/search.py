@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import qmc
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
@@ -58,6 +57,9 @@ def candidates(model: Model, count: int, seed: int, ranges: Ranges | None = None
 
     The first is the value in force. Returns a list of dicts name -> number in base units.
     """
+    # start-up: scipy.stats is slow, and only a search draws with it
+    from scipy.stats import qmc
+
     space = search_space(model, ranges)
     if not space:
         return [{}]
