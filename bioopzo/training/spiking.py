@@ -10,6 +10,7 @@ from bioopzo.engines.spiking import backends
 from bioopzo.engines.spiking.chunk import Chunk
 from bioopzo.engines.spiking.feed import parameter_values, rows, tables
 from bioopzo.engines.spiking.numbers import EVALUATION, TRAINING, keys
+from bioopzo.engines.spiking.standalone import is_kept
 from bioopzo.errors import InputError
 from bioopzo.model import Model
 from bioopzo.network.assembly import assemble
@@ -18,7 +19,7 @@ from bioopzo.run import Run
 from bioopzo.tasks import Task
 from bioopzo.training.guards import LEARNED, not_finite, stopped
 from bioopzo.training.log import Evaluation, Log
-from bioopzo.training.plan import EVALUATIONS, Plan, Stretch, planned
+from bioopzo.training.plan import Plan, Stretch, planned
 from bioopzo.training.start import initial_weights, learning_rates, scheduled, without_learning
 
 #: Training trials where the user says nothing.
@@ -45,11 +46,10 @@ def settings(backend: str | None = None, lazy: bool = True, **unknown: Any) -> S
 
 
 def plan(task: Task, split: str, trials: int | None, epochs: int | None, evaluations: int | None,
-         chosen: Settings) -> Plan:
+         evaluation_trials: int | None, chosen: Settings) -> Plan:
     """The `Plan` of a run of single trials: 4000 of them, evaluated 10 times, by default."""
     trials = TRIALS if trials is None and epochs is None else trials
-    return planned(task, split, trials, epochs,
-                   EVALUATIONS if evaluations is None else evaluations, batch=1)
+    return planned(task, split, trials, epochs, evaluations, 1, evaluation_trials, False)
 
 
 def fitted(model: Model, task: Task, chosen: Settings) -> Model:
@@ -61,9 +61,10 @@ def fitted(model: Model, task: Task, chosen: Settings) -> Model:
     return model
 
 
-def backend(chosen: Settings, plan: Plan) -> str:
+def backend(chosen: Settings, plan: Plan, model: Model, task: Task) -> str:
     """The name of the back end that runs a plan."""
-    return backends.choose(chosen.backend, plan.shown(plan.trials, len(plan.marks)))
+    return backends.choose(chosen.backend, plan.shown(plan.trials, len(plan.marks)),
+                           lambda: is_kept(model, shape_of(task, rows(task)), chosen.lazy))
 
 
 class Driver:
