@@ -155,3 +155,20 @@ def test_drive_is_as_wide_as_the_threshold_is_high(coding):
     shown = inputs[:100].swapaxes(0, 1) if coding == "spikes" else inputs[:100]
     u = engine.trial(shown, task.targets[:100], record=("hidden_1.u",))["hidden_1.u"]
     assert 0.75 < u[30:].std() < 1.25
+
+
+def test_runs_say_where_learning_rates_were_not_tuned(capsys):
+    task = digits()
+    model = bz.Model([64, 6, 10], rule="dfa")
+    run = bz.train(model, task, trials=2, evaluations=1, evaluation_trials=2, backend="numpy")
+    assert "not tuned for own digits" in repr(run) and run.meta["untuned"] == ["eta", "eta_o"]
+    told = capsys.readouterr()
+    assert "dfa: eta and eta_o were not tuned for own digits: bioopzo tune" in told.out + told.err
+    models = {"mine": model.replace(eta=1*Hz, eta_o=1*Hz), "default": model}
+    result = bz.compare(models, task, seeds=[0], trials=2, evaluations=1, progress=False,
+                        backend="numpy")
+    line = "learning rates not tuned for this task (bioopzo tune): default"
+    assert repr(result).splitlines()[-1] == line and line in result._repr_html_()
+    tuned = bz.train(model, tasks.digits(), trials=2, evaluations=1, backend="numpy",
+                     progress=False)
+    assert "untuned" not in tuned.meta and "not tuned" not in repr(tuned)

@@ -21,6 +21,7 @@ from bioopzo.training.guards import LEARNED, not_finite, stopped
 from bioopzo.training.log import Evaluation, Log
 from bioopzo.training.plan import Plan, Stretch, planned
 from bioopzo.training.start import initial_weights, learning_rates, scheduled, without_learning
+from bioopzo.training.tuned import untuned
 
 #: Training trials where the user says nothing.
 TRIALS = 4000
@@ -86,6 +87,12 @@ class Driver:
         run.meta.update(backend=self.engine.name, build_s=round(self.engine.build_s, 3),
                         learning_rates=learning_rates(self.model), forms={
             name: synapse.form for name, synapse in forms.items() if synapse.form})
+        if names := untuned(self.task.name, self.model):
+            run.meta["untuned"] = names
+            run.meta["learning_rates"] += f", not tuned for {self.task.name}"
+            if announce:
+                announce(f"{self.model.rule_name}: {' and '.join(names)} were not tuned for "
+                         f"{self.task.name}: bioopzo tune and bz.tune search them")
         self.values = parameter_values(self.model, self.shape, chosen.lazy)
         self.order, self.seed = order, seed
         self.state = {**self.engine.start, **initial_weights(self.model, weights)}
