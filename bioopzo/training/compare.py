@@ -24,6 +24,7 @@ from bioopzo.run import Run
 from bioopzo.show.html import table, wrapped
 from bioopzo.tasks import Task
 from bioopzo.training import rate
+from bioopzo.training.plan import Evaluations
 from bioopzo.training.start import versions
 from bioopzo.training.train import (
     ENGINES,
@@ -140,7 +141,7 @@ def _cells(rows):
 def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Iterable[int] = range(3),
             trials: int | None = None, sizes: Sequence[int] | None = None,
             out: str | PathLike | None = None, backend: str | None = None,
-            evaluations: int | None = None, jobs: int | None = None, progress: bool = True,
+            evaluations: Evaluations = None, jobs: int | None = None, progress: bool = True,
             engine: str = "spiking", epochs: int | None = None,
             settings: Mapping[str, Any] | None = None, evaluation_trials: int | None = None,
             **parameters: Any) -> Comparison:

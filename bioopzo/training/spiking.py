@@ -19,7 +19,7 @@ from bioopzo.run import Run
 from bioopzo.tasks import Task
 from bioopzo.training.guards import LEARNED, not_finite, stopped
 from bioopzo.training.log import Evaluation, Log
-from bioopzo.training.plan import Plan, Stretch, planned
+from bioopzo.training.plan import Evaluations, Plan, Stretch, planned
 from bioopzo.training.start import initial_weights, learning_rates, scheduled, without_learning
 from bioopzo.training.tuned import untuned
 
@@ -46,7 +46,7 @@ def settings(backend: str | None = None, lazy: bool = True, **unknown: Any) -> S
     return Settings(backend, lazy)
 
 
-def plan(task: Task, split: str, trials: int | None, epochs: int | None, evaluations: int | None,
+def plan(task: Task, split: str, trials: int | None, epochs: int | None, evaluations: Evaluations,
          evaluation_trials: int | None, chosen: Settings) -> Plan:
     """The `Plan` of a run of single trials: 4000 of them, evaluated 10 times, by default."""
     trials = TRIALS if trials is None and epochs is None else trials
@@ -92,7 +92,7 @@ class Driver:
             run.meta["learning_rates"] += f", not tuned for {self.task.name}"
             if announce:
                 announce(f"{self.model.rule_name}: {' and '.join(names)} were not tuned for "
-                         f"{self.task.name}: bioopzo tune and bz.tune search them")
+                         f"{self.task.name}, as bioopzo tune does")
         self.values = parameter_values(self.model, self.shape, chosen.lazy)
         self.order, self.seed = order, seed
         self.state = {**self.engine.start, **initial_weights(self.model, weights)}
