@@ -336,6 +336,17 @@ def linear(line: Line, lines: Iterable[Line]) -> bool:
     return not sympy.diff(str_to_sympy(right), symbol := str_to_sympy(line.name)).has(symbol)
 
 
+def depends_on(name: str, table: Mapping[str, str]) -> set[str]:
+    """Every name that a subexpression reads, through others too; `table` maps each to its text."""
+    seen: set[str] = set()
+    todo = [name]
+    while todo:
+        new = identifiers(table[todo.pop()]) - seen
+        seen |= new
+        todo += new & table.keys()
+    return seen
+
+
 @functools.lru_cache(1024)  # asked for again by every engine and check; sympy takes its time
 def factorise(expression: str, trace: str) -> str | None:
     """Split a plasticity term into presynaptic trace times a postsynaptic factor.
