@@ -15,14 +15,16 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from weakref import ref
 
 import brian2 as b2
 import numpy as np
 import pytest
+from brian2.core.names import Nameable
 
 import bioopzo as bz
 from bioopzo.engines import tools
-from bioopzo.engines.spiking import backends, compilation, kept, sources
+from bioopzo.engines.spiking import backends, compilation, kept, session, sources
 from bioopzo.engines.spiking.build import build
 from bioopzo.engines.spiking.feed import rows
 from bioopzo.engines.spiking.session import runtime
@@ -177,6 +179,18 @@ def test_the_same_text_gives_the_same_files(task, tmp_path, rule):
         other = content(tmp_path / name)
         assert other.keys() == first.keys()
         assert [path for path in first if other[path] != first[path]] == []
+
+
+def test_networks_that_are_done_with_are_let_go(task, model):
+    """Brian2 looks through all that is alive for every new name."""
+    alive = []
+    for _ in range(12):
+        with runtime():
+            built = build(model.for_task(task), shape_of(task, rows(task)))
+            session._disown(ref(thing) for thing in built.network)  # it is never run
+        alive.append(len(Nameable.__instances__()))
+    one = alive[1] - alive[0]
+    assert one > 30 and max(alive) < alive[0] + session.MANY + 2*one
 
 
 def test_nothing_is_generated_that_no_program_runs(task, model, tmp_path):

@@ -89,6 +89,18 @@ def test_the_number_may_be_given():
             planned(task, "test", trials=500, batch=1, evaluation_trials=wrong)
 
 
+def test_points_may_be_given_by_their_trials(task):
+    plan = planned(task, trials=64, evaluations=[16, 3, 40], batch=8)
+    assert plan.marks == (0, 2, 5, 8)
+    run = bz.train(bz.Model([task.n_in, 4, task.n_out], rule="dfa"), task, trials=12,
+                   evaluations=(2, 5), backend="numpy", progress=False)
+    assert run.arrays["curve/trials"].tolist() == [0, 2, 5, 12]
+    for wrong, words in (([13], "evaluations=13: the run has 12 trials"),
+                         ([0.5], "every one of evaluations is a whole number")):
+        with pytest.raises(InputError, match=words):
+            planned(task, trials=12, evaluations=wrong, batch=1)
+
+
 def test_epochs_are_evaluated_as_often_as_before():
     task = bz.tasks.digits()
     assert len(planned(task, "test", epochs=12, batch=1).marks) == 13

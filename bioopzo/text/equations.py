@@ -336,6 +336,7 @@ def linear(line: Line, lines: Iterable[Line]) -> bool:
     return not sympy.diff(str_to_sympy(right), symbol := str_to_sympy(line.name)).has(symbol)
 
 
+@functools.lru_cache(1024)  # asked for again by every engine and check; sympy takes its time
 def factorise(expression: str, trace: str) -> str | None:
     """Split a plasticity term into presynaptic trace times a postsynaptic factor.
 

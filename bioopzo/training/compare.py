@@ -24,6 +24,7 @@ from bioopzo.run import Run
 from bioopzo.show.html import table, wrapped
 from bioopzo.tasks import Task
 from bioopzo.training import rate
+from bioopzo.training.plan import Evaluations
 from bioopzo.training.start import versions
 from bioopzo.training.train import (
     ENGINES,
@@ -69,7 +70,8 @@ class Comparison:
         rows = self.table()
         heads = ("rule", "mean", "sd", "95 % interval", "rates (Hz)")
         return wrapped([f"<p>{escape(_title(rows, self.task.name))}</p>",
-                        table([map(escape, row) for row in _cells(rows)], heads)])
+                        table([map(escape, row) for row in _cells(rows)], heads),
+                        *(f"<p>{escape(line)}</p>" for line in _untuned(rows))])
 
     def __repr__(self):
         return format_table(self.table(), self.task.name)
@@ -87,6 +89,7 @@ def summary(runs: Sequence[Run]) -> dict[str, Any]:
         "measure": key, "mean": float(scores.mean()), "sd": sd, "interval95": half,
         "scores": scores.tolist(), "seeds": [run.meta["seed"] for run in runs],
         "rule": first["rule"], "options": first["options"], "trials": first["trials"],
+        "untuned": first.get("untuned", []),
         "backend": first["backend"], "build_s": first["build_s"],
         "wall_s": float(np.sum([run.meta["wall_s"] for run in runs])),
         "untrained_rates_hz": _mean_rates(runs, "untrained_rates_hz"),
@@ -105,6 +108,7 @@ def format_table(rows: Sequence[Mapping[str, Any]], title: str) -> str:
              f"{'rule':<28}{'mean':>8}{'sd':>8}{'95 % interval':>18}   rates (Hz)"]
     lines += [f"{label:<28}{mean:>8}{sd:>8}{interval:>18}   {rates}"
               for label, mean, sd, interval, rates in _cells(rows)]
+    lines += _untuned(rows)
     return "\n".join(lines)
 
 
@@ -112,6 +116,13 @@ def _title(rows, task):
     accuracy = rows[0]["measure"] == "test_accuracy"
     return (f"{task}: held-out {'accuracy (%)' if accuracy else 'loss'}, "
             f"{rows[0]['trials']} trials, {len(rows[0]['seeds'])} seed(s)")
+
+
+def _untuned(rows):
+    """A line, where there is something to say, about rules whose rates nobody chose."""
+    names = [row["label"] for row in rows if row.get("untuned")]
+    return [f"learning rates not tuned for this task (bioopzo tune): {', '.join(names)}"] * bool(
+        names)
 
 
 def _cells(rows):
@@ -130,7 +141,7 @@ def _cells(rows):
 def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Iterable[int] = range(3),
             trials: int | None = None, sizes: Sequence[int] | None = None,
             out: str | PathLike | None = None, backend: str | None = None,
-            evaluations: int | None = None, jobs: int | None = None, progress: bool = True,
+            evaluations: Evaluations = None, jobs: int | None = None, progress: bool = True,
             engine: str = "spiking", epochs: int | None = None,
             settings: Mapping[str, Any] | None = None, evaluation_trials: int | None = None,
             **parameters: Any) -> Comparison:

@@ -1,6 +1,6 @@
 """The plan of a run: what it is trained on, in which order, and when it is evaluated."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 
@@ -22,6 +22,9 @@ A_PART, LEAST_EVALUATIONS, EVALUATIONS, MOST_EVALUATIONS = 100, 2, 10, 30
 #: each shows at least so many: fewer say little (at 50 %, a standard error of 7 %).
 SHARE, LEAST_SHOWN = 0.5, 50
 SPLITS = ("test", "validation")
+
+#: How often, after how many trials, or as often as is usual.
+Evaluations = int | Sequence[int] | None
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ class Plan:
 
 
 def planned(task: Task, split: str = "test", trials: int | None = None,
-            epochs: float | None = None, evaluations: int | None = None,
+            epochs: float | None = None, evaluations: Evaluations = None,
             batch: int | None = None, evaluation_trials: int | None = None,
             each_epoch: bool = True) -> Plan:
     """The `Plan` of a run on a task.
@@ -118,8 +121,9 @@ def planned(task: Task, split: str = "test", trials: int | None = None,
     `trials` or `epochs` say how long it is (default: 10 epochs, and more of a small task, until
     there were 2500 batches, at most 300). It is evaluated on `split`, at the start and
     `evaluations` times more (default once in 100 trials, 2 to 10 times; with `epochs` once in
-    each, unless `each_epoch` is False; at most 30 times with neither), and trained on "train",
-    with "validation" where that is not what is evaluated. The last evaluation shows the whole
+    each, unless `each_epoch` is False; at most 30 times with neither), or after the numbers of
+    trials in `evaluations` and at the end, and trained on "train", with "validation" where that is
+    not what is evaluated. The last evaluation shows the whole
     split, those before it `evaluation_trials` (default so many that all of them together show half
     as many trials as training does, but 50 at least, and never more than there are). `batch` is by
     default 8 to 128, a 64th of the trials there are. Raises `InputError` for what cannot be.
@@ -153,12 +157,22 @@ def planned(task: Task, split: str = "test", trials: int | None = None,
         raise InputError(f"trials={trials} are less than one batch of {batch}")
     if evaluations is None:
         evaluations = min(max(LEAST_EVALUATIONS, total * batch // A_PART), EVALUATIONS)
-    count = min(whole_number("evaluations", evaluations), total)
-    marks = np.round(np.linspace(0, total, count + 1)).astype(int).tolist()
+    marks = _marks(evaluations, total, batch)
     if evaluation_trials is None:
-        evaluation_trials = max(LEAST_SHOWN, int(SHARE * total * batch / count))
+        evaluation_trials = max(LEAST_SHOWN, int(SHARE * total * batch / (len(marks) - 1)))
     few = evenly_drawn(task, split, whole_number("evaluation_trials", evaluation_trials))
     return Plan(samples, np.asarray(task.splits[split]), batch, total, epochs, tuple(marks), few)
+
+
+def _marks(evaluations, total, batch):
+    """The numbers of batches after which there is an evaluation, from 0 to all of them."""
+    if not isinstance(evaluations, Iterable) or isinstance(evaluations, str):
+        count = min(whole_number("evaluations", evaluations), total)
+        return np.round(np.linspace(0, total, count + 1)).astype(int).tolist()
+    asked = [whole_number("every one of evaluations", trials) for trials in evaluations]
+    if asked and max(asked) > total * batch:
+        raise InputError(f"evaluations={max(asked)}: the run has {total * batch} trials")
+    return sorted({0, total, *(round(trials / batch) for trials in asked)})
 
 
 def evenly_drawn(task: Task, split: str, count: int) -> np.ndarray:

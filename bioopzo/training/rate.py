@@ -29,7 +29,7 @@ from bioopzo.training.checkpoint import (
 )
 from bioopzo.training.guards import not_finite, stopped
 from bioopzo.training.log import Evaluation, Log
-from bioopzo.training.plan import Plan, Stretch, planned
+from bioopzo.training.plan import Evaluations, Plan, Stretch, planned
 from bioopzo.training.start import (
     initial_weights,
     learning_rates,
@@ -61,7 +61,7 @@ def settings(backend: None = None, lazy: bool = True, **given: Any) -> Settings:
     return chosen
 
 
-def plan(task: Task, split: str, trials: int | None, epochs: int | None, evaluations: int | None,
+def plan(task: Task, split: str, trials: int | None, epochs: int | None, evaluations: Evaluations,
          evaluation_trials: int | None, chosen: Settings) -> Plan:
     """The `Plan` of a run of whole batches, as many as fit the task by default."""
     Placement(chosen.device, chosen.devices)  # says what is not there

@@ -20,8 +20,9 @@ from bioopzo.run import Run
 from bioopzo.tasks import Task
 from bioopzo.training.guards import LEARNED, not_finite, stopped
 from bioopzo.training.log import Evaluation, Log
-from bioopzo.training.plan import Plan, Stretch, planned
+from bioopzo.training.plan import Evaluations, Plan, Stretch, planned
 from bioopzo.training.start import initial_weights, learning_rates, scheduled, without_learning
+from bioopzo.training.tuned import untuned
 
 #: Training trials where the user says nothing.
 TRIALS = 4000
@@ -46,7 +47,7 @@ def settings(backend: str | None = None, lazy: bool = True, **unknown: Any) -> S
     return Settings(backend, lazy)
 
 
-def plan(task: Task, split: str, trials: int | None, epochs: int | None, evaluations: int | None,
+def plan(task: Task, split: str, trials: int | None, epochs: int | None, evaluations: Evaluations,
          evaluation_trials: int | None, chosen: Settings) -> Plan:
     """The `Plan` of a run of single trials: 4000 of them, evaluated 10 times, by default."""
     trials = TRIALS if trials is None and epochs is None else trials
@@ -88,6 +89,12 @@ class Driver:
         run.meta.update(backend=self.engine.name, build_s=round(self.engine.build_s, 3),
                         learning_rates=learning_rates(self.model), forms={
             name: synapse.form for name, synapse in assembly.synapses.items() if synapse.form})
+        if names := untuned(self.task.name, self.model):
+            run.meta["untuned"] = names
+            run.meta["learning_rates"] += f", not tuned for {self.task.name}"
+            if announce:
+                announce(f"{self.model.rule_name}: {' and '.join(names)} were not tuned for "
+                         f"{self.task.name}, as bioopzo tune does")
         self.values = constants(assembly, self.model, self.shape)
         self.order, self.seed = order, seed
         self.state = {**self.engine.start, **initial_weights(self.model, weights)}

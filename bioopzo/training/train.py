@@ -20,7 +20,7 @@ from bioopzo.tasks import Task
 from bioopzo.training import rate, spiking
 from bioopzo.training.live import listener
 from bioopzo.training.log import Listener, Log
-from bioopzo.training.plan import Plan
+from bioopzo.training.plan import Evaluations, Plan
 from bioopzo.training.saving import save_incomplete
 from bioopzo.training.start import provenance
 from bioopzo.training.tuned import tuned_parameters
@@ -40,7 +40,7 @@ def train(model: Model, task: Task, trials: int | None = ..., seed: Iterable[int
 
 
 def train(model: Model, task: Task, trials: int | None = None, seed: int | Iterable[int] = 0,
-          backend: str | None = None, evaluations: int | None = None, split: str = "test",
+          backend: str | None = None, evaluations: Evaluations = None, split: str = "test",
           save: str | PathLike | None = None, progress: bool = True, lazy: bool = True,
           engine: str = "spiking", epochs: int | None = None, live: bool | Listener = False,
           evaluation_trials: int | None = None, **settings: Any) -> Run | list[Run]:
@@ -60,11 +60,12 @@ def train(model: Model, task: Task, trials: int | None = None, seed: int | Itera
     backend : ``"numpy"``, ``"cython"``, ``"standalone"`` or None
         None: standalone for runs of ten trials and more, evaluations counted, where there is a
         compiler, and for any whose program is kept from before; else numpy.
-    evaluations : int
-        Points of the learning curve after the start (default one in 100 trials, 2 to 10; in the
-        rate engine with `epochs`, one an epoch); each shows trials of `split` with plasticity and
-        perturbation off: the last all of them, those before it `evaluation_trials`. Training is
-        the same for any number.
+    evaluations : int, or several
+        Points of the learning curve after the start, or the numbers of trials after which there is
+        one, such as [100, 300, 1000], beside the start and the end (default one in 100 trials, 2
+        to 10; in the rate engine with `epochs`, one an epoch); each shows trials of `split` with
+        plasticity and perturbation off: the last all of them, those before it `evaluation_trials`.
+        Training is the same for any number.
     split : ``"test"`` or ``"validation"``
     save : path, optional
         Where the run is saved, also when it ends early (then marked incomplete); ``SAVE-SEED`` for
@@ -269,7 +270,7 @@ def _finished(opened):
 
 
 def prepared(model: Model, task: Task, engine: str = "spiking", trials: int | None = None,
-             epochs: int | None = None, evaluations: int | None = None, split: str = "test",
+             epochs: int | None = None, evaluations: Evaluations = None, split: str = "test",
              evaluation_trials: int | None = None, **settings: Any) -> tuple[Model, Plan, Any]:
     """What `train` is asked for, checked: (the model for the task, the `Plan`, the settings).
 
