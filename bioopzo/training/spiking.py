@@ -8,13 +8,14 @@ import numpy as np
 
 from bioopzo.engines.spiking import backends
 from bioopzo.engines.spiking.chunk import Chunk
-from bioopzo.engines.spiking.feed import parameter_values, rows, tables
+from bioopzo.engines.spiking.feed import rows, tables
 from bioopzo.engines.spiking.numbers import EVALUATION, TRAINING, keys
 from bioopzo.engines.spiking.standalone import is_kept
 from bioopzo.errors import InputError
 from bioopzo.model import Model
 from bioopzo.network.assembly import assemble
 from bioopzo.network.clock import shape_of, time_course
+from bioopzo.network.objects import constants
 from bioopzo.run import Run
 from bioopzo.tasks import Task
 from bioopzo.training.guards import LEARNED, not_finite, stopped
@@ -83,17 +84,18 @@ class Driver:
         order, weights = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2))
         self.engine = backends.open_backend(run.meta["backend"], self.model, self.shape,
                                             chosen.lazy, announce, chosen.backend is not None)
-        forms = assemble(self.model, self.shape.duration, self.shape.varying, chosen.lazy).synapses
+        assembly = assemble(self.model, self.shape.duration, self.shape.varying, chosen.lazy,
+                            bool(self.shape.events))
         run.meta.update(backend=self.engine.name, build_s=round(self.engine.build_s, 3),
                         learning_rates=learning_rates(self.model), forms={
-            name: synapse.form for name, synapse in forms.items() if synapse.form})
+            name: synapse.form for name, synapse in assembly.synapses.items() if synapse.form})
         if names := untuned(self.task.name, self.model):
             run.meta["untuned"] = names
             run.meta["learning_rates"] += f", not tuned for {self.task.name}"
             if announce:
                 announce(f"{self.model.rule_name}: {' and '.join(names)} were not tuned for "
                          f"{self.task.name}, as bioopzo tune does")
-        self.values = parameter_values(self.model, self.shape, chosen.lazy)
+        self.values = constants(assembly, self.model, self.shape)
         self.order, self.seed = order, seed
         self.state = {**self.engine.start, **initial_weights(self.model, weights)}
         self.evaluated = self.state
