@@ -12,7 +12,7 @@ import bioopzo as bz
 from bioopzo import tasks
 from bioopzo.cli import main
 from bioopzo.engines.rate.engine import Engine
-from bioopzo.errors import InputError
+from bioopzo.errors import InputError, ModelWarning
 from bioopzo.network.clock import shape_of, time_course
 from bioopzo.tasks.trials import Task, consecutive_splits, gate, one_hot
 from bioopzo.training.start import initial_weights
@@ -172,3 +172,16 @@ def test_runs_say_where_learning_rates_were_not_tuned(capsys):
     tuned = bz.train(model, tasks.digits(), trials=2, evaluations=1, backend="numpy",
                      progress=False)
     assert "untuned" not in tuned.meta and "not tuned" not in repr(tuned)
+
+
+def test_silence_and_chance_are_said():
+    task = digits()
+    quiet = bz.Model([64, 6, 10], rule="dfa", b=-5, eta=1*Hz, eta_o=1*Hz)
+    with pytest.warns(ModelWarning, match=r"hidden_1 fires at 0 Hz before it learns.*raise its "
+                                          "drive b"):
+        bz.train(quiet, task, trials=2, evaluations=1, backend="numpy", progress=False)
+    still = bz.Model([64, 6, 10], rule="dfa", eta=0*Hz, eta_o=0*Hz)
+    with pytest.warns(ModelWarning, match="dfa has learned nothing on own digits in 1000 trials: "
+                                          r".* right in 1\d"):
+        bz.train(still, task, engine="rate", optimizer="sgd", batch=100, trials=1000,
+                 evaluations=1, progress=False)

@@ -1,13 +1,21 @@
-"""Guards: a run stops at the first value that is not finite, and says which it is."""
+"""Guards: a run stops at the first value that is not finite, and says so where it is in vain."""
 
+import math
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
 
-from bioopzo.errors import NonFiniteError
+from bioopzo.errors import ModelWarning, NonFiniteError
+from bioopzo.run import Run
+from bioopzo.tasks import Task
 
 #: State variables that are learned.
 LEARNED = ("w", "M", "B")
+#: Mean rates (Hz) of a layer before it learns, between which neurons differ in what they say.
+LEAST_HZ, MOST_HZ = 1.0, 400.0
+#: A run of so many trials should have learned something.
+LONG = 1000
 KEPT = "What was done so far is in .run, marked incomplete"
 
 
@@ -37,6 +45,37 @@ def check_loss(loss: float, trials: int) -> None:
         advice = _advice("the optimizer's, or eta and eta_o" if trials else "")
         raise NonFiniteError(f"the held-out loss became {loss} after {trials} trials; {advice}. "
                              f"{KEPT}")
+
+
+def warn_of_rates(rates: Mapping[str, float]) -> None:
+    """Warn of neurons that are silent, or fire at nearly every step, before anything is learned.
+
+    `rates` (Hz) maps a population to its mean firing rate.
+    """
+    for name, rate in rates.items():
+        if not LEAST_HZ <= rate <= MOST_HZ:
+            warnings.warn(
+                f"{name} fires at {rate:.3g} Hz before it learns (usual are {LEAST_HZ:g} to "
+                f"{MOST_HZ:g} Hz), and may learn little: {'raise' if rate < LEAST_HZ else 'lower'} "
+                "its drive b, or the scale of the weights before it, gain or input_gain",
+                ModelWarning, stacklevel=2)
+
+
+def warn_of_chance(run: Run, task: Task) -> None:
+    """Warn where a long run has ended no better than an answer that is always the same."""
+    accuracy, done = run.test_accuracy, run.meta["trials_done"]
+    if accuracy is None or task.labels is None or done < LONG:
+        return
+    labels = task.labels[task.splits[run.meta["split"]]]
+    chance = np.unique(labels, return_counts=True)[1].max() / len(labels)
+    if accuracy > chance + 2 * math.sqrt(chance * (1 - chance) / len(labels)):
+        return
+    rates = ", ".join(f"{rate:.0f}" for rate in run.meta["rates_hz"].values())
+    warnings.warn(
+        f"{run.meta['rule']} has learned nothing on {task.name} in {done} trials: "
+        f"{100 * accuracy:.1f} % of held-out trials, where always the same answer is right in "
+        f"{100 * chance:.1f} %. Hidden layers fire at {rates} Hz; smaller learning rates, or those "
+        "that bioopzo tune finds, may help", ModelWarning, stacklevel=2)
 
 
 def _advice(rates):

@@ -18,7 +18,7 @@ from bioopzo.network.clock import shape_of, time_course
 from bioopzo.network.objects import constants
 from bioopzo.run import Run
 from bioopzo.tasks import Task
-from bioopzo.training.guards import LEARNED, not_finite, stopped
+from bioopzo.training.guards import LEARNED, not_finite, stopped, warn_of_rates
 from bioopzo.training.log import Evaluation, Log
 from bioopzo.training.plan import Evaluations, Plan, Stretch, planned
 from bioopzo.training.start import initial_weights, learning_rates, scheduled, without_learning
@@ -109,7 +109,10 @@ class Driver:
         """Learn from a stretch; or evaluate, and give the log what was found."""
         values = scheduled(self.values, self.model, stretch.progress)
         if not stretch.plastic:
-            self.log.evaluated(self._evaluation(stretch, values))
+            found = self._evaluation(stretch, values)
+            if not found.trials:
+                warn_of_rates(found.rates)
+            self.log.evaluated(found)
             return
         before = self.log.trials + np.arange(len(stretch.samples))
         self.state = self._shown(stretch.samples, True, before, keys(self.seed, TRAINING, before),

@@ -18,6 +18,7 @@ from bioopzo.network.clock import time_course
 from bioopzo.run import Run
 from bioopzo.tasks import Task
 from bioopzo.training import rate, spiking
+from bioopzo.training.guards import warn_of_chance
 from bioopzo.training.live import listener
 from bioopzo.training.log import Listener, Log
 from bioopzo.training.plan import Evaluations, Plan
@@ -264,6 +265,7 @@ def _ended(opened, problem):
 def _finished(opened):
     """A run that has come to its end, saved."""
     run = _closed(opened, complete=True)
+    warn_of_chance(run, opened.driver.task)
     if opened.place:
         run.save(opened.place)
     return run
