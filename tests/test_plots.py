@@ -120,6 +120,12 @@ def test_learning_curve_is_the_mean_and_band_the_t_interval():
     assert ax.get_ylabel() == "Held-out accuracy (%)"
 
 
+def test_early_learning_is_drawn_on_a_logarithmic_axis():
+    ax = plots.learning_curves(RUNS, early=True)
+    assert ax.get_xscale() == "log" and ax.get_xlim() == (TRIALS[1], TRIALS[-1])
+    np.testing.assert_array_equal(line(ax, "chance").get_xdata(), [TRIALS[1], TRIALS[-1]])
+
+
 def test_one_seed_has_no_band_and_regression_shows_the_loss():
     one = plots.learning_curves([run(accuracy=False)])
     assert len(one.collections) == 0

@@ -40,8 +40,8 @@ Runs = Iterable[Any] | Mapping[str, Iterable[Any]]
 
 
 @styled
-def learning_curves(runs: Runs, ax: Axes | None = None, level: float = 0.95, error: bool = False
-                    ) -> Axes:
+def learning_curves(runs: Runs, ax: Axes | None = None, level: float = 0.95, error: bool = False,
+                    early: bool = False) -> Axes:
     """Held-out accuracy (%) or loss against training trials, the mean over seeds.
 
     Parameters
@@ -54,6 +54,8 @@ def learning_curves(runs: Runs, ax: Axes | None = None, level: float = 0.95, err
         Of the t-interval over seeds, drawn as a band from two seeds on; default 0.95.
     error : bool
         Draw the error (100 - accuracy) on a logarithmic axis: for curves that end near 100 %.
+    early : bool
+        Draw trials on a logarithmic axis, from the first evaluation after the start.
 
     Raises `InputError` for no runs, several tasks, or curves read after different trials.
     """
@@ -61,7 +63,7 @@ def learning_curves(runs: Runs, ax: Axes | None = None, level: float = 0.95, err
     every = [run for group in groups.values() for run in group]
     key, unit, scale = _measure(every)
     ax = axes_of(ax)
-    ends, last = [], 0
+    ends, first, last = [], 0, 0
     for label, group in groups.items():
         trials, values = _stacked(label, group, f"curve/{key}")
         values = scale * values
@@ -69,12 +71,12 @@ def learning_curves(runs: Runs, ax: Axes | None = None, level: float = 0.95, err
         values = 100 - values if error else values
         line = band(ax, trials, values, label, list(groups), level)
         ends.append((line, line.get_label()))
-        last = max(last, trials[-1])
+        first, last = trials[1 if early and len(trials) > 1 else 0], max(last, trials[-1])
     chance = _chance(every) if key == "accuracy" else None
     if chance is not None:
         chance = 100 - chance if error else chance
-        line, = ax.plot([0, last], [chance, chance], color=GREY, lw=0.8, ls=(0, (3, 2)), zorder=1,
-                        label="chance")
+        line, = ax.plot([first, last], [chance, chance], color=GREY, lw=0.8, ls=(0, (3, 2)),
+                        zorder=1, label="chance")
         ends.append((line, "chance"))
     if error:
         ax.set_yscale("log")
@@ -84,7 +86,9 @@ def learning_curves(runs: Runs, ax: Axes | None = None, level: float = 0.95, err
         key = "error"
     elif key == "accuracy":
         ax.set_ylim(0, 100)
-    ax.set_xlim(0, last or 1)
+    if early:
+        ax.set_xscale("log")
+    ax.set_xlim(first, last or 1)
     dress(ax, "Training trials", f"Held-out {key}{unit}")
     _note_seeds(ax, groups, level, more=_shown(every))
     label_ends(ax, ends)

@@ -75,6 +75,10 @@ SPIKING = {
                         task_options={"coding": "poisson"}),
     "pattern_generation": _spiking("a target that varies in time, 2,000 trials",
                                    "pattern_generation", 2000, SMALL, seeds=3),
+    "mnist_spiking": _spiking(
+        "MNIST, 60,000 digits shown once, one at a time", "mnist", 60000, _pick(
+            "opzo", "bp", "dfa", "readout_only"), seeds=3,
+        evaluations=[100, 300, 1000, 3000, 10000, 30000]),
     "nmnist_spiking": _spiking(
         "real N-MNIST recordings, one trial at a time, 4,000 trials", "nmnist", 4000,
         _pick("opzo", "bp", "dfa", "node_perturbation", "reinforce", "readout_only"), seeds=3,

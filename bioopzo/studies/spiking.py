@@ -59,7 +59,7 @@ def _alignment(result, jobs, progress):
 
 def draw(content):
     """Learning curves of a study with this `content`."""
-    return curves(content)
+    return curves(content, early=isinstance(content["parameters"]["evaluations"], list))
 
 
 def table(content, view=""):
