@@ -316,6 +316,11 @@ DRAWN = [
          "u = int(psi > 0.15)\nu = 0.5*sign(u)*abs(delta - distance)"),),)),
     dict(rule="eprop", ops=((("append", "forward.trial", "w = 0.6*sign(w)*abs(ebar)"),),)),
     dict(rule="eprop", ops=((("prepend", "forward.trial", "w = 0.6*w + 0.1*ebar"),),)),
+    # What is rounded is a real number: not one of 32 bits, and no number where it was none.
+    dict(rule="bp", coding="current", plastic=(0, 1), ops=((
+        ("append", "error.trial", "cost += 0.07*floor(3*clip(loss, -9, 9))"),),)),
+    dict(rule="bp", coding="current", ops=((
+        ("append", "hidden.step", "u += 1e-11*floor(1e10*u) - 1e-11*ceil(1e10*u)"),),)),
     # Infinite membranes spike, and are still there after a spike.
     dict(rule="bp", coding="current", plastic=(0,), ops=((
         ("append", "hidden.step", "u += inf"),),)),

@@ -23,6 +23,8 @@ from bioopzo.text.functions import DRAW
 
 #: Numbers of neurons, but where they are the place in a table: ``table(t, i)``.
 _COUNT = re.compile(r"(?<![\w.])(?:(?:N|N_pre|N_post)\b|[ij]\b(?!\))|(?<!, )[ij]\b)")
+#: Brian2's functions that return integers, and the same in real numbers.
+_REAL = {"int": "whole_number", "floor": "floor_number", "ceil": "ceil_number"}
 #: Purposes of trials: their numbers have nothing in common.
 TRAINING, EVALUATION, MEASURE = range(3)
 _GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
@@ -96,6 +98,12 @@ static inline double NAME(double x)
     return trunc(x);
 }
 """
+_ROUNDED = """
+static inline double NAME(double x)
+{
+    return ROUNDED(x);
+}
+"""
 _STEP_KEY = _MIX + """
 static inline double NAME(double key, double step)
 {
@@ -136,6 +144,10 @@ def _function(name, function, code, arguments):
 
 
 FUNCTIONS = {"whole_number": _function("whole_number", _whole, _WHOLE, 1),
+             "floor_number": _function("floor_number", np.floor,
+                                       _ROUNDED.replace("ROUNDED", "floor"), 1),
+             "ceil_number": _function("ceil_number", np.ceil,
+                                      _ROUNDED.replace("ROUNDED", "ceil"), 1),
              "step_key": _function("step_key", _step_key, _STEP_KEY, 2),
              "uniform_number": _function("uniform_number", _uniform, _UNIFORM, 3),
              "normal_number": _function("normal_number", _normal, _NORMAL, 3)}
@@ -173,10 +185,11 @@ class _Numbering:
     def expression(self, text, target, scalar=False):
         """Text with its calls numbered, its time named, and real numbers only.
 
-        Brian2's int() and its counts of neurons are integers, which NumPy can neither take to a
-        negative power nor multiply in place by a real number.
+        Brian2's int(), floor(), ceil() and its counts of neurons are integers of 32 bits, which
+        hold no large number and no NaN, and which NumPy can neither take to a negative power nor
+        multiply in place by a real number.
         """
-        text = _COUNT.sub(r"whole_number(\g<0>)", substitute(text, {"int": "whole_number"}))
+        text = _COUNT.sub(r"whole_number(\g<0>)", substitute(text, _REAL))
         while match := DRAW.search(text):
             place = self.places[target] = self.places.get(target, -1) + 1
             stream = zlib.crc32(f"{self.owner}.{target} {place}".encode())
