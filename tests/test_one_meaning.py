@@ -58,9 +58,19 @@ LAZY = [
     ({"forward.trial": "w = clip(w, -0.3, 0.3)"}, "w lazy"),
     ({"hidden.reset": "u -= theta\nxbar += 0.5\ncount += 1"}, "w lazy"),
     ({"hidden.trial": "u = 0\nxbar = 0.2"}, "w lazy"),
-    ({"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post - w/(50*ms) : 1"}, "w dense"),
+    ({"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post - w/(50*ms) : 1"}, "w lazy"),
+    ({"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post - w/(50*ms) : 1",
+      "forward.spike": "w *= 0.99\nu_post += w\nw = clip(w, -0.25, 0.25)\nw += 0.01"}, "w lazy"),
+    ({"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post - w*psi_post/(50*ms) : 1"},
+     "w dense (w decays at a rate that changes within a trial)"),
+    ({"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post - w/(1.2*ms) : 1"},
+     "w dense (w decays within a few steps)"),
+    ({"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post - w/(0.7*ms) : 1"},
+     "w dense (a trial is longer than 20 time constants of w)"),
+    ({"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post + 5*Hz*(psi_post - 0.2) : 1"}, "w lazy"),
     ({"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post*int(w < 0.2) : 1"}, "w dense"),
-    ({"forward": "dw/dt = -eta*(xbar_pre + 0.1)*psi_post*g_post : 1"}, "w dense"),
+    ({"forward": "dw/dt = -eta*(xbar_pre + 0.1)*psi_post*g_post : 1"}, "w lazy"),
+    ({"forward": "dw/dt = -eta*xbar_pre*(xbar_pre + 0.1)*psi_post*g_post : 1"}, "w dense"),
     ({"hidden.reset": "u -= theta\nxbar += 1\nxbar = clip(xbar, 0, 1.5)\ncount += 1"}, "w dense"),
     ({"hidden.reset": "u -= theta\nxbar += 1\nxbar += 0.5*u\ncount += 1"}, "w dense"),
     ({"hidden.reset": "u -= theta\nxbar += p\ncount += 1"}, "w dense"),
@@ -79,14 +89,110 @@ LAZY = [
 def test_a_lazy_form_gives_the_weights_of_the_dense_one(task, edits, form):
     # OPZO asks more of a membrane and of a spike than DFA does.
     rule = "opzo" if "abs(u)" not in str(edits) and "v = w**2" not in str(edits) else "dfa"
-    assembly = assemble(model_of(task, edits, rule).for_task(task), task.duration)
-    assert assembly.synapses["forward_2"].form.startswith(form)
-    run = trained(task, edits, rule)
-    found, expected = run.final, trained(task, edits, rule, lazy=False).final
-    for name in {"forward_1.w", "forward_2.w", "forward_3.w", "feedback_1.M"} & set(found):
-        np.testing.assert_allclose(found[name], expected[name], rtol=1e-9, atol=1e-10)
+    agrees(task, edits, rule, forward_2=form)
+
+
+def agrees(task, edits, rule, settings=None, **forms):
+    """Forms are those expected, and give what the dense form gives."""
+    model = model_of(task, edits, rule, **(settings or {})).for_task(task)
+    assembly = assemble(model, task.duration, events=False, step=task.dt)
+    for name, form in forms.items():
+        assert assembly.synapses[name].form.startswith(form), assembly.synapses[name].form
+    run, dense = (trained(task, edits, rule, lazy=lazy, **(settings or {}))
+                  for lazy in (True, False))
+    found, expected = run.final, dense.final
+    for name in {"forward_1.w", "forward_2.w", "forward_3.w", "feedback_1.M", "feedback_1.B",
+                 *assembly.roles.learned} & set(found):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-9, atol=1e-10,
+                                   err_msg=name)
     start = run.arrays["snapshots/forward_2.w"][0]
     assert np.abs(found["forward_2.w"] - start).max() > 1e-4
+
+
+#: Rules whose plasticity is more than a trace times a factor, and edits on them: what is lazy,
+#: and what the proof leaves dense.
+BOTH = "w lazy, {} lazy"
+FILTERED = "debar/dt = (xbar_pre*psi_post - ebar)/tau_o : 1\ndw/dt = {} : 1"
+SECOND = {"hidden": "dybar/dt = -ybar/(8*ms) : 1", "hidden.reset": "u -= theta\nxbar += 1\n"
+          "ybar += 0.5\ncount += 1", "hidden.trial": "u = 0\nxbar = 0\nybar = 0"}
+LAZY_RULES = [
+    ("eprop", {}, {}, "ebar lazy"),
+    ("eprop", {}, {"dropout": 0.4}, "ebar lazy"),
+    ("eprop", {}, {"refractory": 2 * ms}, "ebar lazy"),
+    ("eprop", {}, {"reset": "hard"}, "ebar lazy"),
+    ("eprop", {}, {"neuron": "alif"}, "ebar lazy"),
+    ("eprop", {}, {"state_reset": False}, "ebar lazy"),
+    ("eprop", {"forward.trial": "ebar *= 0.5"}, {}, "ebar lazy"),
+    ("eprop", {"forward.trial": "w += 0.1*ebar\nebar = 0"}, {}, "ebar lazy"),
+    ("eprop", {"forward.spike": "u_post += w\nw = clip(w, -0.25, 0.25)"}, {}, "ebar lazy"),
+    ("eprop", {"forward.spike": "u_post += w*(1 + 0.1*ebar)\nw *= 0.99"}, {}, "ebar lazy"),
+    ("eprop", {"forward": FILTERED.format("-eta*ebar*g_post - w/(40*ms)")}, {}, "ebar lazy"),
+    ("eprop", {"forward": FILTERED.format("-eta*(ebar + 0.3*xbar_pre + 0.1)*g_post")}, {},
+     "ebar lazy"),
+    ("eprop", {"forward": "df/dt = (xbar_pre*psi_post - f)/(5*ms) : 1\n"
+               "debar/dt = (f - ebar)/tau_o : 1\ndw/dt = -eta*(ebar + f)*g_post : 1"}, {},
+     "f lazy, ebar lazy, w lazy"),
+    ("eprop", {"forward": "debar/dt = (xbar_pre*psi_post - ebar)/tau_o : 1\n"
+               "df/dt = (ybar_pre - f)/(12*ms) : 1\n"
+               "dw/dt = -eta*(ebar*g_post + 0.2*f*psi_post) : 1"}, {}, "ebar lazy, f lazy"),
+    ("eprop", {"forward": "debar/dt = xbar_pre*psi_post - ebar/tau_o : second\n"
+               "dw/dt = -eta*ebar*g_post/(5*ms) : 1", "forward.trial": "ebar = 0*second"}, {},
+     "ebar lazy"),
+    ("eprop", {"forward.spike": "u_post += w\nebar += 0.1"}, {},
+     "w dense (it follows ebar, which is dense), ebar dense (ebar is set within a trial, and"),
+    ("eprop", {"forward": FILTERED.format("-eta*clip(ebar, 0, 0.4)*g_post")}, {},
+     "w dense (its equation is not a sum of traces and variables of its own, each times "
+     "something postsynaptic), ebar dense (another equation reads ebar)"),
+    ("eprop", {"forward": "debar/dt = (xbar_pre*psi_post - ebar - w)/tau_o : 1\n"
+               "dw/dt = -eta*ebar*g_post : 1"}, {}, "w dense (two equations follow each other)"),
+    ("eprop", {"forward": FILTERED.format("-eta*ebar*g_post*int(w < 0.2)")}, {}, "w dense"),
+    ("eprop", {"forward": "debar/dt = (xbar_pre*psi_post - ebar)/(tau_o*(1 + psi_post)) : 1\n"
+               "dw/dt = -eta*ebar*g_post : 1"}, {},
+     "w dense (it follows ebar, which is dense), ebar dense (ebar decays at a rate that changes"),
+    ("reinforce", {}, {}, BOTH.format("E")),
+    ("reinforce", {}, {"dropout": 0.4, "refractory": 2 * ms}, BOTH.format("E")),
+    ("reinforce", {}, {"state_reset": False, "neuron": "alif"}, BOTH.format("E")),
+    ("reinforce", {"hidden.reset": "u -= theta\nxbar += 1 + 0.1*u\ncount += 1"}, {}, "w dense"),
+    ("node_perturbation", {}, {}, "E lazy"),
+    ("node_perturbation", {"forward.spike": "u_post += w\nw += 0.01*E/second"}, {}, "E lazy"),
+    ("bp", {}, {}, "w lazy"),
+    ("bp", {}, {"dropout": 0.4, "refractory": 2 * ms}, "w lazy"),
+    ("bp", {"forward.spike": "w = clip(w, -0.25, 0.25)\nu_post += w"}, {}, "w lazy"),
+    ("bp", {"backward": "g_pre = clip(w, -0.2, 0.3)*delta_post : 1 (summed)"}, {}, "w lazy"),
+    ("bp", {"forward": "v = w**2 : 1\ndw/dt = -eta*xbar_pre*psi_post*g_post : 1"}, {},
+     "w dense (another equation reads w)"),
+    ("dkp", {}, {}, "w lazy"),
+    ("dkp", {"decay": 5 * Hz}, {}, "w lazy"),
+    ("dkp", {"decay": 5 * Hz, "forward.spike": "w /= 1.02\nu_post += w\nw = w > 0.1"}, {},
+     "w lazy"),
+]
+
+
+@pytest.mark.parametrize("rule, edits, settings, form", LAZY_RULES, ids=lambda x: str(x)[:60])
+def test_every_rule_has_a_lazy_form_that_is_its_dense_one(task, rule, edits, settings, form):
+    edits = {**edits, **(SECOND if "ybar" in str(edits) else {})}
+    agrees(task, edits, rule, settings, forward_2=form)
+
+
+@pytest.mark.parametrize("edits, form", [
+    ({}, "w lazy"),
+    ({"input:xbar": "dxbar/dt = -xbar/tau_o : 1", "input.trial": "xbar = x"}, "w lazy"),
+    ({"input:xbar": "dxbar/dt = (x - xbar)/tau_o : 1"}, "w lazy"),
+    ({"input.trial": "xbar = 0.2\nx *= 0.9"}, "w lazy"),
+    ({"input.step": "x *= 0.99"}, "w dense (xbar decays to x, which changes within a trial)"),
+    ({"input.step": "xbar += 0.01"}, "w dense (xbar does not only rise at a spike)"),
+    ({"input:xbar": "dxbar/dt = (0.5 - xbar)/tau_m : 1"}, "w dense"),
+    ({"input:xbar": "dxbar/dt = (x - xbar)/tau_m - 2*Hz*xbar : 1"}, "w dense"),
+    ({"input:xbar": "dxbar/dt = x*(x - xbar)/tau_m : 1"}, "w dense"),
+])
+@pytest.mark.parametrize("rule, settings", [
+    ("dfa", {}), ("eprop", {}), ("node_perturbation", {}), ("dfa", {"state_reset": False})])
+def test_a_constant_input_has_a_lazy_form(task, rule, settings, edits, form):
+    """Its trace rises to the input, with no spikes: what a trial learns is added at its end."""
+    word = "E" if rule == "node_perturbation" else "w"
+    expected = form.replace("w", word, 1) if form in ("w lazy", "w dense") else (
+        form.replace("w dense", f"{word} dense") if rule != "eprop" else "w dense")
+    agrees(task, edits, rule, settings, forward_1=expected)
 
 
 def test_a_form_that_is_dense_says_why(task):

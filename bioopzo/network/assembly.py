@@ -48,7 +48,8 @@ from bioopzo.text.equations import (
 
 
 def assemble(model: ModelLike, duration: Quantity | None = None, varying: bool = False,
-             lazy: bool = True, events: bool = False, gated: bool = True) -> Assembly:
+             lazy: bool = True, events: bool = False, gated: bool = True,
+             step: Quantity | None = None) -> Assembly:
     """The `Assembly` of a model.
 
     Parameters
@@ -64,6 +65,8 @@ def assemble(model: ModelLike, duration: Quantity | None = None, varying: bool =
         Whether given spikes come as lists of events, not as a table of every step and neuron.
     gated : bool
         False leaves it to the engine that nothing is learned while plasticity is off.
+    step : time, optional
+        Of the simulation; what decays within a few steps is not lazy.
     """
     assembly = draft(model, varying, events)
     assembly.roles = roles(assembly)
@@ -72,7 +75,7 @@ def assemble(model: ModelLike, duration: Quantity | None = None, varying: bool =
     set_sum_order(assembly)
     for synapse in assembly.synapses.values():
         if kind_of(synapse.kind).plastic:
-            choose_form(model, assembly, synapse, duration, lazy)
+            choose_form(model, assembly, synapse, duration, step, lazy)
     store_subexpressions(assembly)
     _add_events(assembly)
     _link(assembly)

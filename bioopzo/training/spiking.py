@@ -81,7 +81,8 @@ class Driver:
         order, weights = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2))
         self.engine = backends.open_backend(run.meta["backend"], self.model, self.shape,
                                             chosen.lazy, announce, chosen.backend is not None)
-        forms = assemble(self.model, self.shape.duration, self.shape.varying, chosen.lazy).synapses
+        forms = assemble(self.model, self.shape.duration, self.shape.varying, chosen.lazy,
+                         step=self.shape.step).synapses
         run.meta.update(backend=self.engine.name, build_s=round(self.engine.build_s, 3),
                         learning_rates=learning_rates(self.model), forms={
             name: synapse.form for name, synapse in forms.items() if synapse.form})

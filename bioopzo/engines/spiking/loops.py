@@ -16,6 +16,14 @@ EACH_BY_NEURON = """for(int _pre=0; _pre<{pre}; _pre++)
     for(int _post=0; _post<{post}; _post++)
     {{
         const int _idx = _pre*{post} + _post;"""
+#: A sum over the synapses of a presynaptic neuron, in a variable that the compiler may split.
+SUM = re.compile(r"(?P<into>_ptr_array_\w+\[_pre(?: \+ 0)?\]) \+= _synaptic_var;\s*\}")
+SUM_BY_NEURON = """for(int _pre=0; _pre<{pre}; _pre++)
+    {{
+    double _sum = 0;
+    for(int _post=0; _post<{post}; _post++)
+    {{
+        const int _idx = _pre*{post} + _post;"""
 #: Over the synapses of the neurons that had an event, which stand in blocks of N_post.
 EVENT = re.compile(r"for\(int _spiking_synapse_idx=0;\s*"
                    r"_spiking_synapse_idx<_num_spiking_synapses;\s*_spiking_synapse_idx\+\+\)\s*"
@@ -44,6 +52,9 @@ def by_neuron(code, name, pre, post):
             before, body = head.split(code)
             for side in ("pre", "post"):
                 body = body.replace(f"_ptr_array_{name}__synaptic_{side}[_idx]", f"_{side}")
+            if head is EACH and len(SUM.findall(body)) == 1:
+                nested = SUM_BY_NEURON
+                body = SUM.sub(r"_sum += _synaptic_var;\n    }\n    \g<into> += _sum;\n    }", body)
             return before + nested.format(pre=pre, post=post) + body
     return code
 

@@ -34,7 +34,8 @@ FILES = ("main", "manifest.json")
 
 def identity(model, shape, lazy=True):
     """A short hash of all that a program depends on, the same in every process."""
-    assembly = assemble(model, shape.duration, shape.varying, lazy, bool(shape.events))
+    assembly = assemble(model, shape.duration, shape.varying, lazy, bool(shape.events),
+                        step=shape.step)
     content = json.dumps([PROTOCOL, repr((assembly.groups, assembly.synapses)), model.sizes,
                           repr(shape), b2.__version__, flags(), machine()])
     return hashlib.sha256(content.encode()).hexdigest()[:20]
