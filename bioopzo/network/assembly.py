@@ -28,7 +28,7 @@ from brian2.units.fundamentalunits import Quantity
 from bioopzo.network.asked import ModelLike
 from bioopzo.network.clock import CLOCK_UNITS
 from bioopzo.network.draft import draft, readable
-from bioopzo.network.forms import choose_form, set_sum_order, store_subexpressions
+from bioopzo.network.forms import choose_form
 from bioopzo.network.kinds import kind_of
 from bioopzo.network.learning import gate, roles
 from bioopzo.network.objects import (
@@ -38,6 +38,7 @@ from bioopzo.network.objects import (
     synapse_texts,
     with_right,
 )
+from bioopzo.network.sums import set_sum_order, store_subexpressions
 from bioopzo.text.equations import (
     identifiers,
     parse,

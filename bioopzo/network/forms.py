@@ -1,4 +1,4 @@
-"""The form in which plasticity is emitted, and the order of sums.
+"""The form in which plasticity is emitted.
 
 Which equations may be lazy is proved here, on a whitelist; the text is `network.lazy`'s.
 """
@@ -13,7 +13,6 @@ from brian2.units.fundamentalunits import Quantity
 
 from bioopzo.network.asked import ModelLike
 from bioopzo.network.draft import readable
-from bioopzo.network.kinds import kind_of
 from bioopzo.network.lazy import Lazy, Mode, emit, free_name
 from bioopzo.network.objects import (
     Assembly,
@@ -30,21 +29,9 @@ from bioopzo.text.functions import FUNCTIONS
 LONGEST_LAZY_TRIAL = 20.0
 #: What a variable may lose by its own decay in one step: the lazy form divides by what is left.
 FASTEST_LAZY_DECAY = 0.5
-
-
-def _rank(population):
-    """Where a population stands in the backward order: readouts first, then the top layer."""
-    return 0 if population.distance is None else population.distance - 1
-
-
-def set_sum_order(assembly: Assembly) -> None:
-    """Sums of modulators follow the backward order; those of errors come before all of them."""
-    for synapse in assembly.synapses.values():
-        for line in parse(synapse.equations, synapse.name):
-            if "summed" in line.flags:
-                into = synapse.target if line.name.endswith("_post") else synapse.source
-                synapse.sums[line.name] = kind_of(synapse.kind).sums or (
-                    "feedback", 10 * _rank(assembly.network[into]))
+#: How a trace decays: to 0, or to another variable.
+_DECAY = (r"^(?:-|\(\s*(?P<to>\w+)\s*-)\s*{}(?(to)\s*\))\s*/\s*"
+          r"(?P<tau>\w+|\([^()]*\))$")
 
 
 class _Unproved(Exception):
@@ -187,9 +174,8 @@ def _modes(model, assembly, name, trace):
     own = {line.name: line for line in parse(group.equations, name)}
     line = own.get(trace)
     match = line and line.kind == "differential" and (line.flags, line.unit) == ("", "1") \
-        and re.match(rf"^(?:-|\(\s*(?P<to>\w+)\s*-)\s*{trace}(?(to)\s*\))\s*/\s*(?P<tau>\w+)$",
-                     line.right)
-    if not match or match["tau"] in own or match["tau"] not in model.parameters:
+        and re.match(_DECAY.format(trace), line.right)
+    if not match or identifiers(match["tau"]) & own.keys() or not _number(model, match["tau"]):
         raise _Unproved(f"{trace} does more than decay with a time constant")
     elsewhere = [*(c.text for c in group.codes if c.clock == "step" or c.order < 0),
                  *(event.text for event in group.events)]
@@ -225,20 +211,26 @@ def _changed(synapse, name):
                         for line in parse(text, synapse.name) if line.name.endswith(suffix))
 
 
+def _number(model, text, **known):
+    """The value of a constant expression in base units, or None where it is no constant."""
+    values = {**{unit: float(value) for unit, value in DEFAULT_UNITS.items()},
+              **{key: float(value) for key, value in model.parameters.items()}, **known}
+    expression = str_to_sympy(text)
+    value = expression.subs({symbol: values[str(symbol)] for symbol in expression.free_symbols
+                             if str(symbol) in values})
+    return float(value) if value.is_number and value.is_real else None
+
+
 def _refuse_long(model, duration, tau):
     if tau and duration is not None \
-            and duration / model.parameters[tau] > LONGEST_LAZY_TRIAL:
+            and float(duration) / abs(_number(model, tau)) > LONGEST_LAZY_TRIAL:
         raise _Unproved(f"a trial is longer than {LONGEST_LAZY_TRIAL:g} {tau}")
 
 
 def _refuse_fast(model, name, rate, duration, step):
     """A variable's own decay, `rate`, is the same all through a trial, and not too fast."""
-    values = {**{unit: float(value) for unit, value in DEFAULT_UNITS.items()},
-              **{key: float(value) for key, value in model.parameters.items()}, "plastic": 1.0}
-    expression = str_to_sympy(rate)
-    number = expression.subs({symbol: values[str(symbol)] for symbol in expression.free_symbols
-                              if str(symbol) in values})
-    if not number.is_number or not number.is_real:
+    number = _number(model, rate, plastic=1.0)
+    if number is None:
         raise _Unproved(f"{name} decays at a rate that changes within a trial")
     if duration is not None and abs(number) * float(duration) > LONGEST_LAZY_TRIAL:
         raise _Unproved(f"a trial is longer than {LONGEST_LAZY_TRIAL:g} time constants of {name}")
@@ -291,51 +283,3 @@ def _dense(target, synapse, line, terms):
     target.codes.append(Code(f"factor_{factor_name[2:]}", f"{factor_name} = {factor}",
                              "plasticity", -1))
     return with_right(line, f"{trace}_pre*{factor_name}_post")
-
-
-def store_subexpressions(assembly: Assembly) -> None:
-    """A subexpression that synapses read is computed once per neuron, not once per synapse."""
-    errors = {p.name for p in assembly.network.populations if kind_of(p.kind).errors}
-    wanted = {name: {"err": "sum"} for name in assembly.groups if name in errors}
-    for synapse in assembly.synapses.values():
-        for line in parse(synapse.equations, synapse.name):
-            kind = "sum" if "summed" in line.flags else "step"
-            for word in identifiers(line.right):
-                for suffix, owner in (("_pre", synapse.source), ("_post", synapse.target)):
-                    if word.endswith(suffix):
-                        words = wanted.setdefault(owner, {})
-                        if words.get(word[:-len(suffix)]) != "sum":
-                            words[word[:-len(suffix)]] = kind
-    summed = {synapse_sum.rsplit("_", 1)[0] for s in assembly.synapses.values()
-              for synapse_sum in s.sums}
-    for name, words in wanted.items():
-        group = assembly.groups[name]
-        lines = list(parse(group.equations, name))
-        table = {line.name: line for line in lines if line.kind == "subexpression"}
-        for kind in ("sum", "step"):
-            for late in (False, True):
-                chosen = [w for w in table if words.get(w) == kind
-                          and bool(_depends(w, table) & summed) == late]
-                if not chosen:
-                    continue
-                when, order = "plasticity", -2
-                if kind == "sum":
-                    when, order = ("error", 2 * late) if name in errors else (
-                        "feedback", 10 * _rank(assembly.network[name]) + late)
-                text = "\n".join(f"{w} = {table[w].right}" for w in chosen)
-                group.codes.append(Code(f"store_{kind}{int(late)}", text, when, order))
-                lines = [type(x)("parameter", x.name, unit=x.unit) if x.name in chosen else x
-                         for x in lines]
-        group.equations = render(lines)
-
-
-def _depends(name, table):
-    """Every name a subexpression depends on, through other subexpressions."""
-    seen: set[str] = set()
-    todo = [name]
-    while todo:
-        for word in identifiers(table[todo.pop()].right) - seen:
-            seen.add(word)
-            if word in table:
-                todo.append(word)
-    return seen

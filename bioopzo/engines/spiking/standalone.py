@@ -28,7 +28,7 @@ from bioopzo.errors import BuildError
 from bioopzo.files import cache_directory
 
 #: Counts the ways a compiled program and this module talk; a change needs a new build.
-PROTOCOL = 4
+PROTOCOL = 5
 FILES = ("main", "manifest.json")
 
 
