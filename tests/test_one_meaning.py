@@ -161,7 +161,7 @@ LAZY_RULES = [
      "w dense (it follows E, which is dense); E dense (xbar does not rise by the same"),
     ("node_perturbation", {}, {}, "E lazy"),
     ("node_perturbation", {"options": {"points": "two"}, "dropout": 0.3,
-                           "values": {"T_z": "5*ms", "T_w": "3*ms"}},
+                           "values": {"T_z": "6*ms", "T_w": "3*ms"}},
      {"forward.spike": "u_post += w\nw += 0.01*E/second"}, "E lazy"),
     ("bp", {}, {}, "w lazy"),
     ("bp", {"dropout": 0.4, "refractory": 2.0}, {}, "w lazy"),

@@ -15,7 +15,8 @@ spike of the step acts, so trace, psi, error and modulator belong to the same mo
 A plasticity term ``xbar_pre * F_post`` with an exponentially decaying trace is emitted in an
 exact event-driven form. With dG/dt = G/tau + F kept by the postsynaptic neuron, the weight in
 force is always w + xbar_pre*G_post: xbar*G does not decay, and a spike, which raises xbar by 1,
-takes G out of w at once. The sum is the dense rule's, to rounding.
+takes G out of w at once. The sum is the dense rule's, to rounding. So are all equations that are
+linear in traces and in the synapse's own variables (`network.lazy`).
 
 Inputs that are given as events are handed over by event too: an input neuron knows the step of its
 next spike and looks up another only when that has come.
