@@ -74,9 +74,13 @@ def test_the_terms_of_a_sum_of_products_add_up_to_it(text):
 
 @pytest.mark.parametrize("text", ["xbar_pre**2*g_post", "sin(xbar_pre)*g_post", "g_post/w",
                                   "xbar_pre*w*g_post", "xbar_pre*int(w < 0.2)", "abs(w)",
-                                  "clip(xbar_pre, 0, 1)*w"])
+                                  "clip(xbar_pre, 0, 1)*w", "w > xbar_pre"])
 def test_what_is_no_sum_of_products_has_no_terms(text):
     assert linear_terms(text, ["xbar_pre", "w"]) is None
+
+
+def test_what_cancels_out_has_no_term():
+    assert linear_terms("eta*(xbar_pre*0 + w - w + g_post*0.0)", ["xbar_pre", "w"]) == ({}, "0")
 
 
 def test_units_and_names():

@@ -122,7 +122,7 @@ def _terms(model, assembly, synapse, line, written):
     """
     no = _Unproved("its equation is not a sum of traces and variables of its own, each times "
                    "something postsynaptic")
-    traces = [word for word in identifiers(line.right) if word.endswith("_pre")]
+    traces = sorted(word for word in identifiers(line.right) if word.endswith("_pre"))
     own = [word for word in written if word in identifiers(line.right)]
     found = None if line.flags else linear_terms(line.right, [*traces, *own])
     if found is None:
@@ -144,10 +144,10 @@ def _terms(model, assembly, synapse, line, written):
         return substitute(factor, words)
 
     rate = {name: postsynaptic(factor) for name, factor in factors.items()}
-    by_trace = {name.removesuffix("_pre"): rate[name] for name in traces}
+    by_trace = {name.removesuffix("_pre"): rate[name] for name in traces if name in rate}
     if rest != "0":
         by_trace[""] = postsynaptic(rest)
-    return _Terms(line.unit, by_trace, {name: rate[name] for name in own})
+    return _Terms(line.unit, by_trace, {name: rate[name] for name in own if name in rate})
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bioopzo.network.kinds import SYNAPSE_MOMENTS
-from bioopzo.network.objects import Assembly, Code, GroupText, Pathway, SynapseText, with_right
-from bioopzo.text.equations import defines, is_condition, parse, render, substitute
+from bioopzo.network.objects import (
+    Assembly,
+    Code,
+    GroupText,
+    Pathway,
+    SynapseText,
+    names_used,
+    with_right,
+)
+from bioopzo.text.equations import is_condition, parse, render, substitute
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,11 @@ def emit(assembly: Assembly, synapse: SynapseText, equations: Mapping[str, Lazy]
 
 def free_name(name: str, synapse: SynapseText, target: GroupText) -> str:
     """A name for what a target keeps for these synapses; others may have taken the short one."""
-    return f"{name}_{synapse.name}" if defines(target.equations, name) else name
+    taken = names_used(target)
+    name = f"{name}_{synapse.name}" if name in taken else name
+    while name in taken:
+        name += "_"
+    return name
 
 
 class _Written:
@@ -118,12 +130,15 @@ class _Written:
                         f"({factor})*{share}" for s, factor in told.own.items()
                         if (share := self._kept(s, u))]))
         lines += self._solved()
-        last = next(iter(self.sums.values()), next(iter(self.keeps.values()), ""))
         if lines:
-            self.target.codes.append(Code(f"sum_{last[2:]}", "\n".join(lines), "plasticity"))
+            first, *_ = (*self.sums.values(), *self.keeps.values())
+            called = first[2:]
+            if any(code.name == f"sum_{called}" for code in self.target.codes):
+                called += f"_{self.synapse.name}"
+            self.target.codes.append(Code(f"sum_{called}", "\n".join(lines), "plasticity"))
             clear = "\n".join(f"{name} = {_nothing(self.target, name)}"
                               for name in (*self.sums.values(), *self.keeps.values()))
-            self.target.codes.append(Code(f"clear_{last[2:]}", clear, "start", -6, "trial"))
+            self.target.codes.append(Code(f"clear_{called}", clear, "start", -6, "trial"))
 
     def _solved(self):
         """V of every variable and mode that spikes raise: what a rise by 1 takes."""
@@ -141,13 +156,11 @@ class _Written:
 
     def _owed(self, name):
         """(share of what is kept, what is owed to it): the value in force, as text of synapses."""
-        share = self._kept(name, name).replace(" ", "")
+        share = f"(1 + {self.keeps[name, name]}_post)" if (name, name) in self.keeps else "1"
         owed = [f"{self.keeps[name, u]}_post*{u}" for u in self.equations
                 if u != name and (name, u) in self.keeps]
         owed += [f"{self.modes[mode].text}*" * (mode != "1") + f"{sum_}_post"
                  for (v, mode), sum_ in self.sums.items() if v == name]
-        if (name, name) in self.keeps:
-            share = f"(1 + {self.keeps[name, name]}_post)"
         return share, " + ".join(owed) or "0"
 
     def read(self):

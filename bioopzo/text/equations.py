@@ -340,9 +340,11 @@ def linear_terms(expression: str, names: Iterable[str]) -> tuple[dict[str, str],
     """The factors of `names` in an `expression` that is a sum of products, and what is left.
 
     Returns ``({name: factor}, rest)`` as text, no part of which has one of the names, or None
-    where the expression is not linear in all of them together.
+    where the expression is not linear in all of them together. What cancels out has no factor.
     """
     parsed = str_to_sympy(expression)
+    if not isinstance(parsed, sympy.Expr):
+        return None
     symbols = {name: str_to_sympy(name) for name in names}
     expanded = sympy.expand_mul(parsed)
     factors = {name: expanded.coeff(symbol) for name, symbol in symbols.items()}
@@ -352,5 +354,7 @@ def linear_terms(expression: str, names: Iterable[str]) -> tuple[dict[str, str],
         return None
     # As it is written, not expanded.
     rest = parsed.subs(dict.fromkeys(symbols.values(), 0))
-    return {name: sympy_to_str(parsed.subs({s: int(s == symbol) for s in symbols.values()}) - rest)
-            for name, symbol in symbols.items()}, sympy_to_str(rest)
+    found = {name: parsed.subs({s: int(s == symbol) for s in symbols.values()}) - rest
+             for name, symbol in symbols.items() if factors[name] != 0}
+    return ({name: sympy_to_str(factor) for name, factor in found.items()},
+            "0" if rest == 0 else sympy_to_str(rest))
