@@ -1,6 +1,7 @@
 """Checks of what a user typed; every message names the task, the culprit and what is allowed."""
 
 import math
+import os
 from collections.abc import Collection
 from numbers import Integral, Real
 from typing import Any
@@ -10,6 +11,19 @@ from brian2.units import second
 from brian2.units.fundamentalunits import Quantity, Unit, have_same_dimensions
 
 from bioopzo.errors import InputError, nearest
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        return os.cpu_count() or 1
+
+
+def at_a_time(jobs: object) -> int:
+    """How many runs there are at a time: `jobs`, by default one on each processor."""
+    return cores() if jobs is None else whole_number("jobs", jobs)
 
 
 def checked_sizes(sizes: Any) -> tuple[int, ...]:

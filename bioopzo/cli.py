@@ -23,6 +23,7 @@ FILE = "a name, or a file such as my_{}.py, which is run"
 #: What `Model` is given by an option of its own, and the option.
 CHOSEN_APART = {"sizes": "--hidden", "rule": "--rule (of several: --rules)", "neuron": "--neuron"}
 RULES = "names, or files such as my_rule.py, which are run, separated by commas"
+JOBS = "runs at a time, each on one core (default: as many as there are cores)"
 DEMO_RULES = ("opzo", "dfa", "node_perturbation", "reinforce", "readout_only")
 
 
@@ -57,6 +58,7 @@ def _parser():
     demo = add("demo", _demo, "train five rules on the digits, print a table, draw the figure")
     demo.add_argument("--trials", type=int, default=4000)
     demo.add_argument("--seeds", type=int, default=3)
+    demo.add_argument("--evaluations", type=int, default=8, help="points of the curves (8)")
     demo.add_argument("--out", default="bioopzo-demo", help="folder for figure and numbers")
     train = add("train", _train, "train one rule on one task")
     train.add_argument("--rule", default="opzo", help=FILE.format("rule"))
@@ -67,12 +69,12 @@ def _parser():
     compare.add_argument("--rules", required=True, help=RULES)
     compare.add_argument("--seeds", type=int, default=3, help="how many (0, 1, 2 ...)")
     compare.add_argument("--out", required=True)
-    compare.add_argument("--jobs", type=int, default=2)
+    compare.add_argument("--jobs", type=int, help=JOBS)
     tune = add("tune", _tune, "search learning rates on the validation split")
     tune.add_argument("--rules", required=True, help=RULES)
     tune.add_argument("--trials", type=int, default=4000)
     tune.add_argument("--candidates", type=int, default=24)
-    tune.add_argument("--jobs", type=int, default=2)
+    tune.add_argument("--jobs", type=int, help=JOBS)
     tune.add_argument("--range", action="append", default=[], metavar="NAME=LOWEST,HIGHEST",
                       help="where to search a parameter, in Hz or seconds")
     tune.add_argument("--out", help="data file; default the package's own")
@@ -114,6 +116,11 @@ def _parser():
         command.add_argument("--engine", default="spiking", help="spiking (default) or rate")
         command.add_argument("--trials", type=int, help="training trials (spiking: 4000)")
         command.add_argument("--epochs", type=int, help="in place of --trials (rate: 10 or more)")
+        command.add_argument("--evaluations", type=int, help="points of the learning curve (one in "
+                             "100 trials, 2 to 10; rate, with --epochs: one in each)")
+        command.add_argument("--evaluation-trials", type=int, help="held-out trials of each but "
+                             "the last, which shows all (half as many as training in all, 50 or "
+                             "more each)")
         for name, kind, about in RATE_OPTIONS:
             command.add_argument(f"--{name.replace('_', '-')}", type=kind, help=f"rate: {about}")
         command.add_argument("--backend", help="spiking: numpy, cython or standalone")
@@ -215,7 +222,8 @@ def _train(options):
     task = _task(options)
     run = train(_model(options, task, _name(rules, options.rule)), task, trials=options.trials,
                 epochs=options.epochs, seed=options.seed, backend=options.backend,
-                save=options.save, engine=options.engine, **_rate_settings(options))
+                save=options.save, engine=options.engine, evaluations=options.evaluations,
+                evaluation_trials=options.evaluation_trials, **_rate_settings(options))
     print(run)
     if options.json:
         curve = {key: run.arrays[f"curve/{key}"].tolist() for key in ("trials", "accuracy", "loss")}
@@ -230,7 +238,8 @@ def _compare(options):
     models = {name: _model(options, task, name) for name in _rules_of(options.rules)}
     result = compare(models, task, seeds=range(options.seeds), trials=options.trials,
                      epochs=options.epochs, out=options.out, backend=options.backend,
-                     jobs=options.jobs, engine=options.engine, settings=_rate_settings(options))
+                     evaluations=options.evaluations, jobs=options.jobs, engine=options.engine,
+                     evaluation_trials=options.evaluation_trials, settings=_rate_settings(options))
     _draw(result, options.out)
     print(result)
     if options.json:
@@ -255,7 +264,7 @@ def _demo(options):
     print(f"{task!r}\nEach rule trains a network of spiking neurons, one trial at a time; "
           "the first run of each compiles its equations.")
     result = compare(DEMO_RULES, task, seeds=range(options.seeds), trials=options.trials,
-                     out=options.out, evaluations=8)
+                     out=options.out, evaluations=options.evaluations)
     _draw(result, options.out)
     print(result)
     print(f"numbers: {Path(options.out) / 'comparison.json'}; "
@@ -309,32 +318,29 @@ def _figures(options):
 
 
 def _rules(options):
-    from bioopzo import rules
-
-    for name in rules.available():
-        _say(name, rules.get(name, 2), rules.options(name))
+    _say("bioopzo.rules", "rule", "Rule")
 
 
 def _neurons(options):
-    from bioopzo import neurons
-
-    for name in neurons.available():
-        _say(name, neurons.get(name), neurons.options(name))
+    _say("bioopzo.neurons", "neuron", "Neuron")
 
 
-def _say(name, listed, options):
-    """Print a line about a rule or a neuron: its `name`, what it does, its source and options."""
-    choices = ", ".join(f"{key}={value}" for key, value in options.items())
-    source = f" [{listed.source}]" if listed.source else ""
-    print(f"{name:<20}{listed.summary}{source}"
-          + (f"; options: {choices}" if choices else ""))
+def _say(package, function, returns):
+    """Print a line about every rule or neuron: its name, what it does, its source and options."""
+    from bioopzo.registry import listed
+
+    for entry in listed(package, function, returns):
+        choices = ", ".join(f"{key}={value}" for key, value in entry.options.items())
+        source = f" [{entry.source}]" if entry.source else ""
+        print(f"{entry.name:<20}{entry.about}{source}"
+              + (f"; options: {choices}" if choices else ""))
 
 
 def _tasks(options):
-    from bioopzo import tasks
+    from bioopzo.registry import listed
 
-    for name, about in tasks.summary().items():
-        print(f"{name:<22}{about}")
+    for entry in listed("bioopzo.tasks"):
+        print(f"{entry.name:<22}{entry.about}")
 
 
 def _data(options):

@@ -21,6 +21,7 @@ from bioopzo.network.assembly import assemble
 from bioopzo.network.blocks import CARRIED, CODINGS, apply_edit, is_block, lay_over
 from bioopzo.network.connections import architecture
 from bioopzo.network.reached import reached
+from bioopzo.network.regime import derived
 from bioopzo.network.table import Network, completed, layered
 from bioopzo.show.differences import Difference, difference
 from bioopzo.show.model import html
@@ -475,6 +476,8 @@ class Model:
     def for_task(self, task: Any, tuned: Mapping[str, object] | None = None) -> "Model":
         """The model with a task's coding and its regime (and tuned rates) as defaults.
 
+        A task without parameters has a regime that follows from its trials, see `network.regime`.
+
         `task` is a `Task`, `tuned` maps names of parameters to values. Raises `InputError` when
         the sizes do not fit the task.
         """
@@ -486,7 +489,10 @@ class Model:
         if self.coding not in (None, task.coding):
             raise InputError(f"the model is written for {self.coding!r} input, task {task.name} "
                              f"gives {task.coding!r}")
-        regime = {"input_rate": task.input_rate, **task.parameters, **(tuned or {})}
+        own = self._with(regime=_NOTHING) if self.regime else self
+        regime = task.parameters or derived(
+            task, self.sizes, own.parameters, {n: p.default for n, p in own.declared.items()})
+        regime = {"input_rate": task.input_rate, **regime, **(tuned or {})}
         return self._with(coding=task.coding, regime=Entries(regime))
 
     def without_noise(self) -> "Model":

@@ -2,11 +2,14 @@
 
 A file defines one function that makes the thing, every option with a default. Adding a thing is
 adding a file to the folder; a file of the user's own, anywhere, is made known to one process by
-`Folder.add`. What is wrong in such a file is said with its line.
+`Folder.add`. What is wrong in such a file is said with its line. `listed` reads what is built in
+from the files' text: nothing is run, so that a list does not wait for Brian2.
 """
 
+import ast
 import functools
 import importlib
+import importlib.util
 import inspect
 import keyword
 import os
@@ -162,6 +165,54 @@ class Folder:
         except InputError as problem:
             raise InputError(f"{path}: {problem}") from None
         return made
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a file says of the thing it defines: `about` in a line, its `source`, its `options`.
+
+    `options` maps a name to its default, as it is written.
+    """
+
+    name: str
+    about: str
+    source: str
+    options: Mapping[str, str]
+
+
+def listed(package: str, function: str = "", returns: str = "") -> list[Entry]:
+    """The things built in a `package` of files, as they say themselves; the package is not loaded.
+
+    `function` is the name of what makes a thing (empty: that of the file). Where it returns
+    ``Returns(name, about, source, ...)``, written out, `returns` is the name of that class; else
+    `about` is the first line of the function's docstring.
+    """
+    spec = importlib.util.find_spec(package)
+    folders = spec.submodule_search_locations if spec else None
+    paths = sorted(path for folder in folders or () for path in Path(folder).glob("[!_]*.py"))
+    return [entry for path in paths if (entry := _entry(path, function, returns))]
+
+
+def _entry(path, function, returns):
+    """The `Entry` of a file, None where it does not define the function."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    made = next((node for node in tree.body if isinstance(node, ast.FunctionDef)
+                 and node.name == (function or path.stem)), None)
+    if made is None:
+        return None
+    about, source = (ast.get_docstring(made) or "").partition("\n")[0], ""
+    for call in ast.walk(made):
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == returns:
+            about, source = map(_said, call.args[1:3])
+    given = made.args.args[len(made.args.args) - len(made.args.defaults):]
+    options = [*zip(given, made.args.defaults), *zip(made.args.kwonlyargs, made.args.kw_defaults)]
+    return Entry(path.stem, about, source,
+                 {option.arg: _said(value) for option, value in options if value})
+
+
+def _said(node):
+    """An expression as its value is printed, where it is written out, else as it is written."""
+    return str(node.value) if isinstance(node, ast.Constant) else ast.unparse(node)
 
 
 @functools.cache

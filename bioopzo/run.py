@@ -53,12 +53,13 @@ class Run:
     """What a training run left.
 
     `arrays`: name -> array. `curve/trials`, `curve/accuracy`, `curve/loss` (held-out trials,
-    plasticity and perturbation off), `rates/hidden_1` ... (Hz, on the last evaluation; first column
-    untrained), `final/<object>.<variable>` (the state) and `snapshots/<synapses>.<w>` (one per
-    point of the curve). `model` and `task` are None in a loaded run. `units`: the unit of each
-    array. `meta`: rule, task, seed, trials, backend, versions, digest, `test_accuracy`, `complete`
-    ... (all JSON). `final` is the final state by name: ``run.final["forward_1.w"]``.
-    A run can be pickled and copied, with its model and task.
+    plasticity and perturbation off; `curve/held_out`: how many), `rates/hidden_1` ... (Hz, on the
+    same; the first untrained), `final/<object>.<variable>` (the state) and
+    `snapshots/<synapses>.<w>`, all but the state one per point of the curve. `model` and `task` are
+    None in a loaded run. `units`: the unit of each array. `meta`: rule, task, seed, trials,
+    backend, versions, digest, `test_accuracy`, `complete` ... (all JSON). `final` is the final
+    state by name: ``run.final["forward_1.w"]``. A run can be pickled and copied, with its model
+    and task.
     """
 
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
@@ -258,6 +259,8 @@ class Run:
         accuracy = m.get("test_accuracy")
         score = f"{100 * accuracy:.1f} % of held-out trials" if accuracy is not None else \
             f"held-out loss {m.get('test_loss', float('nan')):.4f}"
+        shown = show.evaluated(self)
+        score += f" ({shown})" if shown else ""
         state = "" if self.complete else ", INCOMPLETE"
         rates = f"; {m['learning_rates']}" if "learning_rates" in m else ""
         return (f"Run {m.get('rule')} on {m.get('task')}: {m.get('trials')} trials, seed "

@@ -24,8 +24,8 @@ def compute(parameters, jobs, progress):
                         evaluations=parameters["evaluations"], progress=progress)
     return {
         "task": task.name, "sizes": [task.n_in, *task.hidden, task.n_out], "seeds": seeds,
-        "held_out_trials": len(task.splits["test"]),
         "rules": {rule: {"trials": runs[0].arrays["curve/trials"],
+                         "held_out": runs[0].arrays["curve/held_out"],
                          "accuracy": [run.arrays["curve/accuracy"] for run in runs],
                          "loss": [run.arrays["curve/loss"] for run in runs],
                          "rates_hz": [run.meta["rates_hz"] for run in runs],
@@ -36,7 +36,8 @@ def compute(parameters, jobs, progress):
 
 @plots.styled
 def draw(data):
-    runs = {rule: [Run({"curve/trials": found["trials"], "curve/accuracy": np.array(curve)},
+    runs = {rule: [Run({"curve/trials": found["trials"], "curve/accuracy": np.array(curve),
+                        "curve/held_out": found.get("held_out", ())},
                        meta={"rule": rule, "task": data["task"], "sizes": data["sizes"],
                              "seed": seed, "test_accuracy": curve[-1]})
                    for seed, curve in zip(data["seeds"], found["accuracy"])]

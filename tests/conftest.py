@@ -21,6 +21,8 @@ from brian2.codegen.generators import base
 from threadpoolctl import threadpool_limits
 
 from bioopzo import neurons, rules, tasks
+from bioopzo.engines.spiking import backends
+from bioopzo.training import spiking
 
 threadpool_limits(1)  # test processes share the cores; threads of small products only wait
 
@@ -57,6 +59,18 @@ def none_added():
     yield
     for listed in (neurons, rules, tasks):
         listed._FOLDER.added.clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_runs_on_numpy():
+    """Runs of tests that name no back end are short, their texts many: hardly one is compiled.
+
+    Nor does a run's back end depend on what another test has left in the cache.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backends, "WORTH_COMPILING", 300)
+        patch.setattr(spiking, "is_kept", lambda *_: False)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,22 +12,26 @@ import subprocess
 import sys
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from weakref import ref
 
 import brian2 as b2
 import numpy as np
 import pytest
+from brian2.core.names import Nameable
 
 import bioopzo as bz
 from bioopzo.engines import tools
-from bioopzo.engines.spiking import backends, compilation, kept, sources
+from bioopzo.engines.spiking import backends, compilation, kept, session, sources
 from bioopzo.engines.spiking.build import build
 from bioopzo.engines.spiking.feed import rows
 from bioopzo.engines.spiking.session import runtime
-from bioopzo.engines.spiking.standalone import Standalone, identity
+from bioopzo.engines.spiking.standalone import Standalone, identity, is_kept
 from bioopzo.errors import BuildError
 from bioopzo.network.clock import shape_of
+from bioopzo.training import spiking
 
 pytestmark = [pytest.mark.compiled,
               pytest.mark.skipif(tools.compiler() is None, reason="needs a C++ compiler")]
@@ -177,6 +181,18 @@ def test_the_same_text_gives_the_same_files(task, tmp_path, rule):
         assert [path for path in first if other[path] != first[path]] == []
 
 
+def test_networks_that_are_done_with_are_let_go(task, model):
+    """Brian2 looks through all that is alive for every new name."""
+    alive = []
+    for _ in range(12):
+        with runtime():
+            built = build(model.for_task(task), shape_of(task, rows(task)))
+            session._disown(ref(thing) for thing in built.network)  # it is never run
+        alive.append(len(Nameable.__instances__()))
+    one = alive[1] - alive[0]
+    assert one > 30 and max(alive) < alive[0] + session.MANY + 2*one
+
+
 def test_nothing_is_generated_that_no_program_runs(task, model, tmp_path):
     sources.generate(model, shape_of(task, rows(task)), True, tmp_path)
     objects, main = ((tmp_path / f"{name}.cpp").read_text() for name in ("objects", "main"))
@@ -273,6 +289,15 @@ def test_two_processes_build_the_same_text_at_once(cache, tmp_path):
     same(*(bz.Run.load(tmp_path / f"run{name}") for name in "ab"))
     assert len(programs(cache)) == 2 and all(map(kept.sound, programs(cache)))
     assert not list(cache.rglob(".*"))
+
+
+def test_runs_at_a_time_build_the_same_text_once(task, model, cache, monkeypatch):
+    units = compiled_units(monkeypatch)
+    edited = model.edit({"psi": PSI})
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: built(edited, task), range(4)))
+    assert units == ["edit0"]
+    assert sorted(one.cached for one in made) == [False, True, True, True]
 
 
 # ---------------------------------------------------------------------------- size
@@ -459,7 +484,30 @@ def test_a_broken_compiler_does_not_matter_where_the_program_is_kept(task, model
     assert trained(model, task).complete
 
 
-def test_without_a_compiler(task, model, cache, tmp_path, monkeypatch):
+def test_a_program_that_is_kept_runs_from_the_first_trial(task, model, cache, monkeypatch,
+                                                          tmp_path):
+    """With and without a compiler; a text that is not there is one for numpy."""
+    monkeypatch.setattr(spiking, "is_kept", is_kept)
+    for path in (os.environ["PATH"], str(tmp_path)):
+        monkeypatch.setenv("PATH", path)
+        with no_warning():
+            assert trained(model, task, backend=None, trials=1).meta["backend"] == "standalone"
+            found = bz.compare({"a": model}, task, seeds=[0], trials=1, evaluations=1,
+                               progress=False)
+        assert found.runs["a"][0].meta["backend"] == "standalone"
+        run = trained(model.edit({"psi": PSI}), task, backend=None, trials=1)
+        assert run.meta["backend"] == "numpy"
+
+
+def test_a_comparison_goes_on_with_a_broken_compiler(task, model, empty, broken, monkeypatch):
+    monkeypatch.setattr(backends, "WORTH_COMPILING", 10)
+    broken()
+    with one_warning("on numpy", "g++", "mend the compiler"):
+        found = bz.compare({"a": model}, task, seeds=[0], trials=1, evaluations=1, progress=False)
+    assert found.runs["a"][0].meta["backend"] == "numpy"
+
+
+def test_without_a_compiler(task, model, empty, tmp_path, monkeypatch):
     monkeypatch.setattr(backends, "WORTH_COMPILING", 10)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BuildError, match=r"needs a C\+\+ compiler.*install one or use "

@@ -2,12 +2,15 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from bioopzo import rules, tasks
+from bioopzo import neurons, rules, tasks
 from bioopzo.cli import main
+from bioopzo.registry import listed
 
 ROOT = Path(__file__).parents[1]
 
@@ -25,6 +28,51 @@ def test_rules_and_tasks_are_listed(capsys):
     out = capsys.readouterr().out
     for name in [*rules.available(), *tasks.available()]:
         assert name in out
+
+
+def test_lists_load_none_of_what_is_slow():
+    """Each list was two seconds of loading Brian2."""
+    code = ("import sys\nfrom bioopzo.cli import main\n"
+            "for command in ('rules', 'neurons', 'tasks', 'data'):\n    assert main([command]) == 0"
+            "\nslow = 'brian2 jax scipy matplotlib sympy sklearn tonic'.split()\n"
+            "print('loaded:', [name for name in slow if name in sys.modules])")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "loaded: []"
+    assert "opzo " in done.stdout and "logistic " in done.stdout and "digits " in done.stdout
+
+
+@pytest.mark.parametrize("folder, function, returns, arguments", [
+    (rules, "rule", "Rule", (2,)), (neurons, "neuron", "Neuron", ())], ids=["rules", "neurons"])
+def test_a_list_says_what_the_things_themselves_say(folder, function, returns, arguments):
+    """It is read from their files' text."""
+    found = listed(folder.__name__, function, returns)
+    assert [entry.name for entry in found] == list(folder.available())
+    for entry in found:
+        made = folder.get(entry.name, *arguments)
+        assert (entry.about, entry.source) == (made.summary, made.source)
+        assert entry.options == {name: str(default)
+                                 for name, default in folder.options(entry.name).items()}
+
+
+def test_a_list_of_tasks_says_what_they_are():
+    found = listed("bioopzo.tasks")
+    assert {entry.name: entry.about for entry in found} == tasks.summary()
+    assert [list(entry.options) for entry in found] == [list(tasks.options(e.name)) for e in found]
+
+
+def test_a_file_that_computes_what_it_says_is_listed_by_its_docstring(tmp_path, monkeypatch):
+    package = tmp_path / "shelf"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise RuntimeError('a list loads no package')\n")
+    (package / "_piece.py").write_text("def rule(depth):\n    'A piece.'\n")
+    (package / "other.py").write_text("def helper():\n    'No rule.'\n")
+    (package / "made.py").write_text(
+        "def rule(depth, scale=2*3, *, word='a', flag=None):\n    'A rule.\\n\\nMore.'\n"
+        "    return make('made', depth)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    entry, = listed("shelf", "rule", "Rule")
+    assert (entry.name, entry.about, entry.source) == ("made", "A rule.", "")
+    assert entry.options == {"scale": "2 * 3", "word": "a", "flag": "None"}
 
 
 def test_train_writes_the_figures_as_json(small_task, tmp_path, capsys):

@@ -1,6 +1,7 @@
 """Comparisons: what is asked for, what is refused, what is saved and taken up."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -199,3 +200,36 @@ def test_a_run_of_the_rate_engine_that_is_there_is_taken_as_it_is(task, tmp_path
     bz.compare(["bp"], task, out=tmp_path, **{**RATE, "trials": 24})  # another length: anew
     assert sum(counted) == 2 * 3
     assert not list(tmp_path.glob("*checkpoint*"))
+
+
+# ---------------------------------------------------------------------------- runs at a time
+
+@pytest.mark.parametrize("how", [
+    RATE, pytest.param({**QUICK, "backend": "standalone"}, marks=pytest.mark.compiled)],
+    ids=["rate", "standalone"])
+def test_a_comparison_is_the_same_for_any_number_of_runs_at_a_time(task, how):
+    one, several = (bz.compare({"a": model()}, task, jobs=jobs, **how).runs["a"]
+                    for jobs in (1, 4))
+    for run, other in zip(one, several):
+        for name, value in run.arrays.items():
+            assert np.array_equal(value, other.arrays[name]), name
+
+
+@pytest.mark.parametrize("given, engine, backend, count", [
+    (None, "spiking", "standalone", 5), (3, "spiking", "standalone", 3), (None, "rate", None, 5),
+    (None, "spiking", "numpy", 1), (3, "spiking", "cython", 1)])
+def test_there_are_as_many_runs_at_a_time_as_cores(task, monkeypatch, given, engine, backend,
+                                                   count):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(5)), raising=False)
+    asked = []
+
+    class Pool:
+        def __init__(self, workers):
+            asked.append(workers)
+            raise InputError("enough")
+
+    monkeypatch.setattr("bioopzo.training.compare.ThreadPoolExecutor", Pool)
+    with pytest.raises(InputError, match="enough"):
+        bz.compare({"a": model()}, task, seeds=[0], trials=16, engine=engine, backend=backend,
+                   jobs=given, progress=False)
+    assert asked == [count]

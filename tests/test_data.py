@@ -412,7 +412,7 @@ def test_command_lists_and_downloads(tiny, tmp_path, capsys):
 def test_task_holds_the_scaled_images_and_fixed_splits(tiny):
     tiny.put("mnist")
     images, labels, test_images, test_labels = tiny.arrays["mnist"]
-    task = tasks.mnist(validation=5)
+    task = tasks.mnist("rate", validation=5)
     pixels = np.concatenate([images, test_images]).reshape(TRAIN + TEST, -1) / 255
     expected = (pixels - images.mean() / 255) / (images.std() / 255)
     assert task.inputs.dtype == np.float32
@@ -421,7 +421,7 @@ def test_task_holds_the_scaled_images_and_fixed_splits(tiny):
     np.testing.assert_array_equal(task.targets, np.eye(10)[task.labels])
     order = np.random.RandomState(0).permutation(TRAIN)
     same(task.splits.values(), [order[:25], order[25:], np.arange(TRAIN, TRAIN + TEST)])
-    fewer = tasks.mnist(samples=8, validation=5, steps=10, dt=0.5 * ms, warmup=4)
+    fewer = tasks.mnist("rate", samples=8, validation=5, steps=10, dt=0.5 * ms, warmup=4)
     same(fewer.splits.values(), [order[:8], order[25:], np.arange(TRAIN, TRAIN + TEST)])
     assert (task.steps, task.mask.sum(), fewer.steps, fewer.mask.sum()) == (6, 3, 10, 6)
     assert fewer.duration == 5 * ms and task.duration == 6 * ms
@@ -430,11 +430,23 @@ def test_task_holds_the_scaled_images_and_fixed_splits(tiny):
     assert (task.hidden, task.coding, task.classes) == ((800, 800), "current", 10)
 
 
+def test_the_spiking_engine_is_shown_pixels_for_longer(tiny):
+    tiny.put("mnist")
+    images, _, test_images, _ = tiny.arrays["mnist"]
+    task, other = tasks.mnist(validation=5), tasks.mnist("rate", validation=5)
+    np.testing.assert_array_equal(
+        task.inputs, (np.concatenate([images, test_images]).reshape(TRAIN + TEST, -1) / 255
+                      ).astype(np.float32))
+    same(task.splits.values(), other.splits.values())
+    assert (task.steps, task.mask.sum(), task.hidden, len(task.parameters)) == (
+        60, 40, (100, 100), 0)
+
+
 def test_blocks_of_images_are_scaled_alike(tiny, monkeypatch):
     tiny.put("fashion_mnist", "fashion_mnist")
-    whole = tasks.fashion_mnist(validation=5).inputs
+    whole = tasks.fashion_mnist("rate", validation=5).inputs
     monkeypatch.setattr("bioopzo.tasks._idx_images.BLOCK", 7)
-    np.testing.assert_array_equal(tasks.fashion_mnist(validation=5).inputs, whole)
+    np.testing.assert_array_equal(tasks.fashion_mnist("rate", validation=5).inputs, whole)
 
 
 @pytest.mark.parametrize("options, message", [
@@ -443,8 +455,9 @@ def test_blocks_of_images_are_scaled_alike(tiny, monkeypatch):
     ({"samples": 0}, "samples must be a whole number of at least 1, not 0"),
     ({"validation": -1}, "validation must be a whole number of at least 0"),
     ({"steps": 2.5}, "steps must be a whole number"),
-    ({"warmup": 6}, "warmup=6. ms must be shorter than duration"),
+    ({"warmup": 60}, "warmup=60. ms must be shorter than duration"),
     ({"warmup": 2 * ms}, "warmup must be a whole number of at least 0"),
+    ({"engine": "jax"}, "mnist: engine must be 'spiking' or 'rate'"),
     ({"dt": 1}, "mnist: dt must be a time with its unit"),
     ({"dt": 0 * ms}, "mnist: dt must be one positive time"),
 ])
@@ -474,7 +487,7 @@ def test_the_real_data_set(name):
 
 def test_the_real_task_is_normalised(monkeypatch):
     monkeypatch.setenv("BIOOPZO_DATA", str(real_directory("mnist")))
-    task = tasks.mnist(samples=1000)
+    task = tasks.mnist("rate", samples=1000)
     assert {split: len(members) for split, members in task.splits.items()} == {
         "train": 1000, "validation": 5000, "test": 10000}
     train = task.inputs[:60000]

@@ -65,7 +65,7 @@ def test_substitute_takes_whole_words_at_once():
 @settings(max_examples=20, deadline=None)
 def test_the_terms_of_a_sum_of_products_add_up_to_it(text):
     names = dict(xbar_pre=0.7, psi_post=0.3, g_post=-1.2, eta=2.0, w=0.4)
-    factors, rest = linear_terms(text, ["xbar_pre", "w"])
+    factors, rest = linear_terms(text, ("xbar_pre", "w"))
     assert not identifiers(" ".join([rest, *factors.values()])) & {"xbar_pre", "w"}
     total = " + ".join([rest, *(f"{name}*({factor})" for name, factor in factors.items())])
     assert eval(total, {"exp": exp}, names) == pytest.approx(
@@ -76,11 +76,11 @@ def test_the_terms_of_a_sum_of_products_add_up_to_it(text):
                                   "xbar_pre*w*g_post", "xbar_pre*int(w < 0.2)", "abs(w)",
                                   "clip(xbar_pre, 0, 1)*w", "w > xbar_pre"])
 def test_what_is_no_sum_of_products_has_no_terms(text):
-    assert linear_terms(text, ["xbar_pre", "w"]) is None
+    assert linear_terms(text, ("xbar_pre", "w")) is None
 
 
 def test_what_cancels_out_has_no_term():
-    assert linear_terms("eta*(xbar_pre*0 + w - w + g_post*0.0)", ["xbar_pre", "w"]) == ({}, "0")
+    assert linear_terms("eta*(xbar_pre*0 + w - w + g_post*0.0)", ("xbar_pre", "w")) == ({}, "0")
 
 
 def test_units_and_names():

@@ -817,7 +817,7 @@ def test_the_back_end_is_chosen_by_all_trials_that_are_presented(root, monkeypat
     formats.nmnist(root)
     task, asked = tasks.nmnist(partial=True), []
     monkeypatch.setattr("bioopzo.engines.spiking.backends.choose",
-                        lambda backend, trials: asked.append(trials) or "numpy")
+                        lambda backend, trials, *_: asked.append(trials) or "numpy")
     model = bz.Model([task.n_in, 2, 10], rule="readout_only")
     bz.train(model, task, trials=1, evaluations=1, progress=False)
     assert asked[-1] == 1 + 2 * len(task.splits["test"])  # before it, the name is checked

@@ -166,6 +166,19 @@ def test_imports_in_functions_say_why():
     assert not silent, "\n".join(sorted(silent))
 
 
+def test_optional_parts_of_scipy_are_imported_where_they_are_used():
+    """Those are slow: scipy.signal and scipy.stats took a third of the start of a training."""
+    early = []
+    for module, (_, parsed) in modules().items():
+        for node in parsed.body:
+            named = [alias.name for alias in node.names] if isinstance(node, ast.Import) else \
+                [f"{node.module}.{alias.name}" for alias in node.names] \
+                if isinstance(node, ast.ImportFrom) else []
+            early += [f"{module}: {name}" for name in named
+                      if name.startswith("scipy") and not name.startswith("scipy.special")]
+    assert not early, "\n".join(early)
+
+
 def test_private_names_stay_in_their_module():
     """A name that begins with _ is its module's, a module of such a name its room's.
 

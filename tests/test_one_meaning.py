@@ -453,6 +453,12 @@ DRAWN = [
     # What synapses sum belongs to the neurons: it is read, and added to, as theirs.
     dict(rule="bp", ops=((("term", "forward_readout:w", "- 0.7*Hz*g_pre"),),)),
     dict(rule="bp", ops=((("append", "forward_readout.spike", "g_pre += 0.1*w"),),)),
+    # A statement reads what those before it have left, and what follows from that.
+    dict(rule="bp", surrogate="localzo_normal", coding="current", steps=12, ops=((
+        ("append", "hidden.step",
+         "u = int(psi > 0.15)\nu = 0.5*sign(u)*abs(delta - distance)"),),)),
+    dict(rule="eprop", ops=((("append", "forward.trial", "w = 0.6*sign(w)*abs(ebar)"),),)),
+    dict(rule="eprop", ops=((("prepend", "forward.trial", "w = 0.6*w + 0.1*ebar"),),)),
     # Infinite membranes spike, and are still there after a spike.
     dict(rule="bp", coding="current", plastic=(0,), ops=((
         ("append", "hidden.step", "u += inf"),),)),

@@ -6,10 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from brian2 import Hz, ms
 
+import bioopzo as bz
 from bioopzo import tasks
 from bioopzo.cli import main
+from bioopzo.engines.rate.engine import Engine
 from bioopzo.errors import InputError
+from bioopzo.network.clock import shape_of, time_course
+from bioopzo.tasks.trials import Task, consecutive_splits, gate, one_hot
+from bioopzo.training.start import initial_weights
 
 OWN = '''"""Which of two inputs is the stronger?"""
 
@@ -110,3 +116,59 @@ def test_the_command_line_takes_files(write, tmp_path, capsys):
     capsys.readouterr()
     assert main(["train", "--task", str(tmp_path / "missing.py"), *common]) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+# ---- a task without parameters ------------------------------------------------------------------
+
+def digits(**changes):
+    """The digits as a task of the user's own would be."""
+    task = tasks.digits()
+    return task.replace(name="own digits", parameters={}, **changes)
+
+
+def test_a_network_takes_its_regime_from_the_trials():
+    task = tasks.digits()
+    model = bz.Model([64, 32, 32, 10])
+    built_in, own, louder = (dict(model.for_task(t).parameters) for t in (
+        task, digits(), digits(inputs=1000*task.inputs)))
+    assert own == built_in  # where the defaults come from
+    assert louder == {**own, "input_gain": 0.001, "eta": louder["eta"]}
+    wide = bz.Model([64, 100, 100, 10], eta=7*Hz).for_task(digits()).parameters
+    assert wide["eta"] == 7*Hz and wide["eta_o"] == 0.32*own["eta_o"]
+    silent = model.for_task(digits(inputs=0*task.inputs)).parameters
+    assert silent["input_gain"] == 1 and silent["eta"] == own["eta"]
+
+
+@pytest.mark.parametrize("coding", ["current", "poisson", "spikes"])
+def test_drive_is_as_wide_as_the_threshold_is_high(coding):
+    """Within a quarter, in one layer, whatever the inputs' number and how they are given."""
+    rng = np.random.default_rng(5)
+    x = rng.uniform(0, 0.02 if coding == "spikes" else 3, (200, 150))
+    inputs = (rng.random((200, 60, 150)) < x[:, None]).astype(np.uint8) if coding == "spikes" else x
+    labels = rng.integers(2, size=200)
+    task = Task("own", inputs, one_hot(labels, 2), labels, gate("own", 60*ms, 1*ms, 20*ms),
+                consecutive_splits(160, 20, 20), coding)
+    model = bz.Model([150, 200, 2], rule="readout_only", b=0).for_task(task)
+    model = model.edit({"hidden.reset": "xbar += 1\ncount += 1"})
+    engine = Engine(model, shape_of(task, 2), time_course(model, task), "spikes", compiled=False)
+    engine.put(initial_weights(model, np.random.default_rng(6)))
+    shown = inputs[:100].swapaxes(0, 1) if coding == "spikes" else inputs[:100]
+    u = engine.trial(shown, task.targets[:100], record=("hidden_1.u",))["hidden_1.u"]
+    assert 0.75 < u[30:].std() < 1.25
+
+
+def test_runs_say_where_learning_rates_were_not_tuned(capsys):
+    task = digits()
+    model = bz.Model([64, 6, 10], rule="dfa")
+    run = bz.train(model, task, trials=2, evaluations=1, evaluation_trials=2, backend="numpy")
+    assert "not tuned for own digits" in repr(run) and run.meta["untuned"] == ["eta", "eta_o"]
+    told = "".join(capsys.readouterr())
+    assert "dfa: eta and eta_o were not tuned for own digits, as bioopzo tune does" in told
+    models = {"mine": model.replace(eta=1*Hz, eta_o=1*Hz), "default": model}
+    result = bz.compare(models, task, seeds=[0], trials=2, evaluations=1, progress=False,
+                        backend="numpy")
+    line = "learning rates not tuned for this task (bioopzo tune): default"
+    assert repr(result).splitlines()[-1] == line and line in result._repr_html_()
+    tuned = bz.train(model, tasks.digits(), trials=2, evaluations=1, backend="numpy",
+                     progress=False)
+    assert "untuned" not in tuned.meta and "not tuned" not in repr(tuned)

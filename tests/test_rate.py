@@ -355,6 +355,7 @@ def interrupt(monkeypatch, after):
     ({"rule": "reinforce"}, {"optimizer": "momentum", "precision": "double"}, (3,)),
     ({"state_reset": False, "error": "spiking"}, {"updates": "step"}, (3,)),
     ({"surrogate": "localzo", "rule": "dfa", "state_reset": False}, {"batch": 5}, (2,)),
+    ({}, {"evaluation_trials": 2}, (2,)),
 ], ids=str)
 def test_a_run_that_is_taken_up_ends_in_the_same_bits(task, tmp_path, model, settings, moments):
     model, settings = noisy(**model), {**NOISY, **settings}

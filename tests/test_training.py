@@ -89,11 +89,22 @@ def test_every_trial_is_seen_before_any_is_seen_again(task):
     assert set(order[:72]) == set(order[72:144]) and not np.array_equal(order[:72], order[72:144])
 
 
-def test_chunks_on_numpy_are_those_of_a_network_made_anew(task):
+@pytest.fixture
+def quickly_compiled(backend):
+    """Cython's modules are compiled without optimisation; a standalone program is as ever."""
+    before = brian2.prefs.codegen.cpp.extra_compile_args_gcc
+    if backend == "cython":
+        brian2.prefs.codegen.cpp.extra_compile_args_gcc = ["-O0", "-w"]
+    yield
+    brian2.prefs.codegen.cpp.extra_compile_args_gcc = before
+
+
+@pytest.mark.parametrize("backend", ["numpy", pytest.param("cython", marks=pytest.mark.compiled)])
+def test_chunks_are_those_of_a_network_made_anew(task, backend, quickly_compiled, monkeypatch):
     """Code that is kept from chunk to chunk reads every new table, parameter and state."""
     model = bz.Model([4, 5, 2], rule="bp").for_task(task)
     shape, course = shape_of(task, 4), time_course(model, task)
-    kept = backends.open_backend("numpy", model, shape)
+    kept = backends.open_backend(backend, model, shape)
     state = {**kept.start, **initial_weights(model, np.random.default_rng(0))}
     for number, samples in enumerate(([0, 1, 2], [3], [2, 0])):
         values = {name: value * (number + 1) if name.endswith(".eta") else value
@@ -101,8 +112,10 @@ def test_chunks_on_numpy_are_those_of_a_network_made_anew(task):
         chunk = Chunk(len(samples), state, values, {
             "course": course, **tables(task, shape, np.array(samples), True, 0,
                                        keys(7, 0, number + np.arange(len(samples))))})
-        mine = kept.run(chunk)
-        theirs = backends.open_backend("numpy", model, shape).run(chunk)
+        with monkeypatch.context() as patch:
+            patch.setattr(brian2.all_devices["runtime"], "code_object", None)  # no code is made
+            mine = kept.run(chunk)
+        theirs = backends.open_backend(backend, model, shape).run(chunk)
         for name, value in theirs.state.items():
             assert np.array_equal(mine.state[name], value), name
         assert np.array_equal(mine.decision, theirs.decision)
@@ -381,9 +394,12 @@ def test_a_trial_too_short_for_a_pair_says_what_is_allowed(task):
         bz.train(model, task, trials=2, backend="numpy")
 
 
-def test_the_back_end_follows_from_the_length():
-    assert backends.choose(None, 10) == "numpy"
-    assert backends.choose(None, 10**4) == ("standalone" if tools.compiler() else "numpy")
+def test_the_back_end_follows_from_the_length(monkeypatch):
+    monkeypatch.setattr(backends, "WORTH_COMPILING", 10)
+    assert backends.choose(None, 9) == "numpy"
+    assert backends.choose(None, 10) == ("standalone" if tools.compiler() else "numpy")
+    assert backends.choose(None, 1, lambda: True) == "standalone"
+    assert backends.choose("cython", 10**4, lambda: True) == "cython"
 
 
 def test_real_brian2_objects_are_within_reach(trained):
@@ -413,16 +429,6 @@ def test_a_recording_shows_the_trial_and_its_learning(trained):
                           seen.values["readout.o"])
     off = bz.measures.record(run, seed=1, plastic=False).values["forward_2.w"]
     assert np.array_equal(off[0], off[-1])
-
-
-@pytest.fixture
-def quickly_compiled(backend):
-    """Cython's modules are compiled without optimisation; a standalone program is as ever."""
-    before = brian2.prefs.codegen.cpp.extra_compile_args_gcc
-    if backend == "cython":
-        brian2.prefs.codegen.cpp.extra_compile_args_gcc = ["-O0", "-w"]
-    yield
-    brian2.prefs.codegen.cpp.extra_compile_args_gcc = before
 
 
 @pytest.mark.compiled

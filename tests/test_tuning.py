@@ -47,6 +47,14 @@ def test_a_search_needs_a_model_a_task_and_jobs(model, monkeypatch):
             tuning.tune(*arguments, **options)
 
 
+def test_a_search_is_the_same_for_any_number_of_runs_at_a_time(model):
+    task = bz.tasks.xor()
+    task = task.replace(splits={**task.splits, "validation": task.splits["validation"][:12]})
+    one, several = (tuning.tune(model, task, trials=40, count=2, finalists=1, seeds=1, jobs=jobs,
+                                progress=False, engine="rate", batch=8) for jobs in (1, 3))
+    assert one == several
+
+
 @pytest.mark.parametrize("text", ["eta", "eta=1", "eta=1,2,3", "eta=low,high"])
 def test_the_command_line_says_how_a_range_is_written(text, capsys):
     from bioopzo.cli import main

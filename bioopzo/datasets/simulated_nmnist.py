@@ -15,8 +15,6 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
-from scipy.ndimage import gaussian_filter
 
 SIDE = 34
 DTYPE = np.dtype([("x", np.int64), ("y", np.int64), ("t", np.int64), ("p", np.int64)])
@@ -75,6 +73,9 @@ def recordings(images: np.ndarray, seed: int = 0) -> Iterator[np.ndarray]:
 
 def _block(images, rngs):
     """Events of a block of images: pixels signal whenever their log intensity has moved enough."""
+    # start-up: scipy.ndimage is slow, and few tasks simulate
+    from scipy.ndimage import gaussian_filter
+
     bright = gaussian_filter(images / np.float32(255), (0, BLUR, BLUR))
     start = np.array([rng.normal(0, PLACE_SPREAD, 2) for rng in rngs])
     frames = (_frame(bright, start + place)
@@ -111,6 +112,9 @@ def _mismatch(rng):
 
 def path(times_us: np.ndarray) -> np.ndarray:
     """Where the digit is: (times, 2), x and y in pixels."""
+    # start-up: scipy.interpolate is slow, and few tasks simulate
+    from scipy.interpolate import PchipInterpolator
+
     return PchipInterpolator(PATH[:, 0] * 1000, PATH[:, 1:])(times_us)
 
 

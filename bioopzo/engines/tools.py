@@ -8,6 +8,7 @@ import subprocess
 import threading
 from pathlib import Path
 
+from brian2 import prefs
 from brian2.codegen.cpp_prefs import get_compiler_and_args
 
 #: Brian2's device is global: only one thread may generate code at a time.
@@ -19,13 +20,23 @@ def compiler():
     return shutil.which("g++") or shutil.which("clang++")
 
 
-@functools.cache
+def wanted_flags():
+    """Brian2's compiler flags as the user set them, whether or not the compiler knows them."""
+    given = prefs["codegen.cpp.extra_compile_args"]
+    return tuple(prefs["codegen.cpp.extra_compile_args_gcc"] if given is None else given)
+
+
 def compiler_flags():
-    """Brian2's compiler flags.
+    """Those of `wanted_flags` that the compiler knows.
 
     Asking tries the compiler with the whole process's output turned away, so it is done once and
     never beside another thread that does the same.
     """
+    return _known_flags(wanted_flags())
+
+
+@functools.cache
+def _known_flags(wanted):
     with ONE_AT_A_TIME:
         return tuple(get_compiler_and_args()[1])
 

@@ -9,10 +9,9 @@ from brian2.units import Hz
 from brian2.units.fundamentalunits import Quantity
 from tqdm.auto import tqdm
 
-from bioopzo.arguments import whole_number
+from bioopzo.arguments import at_a_time, whole_number
 from bioopzo.engines import tools
 from bioopzo.engines.spiking import backends
-from bioopzo.engines.spiking.backends import WORTH_COMPILING
 from bioopzo.engines.spiking.chunk import Chunk
 from bioopzo.engines.spiking.feed import parameter_values, rows, tables
 from bioopzo.engines.spiking.numbers import MEASURE, keys
@@ -25,8 +24,8 @@ from bioopzo.tasks import Task
 
 
 def jacobian(model: Model, task: Task, state: Mapping[str, np.ndarray], trials: int = 128,
-             epsilon: Quantity = 60 * Hz, seed: int = 0, split: str = "train", jobs: int = 2,
-             progress: bool = True) -> dict[int, np.ndarray]:
+             epsilon: Quantity = 60 * Hz, seed: int = 0, split: str = "train",
+             jobs: int | None = None, progress: bool = True) -> dict[int, np.ndarray]:
     """The expected Jacobian E[do_k/ds_j] of every hidden layer, by finite differences.
 
     Every hidden neuron in turn sends epsilon more and epsilon less (spikes per second) than it
@@ -46,7 +45,7 @@ def jacobian(model: Model, task: Task, state: Mapping[str, np.ndarray], trials: 
     epsilon : rate
         Size of the perturbation.
     jobs : int
-        Neurons at a time (compiled back end).
+        Neurons at a time (compiled back end), by default one on each core.
     progress : bool
         Whether a progress bar is shown.
 
@@ -55,7 +54,7 @@ def jacobian(model: Model, task: Task, state: Mapping[str, np.ndarray], trials: 
     Raises `EquationError` where a perturbation cannot take the way that spikes take: a spike that
     depends on the membrane it adds to, a membrane that is not linear in u.
     """
-    trials = whole_number("trials", trials)
+    trials, jobs = whole_number("trials", trials), at_a_time(jobs)
     if split not in task.splits:
         raise unknown("split", split, task.splits)
     probe = _probe(model.for_task(task), epsilon)
@@ -142,7 +141,7 @@ def mean_update(model: Model, task: Task, state: Mapping[str, np.ndarray], trial
         raise unknown("split", split, task.splits)
     model = model.for_task(task)
     shape = shape_of(task, rows(task))
-    chosen = backends.choose(backend, WORTH_COMPILING)
+    chosen = backends.choose(backend, np.inf)
     engine = backends.open_backend(chosen, model, shape, asked=backend is not None)
     values = parameter_values(model, shape)
     values = {k: v * small if k.split(".")[1] in ("eta", "eta_o") else v

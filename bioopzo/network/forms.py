@@ -124,7 +124,7 @@ def _terms(model, assembly, synapse, line, written):
                    "something postsynaptic")
     traces = sorted(word for word in identifiers(line.right) if word.endswith("_pre"))
     own = [word for word in written if word in identifiers(line.right)]
-    found = None if line.flags else linear_terms(line.right, [*traces, *own])
+    found = None if line.flags else linear_terms(line.right, (*traces, *own))
     if found is None:
         raise no
     factors, rest = found

@@ -18,9 +18,10 @@ not.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import accumulate
 
 import numpy as np
-from scipy.signal import lfilter
 
 from bioopzo.errors import InputError
 from bioopzo.network.asked import ModelLike
@@ -105,8 +106,13 @@ def response(signal: np.ndarray, path: list[float], dt: float) -> np.ndarray:
     for k, tau in enumerate(path):
         keeps = np.exp(-dt / tau)
         late = np.concatenate([[0.0], signal[:-1]]) if k else signal
-        signal = lfilter([1 - keeps], [1, -keeps], late)
+        signal = np.array(list(accumulate((1 - keeps) * late, partial(_followed, keeps))))
     return signal
+
+
+def _followed(keeps, value, rise):
+    """A filter's next value: what it keeps, and what comes in."""
+    return keeps * value + rise
 
 
 def _arrives(course, path, dt, perturbs):

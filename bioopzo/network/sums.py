@@ -2,7 +2,7 @@
 
 from bioopzo.network.kinds import kind_of
 from bioopzo.network.objects import Assembly, Code, names_used, with_right
-from bioopzo.text.equations import Line, identifiers, parse, render, substitute
+from bioopzo.text.equations import Line, depends_on, identifiers, parse, render, substitute
 
 
 def _rank(population):
@@ -39,17 +39,17 @@ def store_subexpressions(assembly: Assembly) -> None:
         alone = _alone_stored(group, table, asked, {"err"} if name in errors else set())
         made = {(word, kind): word if word in alone else _another(group, f"{word}_{kind}")
                 for word, kind in asked}
+        right = {word: line.right for word, line in table.items()}
         places = {}
         for word in table:
             for kind in ("sum", "step"):
                 if (word, kind) in asked:
-                    late = bool(_depends(word, table) & summed)
+                    late = bool(depends_on(word, right) & summed)
                     when, order = ("plasticity", -2) if kind == "step" else (
                         ("error", 2 * late) if name in errors else
                         ("feedback", 10 * _rank(assembly.network[name]) + late))
-                    right = table[word].right if word in alone else word
                     places.setdefault((f"store_{kind}{int(late)}", when, order), []).append(
-                        f"{made[word, kind]} = {right}")
+                        f"{made[word, kind]} = {right[word] if word in alone else word}")
         group.codes += [Code(code, "\n".join(text), when, order)
                         for (code, when, order), text in places.items()]
         group.equations = render([
@@ -109,15 +109,3 @@ def _read_instead(synapse, word, kind, other):
     synapse.equations = render(
         with_right(line, substitute(line.right, {word: other})) if _moment(line) == kind else line
         for line in parse(synapse.equations, synapse.name))
-
-
-def _depends(name, table):
-    """Every name a subexpression depends on, through other subexpressions."""
-    seen: set[str] = set()
-    todo = [name]
-    while todo:
-        for word in identifiers(table[todo.pop()].right) - seen:
-            seen.add(word)
-            if word in table:
-                todo.append(word)
-    return seen

@@ -86,7 +86,7 @@ def learning_curves(runs: Runs, ax: Axes | None = None, level: float = 0.95, err
         ax.set_ylim(0, 100)
     ax.set_xlim(0, last or 1)
     dress(ax, "Training trials", f"Held-out {key}{unit}")
-    _note_seeds(ax, groups, level)
+    _note_seeds(ax, groups, level, more=_shown(every))
     label_ends(ax, ends)
     return ax
 
@@ -290,12 +290,22 @@ def _chance(runs):
     return 100 / sizes.pop() if len(sizes) == 1 else None
 
 
-def _note_seeds(ax, groups, level, points=False):
+def _shown(runs):
+    """How many held-out trials the points are of, where the last is of more than those before."""
+    shown = {tuple(run.arrays.get("curve/held_out", ())) for run in runs}
+    few = {count for counts in shown for count in counts[:-1]}
+    last = {count for counts in shown for count in counts[-1:]}
+    if len(few) != 1 or len(last) != 1 or few == last:
+        return ""
+    return f"{few.pop()} of {last.pop()} trials before the end"
+
+
+def _note_seeds(ax, groups, level, points=False, more=""):
     """Say above the axes what points, lines and bands are, and of which data, if simulated."""
     counts = sorted({len(group) for group in groups.values()})
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     words = [] if counts == [1] else [
         f"{'points: seeds; ' * points}mean, {100 * level:g} % interval, {seeds} seeds"]
-    words += filter(None, [remark(next(iter(groups.values()))[0].meta["task"])])
+    words += filter(None, [more, remark(next(iter(groups.values()))[0].meta["task"])])
     if words:
         note(ax, "; ".join(words))

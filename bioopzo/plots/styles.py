@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy.special import stdtrit
 
 from bioopzo.files import write_atomically
 
@@ -138,7 +138,7 @@ def interval(values: ArrayLike, level: float = 0.95) -> tuple[np.ndarray, np.nda
     mean = values.mean(axis=0)
     if n < 2:
         return mean, None
-    return mean, stats.t.ppf((1 + level) / 2, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n)
+    return mean, stdtrit(n - 1, (1 + level) / 2) * values.std(axis=0, ddof=1) / np.sqrt(n)
 
 
 # ---------------------------------------------------------------------------- drawing

@@ -4,7 +4,7 @@ from bioopzo.lazily import lazily
 
 _PLACES = {
     "exports": "to_neo to_xarray",
-    "run": "run_html",
+    "run": "evaluated run_html",
 }
 __all__ = [name for names in _PLACES.values() for name in names.split()]
 __getattr__, __dir__ = lazily(__name__, _PLACES)

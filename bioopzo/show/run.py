@@ -24,7 +24,7 @@ def _curve(run):
     """Heads and rows of the learning curve, at most MOST_POINTS of them."""
     columns: list[tuple[Any, ...]] = [
         ("trials", "trials", "d", 1), ("accuracy", "accuracy (%)", ".1f", 100),
-        ("loss", "loss", ".4f", 1)]
+        ("loss", "loss", ".4f", 1), ("held_out", "held-out trials", "d", 1)]
     columns = [(f"curve/{name}", *rest) for name, *rest in columns]
     columns += [(name, f"{name[6:].replace('_', ' ')} (Hz)", ".1f", 1)
                 for name in run.arrays if name.startswith("rates/")]
@@ -47,6 +47,19 @@ def score(run: Any) -> str:
     return f"{100 * run.test_accuracy:.1f} % of held-out trials{chance}"
 
 
+def evaluated(run: Any) -> str:
+    """How many held-out trials the evaluations of a `Run` showed; empty where it does not say."""
+    shown = run.meta.get("evaluation_trials")
+    if not shown:
+        return ""
+    if min(shown) == max(shown):
+        return f"{shown[0]} at every point"
+    last = f"{shown[-1]} at the end, " if run.complete else ""
+    before = shown[:-1] if run.complete else shown
+    return f"{last}{min(before)}{f' to {max(before)}' * (min(before) < max(before))} at " + (
+        f"the {len(before)} points before" if last else "every point")
+
+
 def _facts(run):
     """(what, value) of a run, those that it has."""
     m = run.meta
@@ -66,5 +79,6 @@ def _facts(run):
     yield "time", f"{m.get('wall_s', 0):.1f} s, {m.get('build_s', 0):.1f} s of it to build"
     yield "complete", "yes" if run.complete else "NO"
     yield "edits", "; ".join(f"{name}: {text}" for name, text in m.get("edits", ())) or "none"
-    yield "held-out trials", f"{m.get('split')} split of {m.get('task')}"
+    yield "held-out trials", ": ".join(filter(None, [
+        f"{m.get('split')} split of {m.get('task')}", evaluated(run)]))
     yield "model", m.get("digest")

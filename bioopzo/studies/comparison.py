@@ -27,6 +27,7 @@ def numbers(result):
         "sizes": {label: runs[0].meta["sizes"] for label, runs in result.runs.items()},
         "models": {label: runs[0].meta["parameters"] for label, runs in result.runs.items()},
         "curves": {label: {"trials": runs[0].arrays["curve/trials"],
+                           "held_out": runs[0].arrays["curve/held_out"],
                            "accuracy": [run.arrays["curve/accuracy"] for run in runs],
                            "loss": [run.arrays["curve/loss"] for run in runs]}
                    for label, runs in result.runs.items()},

@@ -23,6 +23,7 @@ def _runs(content, row):
     meta = {"rule": row["rule"], "task": content["task"],
             "sizes": content.get("sizes", {}).get(row["label"])}
     return [Run({f"curve/{key}": np.array(values) for key, values in
-                 (("trials", found["trials"]), ("accuracy", accuracy), ("loss", loss))},
+                 (("trials", found["trials"]), ("accuracy", accuracy), ("loss", loss),
+                  ("held_out", found.get("held_out", [])))},
                 meta={**meta, "seed": seed})
             for seed, accuracy, loss in zip(row["seeds"], found["accuracy"], found["loss"])]

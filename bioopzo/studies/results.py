@@ -86,9 +86,9 @@ SPIKING = {
 
 def _rate(about, models, quick=None, **others):
     """A comparison in the rate engine; `quick`: the options of its task in a quick study."""
-    full = {"task": "mnist", "task_options": {}, "hidden": [], "models": models, "settings": {},
-            "common": {}, "epochs": 10, "seeds": 3, "measure": "", "published": {}, "runs": "",
-            **others}
+    full = {"task": "mnist", "task_options": {"engine": "rate"}, "hidden": [], "models": models,
+            "settings": {}, "common": {}, "epochs": 10, "seeds": 3, "measure": "",
+            "published": {}, "runs": "", **others}
     quick = {**full, "task_options": {**full["task_options"], **(quick or _small(samples=1000))},
              "models": _first(models, 2), "epochs": 1, "seeds": 2}
     return Study(SCRIPTS / "rate.py", {"full": full, "quick": quick}, about)
@@ -96,7 +96,7 @@ def _rate(about, models, quick=None, **others):
 
 def _small(**options):
     """A part of the digits, for tables with many columns."""
-    return {"samples": 5000, "validation": 1000, **options}
+    return {"engine": "rate", "samples": 5000, "validation": 1000, **options}
 
 
 #: No baseline and no dropout, as in the papers.

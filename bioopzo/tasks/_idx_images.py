@@ -1,12 +1,13 @@
 """What MNIST and Fashion-MNIST share: from idx images to a `Task`."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from brian2.units import second
 from brian2.units.fundamentalunits import Quantity
 
-from bioopzo.arguments import quantity, whole
+from bioopzo.arguments import choice, quantity, whole
 from bioopzo.datasets import files
 from bioopzo.errors import InputError
 from bioopzo.tasks.trials import Task, gate, one_hot
@@ -15,21 +16,37 @@ SPLIT_SEED = 0
 BLOCK = 5000  # images converted at a time: fancy indexing makes eight bytes of each pixel
 
 
+@dataclass(frozen=True)
+class Form:
+    """How images are shown to one engine: steps of a trial, those before the target, layers."""
+
+    steps: int
+    warmup: int
+    hidden: tuple[int, ...]
+
+
+#: In continuous time a neuron needs several spikes for an answer; a batch takes few steps.
+FORMS = {"spiking": Form(60, 20, (100, 100)), "rate": Form(6, 3, (800, 800))}
+
+
 def image_task(
     name: str,
     description: str,
+    engine: str,
     samples: int | None,
     validation: int,
-    steps: int,
+    steps: int | None,
     dt: Quantity,
-    warmup: int,
+    warmup: int | None,
 ) -> Task:
     """The task of data set `name`; the options are those of `tasks.mnist`.
 
     Sample i is image i of the training file, then come the test images. `InputError` for impossible
     options, and for missing or faulty files.
     """
-    steps, warmup = whole(name, "steps", steps), whole(name, "warmup", warmup, least=0)
+    form = FORMS[choice(name, "engine", engine, tuple(FORMS))]
+    steps = whole(name, "steps", form.steps if steps is None else steps)
+    warmup = whole(name, "warmup", form.warmup if warmup is None else warmup, least=0)
     quantity(name, "dt", dt, second)
     mask = gate(name, steps * dt, dt, warmup * dt)
     validation = whole(name, "validation", validation, least=0)
@@ -49,7 +66,7 @@ def image_task(
     labels = np.concatenate([train_labels, test_labels]).astype(np.int64)
     return Task(
         name=name,
-        inputs=normalised(train_images, test_images),
+        inputs=(brightness if engine == "spiking" else normalised)(train_images, test_images),
         targets=one_hot(labels, files.CLASSES),
         labels=labels,
         mask=mask,
@@ -61,8 +78,8 @@ def image_task(
         coding="current",
         duration=steps * dt,
         dt=dt,
-        hidden=(800, 800),
-        parameters=few_steps(dt),
+        hidden=form.hidden,
+        parameters=few_steps(dt) if engine == "rate" else {},
         description=description,
     )
 
@@ -86,25 +103,36 @@ def few_steps(dt: Quantity) -> dict[str, object]:
     }
 
 
+def brightness(train: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """Training, then test images as one row each, pixels from 0 to 1.
+
+    From uint8 (n, rows, columns) to float32 (samples, rows*columns), read-only.
+    """
+    return _rows(train, test, (np.arange(256) / 255).astype(np.float32))
+
+
 def normalised(train: np.ndarray, test: np.ndarray) -> np.ndarray:
     """Training, then test images as one row each, scaled by the training pixels.
 
     From uint8 (n, rows, columns) to float32 (samples, rows*columns), read-only: pixel/255 minus
     the mean of all training pixels, over their standard deviation.
     """
-    blocks = [part[i : i + BLOCK] for part in (train, test) for i in range(0, len(part), BLOCK)]
     counts = np.zeros(256, np.int64)
-    for block in blocks[: -(-len(train) // BLOCK)]:
-        counts += np.bincount(block.ravel(), minlength=256)
+    for i in range(0, len(train), BLOCK):
+        counts += np.bincount(train[i : i + BLOCK].ravel(), minlength=256)
     grey = np.arange(256) / 255
     mean = counts @ grey / counts.sum()
     deviation = math.sqrt(counts @ (grey - mean) ** 2 / counts.sum())
-    scaled = ((grey - mean) / deviation).astype(np.float32)
+    return _rows(train, test, ((grey - mean) / deviation).astype(np.float32))
 
+
+def _rows(train, test, values):
+    """Every pixel as what `values` says of it, a block of images at a time."""
+    blocks = [part[i : i + BLOCK] for part in (train, test) for i in range(0, len(part), BLOCK)]
     inputs = np.empty((len(train) + len(test), math.prod(train.shape[1:])), np.float32)
     start = 0
     for block in blocks:
-        inputs[start : start + len(block)] = scaled[block.reshape(len(block), -1)]
+        inputs[start : start + len(block)] = values[block.reshape(len(block), -1)]
         start += len(block)
     inputs.flags.writeable = False  # a Task takes a frozen array as it is, without a copy
     return inputs

@@ -1,4 +1,4 @@
-"""Fashion-MNIST: 70,000 articles of clothing of 28x28 pixels, a few time steps each."""
+"""Fashion-MNIST: 70,000 articles of clothing of 28x28 pixels."""
 
 from brian2.units import ms
 from brian2.units.fundamentalunits import Quantity
@@ -8,20 +8,22 @@ from bioopzo.tasks.trials import Task
 
 
 def fashion_mnist(
+    engine: str = "spiking",
     samples: int | None = None,
     validation: int = 5000,
-    steps: int = 6,
+    steps: int | None = None,
     dt: Quantity = 1 * ms,
-    warmup: int = 3,
+    warmup: int | None = None,
 ) -> Task:
     """Classify articles of clothing, 28x28 pixels (needs its data: `bioopzo data fashion_mnist`).
 
     option | default | meaning
     ------ | ------- | -------
+    engine | 'spiking' | whose form the others take: 'spiking', or 'rate', the papers' few steps
     samples | None | number of training images to use; None: all but those held out
     validation | 5000 | number of training images held out for validation
-    steps, dt | 6, 1 ms | time steps of a trial and their length
-    warmup | 3 | steps before the target is shown and the readout read: a spike takes one a layer
+    steps, dt | 60, 1 ms; rate: 6, 1 ms | time steps of a trial and their length
+    warmup | 20; rate: 3 | steps before the target is shown and the readout read
 
     Shapes, scaling and splits are those of `mnist`. Raises `InputError` for impossible options and
     for missing or faulty files. Only the published .gz files have a checksum: of an uncompressed
@@ -33,5 +35,5 @@ def fashion_mnist(
     return image_task(
         "fashion_mnist",
         "28x28 articles of clothing as a constant current. Xiao, Rasul & Vollgraf 2017.",
-        samples, validation, steps, dt, warmup,
+        engine, samples, validation, steps, dt, warmup,
     )

@@ -336,7 +336,19 @@ def linear(line: Line, lines: Iterable[Line]) -> bool:
     return not sympy.diff(str_to_sympy(right), symbol := str_to_sympy(line.name)).has(symbol)
 
 
-def linear_terms(expression: str, names: Iterable[str]) -> tuple[dict[str, str], str] | None:
+def depends_on(name: str, table: Mapping[str, str]) -> set[str]:
+    """Every name that a subexpression reads, through others too; `table` maps each to its text."""
+    seen: set[str] = set()
+    todo = [name]
+    while todo:
+        new = identifiers(table[todo.pop()]) - seen
+        seen |= new
+        todo += new & table.keys()
+    return seen
+
+
+@functools.lru_cache(1024)  # asked for again by every engine and check; sympy takes its time
+def linear_terms(expression: str, names: tuple[str, ...]) -> tuple[dict[str, str], str] | None:
     """The factors of `names` in an `expression` that is a sum of products, and what is left.
 
     Returns ``({name: factor}, rest)`` as text, no part of which has one of the names, or None

@@ -16,7 +16,7 @@ from bioopzo.errors import InputError
 from bioopzo.files import write_atomically
 from bioopzo.training.log import Log
 
-CHECKPOINT_FORMAT = 3
+CHECKPOINT_FORMAT = 4
 
 
 def described_settings(chosen: Settings) -> dict[str, Any]:

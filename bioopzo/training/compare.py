@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from bioopzo import plots
-from bioopzo.arguments import whole_number
-from bioopzo.engines.spiking import backends
+from bioopzo.arguments import at_a_time, whole_number
 from bioopzo.errors import InputError
 from bioopzo.files import writable, write_json
 from bioopzo.model import Model
@@ -25,8 +24,10 @@ from bioopzo.run import Run
 from bioopzo.show.html import table, wrapped
 from bioopzo.tasks import Task
 from bioopzo.training import rate
+from bioopzo.training.plan import Evaluations
 from bioopzo.training.start import versions
 from bioopzo.training.train import (
+    ENGINES,
     Job,
     check_on,
     checked_pair,
@@ -69,7 +70,8 @@ class Comparison:
         rows = self.table()
         heads = ("rule", "mean", "sd", "95 % interval", "rates (Hz)")
         return wrapped([f"<p>{escape(_title(rows, self.task.name))}</p>",
-                        table([map(escape, row) for row in _cells(rows)], heads)])
+                        table([map(escape, row) for row in _cells(rows)], heads),
+                        *(f"<p>{escape(line)}</p>" for line in _untuned(rows))])
 
     def __repr__(self):
         return format_table(self.table(), self.task.name)
@@ -81,12 +83,13 @@ def summary(runs: Sequence[Run]) -> dict[str, Any]:
     scores = np.array([run.meta[key] for run in runs])
     n = len(scores)
     sd = float(scores.std(ddof=1)) if n > 1 else None
-    half = float(stats.t.ppf(0.975, n - 1) * sd / np.sqrt(n)) if n > 1 else None
+    half = float(stdtrit(n - 1, 0.975) * sd / np.sqrt(n)) if n > 1 else None
     first = runs[0].meta
     return {
         "measure": key, "mean": float(scores.mean()), "sd": sd, "interval95": half,
         "scores": scores.tolist(), "seeds": [run.meta["seed"] for run in runs],
         "rule": first["rule"], "options": first["options"], "trials": first["trials"],
+        "untuned": first.get("untuned", []),
         "backend": first["backend"], "build_s": first["build_s"],
         "wall_s": float(np.sum([run.meta["wall_s"] for run in runs])),
         "untrained_rates_hz": _mean_rates(runs, "untrained_rates_hz"),
@@ -105,6 +108,7 @@ def format_table(rows: Sequence[Mapping[str, Any]], title: str) -> str:
              f"{'rule':<28}{'mean':>8}{'sd':>8}{'95 % interval':>18}   rates (Hz)"]
     lines += [f"{label:<28}{mean:>8}{sd:>8}{interval:>18}   {rates}"
               for label, mean, sd, interval, rates in _cells(rows)]
+    lines += _untuned(rows)
     return "\n".join(lines)
 
 
@@ -112,6 +116,13 @@ def _title(rows, task):
     accuracy = rows[0]["measure"] == "test_accuracy"
     return (f"{task}: held-out {'accuracy (%)' if accuracy else 'loss'}, "
             f"{rows[0]['trials']} trials, {len(rows[0]['seeds'])} seed(s)")
+
+
+def _untuned(rows):
+    """A line, where there is something to say, about rules whose rates nobody chose."""
+    names = [row["label"] for row in rows if row.get("untuned")]
+    return [f"learning rates not tuned for this task (bioopzo tune): {', '.join(names)}"] * bool(
+        names)
 
 
 def _cells(rows):
@@ -130,9 +141,10 @@ def _cells(rows):
 def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Iterable[int] = range(3),
             trials: int | None = None, sizes: Sequence[int] | None = None,
             out: str | PathLike | None = None, backend: str | None = None,
-            evaluations: int | None = None, jobs: int = 2, progress: bool = True,
+            evaluations: Evaluations = None, jobs: int | None = None, progress: bool = True,
             engine: str = "spiking", epochs: int | None = None,
-            settings: Mapping[str, Any] | None = None, **parameters: Any) -> Comparison:
+            settings: Mapping[str, Any] | None = None, evaluation_trials: int | None = None,
+            **parameters: Any) -> Comparison:
     """Train several rules on a task, each over the same seeds.
 
     Parameters
@@ -147,10 +159,11 @@ def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Itera
         Network of rules given by name; default the task's own hidden layers.
     out : path, optional
         Folder in which every run is saved (``label-seed.npz`` and ``.json``) and the table.
-    backend, evaluations
+    backend, evaluations, evaluation_trials
         As for `train`.
     jobs : int
-        Runs at a time (compiled back end and rate engine; the others run one by one).
+        Runs at a time, each on one core; default: one on each core there is. Of the compiled back
+        end and the rate engine: the others run one by one. The results are the same for any.
     engine : ``"spiking"`` or ``"rate"``
     progress : bool
         Whether a progress bar is shown, one step a run.
@@ -166,27 +179,26 @@ def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Itera
     """
     checked_task(task)
     seeds = _checked_seeds(seeds)
-    jobs = whole_number("jobs", jobs)
+    jobs = at_a_time(jobs)
     models = _models(rules, task, sizes, parameters)
     stems = _stems(models, out)
     own = _own_settings(models, settings)
     length: dict[str, Any] = dict(engine=engine, trials=trials, epochs=epochs,
-                                  evaluations=evaluations)
-    together = False
+                                  evaluations=evaluations, evaluation_trials=evaluation_trials)
+    together, names = False, set()
     for label, model in models.items():  # what is wrong with the last is said before the first runs
         fitted, plan, given = prepared(model, task, backend=backend, **length, **own[label])
         check_on(fitted, task)
         together |= engine == "rate" and rate.side_by_side(plan, given)
+        names.add(ENGINES[engine].backend(given, plan, fitted, task))
     spiking = engine == "spiking"
-    held_out = (11 if evaluations is None else evaluations + 1) * len(task.splits["test"])
-    chosen = backends.choose(backend, (trials or 4000) + held_out) if spiking else None
     todo = [(label, seed) for seed in seeds for label in models]
-    bar = tqdm(total=len(todo), desc=f"{task.name} ({chosen or engine})", unit="run",
+    bar = tqdm(total=len(todo), desc=f"{task.name} ({', '.join(sorted(names))})", unit="run",
                disable=not progress)
 
     def run_all(part):
         """Runs of the same settings."""
-        options = dict(backend=chosen, **length, **own[part[0][0]])
+        options = dict(backend=backend, **length, **own[part[0][0]])
         places = {(label, seed): Path(f"{stems[label]}-{seed}") if out else None
                   for label, seed in part}
         run = _resumed if out and not spiking else _trained
@@ -198,8 +210,8 @@ def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Itera
 
     # Each rate run has one core: two runs at a time are faster than two cores for one.
     limits = threadpool_limits(1) if not spiking else nullcontext()
-    at_a_time = 1 if spiking and chosen != "standalone" else jobs
-    with bar, limits, ThreadPoolExecutor(at_a_time) as pool:
+    count = jobs if not spiking or "standalone" in names else 1
+    with bar, limits, ThreadPoolExecutor(count) as pool:
         try:
             done = [pair for part in pool.map(run_all, _parts(todo, own, together))
                     for pair in part]

@@ -56,7 +56,8 @@ class Log:
     def evaluated(self, found: Evaluation) -> None:
         """Add an `Evaluation`; `NonFiniteError` where its loss is none."""
         check_loss(found.loss, found.trials)
-        point = {"trials": found.trials, "loss": found.loss, **found.more}
+        point = {"trials": found.trials, "loss": found.loss, "held_out": len(found.samples),
+                 **found.more}
         if self.labels is not None:
             hits = found.decision.argmax(axis=1) == self.labels[found.samples]
             point["accuracy"] = float(np.mean(hits))
@@ -96,6 +97,7 @@ class Log:
             for name, value in values.items():
                 run.arrays[f"{kind}/{name}"] = np.array(value)
                 run.units[f"{kind}/{name}"] = unit
+        run.meta["evaluation_trials"] = list(curve.get("held_out", []))
         run.meta["untrained_rates_hz"] = {k: round(v[0], 2) for k, v in rates.items()}
         run.meta["rates_hz"] = {k: round(v[-1], 2) for k, v in rates.items()}
         if complete:

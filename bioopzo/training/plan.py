@@ -1,6 +1,6 @@
 """The plan of a run: what it is trained on, in which order, and when it is evaluated."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 
@@ -15,9 +15,16 @@ from bioopzo.tasks import Task
 BATCHES, LEAST_BATCH, MOST_BATCH = 64, 8, 128
 #: Epochs where the user says nothing: so many, more until there were so many batches, at most.
 EPOCHS, UPDATES, MOST_EPOCHS = 10, 2500, 300
-#: Evaluations where the user says nothing; one an epoch, where epochs are given.
-EVALUATIONS, MOST_EVALUATIONS = 10, 30
+#: Evaluations where the user says nothing: one every so many trials, between these two; one an
+#: epoch, where epochs are given, but not more than the last where nothing is.
+A_PART, LEAST_EVALUATIONS, EVALUATIONS, MOST_EVALUATIONS = 100, 2, 10, 30
+#: All evaluations before the last together show this share of the trials that training does, but
+#: each shows at least so many: fewer say little (at 50 %, a standard error of 7 %).
+SHARE, LEAST_SHOWN = 0.5, 50
 SPLITS = ("test", "validation")
+
+#: How often, after how many trials, or as often as is usual.
+Evaluations = int | Sequence[int] | None
 
 
 @dataclass(frozen=True)
@@ -34,8 +41,8 @@ class Plan:
     """How long a run is, what it is trained on, and when it is evaluated.
 
     `total` batches of `batch` trials are drawn from `samples`, in all `epochs` passes through
-    them; the trials `held_out` are shown after each number of batches in `marks`, the first of
-    which is 0.
+    them. After each number of batches in `marks`, the first of which is 0, held-out trials are
+    shown: `held_out`, all of them, after the last, and `few` of them, the same ones, before.
     """
 
     samples: np.ndarray
@@ -44,6 +51,7 @@ class Plan:
     total: int
     epochs: float
     marks: tuple[int, ...]
+    few: np.ndarray
 
     @property
     def trials(self) -> int:
@@ -57,7 +65,8 @@ class Plan:
 
     def shown(self, trials: int, evaluations: int) -> int:
         """Trials shown, those of evaluations too, when so much was done."""
-        return trials + evaluations * len(self.held_out)
+        whole = evaluations == len(self.marks)
+        return trials + (evaluations - whole) * len(self.few) + whole * len(self.held_out)
 
     def batches(self, generator: Callable[[int], np.random.Generator], start: int = 0
                 ) -> Iterator[tuple[int, np.ndarray]]:
@@ -99,20 +108,25 @@ class Plan:
             yield self._evaluation(stop)
 
     def _evaluation(self, mark):
-        return Stretch(self.held_out, False, mark / self.total)
+        samples = self.held_out if mark == self.marks[-1] else self.few
+        return Stretch(samples, False, mark / self.total)
 
 
 def planned(task: Task, split: str = "test", trials: int | None = None,
-            epochs: float | None = None, evaluations: int | None = None, batch: int | None = None
-            ) -> Plan:
+            epochs: float | None = None, evaluations: Evaluations = None,
+            batch: int | None = None, evaluation_trials: int | None = None,
+            each_epoch: bool = True) -> Plan:
     """The `Plan` of a run on a task.
 
     `trials` or `epochs` say how long it is (default: 10 epochs, and more of a small task, until
     there were 2500 batches, at most 300). It is evaluated on `split`, at the start and
-    `evaluations` times more (default once an epoch, 10 times with `trials`, at most 30 times with
-    neither), and trained on "train", with "validation" where that is not what is evaluated.
-    `batch` is by default 8 to 128, a 64th of the trials there are. Raises `InputError` for what
-    cannot be.
+    `evaluations` times more (default once in 100 trials, 2 to 10 times; with `epochs` once in
+    each, unless `each_epoch` is False; at most 30 times with neither), or after the numbers of
+    trials in `evaluations` and at the end, and trained on "train", with "validation" where that is
+    not what is evaluated. The last evaluation shows the whole
+    split, those before it `evaluation_trials` (default so many that all of them together show half
+    as many trials as training does, but 50 at least, and never more than there are). `batch` is by
+    default 8 to 128, a 64th of the trials there are. Raises `InputError` for what cannot be.
     """
     if split not in SPLITS:
         raise InputError(f"split is 'test' or 'validation', not {split!r}")
@@ -135,15 +149,45 @@ def planned(task: Task, split: str = "test", trials: int | None = None,
             evaluations = min(epochs, MOST_EVALUATIONS) if evaluations is None else evaluations
         epochs = whole_number("epochs", epochs)
         total = epochs * in_epoch
-        evaluations = epochs if evaluations is None else evaluations
+        evaluations = epochs if evaluations is None and each_epoch else evaluations
     else:
         total = trials // batch
         epochs = round(total / in_epoch, 3)
     if not total:
         raise InputError(f"trials={trials} are less than one batch of {batch}")
-    count = whole_number("evaluations", EVALUATIONS if evaluations is None else evaluations)
-    marks = np.round(np.linspace(0, total, min(count, total) + 1)).astype(int).tolist()
-    return Plan(samples, np.asarray(task.splits[split]), batch, total, epochs, tuple(marks))
+    if evaluations is None:
+        evaluations = min(max(LEAST_EVALUATIONS, total * batch // A_PART), EVALUATIONS)
+    marks = _marks(evaluations, total, batch)
+    if evaluation_trials is None:
+        evaluation_trials = max(LEAST_SHOWN, int(SHARE * total * batch / (len(marks) - 1)))
+    few = evenly_drawn(task, split, whole_number("evaluation_trials", evaluation_trials))
+    return Plan(samples, np.asarray(task.splits[split]), batch, total, epochs, tuple(marks), few)
+
+
+def _marks(evaluations, total, batch):
+    """The numbers of batches after which there is an evaluation, from 0 to all of them."""
+    if not isinstance(evaluations, Iterable) or isinstance(evaluations, str):
+        count = min(whole_number("evaluations", evaluations), total)
+        return np.round(np.linspace(0, total, count + 1)).astype(int).tolist()
+    asked = [whole_number("every one of evaluations", trials) for trials in evaluations]
+    if asked and max(asked) > total * batch:
+        raise InputError(f"evaluations={max(asked)}: the run has {total * batch} trials")
+    return sorted({0, total, *(round(trials / batch) for trials in asked)})
+
+
+def evenly_drawn(task: Task, split: str, count: int) -> np.ndarray:
+    """`count` trials of a split, at most all, in its order: of each class the same share.
+
+    They follow from the task alone, and fewer of them are among more.
+    """
+    members = np.asarray(task.splits[split])
+    order = np.random.default_rng(0).permutation(len(members))
+    rank = np.zeros(len(members))  # from 0 to 1 within a class
+    labels = np.zeros(len(members)) if task.labels is None else task.labels[members[order]]
+    for label in np.unique(labels):
+        same = np.flatnonzero(labels == label)
+        rank[same] = (np.arange(len(same)) + 0.5) / len(same)
+    return members[np.sort(order[np.argsort(rank, kind="stable")[:count]])]
 
 
 def default_batch(samples: int, trials: int | None = None) -> int:

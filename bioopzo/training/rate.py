@@ -29,7 +29,7 @@ from bioopzo.training.checkpoint import (
 )
 from bioopzo.training.guards import not_finite, stopped
 from bioopzo.training.log import Evaluation, Log
-from bioopzo.training.plan import Plan, Stretch, planned
+from bioopzo.training.plan import Evaluations, Plan, Stretch, planned
 from bioopzo.training.start import (
     initial_weights,
     learning_rates,
@@ -61,11 +61,11 @@ def settings(backend: None = None, lazy: bool = True, **given: Any) -> Settings:
     return chosen
 
 
-def plan(task: Task, split: str, trials: int | None, epochs: int | None, evaluations: int | None,
-         chosen: Settings) -> Plan:
+def plan(task: Task, split: str, trials: int | None, epochs: int | None, evaluations: Evaluations,
+         evaluation_trials: int | None, chosen: Settings) -> Plan:
     """The `Plan` of a run of whole batches, as many as fit the task by default."""
     Placement(chosen.device, chosen.devices)  # says what is not there
-    found = planned(task, split, trials, epochs, evaluations, chosen.batch)
+    found = planned(task, split, trials, epochs, evaluations, chosen.batch, evaluation_trials)
     if found.batch % chosen.devices:
         raise InputError(f"batch={found.batch} does not divide over devices={chosen.devices}: give "
                          f"batch={max(1, found.batch // chosen.devices) * chosen.devices}")
@@ -79,7 +79,7 @@ def fitted(model: Model, task: Task, chosen: Settings) -> Model:
     return model
 
 
-def backend(chosen: Settings, plan: Plan) -> str:
+def backend(chosen: Settings, plan: Plan, model: Model, task: Task) -> str:
     """The name of the back end: this engine has one."""
     return "rate"
 
@@ -184,9 +184,9 @@ class Driver:
             _warn_where_nothing_learns(self.engine)
 
     def _evaluation(self, members):
-        """Accuracy, loss and rates on the held-out trials, plasticity and perturbation off."""
-        count = len(members)
-        size = -(-count // -(-count // self.in_evaluation))  # parts of one size: one program
+        """Accuracy, loss and rates on held-out trials, plasticity and perturbation off."""
+        count, most = len(members), len(self.plan.held_out)
+        size = -(-most // -(-most // self.in_evaluation))  # parts of one size: one program
         size += -size % self.chosen.devices
         decisions, losses = [], []
         spikes: dict[str, list[np.ndarray]] = {}

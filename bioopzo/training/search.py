@@ -7,23 +7,25 @@ not give. The test split is never looked at.
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from importlib import resources
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import qmc
+from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from bioopzo.arguments import whole_number
+from bioopzo.arguments import at_a_time
 from bioopzo.errors import InputError, unknown
 from bioopzo.files import write_json
 from bioopzo.model import Model
 from bioopzo.tasks import Task
 from bioopzo.text.equations import identifiers
+from bioopzo.training import rate
 from bioopzo.training.start import versions
-from bioopzo.training.train import Job, checked_pair, train_group
+from bioopzo.training.train import Job, checked_pair, prepared, train_group
 from bioopzo.training.tuned import FILE, entries_of, key_of, tuned_parameters, with_unit
 
 #: Lowest and highest value of a parameter, by its name.
@@ -55,6 +57,9 @@ def candidates(model: Model, count: int, seed: int, ranges: Ranges | None = None
 
     The first is the value in force. Returns a list of dicts name -> number in base units.
     """
+    # start-up: scipy.stats is slow, and only a search draws with it
+    from scipy.stats import qmc
+
     space = search_space(model, ranges)
     if not space:
         return [{}]
@@ -68,7 +73,7 @@ def candidates(model: Model, count: int, seed: int, ranges: Ranges | None = None
 
 
 def tune(model: Model, task: Task, trials: int = 4000, count: int = 24, finalists: int = 5,
-         seeds: int = 3, jobs: int = 2, seed: int = 1, backend: str | None = "standalone",
+         seeds: int = 3, jobs: int | None = None, seed: int = 1, backend: str | None = "standalone",
          progress: bool = True, ranges: Ranges | None = None, engine: str = "spiking",
          **settings: Any) -> dict[str, Any]:
     """Search a rule's learning rates (and its own parameters) on the validation split.
@@ -78,32 +83,36 @@ def tune(model: Model, task: Task, trials: int = 4000, count: int = 24, finalist
     `seeds` further seeds, and the highest mean validation accuracy (lowest loss for a task
     without classes) wins. `ranges` (name -> (lowest, highest)) replaces ranges of `search_space`.
     With ``engine="rate"`` the candidates are runs of that engine with the `settings` of `train`:
-    as one program, where that is faster.
+    as one program, where that is faster. Else `jobs` runs of that engine or the compiled back end
+    are trained at a time, each on one core (default: as many as there are cores); the result is
+    the same for any.
 
     Returns the entry of the data file as a dict. Raises `InputError` for a task without a
     validation split and for a wrong range.
     """
     checked_pair(model, task)
-    jobs = whole_number("jobs", jobs)
+    jobs = at_a_time(jobs)
     if len(task.splits["validation"]) == 0:
         raise InputError(f"task {task.name} has no validation split to tune on")
     model = model.for_task(task, tuned_parameters(task.name, model))
     options = dict(trials=trials, evaluations=1, split="validation", engine=engine,
                    backend=backend if engine == "spiking" else None, **settings)
+    _, plan, given = prepared(model, task, **options)
+    together = engine == "rate" and rate.side_by_side(plan, given)
 
     def scored(every):
-        """The score of each (candidate, seed): runs of the rate engine side by side."""
+        """The score of each (candidate, seed)."""
         made = [Job(model.edit({n: with_unit(v, model.declared[n].default)
                                 for n, v in places[index].items()}), run_seed)
                 for index, run_seed in every]
-        if engine == "rate":
+        if together:
             return map(_score, train_group(made, task, progress=False, **options))
         return pool.map(lambda job: _score(*train_group([job], task, False, **options)), made)
 
     places = candidates(model, -(-count // 2), seed, ranges)
-    with ThreadPoolExecutor(jobs if backend == "standalone" else 1) as pool:
-        if engine == "spiking" and backend == "standalone":
-            list(scored([(0, 0)]))  # builds once, before the others
+    limits = threadpool_limits(1) if engine == "rate" else nullcontext()
+    at_once = jobs if engine == "rate" or backend == "standalone" else 1
+    with limits, ThreadPoolExecutor(at_once) as pool:
         scores: dict[tuple[int, int], float] = {}
         first: list[Any] = []
         for stage in range(2):

@@ -8,18 +8,21 @@ import numpy as np
 
 from bioopzo.engines.spiking import backends
 from bioopzo.engines.spiking.chunk import Chunk
-from bioopzo.engines.spiking.feed import parameter_values, rows, tables
+from bioopzo.engines.spiking.feed import rows, tables
 from bioopzo.engines.spiking.numbers import EVALUATION, TRAINING, keys
+from bioopzo.engines.spiking.standalone import is_kept
 from bioopzo.errors import InputError
 from bioopzo.model import Model
 from bioopzo.network.assembly import assemble
 from bioopzo.network.clock import shape_of, time_course
+from bioopzo.network.objects import constants
 from bioopzo.run import Run
 from bioopzo.tasks import Task
 from bioopzo.training.guards import LEARNED, not_finite, stopped
 from bioopzo.training.log import Evaluation, Log
-from bioopzo.training.plan import EVALUATIONS, Plan, Stretch, planned
+from bioopzo.training.plan import Evaluations, Plan, Stretch, planned
 from bioopzo.training.start import initial_weights, learning_rates, scheduled, without_learning
+from bioopzo.training.tuned import untuned
 
 #: Training trials where the user says nothing.
 TRIALS = 4000
@@ -44,12 +47,11 @@ def settings(backend: str | None = None, lazy: bool = True, **unknown: Any) -> S
     return Settings(backend, lazy)
 
 
-def plan(task: Task, split: str, trials: int | None, epochs: int | None, evaluations: int | None,
-         chosen: Settings) -> Plan:
+def plan(task: Task, split: str, trials: int | None, epochs: int | None, evaluations: Evaluations,
+         evaluation_trials: int | None, chosen: Settings) -> Plan:
     """The `Plan` of a run of single trials: 4000 of them, evaluated 10 times, by default."""
     trials = TRIALS if trials is None and epochs is None else trials
-    return planned(task, split, trials, epochs,
-                   EVALUATIONS if evaluations is None else evaluations, batch=1)
+    return planned(task, split, trials, epochs, evaluations, 1, evaluation_trials, False)
 
 
 def fitted(model: Model, task: Task, chosen: Settings) -> Model:
@@ -61,9 +63,10 @@ def fitted(model: Model, task: Task, chosen: Settings) -> Model:
     return model
 
 
-def backend(chosen: Settings, plan: Plan) -> str:
+def backend(chosen: Settings, plan: Plan, model: Model, task: Task) -> str:
     """The name of the back end that runs a plan."""
-    return backends.choose(chosen.backend, plan.shown(plan.trials, len(plan.marks)))
+    return backends.choose(chosen.backend, plan.shown(plan.trials, len(plan.marks)),
+                           lambda: is_kept(model, shape_of(task, rows(task)), chosen.lazy))
 
 
 class Driver:
@@ -81,12 +84,18 @@ class Driver:
         order, weights = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2))
         self.engine = backends.open_backend(run.meta["backend"], self.model, self.shape,
                                             chosen.lazy, announce, chosen.backend is not None)
-        forms = assemble(self.model, self.shape.duration, self.shape.varying, chosen.lazy,
-                         step=self.shape.step).synapses
+        assembly = assemble(self.model, self.shape.duration, self.shape.varying, chosen.lazy,
+                            bool(self.shape.events), step=self.shape.step)
         run.meta.update(backend=self.engine.name, build_s=round(self.engine.build_s, 3),
                         learning_rates=learning_rates(self.model), forms={
-            name: synapse.form for name, synapse in forms.items() if synapse.form})
-        self.values = parameter_values(self.model, self.shape, chosen.lazy)
+            name: synapse.form for name, synapse in assembly.synapses.items() if synapse.form})
+        if names := untuned(self.task.name, self.model):
+            run.meta["untuned"] = names
+            run.meta["learning_rates"] += f", not tuned for {self.task.name}"
+            if announce:
+                announce(f"{self.model.rule_name}: {' and '.join(names)} were not tuned for "
+                         f"{self.task.name}, as bioopzo tune does")
+        self.values = constants(assembly, self.model, self.shape)
         self.order, self.seed = order, seed
         self.state = {**self.engine.start, **initial_weights(self.model, weights)}
         self.evaluated = self.state

@@ -1,5 +1,6 @@
 """What every run begins with: weights, schedules, and a record of what it was."""
 
+import functools
 import hashlib
 import importlib.metadata
 import platform
@@ -98,13 +99,16 @@ def initial_weights(model: Model, rng: np.random.Generator) -> dict[str, np.ndar
 def versions() -> dict[str, str]:
     """Versions of everything a result depends on."""
     names = ("bioopzo", "brian2", "jax", "jaxlib", "numpy", "scipy", "sympy")
-    found = {}
-    for name in names:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return {**found, "python": platform.python_version()}
+    return {**{name: _version(name) for name in names}, "python": platform.python_version()}
+
+
+@functools.cache
+def _version(name):
+    """The version of a package, read once: what is loaded does not change."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def provenance(model: Model, task: Task, trials: int, seed: int, backend: str, split: str

@@ -20,7 +20,7 @@ from bioopzo.tasks import Task
 from bioopzo.training import rate, spiking
 from bioopzo.training.live import listener
 from bioopzo.training.log import Listener, Log
-from bioopzo.training.plan import Plan
+from bioopzo.training.plan import Evaluations, Plan
 from bioopzo.training.saving import save_incomplete
 from bioopzo.training.start import provenance
 from bioopzo.training.tuned import tuned_parameters
@@ -40,10 +40,10 @@ def train(model: Model, task: Task, trials: int | None = ..., seed: Iterable[int
 
 
 def train(model: Model, task: Task, trials: int | None = None, seed: int | Iterable[int] = 0,
-          backend: str | None = None, evaluations: int | None = None, split: str = "test",
+          backend: str | None = None, evaluations: Evaluations = None, split: str = "test",
           save: str | PathLike | None = None, progress: bool = True, lazy: bool = True,
           engine: str = "spiking", epochs: int | None = None, live: bool | Listener = False,
-          **settings: Any) -> Run | list[Run]:
+          evaluation_trials: int | None = None, **settings: Any) -> Run | list[Run]:
     """Train a model on a task, in the spiking engine (one trial at a time) or the rate engine.
 
     Parameters
@@ -57,11 +57,15 @@ def train(model: Model, task: Task, trials: int | None = None, seed: int | Itera
         Draws the initial weights, the order of trials and all noise; not negative. Several seeds
         make a list of runs, in the rate engine as one program where that is faster (see `together`
         among its settings).
-    backend : ``"numpy"``, ``"cython"``, ``"standalone"`` or None (by length).
-    evaluations : int
-        Points of the learning curve after the start (default 10; in the rate engine with
-        `epochs`, one an epoch); each evaluates every trial of `split` with plasticity and
-        perturbation off.
+    backend : ``"numpy"``, ``"cython"``, ``"standalone"`` or None
+        None: standalone for runs of ten trials and more, evaluations counted, where there is a
+        compiler, and for any whose program is kept from before; else numpy.
+    evaluations : int, or several
+        Points of the learning curve after the start, or the numbers of trials after which there is
+        one, such as [100, 300, 1000], beside the start and the end (default one in 100 trials, 2
+        to 10; in the rate engine with `epochs`, one an epoch); each shows trials of `split` with
+        plasticity and perturbation off: the last all of them, those before it `evaluation_trials`.
+        Training is the same for any number.
     split : ``"test"`` or ``"validation"``
     save : path, optional
         Where the run is saved, also when it ends early (then marked incomplete); ``SAVE-SEED`` for
@@ -78,6 +82,10 @@ def train(model: Model, task: Task, trials: int | None = None, seed: int | Itera
         True draws the learning curve in a notebook while it grows (elsewhere it only warns). A
         function is called with (trials, accuracy or None, loss) at every evaluation; the spiking
         engine reads an evaluation with the trial after it, so it comes one chunk late.
+    evaluation_trials : int
+        Held-out trials of every evaluation but the last: always the same ones, drawn evenly over
+        the classes. Default: so many that all these evaluations together show half as many trials
+        as training does, but 50 at least, and never more than `split` has.
     **settings
         Of the rate engine: `batch`, `activity`, `optimizer`, `rate`, `schedule`, `checkpoint` ...,
         see `engines.rate.settings.Settings`.
@@ -96,7 +104,7 @@ def train(model: Model, task: Task, trials: int | None = None, seed: int | Itera
     """
     options: dict[str, Any] = dict(
         trials=trials, backend=backend, evaluations=evaluations, split=split, lazy=lazy,
-        engine=engine, epochs=epochs, live=live, **settings)
+        engine=engine, epochs=epochs, live=live, evaluation_trials=evaluation_trials, **settings)
     if not isinstance(seed, Iterable) or isinstance(seed, str):
         found = train_group([Job(model, seed, save)], task, progress, **options)
     else:
@@ -143,35 +151,34 @@ def train_group(jobs: Sequence[Job], task: Task, progress: bool = True, **option
     are further arguments of `train`. Raises `InputError` before anything runs, and what an
     interruption raises.
     """
-    for job in jobs:  # what is wrong with the last is said before the first runs
-        _checked(job, task, **options)
-    opened = [partial(_opened, job, task, progress, **options) for job in jobs]
+    # What is wrong with the last is said before the first runs.
+    checked = [_checked(job, task, **options) for job in jobs]
+    opened = [partial(_opened, one, task, progress, **options) for one in checked]
     if options.get("engine", "spiking") == "rate" and len(jobs) > 1:
         return _grouped([make() for make in opened], progress)
     return [_alone(make(), progress) for make in opened]
 
 
-def _checked(job, task, trials=None, engine="spiking", epochs=None, evaluations=None, split="test",
-             live=False, **settings):
-    """The model, the plan and the settings of a job, all that can be wrong with them checked."""
+def _checked(job, task, engine="spiking", live=False, **options):
+    """What a job is and says, all that can be wrong with it checked, and how long that took."""
+    begin = time.perf_counter()
     seed = whole_number("seed", job.seed, least=0)
     if job.checkpoint is not None:
-        settings["checkpoint"] = job.checkpoint
-    model, plan, chosen = prepared(job.model, task, engine, trials, epochs, evaluations, split,
-                                   **settings)
+        options["checkpoint"] = job.checkpoint
+    model, plan, chosen = prepared(job.model, task, engine, **options)
     check_on(model, task)
     place = writable("save", job.save) if job.save else None
-    return seed, model, plan, chosen, place
+    return seed, model, plan, chosen, place, time.perf_counter() - begin
 
 
-def _opened(job, task, progress, engine="spiking", split="test", live=False, **options):
-    """A job as a run under way."""
-    begin = time.perf_counter()
-    seed, model, plan, chosen, place = _checked(job, task, engine=engine, split=split, **options)
+def _opened(checked, task, progress, engine="spiking", split="test", live=False, **_):
+    """A job that has been checked as a run under way."""
+    seed, model, plan, chosen, place, spent = checked
+    begin = time.perf_counter() - spent
     log = Log(task.labels, listener(live, model, task, plan.trials))
     run = Run(model=model, task=task)
     run.meta.update(provenance(model, task, plan.trials, seed,
-                               ENGINES[engine].backend(chosen, plan), split))
+                               ENGINES[engine].backend(chosen, plan, model, task), split))
     driver = ENGINES[engine].Driver(run, plan, chosen, seed, log, tqdm.write if progress else None)
     return _Open(run, plan, log, driver, place, begin)
 
@@ -263,8 +270,8 @@ def _finished(opened):
 
 
 def prepared(model: Model, task: Task, engine: str = "spiking", trials: int | None = None,
-             epochs: int | None = None, evaluations: int | None = None, split: str = "test",
-             **settings: Any) -> tuple[Model, Plan, Any]:
+             epochs: int | None = None, evaluations: Evaluations = None, split: str = "test",
+             evaluation_trials: int | None = None, **settings: Any) -> tuple[Model, Plan, Any]:
     """What `train` is asked for, checked: (the model for the task, the `Plan`, the settings).
 
     The arguments are those of `train`, `settings` those of the engine, `backend` and `lazy` among
@@ -274,7 +281,8 @@ def prepared(model: Model, task: Task, engine: str = "spiking", trials: int | No
         raise unknown("engine", engine, ENGINES)
     checked_pair(model, task)
     chosen = ENGINES[engine].settings(**settings)
-    plan = ENGINES[engine].plan(task, split, trials, epochs, evaluations, chosen)
+    plan = ENGINES[engine].plan(task, split, trials, epochs, evaluations, evaluation_trials,
+                                chosen)
     model = model.for_task(task, tuned_parameters(task.name, model))
     return ENGINES[engine].fitted(model, task, chosen), plan, chosen
 

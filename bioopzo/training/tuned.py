@@ -41,6 +41,15 @@ def tuned_parameters(task: str, model: Model) -> dict[str, Any]:
             for name, value in entry["parameters"].items() if name in model.declared}
 
 
+def untuned(task: str, model: Model) -> list[str]:
+    """The learning rates of a model that nobody chose for a task: neither a search nor the user.
+
+    They are defaults, or follow from the task's trials (see `network.regime`).
+    """
+    chosen = {*tuned_parameters(task, model), *model.given}
+    return [name for name in ("eta", "eta_o") if name in model.declared and name not in chosen]
+
+
 def entries_of(content: Mapping[str, Any], task: str) -> dict[str, Any]:
     """The entries of a task in the whole data file, its own or those it takes: key -> entry."""
     entries = content.get(task, {})

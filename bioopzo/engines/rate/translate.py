@@ -128,11 +128,17 @@ class _Builder:
                     yield _at(code.when, code.order, f"{name}_{code.name}_{code.clock}",
                               self._group_code, name, code.text)
         for name, synapse in self.assembly.synapses.items():
-            for code in synapse.codes:
-                text = render(line for line in parse(code.text, name)
-                              if not begins_anew(self.assembly, name, line))
-                yield _at(code.when, code.order, f"{name}_{code.name}_{code.clock}",
-                          self._synapse_code, name, text)
+            # What begins the next trial anew is known to statements after that, and is set later.
+            anew = {}
+            for code in sorted(synapse.codes, key=lambda c: _slot(c, name)):
+                kept = []
+                for line in parse(code.text, name):
+                    line = with_right(line, substitute(line.right, anew))
+                    if begins_anew(self.assembly, name, line):
+                        anew[line.name] = f"({line.right})"
+                    else:
+                        kept.append(line)
+                yield *_slot(code, name), self._synapse_code, (name, render(kept))
 
     def _steps(self):
         for name, group in self.assembly.groups.items():
@@ -515,6 +521,11 @@ def _is_decision(node):
     return isinstance(node, ast.Call) and node.func.id == "int" and isinstance(
         node.args[0], (ast.Compare, ast.BoolOp, ast.Name)) and (
         not isinstance(node.args[0], ast.Name) or node.args[0].id == "not_refractory")
+
+
+def _slot(code, name):
+    """Where a statement of an object stands in a step."""
+    return SCHEDULE.index(code.when), code.order, f"{name}_{code.name}_{code.clock}"
 
 
 def _at(when, order, name, action, *arguments):

@@ -12,7 +12,7 @@ import brian2 as b2
 import numpy as np
 from brian2.units import second
 
-from bioopzo.engines.spiking import copies
+from bioopzo.engines.spiking import statements
 from bioopzo.engines.spiking.numbers import FUNCTIONS, numbered
 from bioopzo.engines.spiking.session import keep_apart
 from bioopzo.errors import EquationError
@@ -58,12 +58,12 @@ def build(model, shape, lazy=True, functions=None, own_numbers=True):
                         step=shape.step)
     if own_numbers:
         numbered(assembly)
-    copies.own_values(assembly)
+    statements.one_by_one(assembly)
     step_clock = b2.Clock(dt=shape.dt * second, name="step_clock")
     trial_clock = b2.Clock(dt=shape.duration, name="trial_clock")
     clocks = {"step": step_clock, "trial": trial_clock}
     tables = _tables(model, shape)
-    namespace = {"erf": ERF, **FUNCTIONS, **copies.FUNCTIONS, **tables, **(functions or {})}
+    namespace = {"erf": ERF, **FUNCTIONS, **statements.FUNCTIONS, **tables, **(functions or {})}
     network = b2.Network(name="network")
     network.schedule = list(SCHEDULE)
     objects = {}

@@ -8,14 +8,15 @@ which are weak.
 
 import hashlib
 import json
-import os
 import re
 import subprocess
 import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from bioopzo.arguments import cores
 from bioopzo.engines.spiking import kept
 from bioopzo.engines.spiking.sources import HEAD, STANDARD, fingerprints
 from bioopzo.engines.tools import (
@@ -36,6 +37,8 @@ LOOP_FLAGS = ("-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-D__FAST_
 CORE_PRAGMA = '#pragma GCC optimize ("O1")\n'
 #: Units that are compiled side by side; fewer than so many code objects are one.
 PARTS, SMALL = 2, 12
+#: Compilers at a time, whatever the number of networks that are built.
+_COMPILERS = threading.BoundedSemaphore(cores())
 CORE_FILES = ("objects", "synapses_classes", "run", "main")
 
 
@@ -56,7 +59,7 @@ def program(folder):
         known = _known(base)
         changed = [name for name, text in codes.items() if known.get(name) != text]
         units = _edited(folder, changed) if known else _whole(folder, changed)
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        with ThreadPoolExecutor(max(1, len(units))) as pool:
             list(pool.map(lambda unit: _compile(folder, unit, head), units))
         old = ("unit0", "unit1", "core") if known else ()
         # The linker keeps the first of equal functions: those of the optimised units.
@@ -127,7 +130,9 @@ def _write(folder, unit, files, names, space, weak=False, first=""):
 
 def _run(folder, arguments):
     try:
-        done = subprocess.run([compiler(), *arguments], cwd=folder, capture_output=True, text=True)
+        with _COMPILERS:
+            done = subprocess.run([compiler(), *arguments], cwd=folder, capture_output=True,
+                                  text=True)
     except OSError as problem:
         raise BuildError(f"the compiler {compiler()} cannot be run: {problem.strerror}") from None
     made = folder / arguments[-1]

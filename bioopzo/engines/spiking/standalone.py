@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 import warnings
 import weakref
@@ -21,24 +22,35 @@ import brian2 as b2
 
 from bioopzo.engines.spiking import exchange, kept
 from bioopzo.engines.spiking.build import assemble
-from bioopzo.engines.spiking.compilation import flags, program
+from bioopzo.engines.spiking.compilation import LOOP_FLAGS, program
 from bioopzo.engines.spiking.sources import generate
-from bioopzo.engines.tools import compiler, machine
+from bioopzo.engines.tools import compiler, machine, wanted_flags
 from bioopzo.errors import BuildError
 from bioopzo.files import cache_directory
 
 #: Counts the ways a compiled program and this module talk; a change needs a new build.
 PROTOCOL = 5
 FILES = ("main", "manifest.json")
+#: A lock on each program that this process has looked for.
+_OPENING: dict[str, threading.Lock] = {}
+_OPENING_LOCK = threading.Lock()
 
 
 def identity(model, shape, lazy=True):
-    """A short hash of all that a program depends on, the same in every process."""
+    """A short hash of all that a program depends on, the same in every process.
+
+    No compiler is asked: a program that is kept runs without one.
+    """
     assembly = assemble(model, shape.duration, shape.varying, lazy, bool(shape.events),
                         step=shape.step)
     content = json.dumps([PROTOCOL, repr((assembly.groups, assembly.synapses)), model.sizes,
-                          repr(shape), b2.__version__, flags(), machine()])
+                          repr(shape), b2.__version__, (*wanted_flags(), *LOOP_FLAGS), machine()])
     return hashlib.sha256(content.encode()).hexdigest()[:20]
+
+
+def is_kept(model, shape, lazy=True):
+    """Whether the cache holds the program of a network, whole."""
+    return kept.sound(cache_directory() / identity(model, shape, lazy))
 
 
 class Standalone:
@@ -48,9 +60,6 @@ class Standalone:
 
     def __init__(self, model, shape, lazy=True, announce=None):
         begin = time.perf_counter()
-        if compiler() is None:
-            raise BuildError("the standalone back end needs a C++ compiler (g++); install one or "
-                             "use backend='numpy'")
         self.model, self.shape, self.lazy, self.announce = model, shape, lazy, announce
         self.key = identity(model, shape, lazy)
         self._open()
@@ -58,15 +67,27 @@ class Standalone:
         self.build_s = time.perf_counter() - begin
 
     def _open(self):
-        """Find the program in the cache, whole, or build it."""
+        """Find the program in the cache, whole, or build it.
+
+        Of several runs of one text, the first builds it and the others wait.
+        """
         self.directory = cache_directory() / self.key
+        with _OPENING_LOCK:
+            opening = _OPENING.setdefault(self.key, threading.Lock())
+        with opening:
+            self._found()
+
+    def _found(self):
         self._held = kept.Held(self.directory)
         self.cached = kept.sound(self.directory)
         if not self.cached:
+            if compiler() is None:
+                raise BuildError("the standalone back end needs a C++ compiler (g++); install one "
+                                 "or use backend='numpy'")
             if self.directory.exists():
                 warnings.warn(f"{self.directory} is damaged and is built again; if that comes "
                               "back, remove the folder or set BIOOPZO_CACHE to another",
-                              stacklevel=4)
+                              stacklevel=5)
             if self.announce:
                 self.announce(f"compiling the equations of {self.model.rule_name} (once per text) "
                               "...")
@@ -84,7 +105,7 @@ class Standalone:
                 warnings.warn(f"compiled networks cannot be kept in {self.directory.parent} "
                               f"({problem.strerror}): each is compiled anew until you make room "
                               "or give leave to write there, or set BIOOPZO_CACHE to another "
-                              "folder", stacklevel=5)
+                              "folder", stacklevel=6)
                 self._keep_apart(folder)
 
     def _keep_apart(self, folder):

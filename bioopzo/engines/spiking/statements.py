@@ -1,0 +1,92 @@
+"""Statements in a row mean what they say, one after the other, whatever Brian2 makes of them.
+
+- A variable that is set to another one has a value of its own. Brian2's NumPy code of ``Z = expo``
+  gives the array of ``expo`` a second name: in ``Z *= 0.5`` after it, both change. Here such a
+  statement copies; a compiler sees through it.
+- A subexpression is that of the values in force. After a statement on ``u``, Brian2 computes anew
+  what reads ``u``, but not always what reads that. Here it is written out.
+"""
+
+from dataclasses import replace
+from functools import partial
+
+import brian2 as b2
+import numpy as np
+from brian2.parsing.sympytools import str_to_sympy
+
+from bioopzo.network.objects import Assembly
+from bioopzo.text.equations import (
+    depends_on,
+    identifiers,
+    is_condition,
+    parse,
+    render,
+    substitute,
+)
+
+
+def _copied():
+    name = "copied"
+    made = b2.Function(np.array, arg_units=[None], return_unit=lambda unit: unit,
+                       arg_types=["any"], return_type="highest", stateless=True)
+    made.implementations.add_implementation("numpy", np.array)
+    code = f"template<typename T> static inline T {name}(T x)\n{{\n    return x;\n}}\n"
+    made.implementations.add_implementation("cpp", code, name=name)
+    made.implementations.add_implementation(
+        "cython", f"cdef double {name}(double x) nogil:\n    return x\n", name=name)
+    return made
+
+
+FUNCTIONS = {"copied": _copied()}
+
+
+def one_by_one(assembly: Assembly) -> None:
+    """Write statements so that each finds what those before it have left."""
+    for group in assembly.groups.values():
+        told = partial(_told, table=_subexpressions(group))
+        group.reset = told(group.reset)
+        group.codes = [c if c.name in ("feed", "list") else replace(c, text=told(c.text))
+                       for c in group.codes]
+        group.events = [replace(e, text=told(e.text)) for e in group.events]
+    for synapse in assembly.synapses.values():
+        told = partial(_told, table=_subexpressions(synapse))
+        synapse.pathways = [replace(p, text=told(p.text)) for p in synapse.pathways]
+        synapse.codes = [replace(c, text=told(c.text)) for c in synapse.codes]
+
+
+def _subexpressions(thing):
+    return {line.name: line.right for line in parse(thing.equations, thing.name)
+            if line.kind == "subexpression" and "summed" not in line.flags}
+
+
+def _told(text, table):
+    """Statements, with what Brian2 would not compute anew written out, and copies."""
+    lines = parse(text)
+    if len(lines) < 2:
+        return text
+    changed: set[str] = set()
+    told = []
+    for line in lines:
+        line = replace(line, right=_written_out(line.right, table, changed))
+        told.append(replace(line, right=f"copied({line.right})") if _is_other(line) else line)
+        changed.add(line.name)
+    return render(told)
+
+
+def _written_out(text, table, changed):
+    """Text without the subexpressions that depend on what was changed."""
+    while late := {word for word in identifiers(text) if word in table
+                   and depends_on(word, table) & changed}:
+        text = substitute(text, {word: f"({table[word]})" for word in late})
+    return text
+
+
+def _is_other(line):
+    """Whether a statement reads ``x = y``, in whatever words Brian2 may make that of."""
+    if line.operator != "=" or is_condition(line.right):
+        return False
+    try:
+        number, rest = str_to_sympy(line.right).as_coeff_Mul()
+    except (AttributeError, SyntaxError, TypeError):  # no number: Brian2 says what is wrong
+        return False
+    return rest.is_Symbol and float(number) == 1
