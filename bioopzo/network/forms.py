@@ -88,10 +88,10 @@ def _proved(model, assembly, synapse, terms, duration, step):
             ready[name] = told
         except _Unproved as reason:
             why[name] = str(reason)
-    while reasons := {name: reason for name in ready if (reason := _alone(name, ready, terms))}:
+    while reasons := {name: words for name in ready if (words := _alone(name, ready, terms))}:
         why |= reasons
         ready = {name: told for name, told in ready.items() if name not in reasons}
-    ordered = {}
+    ordered: dict[str, Lazy] = {}
     while later := [name for name in ready if name not in ordered]:
         first = [name for name in later if ready[name].own.keys() <= {name, *ordered}]
         if not first:

@@ -83,8 +83,11 @@ class _Written:
 
     def __init__(self, synapse, target, equations):
         self.synapse, self.target, self.equations = synapse, target, equations
-        self.sums, self.keeps, self.takes = {}, {}, {}  # (variable, mode or variable) -> name
-        self.modes = {}
+        self.modes: dict[str, Mode] = {}
+        # Names of the target: of G and V by variable and mode, of P by two variables.
+        self.sums: dict[tuple[str, str], str] = {}
+        self.takes: dict[tuple[str, str], str] = {}
+        self.keeps: dict[tuple[str, str], str] = {}
         for name, told in equations.items():
             own = {u: factor for u, factor in told.own.items() if u != name}
             for mode in [m for m, _ in told.driven] + [

@@ -40,7 +40,7 @@ def store_subexpressions(assembly: Assembly) -> None:
         made = {(word, kind): word if word in alone else _another(group, f"{word}_{kind}")
                 for word, kind in asked}
         right = {word: line.right for word, line in table.items()}
-        places = {}
+        places: dict[tuple[str, str, int], list[str]] = {}
         for word in table:
             for kind in ("sum", "step"):
                 if (word, kind) in asked:
