@@ -1,5 +1,7 @@
 """Text blocks: what is read, replaced and refused."""
 
+from math import exp
+
 import pytest
 from brian2 import Hz, ms
 from hypothesis import given, settings
@@ -8,8 +10,8 @@ from hypothesis import strategies as st
 from bioopzo.errors import EquationError
 from bioopzo.text.equations import (
     compose,
-    factorise,
     identifiers,
+    linear_terms,
     parse,
     render,
     replace,
@@ -57,23 +59,28 @@ def test_substitute_takes_whole_words_at_once():
     assert substitute("w + w_x*xw", {"w": "(w + x)", "x": "y"}) == "(w + x) + w_x*xw"
 
 
-@given(st.sampled_from(["xbar_pre*psi_post*g_post", "-eta*xbar_pre*(psi_post + g_post**2)",
-                        "xbar_pre*exp(-g_post)/2"]))
-@settings(max_examples=10, deadline=None)
-def test_factorise_times_trace_is_the_term(text):
-    factor = factorise(text, "xbar_pre")
-    assert factor is not None
-    names = dict(xbar_pre=0.7, psi_post=0.3, g_post=-1.2, eta=2.0)
-    from math import exp
-
-    assert eval(f"xbar_pre*({factor})", {"exp": exp}, names) == pytest.approx(
+@given(st.sampled_from([
+    "xbar_pre*psi_post*g_post", "-eta*xbar_pre*(psi_post + g_post**2)", "xbar_pre*exp(-g_post)/2",
+    "(xbar_pre*psi_post - w)/eta", "psi_post*(g_post*(xbar_pre - w) + 0.1)", "g_post + psi_post"]))
+@settings(max_examples=20, deadline=None)
+def test_the_terms_of_a_sum_of_products_add_up_to_it(text):
+    names = dict(xbar_pre=0.7, psi_post=0.3, g_post=-1.2, eta=2.0, w=0.4)
+    factors, rest = linear_terms(text, ("xbar_pre", "w"))
+    assert not identifiers(" ".join([rest, *factors.values()])) & {"xbar_pre", "w"}
+    total = " + ".join([rest, *(f"{name}*({factor})" for name, factor in factors.items())])
+    assert eval(total, {"exp": exp}, names) == pytest.approx(
         eval(text, {"exp": exp}, names), rel=1e-12)
 
 
-@pytest.mark.parametrize("text", ["xbar_pre**2*g_post", "sin(xbar_pre)*g_post", "g_post",
-                                  "xbar_pre*z_pre*g_post", "xbar_pre*g_post + psi_post"])
-def test_what_does_not_factor_is_left_alone(text):
-    assert factorise(text, "xbar_pre") is None
+@pytest.mark.parametrize("text", ["xbar_pre**2*g_post", "sin(xbar_pre)*g_post", "g_post/w",
+                                  "xbar_pre*w*g_post", "xbar_pre*int(w < 0.2)", "abs(w)",
+                                  "clip(xbar_pre, 0, 1)*w", "w > xbar_pre"])
+def test_what_is_no_sum_of_products_has_no_terms(text):
+    assert linear_terms(text, ("xbar_pre", "w")) is None
+
+
+def test_what_cancels_out_has_no_term():
+    assert linear_terms("eta*(xbar_pre*0 + w - w + g_post*0.0)", ("xbar_pre", "w")) == ({}, "0")
 
 
 def test_units_and_names():

@@ -39,8 +39,32 @@ def test_no_synaptic_loop_is_left_as_brian2_writes_it(tmp_path, rule, lazy):
     assert network.index("elapsed_realtime = ") > network.index("_globally_running = false;\n\n")
 
 
-def test_same_results_to_rounding(tmp_path, monkeypatch):
-    task, model, shape = small("opzo")
+BODY = """for(int _idx=0; _idx<_N; _idx++)
+    {
+        const int32_t _postsynaptic_idx = _ptr_array_a__synaptic_post[_idx];
+        const int32_t _presynaptic_idx = _ptr_array_a__synaptic_pre[_idx];
+        double w = _ptr_array_a_w[_idx];
+        double x = _ptr_array_b_x[_WHERE];
+        x += w;
+        _ptr_array_b_x[_WHERE] = x;
+        double y = _ptr_array_b_y[_presynaptic_idx];
+    }
+"""
+
+
+@pytest.mark.parametrize("where, apart", [
+    ("postsynaptic_idx", True), ("presynaptic_idx", False), ("shared", False)])
+def test_a_loop_whose_synapses_share_what_they_change_is_not_split(where, apart):
+    code = loops.by_neuron(BODY.replace("WHERE", where), "a", 3, 4)
+    assert "for(int _post=0; _post<4; _post++)" in code
+    assert (loops.APART in code) == apart
+    other = BODY.replace("WHERE", "postsynaptic_idx").replace("b_y[", "b_x[")  # one population
+    assert loops.APART not in loops.by_neuron(other, "a", 3, 4)
+
+
+@pytest.mark.parametrize("rule", ["opzo", "bp", "eprop"])
+def test_same_results_to_rounding(tmp_path, monkeypatch, rule):
+    task, model, shape = small(rule)
     samples = np.arange(shape.rows)
     tables = {"course": time_course(model, task), "schedule": np.ones(shape.rows),
               "stimulus": task.inputs[samples].reshape(-1, 12), "target": task.targets[samples],

@@ -59,13 +59,19 @@ def test_the_model_is_frozen():
         bz.Model(SIZES).parameters["tau_m"] = 1
 
 
-def test_separable_plasticity_is_lazy_and_what_reads_the_weight_is_dense():
-    forms = {k: s.form for k, s in assemble(bz.Model(SIZES, rule="bp", coding="spikes")
-                                            ).synapses.items()}
-    assert forms["forward_1"] == "w lazy"
-    assert forms["forward_2"] == "w dense (another equation reads w)"
+@pytest.mark.parametrize("rule", bz.rules.available())
+@pytest.mark.parametrize("coding", ["spikes", "current"])
+def test_the_plasticity_of_every_rule_is_lazy(rule, coding):
+    task = bz.tasks.digits()
+    synapses = assemble(bz.Model(SIZES, rule=rule, coding=coding), task.duration,
+                        step=task.dt).synapses
+    forms = {name: synapse.form for name, synapse in synapses.items() if synapse.form}
+    assert forms and not [name for name, form in forms.items() if "dense" in form]
+
+
+def test_plasticity_that_is_not_linear_or_a_long_trial_is_dense():
     own = bz.Model(SIZES, coding="spikes").edit(
-        {"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post - 0.01*Hz*w : 1"})
+        {"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post - 0.01*Hz*w**2 : 1"})
     assert assemble(own).synapses["forward_2"].form.startswith("w dense (its equation is not")
     long = assemble(bz.Model(SIZES, coding="spikes"), duration=400 * ms)
     assert long.synapses["forward_2"].form == "w dense (a trial is longer than 20 tau_m)"

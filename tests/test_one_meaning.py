@@ -20,6 +20,7 @@ from bioopzo.engines.spiking import numbers
 from bioopzo.errors import EquationError, ModelWarning
 from bioopzo.network.assembly import assemble
 from bioopzo.network.clock import shape_of, time_course
+from bioopzo.text.equations import parse
 from bioopzo.training import spiking
 from bioopzo.training.plan import planned
 
@@ -58,9 +59,19 @@ LAZY = [
     ({"forward.trial": "w = clip(w, -0.3, 0.3)"}, "w lazy"),
     ({"hidden.reset": "u -= theta\nxbar += 0.5\ncount += 1"}, "w lazy"),
     ({"hidden.trial": "u = 0\nxbar = 0.2"}, "w lazy"),
-    ({"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post - w/(50*ms) : 1"}, "w dense"),
+    ({"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post - w/(50*ms) : 1"}, "w lazy"),
+    ({"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post - w/(50*ms) : 1",
+      "forward.spike": "w *= 0.99\nu_post += w\nw = clip(w, -0.25, 0.25)\nw += 0.01"}, "w lazy"),
+    ({"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post - w*psi_post/(50*ms) : 1"},
+     "w dense (w decays at a rate that changes within a trial)"),
+    ({"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post - w/(1.2*ms) : 1"},
+     "w dense (w decays within a few steps)"),
+    ({"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post - w/(0.7*ms) : 1"},
+     "w dense (a trial is longer than 20 time constants of w)"),
+    ({"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post + 5*Hz*(psi_post - 0.2) : 1"}, "w lazy"),
     ({"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post*int(w < 0.2) : 1"}, "w dense"),
-    ({"forward": "dw/dt = -eta*(xbar_pre + 0.1)*psi_post*g_post : 1"}, "w dense"),
+    ({"forward": "dw/dt = -eta*(xbar_pre + 0.1)*psi_post*g_post : 1"}, "w lazy"),
+    ({"forward": "dw/dt = -eta*xbar_pre*(xbar_pre + 0.1)*psi_post*g_post : 1"}, "w dense"),
     ({"hidden.reset": "u -= theta\nxbar += 1\nxbar = clip(xbar, 0, 1.5)\ncount += 1"}, "w dense"),
     ({"hidden.reset": "u -= theta\nxbar += 1\nxbar += 0.5*u\ncount += 1"}, "w dense"),
     ({"hidden.reset": "u -= theta\nxbar += p\ncount += 1"}, "w dense"),
@@ -79,14 +90,146 @@ LAZY = [
 def test_a_lazy_form_gives_the_weights_of_the_dense_one(task, edits, form):
     # OPZO asks more of a membrane and of a spike than DFA does.
     rule = "opzo" if "abs(u)" not in str(edits) and "v = w**2" not in str(edits) else "dfa"
-    assembly = assemble(model_of(task, edits, rule).for_task(task), task.duration)
-    assert assembly.synapses["forward_2"].form.startswith(form)
+    agrees(task, edits, rule, forward_2=form)
+
+
+def agrees(task, edits, rule, **forms):
+    """Forms are those expected, and give what the dense form gives."""
+    assembly = assemble(model_of(task, edits, rule).for_task(task), task.duration, step=task.dt)
+    for name, form in forms.items():
+        assert assembly.synapses[name].form.startswith(form), assembly.synapses[name].form
     run = trained(task, edits, rule)
     found, expected = run.final, trained(task, edits, rule, lazy=False).final
     for name in {"forward_1.w", "forward_2.w", "forward_3.w", "feedback_1.M"} & set(found):
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-9, atol=1e-10)
     start = run.arrays["snapshots/forward_2.w"][0]
     assert np.abs(found["forward_2.w"] - start).max() > 1e-4
+
+
+#: Rules whose plasticity is more than a trace times a factor, and edits of them: (rule, settings,
+#: edits, what is said of forward_2, in parts), dense where an edit breaks a premise of the proof.
+EPROP, REINFORCE = "w lazy; ebar lazy", "w lazy; E lazy"
+FILTER = "debar/dt = (xbar_pre*psi_post - ebar)/tau_o : 1\n"
+UNKNOWN = "(its equation is not a sum of traces and variables of its own, each times something"
+LAZY_RULES = [
+    ("eprop", {}, {}, EPROP),
+    ("eprop", {"dropout": 0.4}, {}, EPROP),
+    ("eprop", {"refractory": 2.0}, {}, EPROP),
+    ("eprop", {"reset": "hard", "coding": "poisson"}, {}, EPROP),
+    ("eprop", {"neuron": "alif"}, {}, EPROP),
+    ("eprop", {"state_reset": False}, {}, EPROP),
+    ("eprop", {}, {"forward.trial": "ebar *= 0.5"}, EPROP),
+    ("eprop", {}, {"forward.trial": "w += 0.1*ebar\nebar = 0"}, EPROP),
+    ("eprop", {}, {"forward.spike": "u_post += w\nw = clip(w, -0.25, 0.25)"}, EPROP),
+    ("eprop", {}, {"forward.spike": "u_post += w*(1 + 0.1*ebar)\nw *= 0.99"}, EPROP),
+    ("eprop", {}, {"forward": FILTER + "dw/dt = -eta*ebar*g_post - w/(40*ms) : 1"}, EPROP),
+    ("eprop", {}, {"forward": FILTER + "dw/dt = -eta*(ebar + 0.3*xbar_pre + 0.1)*g_post : 1"},
+     EPROP),
+    ("eprop", {}, {"forward": "df/dt = (xbar_pre*psi_post - f)/(5*ms) : 1\n"
+                   "debar/dt = (f - ebar)/tau_o : 1\ndw/dt = -eta*(ebar + f)*g_post : 1"},
+     "f lazy; " + EPROP),
+    ("eprop", {}, {"hidden:xbar": "dxbar/dt = -xbar/tau_m : 1\ndybar/dt = -ybar/(8*ms) : 1",
+                   "hidden.reset:xbar": "xbar += 1\nybar += 0.5", "forward_2":
+                   FILTER + "df/dt = (0.5*ybar_pre - f)/(12*ms) : 1\n"
+                   "dw/dt = -eta*(ebar*g_post + 0.2*f*psi_post + 0.1*ybar_pre*g_post) : 1"},
+     "f lazy; " + EPROP),
+    ("eprop", {}, {"forward": "debar/dt = xbar_pre*psi_post - ebar/tau_o : second\n"
+                   "dw/dt = -eta*ebar*g_post/(5*ms) : 1", "forward.trial": "ebar = 0*second"},
+     EPROP),
+    ("eprop", {}, {"hidden:xbar": "dxbar/dt = (b - xbar)/tau_m : 1"},
+     "ebar dense (xbar decays to b, which changes within a trial); w dense (it follows ebar"),
+    ("eprop", {}, {"hidden.step:S": "S = int(rand() < chance)\nxbar += 0.01"},
+     "ebar dense (xbar does not only rise at a spike)"),
+    ("eprop", {}, {"forward.spike": "u_post += w\nebar += 0.1"},
+     "w dense (it follows ebar, which is dense); ebar dense (ebar is set within a trial, and"),
+    ("eprop", {}, {"forward": FILTER + "dw/dt = -eta*clip(ebar, 0, 0.4)*g_post : 1"},
+     f"w dense {UNKNOWN}; ebar dense (another equation reads ebar)"),
+    ("eprop", {}, {"forward": FILTER.replace("- ebar", "- ebar - w")
+                   + "dw/dt = -eta*ebar*g_post : 1"},
+     "w dense (two equations follow each other); ebar dense (two equations follow each other)"),
+    ("eprop", {}, {"forward": FILTER + "dw/dt = -eta*ebar*g_post*int(w < 0.2) : 1"},
+     f"w dense {UNKNOWN}; ebar dense (another equation reads ebar)"),
+    ("eprop", {}, {"forward": FILTER.replace("tau_o", "(tau_o*(1 + psi_post))")
+                   + "dw/dt = -eta*ebar*g_post : 1"},
+     "w dense (it follows ebar, which is dense); ebar dense (ebar decays at a rate that changes"),
+    ("reinforce", {}, {}, REINFORCE),
+    ("reinforce", {"dropout": 0.4, "refractory": 2.0}, {}, REINFORCE),
+    ("reinforce", {"state_reset": False, "neuron": "alif"}, {}, REINFORCE),
+    ("reinforce", {"reset": "hard", "coding": "poisson"},
+     {"forward.spike": "u_post += w\nw *= 0.99"}, REINFORCE),
+    ("reinforce", {}, {"hidden.reset": "u -= theta\nxbar += 1 + 0.1*u\ncount += 1"},
+     "w dense (it follows E, which is dense); E dense (xbar does not rise by the same"),
+    ("node_perturbation", {}, {}, "E lazy"),
+    ("node_perturbation", {"options": {"points": "two"}, "dropout": 0.3,
+                           "values": {"T_z": "6*ms", "T_w": "3*ms"}},
+     {"forward.spike": "u_post += w\nw += 0.01*E/second"}, "E lazy"),
+    ("bp", {}, {}, "w lazy"),
+    ("bp", {"dropout": 0.4, "refractory": 2.0}, {}, "w lazy"),
+    ("bp", {"neuron": "alif", "state_reset": False, "error": "spiking"}, {}, "w lazy"),
+    ("bp", {"reset": "hard"}, {"forward.spike": "w = clip(w, -0.25, 0.25)\nu_post += w"},
+     "w lazy"),
+    ("bp", {}, {"backward": "g_pre = clip(w, -0.2, 0.3)*delta_post : 1 (summed)"}, "w lazy"),
+    ("bp", {}, {"forward": "v = w**2 : 1\ndw/dt = -eta*xbar_pre*psi_post*g_post : 1",
+                "forward.spike": "u_post += 3*v"}, "w dense (another equation reads w)"),
+    ("opzo", {"options": {"local": True, "intermediate": 2}}, {}, "w lazy"),
+    ("dkp", {"dropout": 0.4, "refractory": 2.0}, {}, "w lazy"),
+    ("dkp", {"neuron": "alif", "values": {"decay": "9*Hz"}, "state_reset": False},
+     {"forward.spike": "w /= 1.02\nu_post += w\nw = w > 0.1"}, "w lazy"),
+]
+
+
+@pytest.mark.parametrize("rule, settings, edits, form", LAZY_RULES, ids=lambda x: str(x)[:50])
+def test_every_rule_has_a_lazy_form_that_is_its_dense_one(rule, settings, edits, form):
+    """To 1e-9 in every variable after every trial, as the fuzzer compares."""
+    same_in_all_forms("forward_2", form, edits, rule=rule, **{"coding": "spikes", **settings})
+
+
+def same_in_all_forms(name, form, edits, **settings):
+    """A draw runs alike in all its forms, and this is said of the form of a projection."""
+    ops = tuple((("edit", key, text),) for key, text in edits.items())
+    outcome = run_draw(Draw(seed=5, sizes=(3, 3, 3, 2), steps=20, plastic=(1, 1, 0, 1, 0), ops=ops,
+                            **settings))
+    assert outcome.kind.startswith("ran"), outcome.detail
+    for part in form.split("; "):
+        assert part in outcome.forms[name], outcome.forms[name]
+
+
+@pytest.mark.parametrize("edits, form", [
+    ({}, "{} lazy"),
+    ({"input:xbar": "dxbar/dt = -xbar/tau_o : 1", "input.trial": "xbar = x"}, "{} lazy"),
+    ({"input:xbar": "dxbar/dt = (x - xbar)/(7*ms) : 1"}, "{} lazy"),
+    ({"input.trial": "xbar = 0.2\nx *= 0.9"}, "{} lazy"),
+    ({"input.step": "x *= 0.99"}, "{} dense (xbar decays to x, which changes within a trial)"),
+    ({"input.step": "xbar += 0.01"}, "{} dense (xbar does not only rise at a spike)"),
+    ({"input:xbar": "dxbar/dt = (x - xbar)/tau_m - 2*Hz*xbar : 1"},
+     "{} dense (xbar does more than decay with a time constant)"),
+], ids=lambda x: str(x)[:50])
+@pytest.mark.parametrize("rule, word", [
+    ("dfa", "w"), ("eprop", "ebar"), ("node_perturbation", "E")])
+def test_a_constant_input_has_a_lazy_form(rule, word, edits, form):
+    """Its trace rises to the input, with no spikes: what a trial learns is added at its end."""
+    same_in_all_forms("forward_1", form.format(word), edits, rule=rule, coding="current",
+                      state_reset=rule != "dfa")
+
+
+def test_what_decays_within_a_few_steps_is_dense():
+    """The lazy form divides by what is left of it."""
+    edits = {"forward": FILTER.replace("tau_o", "(1*ms)") + "dw/dt = -eta*ebar*g_post : 1"}
+    same_in_all_forms("forward_2", "ebar dense (ebar decays within a few steps)", edits,
+                      rule="eprop", coding="spikes")
+
+
+@pytest.mark.parametrize("name, word, edits", [
+    ("readout", "g", {"readout.chance": "o -= 0.01*g"}),
+    ("hidden_1", "psi", {"hidden.step:S": "S = int(rand() < chance)\nu += 0.1*psi"}),
+    ("hidden_2", "delta", {"hidden:u": "du/dt = (b + drive - u)/tau_m + 3*Hz*delta : 1"})])
+def test_who_reads_what_synapses_read_has_it_as_it_is_then(name, word, edits):
+    """It was computed for the synapses, once a step, and others had that of the step before."""
+    edits = {**edits, "forward": "dw/dt = -eta*xbar_pre*psi_post*g_post*int(w < 9) : 1",
+             "forward_readout": "dw/dt = -eta_o*xbar_pre*g_post*int(w < 9) : 1"}
+    group = assemble(bz.Model([3, 3, 3, 2], rule="bp", coding="spikes").edit(edits)).groups[name]
+    assert {line.name: line.kind for line in parse(group.equations)}[word] == "subexpression"
+    same_in_all_forms("forward_2", "w dense", edits, rule="bp", coding="spikes")
 
 
 def test_a_form_that_is_dense_says_why(task):

@@ -15,7 +15,8 @@ spike of the step acts, so trace, psi, error and modulator belong to the same mo
 A plasticity term ``xbar_pre * F_post`` with an exponentially decaying trace is emitted in an
 exact event-driven form. With dG/dt = G/tau + F kept by the postsynaptic neuron, the weight in
 force is always w + xbar_pre*G_post: xbar*G does not decay, and a spike, which raises xbar by 1,
-takes G out of w at once. The sum is the dense rule's, to rounding.
+takes G out of w at once. The sum is the dense rule's, to rounding. So are all equations that are
+linear in traces and in the synapse's own variables (`network.lazy`).
 
 Inputs that are given as events are handed over by event too: an input neuron knows the step of its
 next spike and looks up another only when that has come.
@@ -28,7 +29,7 @@ from brian2.units.fundamentalunits import Quantity
 from bioopzo.network.asked import ModelLike
 from bioopzo.network.clock import CLOCK_UNITS
 from bioopzo.network.draft import draft, readable
-from bioopzo.network.forms import choose_form, set_sum_order, store_subexpressions
+from bioopzo.network.forms import choose_form
 from bioopzo.network.kinds import kind_of
 from bioopzo.network.learning import gate, roles
 from bioopzo.network.objects import (
@@ -38,6 +39,7 @@ from bioopzo.network.objects import (
     synapse_texts,
     with_right,
 )
+from bioopzo.network.sums import set_sum_order, store_subexpressions
 from bioopzo.text.equations import (
     identifiers,
     parse,
@@ -48,7 +50,8 @@ from bioopzo.text.equations import (
 
 
 def assemble(model: ModelLike, duration: Quantity | None = None, varying: bool = False,
-             lazy: bool = True, events: bool = False, gated: bool = True) -> Assembly:
+             lazy: bool = True, events: bool = False, gated: bool = True,
+             step: Quantity | None = None) -> Assembly:
     """The `Assembly` of a model.
 
     Parameters
@@ -64,6 +67,8 @@ def assemble(model: ModelLike, duration: Quantity | None = None, varying: bool =
         Whether given spikes come as lists of events, not as a table of every step and neuron.
     gated : bool
         False leaves it to the engine that nothing is learned while plasticity is off.
+    step : time, optional
+        Of the simulation; what decays within a few steps is not lazy.
     """
     assembly = draft(model, varying, events)
     assembly.roles = roles(assembly)
@@ -72,7 +77,7 @@ def assemble(model: ModelLike, duration: Quantity | None = None, varying: bool =
     set_sum_order(assembly)
     for synapse in assembly.synapses.values():
         if kind_of(synapse.kind).plastic:
-            choose_form(model, assembly, synapse, duration, lazy)
+            choose_form(model, assembly, synapse, duration, step, lazy)
     store_subexpressions(assembly)
     _add_events(assembly)
     _link(assembly)

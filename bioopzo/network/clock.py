@@ -62,6 +62,11 @@ class Shape:
         """Trial length."""
         return self.steps * self.dt * second
 
+    @property
+    def step(self) -> Quantity:
+        """Length of a step."""
+        return self.dt * second
+
 
 def shape_of(task: Any, rows: int) -> Shape:
     """The `Shape` of a `task` (a `Task`) for chunks of at most `rows` trials.

@@ -1,51 +1,37 @@
-"""The form in which plasticity is emitted, and the order of sums."""
+"""The form in which plasticity is emitted.
+
+Which equations may be lazy is proved here, on a whitelist; the text is `network.lazy`'s.
+"""
 
 import re
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from brian2.core.namespace import DEFAULT_UNITS
+from brian2.parsing.sympytools import str_to_sympy
 from brian2.units.fundamentalunits import Quantity
 
 from bioopzo.network.asked import ModelLike
 from bioopzo.network.draft import readable
-from bioopzo.network.kinds import SYNAPSE_MOMENTS, kind_of
+from bioopzo.network.lazy import Lazy, Mode, emit, free_name
 from bioopzo.network.objects import (
     Assembly,
     Code,
-    Pathway,
     SynapseText,
     method,
     synapse_texts,
     with_right,
 )
-from bioopzo.text.equations import (
-    defines,
-    factorise,
-    identifiers,
-    is_condition,
-    parse,
-    render,
-    substitute,
-)
+from bioopzo.text.equations import identifiers, linear_terms, parse, render, substitute
 from bioopzo.text.functions import FUNCTIONS
 
 #: exp(trial/tau) is the lazy form's loss of precision; 20 time constants leave 1e-8 of 1e-16.
 LONGEST_LAZY_TRIAL = 20.0
-
-
-def _rank(population):
-    """Where a population stands in the backward order: readouts first, then the top layer."""
-    return 0 if population.distance is None else population.distance - 1
-
-
-def set_sum_order(assembly: Assembly) -> None:
-    """Sums of modulators follow the backward order; those of errors come before all of them."""
-    for synapse in assembly.synapses.values():
-        for line in parse(synapse.equations, synapse.name):
-            if "summed" in line.flags:
-                into = synapse.target if line.name.endswith("_post") else synapse.source
-                synapse.sums[line.name] = kind_of(synapse.kind).sums or (
-                    "feedback", 10 * _rank(assembly.network[into]))
+#: What a variable may lose by its own decay in one step: the lazy form divides by what is left.
+FASTEST_LAZY_DECAY = 0.5
+#: How a trace decays: to 0, or to another variable.
+_DECAY = (r"^(?:-|\(\s*(?P<to>\w+)\s*-)\s*{}(?(to)\s*\))\s*/\s*"
+          r"(?P<tau>\w+|\([^()]*\))$")
 
 
 class _Unproved(Exception):
@@ -53,83 +39,168 @@ class _Unproved(Exception):
 
 
 def choose_form(model: ModelLike, assembly: Assembly, synapse: SynapseText,
-                duration: Quantity | None, lazy: bool) -> None:
+                duration: Quantity | None, step: Quantity | None, lazy: bool) -> None:
     """Emit each plasticity equation of a forward synapse lazily where that is proved exact.
 
     `synapse.form` says which form each has, and why one is dense although `lazy` was asked for.
     """
-    target = assembly.groups[synapse.target]
-    lines, forms = list(parse(synapse.equations, synapse.name)), []
-    for k, line in enumerate(lines):
-        if line.kind != "differential":
-            continue
-        why, trace, factor = "", "", ""
+    lines = parse(synapse.equations, synapse.name)
+    written = {line.name: line for line in lines if line.kind == "differential"}
+    terms, why = {}, {}
+    for name, line in written.items():
         try:
-            trace, factor = _factored(model, assembly, synapse, line)
-            if lazy:
-                tau, jump = _trace(model, assembly, synapse.source, trace.removesuffix("_pre"))
-                _refuse_long(model, duration, tau)
-                _refuse_euler(assembly, synapse)
-                _refuse_reads(synapse, line, lines)
+            terms[name] = _terms(model, assembly, synapse, line, written)
         except _Unproved as reason:
-            why = f" ({reason})"
-        if factor and lazy and not why:
-            lines[k] = _lazy(target, synapse, line, trace, factor, tau, jump)
-            forms.append(f"{line.name} lazy")
-            continue
-        if factor:
-            lines[k] = _dense(target, synapse, line, trace, factor)
-        forms.append(f"{line.name} dense{why * lazy}")
+            why[name] = str(reason)
+    proved = {}
+    if lazy:
+        proved, reasons = _proved(model, assembly, synapse, terms, duration, step)
+        why |= reasons
+    for name, line in written.items():
+        if name in terms and name not in proved:
+            line = _dense(assembly.groups[synapse.target], synapse, line, terms[name])
+            lines = tuple(line if x.name == name else x for x in lines)
     synapse.equations = render(lines)
-    synapse.form = ", ".join(forms)
+    if proved:
+        emit(assembly, synapse, proved)
+    synapse.form = ", ".join(
+        f"{name} lazy" if name in proved else f"{name} dense" + f" ({why.get(name)})" * lazy
+        for name in written)
 
 
 # ---------------------------------------------------------------------------- the proof
 
-def _factored(model, assembly, synapse, line):
-    """(trace, factor): the equation is a presynaptic trace times what the target alone knows."""
-    no = _Unproved("its equation is not a presynaptic trace times something postsynaptic")
-    traces = [word for word in identifiers(line.right) if word.endswith("_pre")]
-    factor = factorise(line.right, traces[0]) if len(traces) == 1 else None
-    if factor is None or line.flags:
+def _proved(model, assembly, synapse, terms, duration, step):
+    """(equations that may be lazy, in an order in which each follows earlier ones; why not).
+
+    An equation that another one follows, or that follows another one, is lazy if that is.
+    """
+    ready, why, modes = {}, {}, {}
+    for name, told in terms.items():
+        try:
+            _refuse_euler(assembly, synapse)
+            for trace in told.traces:
+                modes[trace] = _modes(model, assembly, synapse.source, trace)
+                for mode in modes[trace]:
+                    _refuse_long(model, duration, mode.tau)
+            _refuse_fast(model, name, told.own.get(name, "0"), duration, step)
+            _refuse_reads(synapse, name, terms)
+            ready[name] = told
+        except _Unproved as reason:
+            why[name] = str(reason)
+    while reasons := {name: words for name in ready if (words := _alone(name, ready, terms))}:
+        why |= reasons
+        ready = {name: told for name, told in ready.items() if name not in reasons}
+    ordered: dict[str, Lazy] = {}
+    while later := [name for name in ready if name not in ordered]:
+        first = [name for name in later if ready[name].own.keys() <= {name, *ordered}]
+        if not first:
+            return {}, dict.fromkeys(ready, "two equations follow each other") | why
+        for name in first:
+            told = ready[name]
+            ordered[name] = Lazy(name, told.unit, told.own, tuple(
+                (mode, told.traces[trace]) for trace in told.traces for mode in modes[trace]))
+    return ordered, why
+
+
+def _alone(name, ready, terms):
+    """Why an equation is not lazy since others are not, or ``""``."""
+    dense = [other for other in terms if other not in ready]
+    for other in terms[name].own:
+        if other not in ready:
+            return f"it follows {other}, which is dense"
+    if any(name in terms[other].own for other in dense):
+        return f"another equation reads {name}"
+    return ""
+
+
+def _terms(model, assembly, synapse, line, written):
+    """An equation as a sum of products with what the target alone knows.
+
+    What they are of is a presynaptic trace, or a variable that the synapse has `written` equations
+    of.
+    """
+    no = _Unproved("its equation is not a sum of traces and variables of its own, each times "
+                   "something postsynaptic")
+    traces = sorted(word for word in identifiers(line.right) if word.endswith("_pre"))
+    own = [word for word in written if word in identifiers(line.right)]
+    found = None if line.flags else linear_terms(line.right, (*traces, *own))
+    if found is None:
         raise no
+    factors, rest = found
     target = assembly.groups[synapse.target]
-    own = {other.name for other in parse(synapse.equations, synapse.name)}
-    known = {x.name for x in parse(target.equations)} | set(readable(assembly.network)[target.name])
-    known |= {"N"}
-    words, names = {}, {*FUNCTIONS, *DEFAULT_UNITS, *model.parameters, "t", "dt", "pi", "e", "j"}
-    for word in identifiers(factor):
-        bare = word.removesuffix("_post")
-        if word in own or not (bare in known if bare != word else word in names):
-            raise no
-        words[word] = "i" if word == "j" else bare
-    return traces[0], substitute(factor, words)
+    local = {x.name for x in parse(target.equations)}
+    known = local | set(readable(assembly.network)[target.name]) | {"N"}
+    names = {*FUNCTIONS, *DEFAULT_UNITS, *model.parameters, "t", "dt", "pi", "e", "j"} - local
+    names -= {other.name for other in parse(synapse.equations, synapse.name)}
+
+    def postsynaptic(factor):
+        words = {}
+        for word in identifiers(factor):
+            bare = word.removesuffix("_post")
+            if not (bare in known if bare != word else word in names):
+                raise no
+            words[word] = "i" if word == "j" else bare
+        return substitute(factor, words)
+
+    rate = {name: postsynaptic(factor) for name, factor in factors.items()}
+    by_trace = {name.removesuffix("_pre"): rate[name] for name in traces if name in rate}
+    if rest != "0":
+        by_trace[""] = postsynaptic(rest)
+    return _Terms(line.unit, by_trace, {name: rate[name] for name in own if name in rate})
 
 
-def _trace(model, assembly, name, trace):
-    """(tau, jump): between spikes a trace decays with tau alone, and a spike raises it by jump."""
+@dataclass(frozen=True)
+class _Terms:
+    """The factors in an equation, as text of the target.
+
+    Of `traces` (``""`` stands for a term without one) and of the synapse's `own` variables.
+    """
+
+    unit: str
+    traces: Mapping[str, str]
+    own: Mapping[str, str]
+
+
+def _modes(model, assembly, name, trace):
+    """What a presynaptic trace is made of, each part of which is alone with its decay.
+
+    Between spikes a trace decays with tau alone, to 0 or to something that stays for the trial; a
+    spike raises it by the same each time.
+    """
+    if not trace:
+        return (Mode("1", "1"),)
     group = assembly.groups[name]
     own = {line.name: line for line in parse(group.equations, name)}
     line = own.get(trace)
-    match = line and line.kind == "differential" and not line.flags and re.match(
-        rf"^-\s*{trace}\s*/\s*(\w+)$", line.right)
-    if not match or match[1] in own or match[1] not in model.parameters:
+    match = line and line.kind == "differential" and (line.flags, line.unit) == ("", "1") \
+        and re.match(_DECAY.format(trace), line.right)
+    if not match or identifiers(match["tau"]) & own.keys() or not _number(model, match["tau"]):
         raise _Unproved(f"{trace} does more than decay with a time constant")
-    jumps = [x for x in parse(group.reset, name) if x.name == trace]
     elsewhere = [*(c.text for c in group.codes if c.clock == "step" or c.order < 0),
                  *(event.text for event in group.events)]
     changed = {x.name for text in elsewhere for x in parse(text, name)}
-    changed |= {x for synapse in assembly.synapses.values() for x in _changed(synapse, name)}
-    if len(jumps) != 1 or jumps[0].operator != "+=" or trace in changed:
+    changed |= {x for other in assembly.synapses.values() for x in _changed(other, name)}
+    jumps = [x for x in parse(group.reset, name) if x.name == trace]
+    if trace in changed or [x.operator for x in jumps] not in ([], ["+="]):
         raise _Unproved(f"{trace} does not only rise at a spike")
     changed |= {x.name for x in parse(group.reset, name)}
+
+    def steady(word):
+        return word in own and own[word].kind == "parameter" and word not in changed
+
     words = {}
-    for word in identifiers(jumps[0].right):
-        steady = word in own and own[word].kind == "parameter" and word not in changed
-        if not steady and (word in own or word not in {*model.parameters, *FUNCTIONS}):
+    for word in identifiers(jumps[0].right) if jumps else ():
+        if not steady(word) and (word in own or word not in {*model.parameters, *FUNCTIONS}):
             raise _Unproved(f"{trace} does not rise by the same at each spike of a trial")
-        words[word] = f"{word}_pre" if steady else word
-    return match[1], substitute(jumps[0].right, words)
+        words[word] = f"{word}_pre" if steady(word) else word
+    jump = substitute(jumps[0].right, words) if jumps else ""
+    to = match["to"]
+    if not to:
+        return (Mode(trace, f"{trace}_pre", match["tau"], jump),)
+    if not steady(to) or own[to].unit != "1":
+        raise _Unproved(f"{trace} decays to {to}, which changes within a trial")
+    return (Mode(trace, f"({trace}_pre - {to}_pre)", match["tau"], jump), Mode(to, f"{to}_pre"))
 
 
 def _changed(synapse, name):
@@ -140,9 +211,31 @@ def _changed(synapse, name):
                         for line in parse(text, synapse.name) if line.name.endswith(suffix))
 
 
+def _number(model, text, **known):
+    """The value of a constant expression in base units, or None where it is no constant."""
+    values = {**{unit: float(value) for unit, value in DEFAULT_UNITS.items()},
+              **{key: float(value) for key, value in model.parameters.items()}, **known}
+    expression = str_to_sympy(text)
+    value = expression.subs({symbol: values[str(symbol)] for symbol in expression.free_symbols
+                             if str(symbol) in values})
+    return float(value) if value.is_number and value.is_real else None
+
+
 def _refuse_long(model, duration, tau):
-    if duration is not None and duration / model.parameters[tau] > LONGEST_LAZY_TRIAL:
+    if tau and duration is not None \
+            and float(duration) / abs(_number(model, tau)) > LONGEST_LAZY_TRIAL:
         raise _Unproved(f"a trial is longer than {LONGEST_LAZY_TRIAL:g} {tau}")
+
+
+def _refuse_fast(model, name, rate, duration, step):
+    """A variable's own decay, `rate`, is the same all through a trial, and not too fast."""
+    number = _number(model, rate, plastic=1.0)
+    if number is None:
+        raise _Unproved(f"{name} decays at a rate that changes within a trial")
+    if duration is not None and abs(number) * float(duration) > LONGEST_LAZY_TRIAL:
+        raise _Unproved(f"a trial is longer than {LONGEST_LAZY_TRIAL:g} time constants of {name}")
+    if step is not None and abs(number) * float(step) > FASTEST_LAZY_DECAY:
+        raise _Unproved(f"{name} decays within a few steps")
 
 
 def _refuse_euler(assembly, synapse):
@@ -152,122 +245,41 @@ def _refuse_euler(assembly, synapse):
             raise _Unproved(f"the equations of {name} are not linear")
 
 
-def _refuse_reads(synapse, line, lines):
-    """Every read and write of the variable is one that knows what is owed to it."""
-    name = line.name
-    if any(name in identifiers(other.right) for other in lines if other is not line):
-        raise _Unproved(f"another equation reads {name}")
+def _refuse_reads(synapse, name, terms):
+    """Every read and write of a variable is one that knows what is owed to it.
+
+    Sums over synapses run when the traces have decayed and before anything is learned.
+    """
+    for other in parse(synapse.equations, synapse.name):
+        if other.name not in terms and "summed" not in other.flags \
+                and name in identifiers(other.right):
+            raise _Unproved(f"another equation reads {name}")
+    followed = any(name in told.own for other, told in terms.items() if other != name)
     for path in synapse.pathways:
-        # After the spikes of its step and before the traces rise, what is kept is not settled.
-        if path.event == "pair" and any(
-                name in identifiers(x.right) or (x.name == name and x.operator not in ("+=", "-="))
-                for x in parse(path.text, synapse.name)):
-            raise _Unproved(f"{name} is read at the end of a pair of holds")
+        for x in parse(path.text, synapse.name):
+            if x.name == name and followed:
+                raise _Unproved(f"{name} is set within a trial, and another equation follows it")
+            # After the spikes of its step and before the traces rise, what is kept is not settled.
+            if path.event == "pair" and (name in identifiers(x.right) or (
+                    x.name == name and x.operator not in ("+=", "-="))):
+                raise _Unproved(f"{name} is read at the end of a pair of holds")
     for code in synapse.codes:
         if any(name in (x.name, *identifiers(x.right)) for x in parse(code.text, synapse.name)) \
                 and not (code.clock == "trial" and -8 < code.order < -6):
             raise _Unproved(f"{name} is read or set outside of events and of the end of a trial")
 
 
-# ---------------------------------------------------------------------------- the text
+# ---------------------------------------------------------------------------- the dense form
 
-def _lazy(target, synapse, line, trace, factor, tau, jump):
-    sum_ = _free_name(f"G_{line.name}", synapse, target)
-    unit = line.unit
-    target.equations += f"\nd{sum_}/dt = {sum_}/{tau} : {unit}"
-    target.codes.append(Code(f"sum_{sum_[2:]}", f"{sum_} += dt*({factor})", "plasticity"))
-    zero = "0" if unit == "1" else f"0*{unit}"
-    target.codes.append(Code(f"clear_{sum_[2:]}", f"{sum_} = {zero}", "start", -6, "trial"))
-    owed = f"{trace}*{sum_}_post"
-    if not any(path.event == "spike" for path in synapse.pathways):
-        moment = SYNAPSE_MOMENTS["spike"]
-        synapse.pathways.append(Pathway("pre", "spike", "", moment.when, moment.order))
-    for k, path in enumerate(synapse.pathways):
-        text = render(_in_force(x, line.name, owed) for x in parse(path.text))
-        if path.event == "spike":
-            text += f"\n{line.name} -= " + f"({jump})*" * (jump != "1") + f"{sum_}_post"
-        synapse.pathways[k] = replace(path, text=text)
-    synapse.codes.insert(0, Code(f"settle_{line.name}", f"{line.name} += {owed}", "start", -8,
-                                 "trial"))
-    return type(line)("parameter", line.name, unit=unit)
-
-
-def _free_name(name, synapse, target):
-    """A name for what a target keeps for these synapses; others may have taken the short one."""
-    taken = defines(target.equations, name)
-    return f"{name}_{synapse.name}" if taken else name
-
-
-def _in_force(line, name, owed):
-    """A statement on the value in force of the synaptic variable `name`: what is kept, and `owed`.
-
-    What it adds may be added to what is kept; what it sets is set less what is owed.
-    """
-    value = f"({name} + {owed})"
-    right = substitute(line.right, {name: value})
-    if line.name != name or line.operator in ("+=", "-="):
-        return with_right(line, right)
-    if is_condition(line.right):
-        right = f"int({right})"
-    if line.operator != "=":
-        right = f"{value} {line.operator[:-1]} ({right})"
-    return replace(line, operator="=", right=f"({right}) - {owed}")
-
-
-def _dense(target, synapse, line, trace, factor):
-    """The dense form, with the postsynaptic factor computed once per neuron, not per synapse."""
-    factor_name = _free_name(f"F_{line.name}", synapse, target)
+def _dense(target, synapse, line, terms):
+    """The dense form of one product, with the factor computed once per neuron, not per synapse."""
+    if terms.own or len(terms.traces) != 1 or "" in terms.traces:
+        return line
+    (trace, factor), = terms.traces.items()
+    factor_name = free_name(f"F_{line.name}", synapse, target)
     rate = "hertz" if line.unit == "1" else f"{line.unit}/second"
     rate = "1" if line.unit == "second" else rate
     target.equations += f"\n{factor_name} : {rate}"
     target.codes.append(Code(f"factor_{factor_name[2:]}", f"{factor_name} = {factor}",
                              "plasticity", -1))
-    return with_right(line, f"{trace}*{factor_name}_post")
-
-
-def store_subexpressions(assembly: Assembly) -> None:
-    """A subexpression that synapses read is computed once per neuron, not once per synapse."""
-    errors = {p.name for p in assembly.network.populations if kind_of(p.kind).errors}
-    wanted = {name: {"err": "sum"} for name in assembly.groups if name in errors}
-    for synapse in assembly.synapses.values():
-        for line in parse(synapse.equations, synapse.name):
-            kind = "sum" if "summed" in line.flags else "step"
-            for word in identifiers(line.right):
-                for suffix, owner in (("_pre", synapse.source), ("_post", synapse.target)):
-                    if word.endswith(suffix):
-                        words = wanted.setdefault(owner, {})
-                        if words.get(word[:-len(suffix)]) != "sum":
-                            words[word[:-len(suffix)]] = kind
-    summed = {synapse_sum.rsplit("_", 1)[0] for s in assembly.synapses.values()
-              for synapse_sum in s.sums}
-    for name, words in wanted.items():
-        group = assembly.groups[name]
-        lines = list(parse(group.equations, name))
-        table = {line.name: line for line in lines if line.kind == "subexpression"}
-        for kind in ("sum", "step"):
-            for late in (False, True):
-                chosen = [w for w in table if words.get(w) == kind
-                          and bool(_depends(w, table) & summed) == late]
-                if not chosen:
-                    continue
-                when, order = "plasticity", -2
-                if kind == "sum":
-                    when, order = ("error", 2 * late) if name in errors else (
-                        "feedback", 10 * _rank(assembly.network[name]) + late)
-                text = "\n".join(f"{w} = {table[w].right}" for w in chosen)
-                group.codes.append(Code(f"store_{kind}{int(late)}", text, when, order))
-                lines = [type(x)("parameter", x.name, unit=x.unit) if x.name in chosen else x
-                         for x in lines]
-        group.equations = render(lines)
-
-
-def _depends(name, table):
-    """Every name a subexpression depends on, through other subexpressions."""
-    seen: set[str] = set()
-    todo = [name]
-    while todo:
-        for word in identifiers(table[todo.pop()].right) - seen:
-            seen.add(word)
-            if word in table:
-                todo.append(word)
-    return seen
+    return with_right(line, f"{trace}_pre*{factor_name}_post")

@@ -348,18 +348,25 @@ def depends_on(name: str, table: Mapping[str, str]) -> set[str]:
 
 
 @functools.lru_cache(1024)  # asked for again by every engine and check; sympy takes its time
-def factorise(expression: str, trace: str) -> str | None:
-    """Split a plasticity term into presynaptic trace times a postsynaptic factor.
+def linear_terms(expression: str, names: tuple[str, ...]) -> tuple[dict[str, str], str] | None:
+    """The factors of `names` in an `expression` that is a sum of products, and what is left.
 
-    Returns the factor as text when `expression` is ``trace * f`` with every variable of ``f``
-    postsynaptic (``x_post``) or free of a suffix, else None. `trace` is e.g. ``"xbar_pre"``.
+    Returns ``({name: factor}, rest)`` as text, no part of which has one of the names, or None
+    where the expression is not linear in all of them together. What cancels out has no factor.
     """
-    parsed = sympy.expand(str_to_sympy(expression))
-    symbol = str_to_sympy(trace)
-    factor = sympy.simplify(parsed / symbol) if parsed.has(symbol) else None
-    if factor is None or factor.has(symbol):
+    parsed = str_to_sympy(expression)
+    if not isinstance(parsed, sympy.Expr):
         return None
-    text = sympy_to_str(factor)
-    if any(word.endswith("_pre") for word in identifiers(text)):
+    symbols = {name: str_to_sympy(name) for name in names}
+    expanded = sympy.expand_mul(parsed)
+    factors = {name: expanded.coeff(symbol) for name, symbol in symbols.items()}
+    rest = sympy.expand_mul(expanded - sum(
+        factor * symbols[name] for name, factor in factors.items()))
+    if any(part.has(symbol) for part in (rest, *factors.values()) for symbol in symbols.values()):
         return None
-    return text
+    # As it is written, not expanded.
+    rest = parsed.subs(dict.fromkeys(symbols.values(), 0))
+    found = {name: parsed.subs({s: int(s == symbol) for s in symbols.values()}) - rest
+             for name, symbol in symbols.items() if factors[name] != 0}
+    return ({name: sympy_to_str(factor) for name, factor in found.items()},
+            "0" if rest == 0 else sympy_to_str(rest))

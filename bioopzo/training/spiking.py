@@ -85,7 +85,7 @@ class Driver:
         self.engine = backends.open_backend(run.meta["backend"], self.model, self.shape,
                                             chosen.lazy, announce, chosen.backend is not None)
         assembly = assemble(self.model, self.shape.duration, self.shape.varying, chosen.lazy,
-                            bool(self.shape.events))
+                            bool(self.shape.events), step=self.shape.step)
         run.meta.update(backend=self.engine.name, build_s=round(self.engine.build_s, 3),
                         learning_rates=learning_rates(self.model), forms={
             name: synapse.form for name, synapse in assembly.synapses.items() if synapse.form})

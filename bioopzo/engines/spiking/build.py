@@ -54,7 +54,8 @@ def build(model, shape, lazy=True, functions=None, own_numbers=True):
 
     Raises `EquationError` with the object's name where Brian2 refuses the text.
     """
-    assembly = assemble(model, shape.duration, shape.varying, lazy, bool(shape.events))
+    assembly = assemble(model, shape.duration, shape.varying, lazy, bool(shape.events),
+                        step=shape.step)
     if own_numbers:
         numbered(assembly)
     statements.one_by_one(assembly)

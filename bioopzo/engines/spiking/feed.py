@@ -85,5 +85,6 @@ def parameter_values(model, shape, lazy=True):
 
     Which objects have which depends on whether plasticity may be `lazy`.
     """
-    assembly = assemble(model, shape.duration, shape.varying, lazy, bool(shape.events))
+    assembly = assemble(model, shape.duration, shape.varying, lazy, bool(shape.events),
+                        step=shape.step)
     return constants(assembly, model, shape)

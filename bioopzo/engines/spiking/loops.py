@@ -16,6 +16,18 @@ EACH_BY_NEURON = """for(int _pre=0; _pre<{pre}; _pre++)
     for(int _post=0; _post<{post}; _post++)
     {{
         const int _idx = _pre*{post} + _post;"""
+#: A sum over the synapses of a presynaptic neuron, in a variable that the compiler may split.
+SUM = re.compile(r"(?P<into>_ptr_array_\w+\[_pre(?: \+ 0)?\]) \+= _synaptic_var;\s*\}")
+SUM_BY_NEURON = """for(int _pre=0; _pre<{pre}; _pre++)
+    {{
+    double _sum = 0;
+    for(int _post=0; _post<{post}; _post++)
+    {{
+        const int _idx = _pre*{post} + _post;"""
+#: A place in an array, and whether it is given a value there.
+PLACE = re.compile(r"(_ptr_array_\w+)\[([^\]]+)\]\s*([-+*/]?=(?!=))?")
+#: Arrays of different names never overlap, but of many arrays the compiler would not believe it.
+APART = "#pragma GCC ivdep"
 #: Over the synapses of the neurons that had an event, which stand in blocks of N_post.
 EVENT = re.compile(r"for\(int _spiking_synapse_idx=0;\s*"
                    r"_spiking_synapse_idx<_num_spiking_synapses;\s*_spiking_synapse_idx\+\+\)\s*"
@@ -44,8 +56,21 @@ def by_neuron(code, name, pre, post):
             before, body = head.split(code)
             for side in ("pre", "post"):
                 body = body.replace(f"_ptr_array_{name}__synaptic_{side}[_idx]", f"_{side}")
+            if head is EACH and len(SUM.findall(body)) == 1:
+                nested = SUM_BY_NEURON
+                body = SUM.sub(r"_sum += _synaptic_var;\n    }\n    \g<into> += _sum;\n    }", body)
+            if _apart(body):
+                nested = nested.replace("for(int _post", f"\n{APART}\n    for(int _post")
             return before + nested.format(pre=pre, post=post) + body
     return code
+
+
+def _apart(body):
+    """Whether no synapse of a presynaptic neuron reads or changes what another one changes."""
+    places = [(found[1], found[2]) for found in PLACE.finditer(body)]
+    changed = {found[1] for found in PLACE.finditer(body) if found[3]}
+    return all(index in ("_idx", "_post", "_postsynaptic_idx")
+               for name, index in places if name in changed)
 
 
 def quick_clock(code):

@@ -29,7 +29,7 @@ from bioopzo.errors import BuildError
 from bioopzo.files import cache_directory
 
 #: Counts the ways a compiled program and this module talk; a change needs a new build.
-PROTOCOL = 4
+PROTOCOL = 6
 FILES = ("main", "manifest.json")
 #: A lock on each program that this process has looked for.
 _OPENING: dict[str, threading.Lock] = {}
@@ -41,7 +41,8 @@ def identity(model, shape, lazy=True):
 
     No compiler is asked: a program that is kept runs without one.
     """
-    assembly = assemble(model, shape.duration, shape.varying, lazy, bool(shape.events))
+    assembly = assemble(model, shape.duration, shape.varying, lazy, bool(shape.events),
+                        step=shape.step)
     content = json.dumps([PROTOCOL, repr((assembly.groups, assembly.synapses)), model.sizes,
                           repr(shape), b2.__version__, (*wanted_flags(), *LOOP_FLAGS), machine()])
     return hashlib.sha256(content.encode()).hexdigest()[:20]

@@ -1,0 +1,123 @@
+"""What a trial of each rule costs in the compiled program, and the form of its plasticity.
+
+    python -m tests.benchmarks.rules_speed [--rules bp eprop] [--rounds 5] [--json path]
+
+64-100-100-10 on the digits, and 784-400-400-10 on random images as large as MNIST's, pixels 0 to
+1 as a constant current, 60 steps of 1 ms. CPU milliseconds a trial on one thread, learning in
+every trial: the difference of a long and a short chunk, so that starting the program and reading
+its tables cancel. Rules take turns, and of the rounds the median counts.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+from brian2 import ms
+
+import bioopzo as bz
+from bioopzo.engines.spiking import backends, feed
+from bioopzo.engines.spiking.build import assemble
+from bioopzo.engines.spiking.chunk import Chunk
+from bioopzo.engines.spiking.numbers import TRAINING, keys
+from bioopzo.network.clock import shape_of, time_course
+from bioopzo.tasks import Task
+from bioopzo.training.start import initial_weights
+
+PIXELS, CLASSES, STEPS, WARMUP = 784, 10, 60, 20
+
+
+def images():
+    """A task of random images, a fifth of the pixels lit."""
+    rng = np.random.default_rng(0)
+    count = 512
+    inputs = rng.random((count, PIXELS)) * (rng.random((count, PIXELS)) < 0.2)
+    labels = rng.integers(CLASSES, size=count)
+    mask = (np.arange(STEPS) >= WARMUP).astype(float)
+    splits = {"train": np.arange(count), "validation": np.arange(0), "test": np.arange(0)}
+    return Task("images", inputs, np.eye(CLASSES)[labels], labels, mask, splits, "current",
+                STEPS * ms)
+
+
+#: name -> (task, sizes, trials of the short and of the long chunk, parameters)
+CASES = {
+    "digits": (bz.tasks.digits, (64, 100, 100, 10), (200, 1200), {}),
+    "images": (images, (784, 400, 400, 10), (20, 120), {"input_gain": 0.5}),
+}
+
+
+class Program:
+    """A compiled program of a rule, and chunks of training for it."""
+
+    def __init__(self, rule, case):
+        make, sizes, self.trials, values = CASES[case]
+        task = make()
+        model = bz.Model(list(sizes), rule=rule).edit(values).for_task(task)
+        shape = shape_of(task, max(2, min(512, feed.rows(task))))
+        self.engine = backends.open_backend("standalone", model, shape)
+        assembly = assemble(model, shape.duration, shape.varying, step=shape.step)
+        self.forms = {name: s.form for name, s in assembly.synapses.items() if s.form}
+        samples = np.asarray(task.presentation("train", shape.rows, np.random.default_rng(1)))
+        self.given = (
+            {**self.engine.start, **initial_weights(model, np.random.default_rng(2))},
+            feed.parameter_values(model, shape),
+            {"course": time_course(model, task), **feed.tables(
+                task, shape, samples, 1, np.arange(shape.rows),
+                keys(3, TRAINING, np.arange(shape.rows)))})
+        self.seconds = float(shape.duration)
+        self.outcome = None
+
+    def cost(self):
+        """CPU ms a trial."""
+        short, long = (self._run(trials) for trials in self.trials)
+        return 1e3 * (long - short) / (self.trials[1] - self.trials[0])
+
+    def _run(self, trials):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.outcome = self.engine.run(Chunk(trials, *self.given))
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    def rates(self):
+        """Spikes a second of each hidden layer in the long chunk."""
+        time = self.trials[1] * self.seconds
+        return [float(np.mean(value)) / time for name, value in self.outcome.state.items()
+                if name.endswith(".count")]
+
+
+def main():
+    """Measure, print the tables, and save them if asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rules", nargs="+", default=list(bz.rules.available()))
+    parser.add_argument("--cases", nargs="+", default=list(CASES))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json")
+    asked = parser.parse_args()
+    found = {}
+    for case in asked.cases:
+        programs = {rule: Program(rule, case) for rule in dict.fromkeys(("opzo", *asked.rules))}
+        costs = {rule: [] for rule in programs}
+        for _ in range(asked.rounds):
+            for rule, program in programs.items():
+                costs[rule].append(program.cost())
+        middle = {rule: statistics.median(values) for rule, values in costs.items()}
+        print(f"\n{case}, {'-'.join(map(str, CASES[case][1]))}\n"
+              f"{'':20}{'ms/trial':>10}{'of OPZO':>9}{'least':>9}   Hz of hidden layers; forms")
+        for rule, program in programs.items():
+            forms = "; ".join(f"{name}: {form}" for name, form in program.forms.items())
+            rates = ", ".join(f"{rate:.0f}" for rate in program.rates())
+            print(f"{rule:20}{middle[rule]:10.3f}{middle[rule] / middle['opzo']:9.2f}"
+                  f"{min(costs[rule]):9.3f}   {rates}; {forms}", flush=True)
+        found[case] = {rule: {"ms": middle[rule], "rounds": costs[rule],
+                              "forms": programs[rule].forms} for rule in programs}
+    if asked.json:
+        with open(asked.json, "w") as file:
+            json.dump(found, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()
