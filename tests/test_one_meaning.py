@@ -174,7 +174,14 @@ LAZY_RULES = [
     ("opzo", {"options": {"local": True, "intermediate": 2}}, {}, "w lazy"),
     ("dkp", {"dropout": 0.4, "refractory": 2.0}, {}, "w lazy"),
     ("dkp", {"neuron": "alif", "values": {"decay": "9*Hz"}, "state_reset": False},
-     {"forward.spike": "w /= 1.02\nu_post += w\nw = w > 0.1"}, "w lazy"),
+     {"forward.spike": "w /= 1.02\nu_post += w\nw = clip(w, -0.3, w**2 + 0.1)"}, "w lazy"),
+    # A sign of what is zero to rounding may be any.
+    ("dkp", {}, {"forward.spike": "u_post += w\nw = w > 0.1"}, "w dense ("),
+    ("bp", {}, {"forward.spike": "u_post += w*abs(sign(w))"}, "w dense ("),
+    ("bp", {}, {"forward.spike": "u_post += w\nw *= 1 + 0.01*sqrt(w**2)"}, "w dense ("),
+    ("bp", {}, {"backward": "g_pre = sign(w)*delta_post : 1 (summed)"}, "w dense ("),
+    ("reinforce", {"coding": "poisson"},
+     {"forward_2.spike": "u_post += w\nw = 0.3*sign(w)*abs(E)"}, "w dense ("),
 ]
 
 

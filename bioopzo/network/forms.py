@@ -3,6 +3,7 @@
 Which equations may be lazy is proved here, on a whitelist; the text is `network.lazy`'s.
 """
 
+import ast
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from bioopzo.network.objects import (
     synapse_texts,
     with_right,
 )
-from bioopzo.text.equations import identifiers, linear_terms, parse, render, substitute
+from bioopzo.text.equations import identifiers, linear_terms, parse, render, substitute, tree
 from bioopzo.text.functions import FUNCTIONS
 
 #: exp(trial/tau) is the lazy form's loss of precision; 20 time constants leave 1e-8 of 1e-16.
@@ -32,6 +33,11 @@ FASTEST_LAZY_DECAY = 0.5
 #: How a trace decays: to 0, or to another variable.
 _DECAY = (r"^(?:-|\(\s*(?P<to>\w+)\s*-)\s*{}(?(to)\s*\))\s*/\s*"
           r"(?P<tau>\w+|\([^()]*\))$")
+
+
+#: Functions without a jump or a pole, and defined everywhere.
+_CONTINUOUS = {"exp", "sin", "cos", "tanh", "sinh", "cosh", "abs", "clip", "erf", "exprel",
+               "arctan", "expm1"}
 
 
 class _Unproved(Exception):
@@ -255,6 +261,11 @@ def _refuse_reads(synapse, name, terms):
                 and name in identifiers(other.right):
             raise _Unproved(f"another equation reads {name}")
     followed = any(name in told.own for other, told in terms.items() if other != name)
+    sums = render(x for x in parse(synapse.equations, synapse.name) if "summed" in x.flags)
+    for text in (sums, *(x.text for x in (*synapse.pathways, *synapse.codes))):
+        for x in parse(text, synapse.name):
+            if not _continuous(tree(x.right).body, name):
+                raise _Unproved(f"{str(x)!r} may jump where {name} differs by rounding")
     for path in synapse.pathways:
         for x in parse(path.text, synapse.name):
             if x.name == name and followed:
@@ -267,6 +278,30 @@ def _refuse_reads(synapse, name, terms):
         if any(name in (x.name, *identifiers(x.right)) for x in parse(code.text, synapse.name)) \
                 and not (code.clock == "trial" and -8 < code.order < -6):
             raise _Unproved(f"{name} is read or set outside of events and of the end of a trial")
+
+
+def _continuous(node, name):
+    """Whether an expression is a continuous function of a variable, as far as its form tells.
+
+    A sign, a condition, a root or a quotient of what is zero in one form is another matter in a
+    form that gives it to rounding.
+    """
+    if isinstance(node, ast.Name) or not _has(node, name):
+        return True
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.UAdd, ast.USub)):
+        return _continuous(node.operand, name)
+    if isinstance(node, ast.BinOp):
+        power = isinstance(node.op, ast.Pow) and isinstance(node.right, ast.Constant) \
+            and isinstance(node.right.value, int)
+        quotient = isinstance(node.op, ast.Div) and not _has(node.right, name)
+        return (power or quotient or isinstance(node.op, (ast.Add, ast.Sub, ast.Mult))) and all(
+            _continuous(side, name) for side in (node.left, node.right))
+    return isinstance(node, ast.Call) and node.func.id in _CONTINUOUS and all(
+        _continuous(argument, name) for argument in node.args)
+
+
+def _has(node, name):
+    return any(isinstance(x, ast.Name) and x.id == name for x in ast.walk(node))
 
 
 # ---------------------------------------------------------------------------- the dense form
