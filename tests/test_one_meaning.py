@@ -471,6 +471,9 @@ DRAWN = [
         ("append", "error.trial", "cost += 0.07*floor(3*clip(loss, -9, 9))"),),)),
     dict(rule="bp", coding="current", ops=((
         ("append", "hidden.step", "u += 1e-11*floor(1e10*u) - 1e-11*ceil(1e10*u)"),),)),
+    # Numbers that stand for all neurons, where some are refractory.
+    dict(rule="bp", coding="current", refractory=3.5, ops=((
+        ("append", "hidden.trial", "u = 0.2*sign(u - 1)*abs(xbar - plastic)"),),)),
     # Infinite membranes spike, and are still there after a spike.
     dict(rule="bp", coding="current", plastic=(0,), ops=((
         ("append", "hidden.step", "u += inf"),),)),

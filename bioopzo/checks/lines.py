@@ -31,7 +31,8 @@ RESERVED = {*SPECIAL, *DEFAULT_CONSTANTS, "t_in_timesteps", "j", "xi", "lastspik
             "not_refractory", "step", "steps", "row", "rows", "seed", "chunk", "course",
             "schedule", "stimulus", "target",
             "draws", "t_of_run", "trials_before", "trial_key", "step_key", "uniform_number",
-            "normal_number", "whole_number", "floor_number", "ceil_number", "copied"}
+            "normal_number", "whole_number", "floor_number", "ceil_number", "copied",
+            "everywhere"}
 FLAGS = {
     "group": {"differential": ("unless refractory",), "subexpression": (),
               "parameter": ("shared", "constant", "shared, constant")},

@@ -5,6 +5,8 @@
   statement copies; a compiler sees through it.
 - A subexpression is that of the values in force. After a statement on ``u``, Brian2 computes anew
   what reads ``u``, but not always what reads that. Here it is written out.
+- A value is one for every neuron. Where neurons are refractory, Brian2's NumPy code asks for those
+  that are free of whatever a statement reads, and fails of a number that stands for all.
 """
 
 from dataclasses import replace
@@ -25,25 +27,32 @@ from bioopzo.text.equations import (
 )
 
 
-def _copied():
-    name = "copied"
-    made = b2.Function(np.array, arg_units=[None], return_unit=lambda unit: unit,
-                       arg_types=["any"], return_type="highest", stateless=True)
-    made.implementations.add_implementation("numpy", np.array)
-    code = f"template<typename T> static inline T {name}(T x)\n{{\n    return x;\n}}\n"
-    made.implementations.add_implementation("cpp", code, name=name)
+def _same(name, function, more=0):
+    """A function that returns its first argument; `function` is what it is in NumPy."""
+    made = b2.Function(function, arg_units=[None] * (1 + more), arg_types=["any"] * (1 + more),
+                       return_unit=lambda unit, *_: unit, return_type="float", stateless=True)
+    made.implementations.add_implementation("numpy", function)
+    others = ", int" * more
     made.implementations.add_implementation(
-        "cython", f"cdef double {name}(double x) nogil:\n    return x\n", name=name)
+        "cpp", f"static inline double {name}(double x{others})\n{{\n    return x;\n}}\n",
+        name=name)
+    others = ", int _i" * more
+    made.implementations.add_implementation(
+        "cython", f"cdef double {name}(double x{others}) nogil:\n    return x\n", name=name)
     return made
 
 
-FUNCTIONS = {"copied": _copied()}
+def _everywhere(value, index):
+    return np.array(np.broadcast_to(value, np.shape(index)), float)
+
+
+FUNCTIONS = {"copied": _same("copied", np.array), "everywhere": _same("everywhere", _everywhere, 1)}
 
 
 def one_by_one(assembly: Assembly) -> None:
     """Write statements so that each finds what those before it have left."""
     for group in assembly.groups.values():
-        told = partial(_told, table=_subexpressions(group))
+        told = partial(_told, table=_subexpressions(group), held=bool(group.refractory))
         group.reset = told(group.reset)
         group.codes = [c if c.name in ("feed", "list") else replace(c, text=told(c.text))
                        for c in group.codes]
@@ -59,8 +68,11 @@ def _subexpressions(thing):
             if line.kind == "subexpression" and "summed" not in line.flags}
 
 
-def _told(text, table):
-    """Statements, with what Brian2 would not compute anew written out, and copies."""
+def _told(text, table, held=False):
+    """Statements, with what Brian2 would not compute anew written out, and copies.
+
+    `held` says whether neurons may be refractory.
+    """
     lines = parse(text)
     if len(lines) < 2:
         return text
@@ -68,7 +80,11 @@ def _told(text, table):
     told = []
     for line in lines:
         line = replace(line, right=_written_out(line.right, table, changed))
-        told.append(replace(line, right=f"copied({line.right})") if _is_other(line) else line)
+        if held and _is_number(line):
+            line = replace(line, right=f"everywhere({line.right}, i)")
+        elif _is_other(line):
+            line = replace(line, right=f"copied({line.right})")
+        told.append(line)
         changed.add(line.name)
     return render(told)
 
@@ -79,6 +95,11 @@ def _written_out(text, table, changed):
                    and depends_on(word, table) & changed}:
         text = substitute(text, {word: f"({table[word]})" for word in late})
     return text
+
+
+def _is_number(line):
+    return line.operator == "=" and not is_condition(line.right) and line.right not in (
+        "True", "False")
 
 
 def _is_other(line):
