@@ -471,6 +471,8 @@ DRAWN = [
         ("append", "error.trial", "cost += 0.07*floor(3*clip(loss, -9, 9))"),),)),
     dict(rule="bp", coding="current", ops=((
         ("append", "hidden.step", "u += 1e-11*floor(1e10*u) - 1e-11*ceil(1e10*u)"),),)),
+    # What only the trial's end reads of its last step.
+    dict(rule="node_perturbation", ops=((("append", "critic.step", "Lbar = loss"),),)),
     # Numbers that stand for all neurons, where some are refractory.
     dict(rule="bp", coding="current", refractory=3.5, ops=((
         ("append", "hidden.trial", "u = 0.2*sign(u - 1)*abs(xbar - plastic)"),),)),

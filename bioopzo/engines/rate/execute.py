@@ -359,7 +359,7 @@ class _Scan:
         """
         machine, env = self.machine, self.first.env
         _, nodes, finish, _ = machine.parts
-        after = needed(finish, set(machine.look), False)[1]
+        after = set(machine.look).union(*(node.read() for node in finish))
         alive = (needed(nodes, after | set(env), True)[1] | after) & machine.changing
         self.traces = {k: base for k, base in traces.items() if k in alive}
         self.bases = {base: env[base] for base in self.traces.values()}
