@@ -171,7 +171,7 @@ def test_runs_say_where_learning_rates_were_not_tuned(capsys):
     assert repr(result).splitlines()[-1] == line and line in result._repr_html_()
     tuned = bz.train(model, tasks.digits(), trials=2, evaluations=1, backend="numpy",
                      progress=False)
-    assert "untuned" not in tuned.meta and "not tuned" not in repr(tuned)
+    assert not tuned.meta["untuned"] and "not tuned" not in repr(tuned)
 
 
 def test_silence_and_chance_are_said():

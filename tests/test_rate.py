@@ -687,8 +687,8 @@ def test_one_schedule_falls_and_the_run_says_which(task, monkeypatch, settings, 
 
 
 def test_the_spiking_engine_says_how_its_learning_rates_fall(task):
-    run = bz.train(bz.Model([4, 5, 2], eta_final=0.25), task, trials=4, evaluations=1,
-                   backend="numpy", progress=False)
+    model = bz.Model([4, 5, 2], eta_final=0.25).edit(eta=20*Hz, eta_o=3*Hz)
+    run = bz.train(model, task, trials=4, evaluations=1, backend="numpy", progress=False)
     assert run.meta["learning_rates"] == ("eta and eta_o, falling linearly to 0.25 of their value "
                                           "(eta_final)")
     assert run.meta["learning_rates"] in repr(run)

@@ -296,8 +296,9 @@ def _continuous(node, name):
         quotient = isinstance(node.op, ast.Div) and not _has(node.right, name)
         return (power or quotient or isinstance(node.op, (ast.Add, ast.Sub, ast.Mult))) and all(
             _continuous(side, name) for side in (node.left, node.right))
-    return isinstance(node, ast.Call) and node.func.id in _CONTINUOUS and all(
-        _continuous(argument, name) for argument in node.args)
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) \
+        and node.func.id in _CONTINUOUS and all(
+            _continuous(argument, name) for argument in node.args)
 
 
 def _has(node, name):

@@ -38,6 +38,7 @@ from bioopzo.training.start import (
     task_digest,
     without_learning,
 )
+from bioopzo.training.tuned import note_untuned
 
 #: Trials shown together when accuracy is measured, and what their inputs may weigh.
 EVALUATION_BATCH, EVALUATION_BYTES = 1000, 3e8
@@ -120,6 +121,10 @@ class Driver:
         run.meta.update(description(self.task, plan, chosen), learning_rates=learning_rates(
                             self.model, optimizer.parameters.get("rate"), self.chosen.falls),
                         build_s=round(time.perf_counter() - begin, 3), forms=forms)
+        if "rate" in optimizer.parameters:
+            run.meta["untuned"] = []  # its rate is a setting, not a parameter of the model
+        else:
+            note_untuned(run, announce)
         self.identity = checkpoint_identity(run.meta)
         self.done = resume(self.chosen.checkpoint, self.engine, log, self.identity)
         self.costs, self.batches = 0.0, 0

@@ -22,7 +22,7 @@ from bioopzo.training.guards import LEARNED, not_finite, stopped, warn_of_rates
 from bioopzo.training.log import Evaluation, Log
 from bioopzo.training.plan import Evaluations, Plan, Stretch, planned
 from bioopzo.training.start import initial_weights, learning_rates, scheduled, without_learning
-from bioopzo.training.tuned import untuned
+from bioopzo.training.tuned import note_untuned
 
 #: Training trials where the user says nothing.
 TRIALS = 4000
@@ -89,12 +89,7 @@ class Driver:
         run.meta.update(backend=self.engine.name, build_s=round(self.engine.build_s, 3),
                         learning_rates=learning_rates(self.model), forms={
             name: synapse.form for name, synapse in assembly.synapses.items() if synapse.form})
-        if names := untuned(self.task.name, self.model):
-            run.meta["untuned"] = names
-            run.meta["learning_rates"] += f", not tuned for {self.task.name}"
-            if announce:
-                announce(f"{self.model.rule_name}: {' and '.join(names)} were not tuned for "
-                         f"{self.task.name}, as bioopzo tune does")
+        note_untuned(run, announce)
         self.values = constants(assembly, self.model, self.shape)
         self.order, self.seed = order, seed
         self.state = {**self.engine.start, **initial_weights(self.model, weights)}

@@ -1,7 +1,7 @@
 """Learning rates that were found by search, by task and rule."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import Any
 
@@ -9,6 +9,7 @@ from brian2.units.fundamentalunits import Quantity, get_unit
 
 from bioopzo import rules
 from bioopzo.model import Model
+from bioopzo.run import Run
 
 FILE = "data/tuned.json"
 
@@ -48,6 +49,18 @@ def untuned(task: str, model: Model) -> list[str]:
     """
     chosen = {*tuned_parameters(task, model), *model.given}
     return [name for name in ("eta", "eta_o") if name in model.declared and name not in chosen]
+
+
+def note_untuned(run: Run, announce: Callable[[str], object] | None = None) -> None:
+    """Let a run say which of its learning rates are `untuned`, and tell who listens."""
+    task, names = run.meta["task"], untuned(run.meta["task"], run.model)
+    run.meta["untuned"] = names
+    if not names:
+        return
+    run.meta["learning_rates"] += f", not tuned for {task}"
+    if announce:
+        announce(f"{run.meta['rule']}: {' and '.join(names)} were not tuned for {task}, as "
+                 "bioopzo tune does")
 
 
 def entries_of(content: Mapping[str, Any], task: str) -> dict[str, Any]:
