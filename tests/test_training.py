@@ -196,7 +196,7 @@ def test_a_weight_that_is_not_finite_stops_the_run_with_name_index_and_trial(tas
     with pytest.raises(NonFiniteError) as caught:
         bz.train(model, task, trials=10, seed=0, backend="numpy", evaluations=1, progress=False,
                  save=tmp_path / "run")
-    assert "forward_1.w" in str(caught.value) and "trial 1;" in str(caught.value)
+    assert "forward_2.w" in str(caught.value) and "trial 1;" in str(caught.value)
     assert "index" in str(caught.value)
     assert caught.value.run.complete is False
     loaded = bz.Run.load(tmp_path / "run")

@@ -173,12 +173,15 @@ class Driver:
         return not_finite(outcome.state) is not None or not np.isfinite(outcome.decision).all()
 
     def _first_bad(self, chunk, name):
-        """Number within a chunk of the first trial after which the variable is not finite."""
+        """Number within a chunk of the first trial after which a value is not finite.
+
+        What a lazy weight is owed may be so first.
+        """
         low, high = 0, chunk.trials
         while name is not None and high - low > 1:
             middle = (low + high) // 2
             tried = self.engine.run(replace(chunk, trials=middle))
-            if np.isfinite(tried.state[name]).all():
+            if not_finite(tried.state) is None:
                 low = middle
             else:
                 high = middle
