@@ -471,6 +471,13 @@ DRAWN = [
         ("append", "error.trial", "cost += 0.07*floor(3*clip(loss, -9, 9))"),),)),
     dict(rule="bp", coding="current", ops=((
         ("append", "hidden.step", "u += 1e-11*floor(1e10*u) - 1e-11*ceil(1e10*u)"),),)),
+    # The numbers of one variable that is drawn at a trial's start, in steps and at spikes.
+    dict(rule="bp", ops=((
+        ("append", "hidden.trial", "u = 0.1*randn()\nS = 0.4*sign(S)*abs(sign(randn()))"),
+        ("append", "hidden.step", "u += 0.1*rand()"),
+        ("append", "hidden.reset", "u += 0.1*rand()"),
+        ("append", "forward_readout.trial", "w += 0.01*rand()"),
+        ("append", "forward_readout.spike", "w += 0.01*rand()")),)),
     # What only the trial's end reads of its last step.
     dict(rule="node_perturbation", ops=((("append", "critic.step", "Lbar = loss"),),)),
     # Numbers that stand for all neurons, where some are refractory.

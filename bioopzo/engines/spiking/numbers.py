@@ -17,7 +17,7 @@ from dataclasses import replace
 import brian2 as b2
 import numpy as np
 
-from bioopzo.network.objects import Assembly, GroupText, SynapseText
+from bioopzo.network.objects import SCHEDULE, Assembly, GroupText, SynapseText
 from bioopzo.text.equations import identifiers, parse, render, substitute
 from bioopzo.text.functions import DRAW
 
@@ -218,15 +218,35 @@ def _number_group(group: GroupText, wanted):
     shared = _shared(group.equations, group.name)
     group.equations = number.lines(group.equations, shared)
     group.threshold = group.threshold and number.expression(group.threshold, "spike")
-    group.codes = [c if c.name in ("feed", "list") else
-                   replace(c, text=number.lines(c.text, shared)) for c in group.codes]
-    group.reset = number.lines(group.reset, shared)  # what is said last within a step
-    group.events = [replace(e, condition=number.expression(e.condition, e.name),
-                            text=number.lines(e.text, shared)) for e in group.events]
+    group.events = [replace(e, condition=number.expression(e.condition, e.name))
+                    for e in group.events]
+    # By the moment at which they are said: the other engine numbers what it comes across.
+    spoken = [(_moment(c, group.name), c.text) for c in group.codes
+              if c.name not in ("feed", "list")]
+    spoken += [((1, SCHEDULE.index(e.when), e.order + 1, f"{group.name}_{e.name}_resetter"), e.text)
+               for e in group.events]
+    resets = (1, SCHEDULE.index("resets"), 0, f"{group.name}_spike_resetter")
+    told = {moment: number.lines(text, shared)
+            for moment, text in sorted([*spoken, (resets, group.reset)])}
+    group.codes = [replace(c, text=told.get(_moment(c, group.name), c.text)) for c in group.codes]
+    group.events = [replace(e, text=told[1, SCHEDULE.index(e.when), e.order + 1,
+                                         f"{group.name}_{e.name}_resetter"])
+                    for e in group.events]
+    group.reset = told[resets]
 
 
 def _number_synapse(synapse: SynapseText, wanted):
     number = _Numbering(synapse.name, "(i*N_post + j)", "_post", wanted)
     synapse.equations = number.lines(synapse.equations)
-    synapse.pathways = [replace(p, text=number.lines(p.text)) for p in synapse.pathways]
-    synapse.codes = [replace(c, text=number.lines(c.text)) for c in synapse.codes]
+    told = {p.name: number.lines(p.text) for p in sorted(synapse.pathways, key=lambda p: (
+        SCHEDULE.index(p.when), p.order, f"{synapse.name}_{p.name}"))}
+    synapse.pathways = [replace(p, text=told[p.name]) for p in synapse.pathways]
+    codes = {_moment(c, synapse.name): c.text for c in synapse.codes}
+    told = {moment: number.lines(text) for moment, text in sorted(codes.items())}
+    synapse.codes = [replace(c, text=told[_moment(c, synapse.name)]) for c in synapse.codes]
+
+
+def _moment(code, name):
+    """When a statement is said: at a trial's start, in a slot of a step, when a trial has ended."""
+    part = 1 if code.clock == "step" else 0 if code.order >= 0 else 2
+    return part, SCHEDULE.index(code.when), code.order, f"{name}_{code.name}_{code.clock}"
