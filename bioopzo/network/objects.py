@@ -94,13 +94,15 @@ class Roles:
 class Assembly:
     """All objects of a `network`, in text: `groups` and `synapses` by name.
 
-    `roles` says what is learned; a draft does not know.
+    `roles` says what is learned; a draft does not know. `stored` maps a name that synapses read in
+    place of a subexpression to that, as the user calls it.
     """
 
     groups: dict[str, GroupText]
     synapses: dict[str, SynapseText]
     network: Network = field(repr=False)
     roles: Roles = Roles()
+    stored: dict[str, str] = field(default_factory=dict, repr=False)
 
     def text(self) -> "Texts":
         """The objects as a printable mapping name -> text."""

@@ -39,6 +39,7 @@ def store_subexpressions(assembly: Assembly) -> None:
         alone = _alone_stored(group, table, asked, {"err"} if name in errors else set())
         made = {(word, kind): word if word in alone else _another(group, f"{word}_{kind}")
                 for word, kind in asked}
+        assembly.stored.update({copy: word for (word, _), copy in made.items() if copy != word})
         right = {word: line.right for word, line in table.items()}
         places: dict[tuple[str, str, int], list[str]] = {}
         for word in table:

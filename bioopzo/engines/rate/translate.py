@@ -392,8 +392,11 @@ class _Builder:
             reads = {word: self._found(name, word) for word in sorted(words(text))}
             if activity:
                 text, reads["_event"] = f"_event*({text})", ("pre", activity)
-            return [Term(None, None, text, reads, f"the term {problem.args[0]} ({problem.args[1]} "
-                         "mixes owners)")]
+            said, mixed = (substitute(part, {copy + end: word + end for copy, word in
+                                             self.assembly.stored.items()
+                                             for end in ("_pre", "_post")})
+                           for part in problem.args[:2])
+            return [Term(None, None, text, reads, f"the term {said} ({mixed} mixes owners)")]
         return [self._factors(name, factors, activity) for factors in found]
 
     def _plain(self, name, text):
