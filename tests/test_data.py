@@ -438,6 +438,7 @@ def test_the_spiking_engine_is_shown_pixels_for_longer(tiny):
         task.inputs, (np.concatenate([images, test_images]).reshape(TRAIN + TEST, -1) / 255
                       ).astype(np.float32))
     same(task.splits.values(), other.splits.values())
+    assert (task.name, other.name) == ("mnist_online", "mnist")  # rates are tuned for one of them
     assert (task.steps, task.mask.sum(), task.hidden, len(task.parameters)) == (
         60, 40, (100, 100), 0)
 

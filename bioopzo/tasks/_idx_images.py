@@ -65,7 +65,8 @@ def image_task(
     last = held - validation
     labels = np.concatenate([train_labels, test_labels]).astype(np.int64)
     return Task(
-        name=name,
+        # What was tuned for one form is nothing for the other.
+        name=f"{name}_online" if engine == "spiking" else name,
         inputs=(brightness if engine == "spiking" else normalised)(train_images, test_images),
         targets=one_hot(labels, files.CLASSES),
         labels=labels,

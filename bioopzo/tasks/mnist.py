@@ -25,6 +25,8 @@ def mnist(
     steps, dt | 60, 1 ms; rate: 6, 1 ms | time steps of a trial and their length
     warmup | 20; rate: 3 | steps before the target is shown and the readout read
 
+    For the spiking engine the task is called 'mnist_online'.
+
     Inputs are (70000, 784) float32, a constant current: pixels from 0 to 1 (rate: less the mean of
     the 60000 training images, over their standard deviation, 0.1307 and 0.3081). Targets are
     (70000, 10) one-hot. Sample i is training image i, then come the 10000 test images. One fixed
