@@ -123,6 +123,7 @@ def test_learning_curve_is_the_mean_and_band_the_t_interval():
 def test_early_learning_is_drawn_on_a_logarithmic_axis():
     ax = plots.learning_curves(RUNS, early=True)
     assert ax.get_xscale() == "log" and ax.get_xlim() == (TRIALS[1], TRIALS[-1])
+    np.testing.assert_array_equal(line(ax, "OPZO").get_xdata(), TRIALS[1:])
     np.testing.assert_array_equal(line(ax, "chance").get_xdata(), [TRIALS[1], TRIALS[-1]])
 
 

@@ -67,11 +67,13 @@ def learning_curves(runs: Runs, ax: Axes | None = None, level: float = 0.95, err
     for label, group in groups.items():
         trials, values = _stacked(label, group, f"curve/{key}")
         values = scale * values
+        if early and len(trials) > 1:  # the start has no place there
+            trials, values = trials[1:], values[:, 1:]
         error = error and key == "accuracy"
         values = 100 - values if error else values
         line = band(ax, trials, values, label, list(groups), level)
         ends.append((line, line.get_label()))
-        first, last = trials[1 if early and len(trials) > 1 else 0], max(last, trials[-1])
+        first, last = trials[0], max(last, trials[-1])
     chance = _chance(every) if key == "accuracy" else None
     if chance is not None:
         chance = 100 - chance if error else chance
