@@ -55,7 +55,7 @@ def test_an_added_rule_is_known_with_its_options(write):
     assert "own" in rules.available() and "bp" in rules.available()
     assert rules.options("own") == {"size": "small"}
     model = bz.Model([4, 5, 5, 2], rule="own", size="large").check()
-    assert "1.0*abs(w)" in model.equations()["forward_2"]
+    assert "1.0*abs((w + xbar_pre*G_w_post))" in model.equations()["forward_2"]
     with pytest.raises(InputError, match="size is one of 'small', 'large'"):
         bz.Model([4, 5, 2], rule="own", size="huge")
     with pytest.raises(InputError, match="unknown rule 'owm'.*'own'"):

@@ -120,7 +120,7 @@ def test_a_model_takes_a_rule_of_the_users_own_along(way, tmp_path, task):
     other = WAYS[way](model)
     assert "own" not in rules.available()
     assert other.digest == model.digest and other.rule.blocks == model.rule.blocks
-    assert "0.7*abs(w)" in other.equations()["forward_2"]
+    assert "0.7*abs((w + xbar_pre*G_w_post))" in other.equations()["forward_2"]
 
 
 def test_a_fresh_process_trains_what_it_is_given(pool, run, task, tmp_path):
