@@ -208,8 +208,7 @@ def test_nothing_is_generated_that_no_program_runs(task, model, tmp_path):
 # ---------------------------------------------------------------------------- what is compiled
 
 @pytest.mark.parametrize("edit", [
-    {"psi": PSI}, {"rho": "rho = 1.5*rho0*p : Hz"},
-    {"hidden.reset": "u = 0\nxbar += 1\ncount += 1"}, {"forward.spike": "u_post += w*1.5"}],
+    {"psi": PSI}, {"forward.spike": "u_post += w*1.5"}],
     ids=lambda edit: next(iter(edit)))
 def test_an_edited_text_is_the_program_of_a_full_build(task, model, cache, tmp_path, monkeypatch,
                                                        edit):
