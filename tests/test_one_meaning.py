@@ -478,6 +478,9 @@ DRAWN = [
         ("append", "hidden.reset", "u += 0.1*rand()"),
         ("append", "forward_readout.trial", "w += 0.01*rand()"),
         ("append", "forward_readout.spike", "w += 0.01*rand()")),)),
+    dict(rule="bp", coding="current", refractory=3.5, ops=((
+        ("append", "hidden", "level : 1 (shared)"), ("term", "hidden:u", "+ level*Hz"),
+        ("prepend", "hidden.trial", "level = 0.5")),)),
     # What only the trial's end reads of its last step.
     dict(rule="node_perturbation", ops=((("append", "critic.step", "Lbar = loss"),),)),
     # Numbers that stand for all neurons, where some are refractory.

@@ -171,6 +171,9 @@ def test_runs_say_where_learning_rates_were_not_tuned(capsys):
     assert repr(result).splitlines()[-1] == line and line in result._repr_html_()
     tuned = bz.train(model, tasks.digits(), trials=2, evaluations=1, backend="numpy",
                      progress=False)
+    control = bz.train(bz.Model([64, 6, 10], rule="readout_only"), tasks.digits(), trials=2,
+                       evaluations=1, backend="numpy", progress=False)
+    assert not control.meta["untuned"]  # it has no use for eta
     assert not tuned.meta["untuned"] and "not tuned" not in repr(tuned)
 
 

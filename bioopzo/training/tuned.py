@@ -1,6 +1,7 @@
 """Learning rates that were found by search, by task and rule."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import Any
@@ -48,7 +49,8 @@ def untuned(task: str, model: Model) -> list[str]:
     They are defaults, or follow from the task's trials (see `network.regime`).
     """
     chosen = {*tuned_parameters(task, model), *model.given}
-    return [name for name in ("eta", "eta_o") if name in model.declared and name not in chosen]
+    read = {word for text in model.blocks.values() for word in re.findall(r"\w+", text)}
+    return [name for name in ("eta", "eta_o") if name in read - chosen]
 
 
 def note_untuned(run: Run, announce: Callable[[str], object] | None = None) -> None:

@@ -52,7 +52,9 @@ FUNCTIONS = {"copied": _same("copied", np.array), "everywhere": _same("everywher
 def one_by_one(assembly: Assembly) -> None:
     """Write statements so that each finds what those before it have left."""
     for group in assembly.groups.values():
-        told = partial(_told, table=_subexpressions(group), held=bool(group.refractory))
+        each = {line.name for line in parse(group.equations, group.name)
+                if "shared" not in line.flags} if group.refractory else set()
+        told = partial(_told, table=_subexpressions(group), each=each)
         group.reset = told(group.reset)
         group.codes = [c if c.name in ("feed", "list") else replace(c, text=told(c.text))
                        for c in group.codes]
@@ -68,10 +70,10 @@ def _subexpressions(thing):
             if line.kind == "subexpression" and "summed" not in line.flags}
 
 
-def _told(text, table, held=False):
+def _told(text, table, each=frozenset()):
     """Statements, with what Brian2 would not compute anew written out, and copies.
 
-    `held` says whether neurons may be refractory.
+    `each` holds the variables of neurons that may be refractory, with a value for each of them.
     """
     lines = parse(text)
     if len(lines) < 2:
@@ -80,7 +82,7 @@ def _told(text, table, held=False):
     told = []
     for line in lines:
         line = replace(line, right=_written_out(line.right, table, changed))
-        if held and _is_number(line):
+        if _is_number(line) and line.name in each:
             line = replace(line, right=f"everywhere({line.right}, i)")
         elif _is_other(line):
             line = replace(line, right=f"copied({line.right})")
