@@ -29,7 +29,7 @@ from bioopzo.network.objects import (
     names_used,
     with_right,
 )
-from bioopzo.text.equations import Line, identifiers, is_condition, parse, render
+from bioopzo.text.equations import Line, identifiers, is_condition, parse, render, whole_right
 from bioopzo.text.functions import FUNCTIONS
 
 
@@ -145,7 +145,7 @@ def _leaves_it(line):
     Gated it would be w*(plastic + 1 - plastic), out of which Brian2 cancels the word that it then
     misses.
     """
-    right = _whole_right(line)
+    right = whole_right(line)
     if (line.operator in ("+=", "-=") or is_condition(line.right)
             or line.name not in identifiers(right)):
         return False
@@ -156,16 +156,10 @@ def _leaves_it(line):
         return False
 
 
-def _whole_right(line):
-    """What a variable becomes, for a statement that does not add."""
-    return line.right if line.operator == "=" else (
-        f"{line.name} {line.operator[:-1]} ({line.right})")
-
-
 def _gated_line(line, word):
     if is_condition(line.right):
         line = with_right(line, f"int({line.right})")
     if line.operator in ("+=", "-="):
         return with_right(line, f"{word}*({line.right})")
     return replace(line, operator="=",
-                   right=f"{word}*({_whole_right(line)}) + (1 - {word})*{line.name}")
+                   right=f"{word}*({whole_right(line)}) + (1 - {word})*{line.name}")

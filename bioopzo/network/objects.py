@@ -119,6 +119,11 @@ class Texts(dict[str, str]):
     __str__ = __repr__
 
 
+def slot(code: Code, owner: str) -> tuple[int, int, str]:
+    """Where a statement of the object `owner` stands in a step: Brian2 goes by name at last."""
+    return SCHEDULE.index(code.when), code.order, f"{owner}_{code.name}_{code.clock}"
+
+
 def with_right(line: Line, right: str) -> Line:
     """The `line` with another right-hand side, `right`."""
     return replace(line, right=right)

@@ -336,6 +336,12 @@ def linear(line: Line, lines: Iterable[Line]) -> bool:
     return not sympy.diff(str_to_sympy(right), symbol := str_to_sympy(line.name)).has(symbol)
 
 
+def whole_right(line: Line) -> str:
+    """What a variable becomes by a statement, written out: ``w * (0.9)`` of ``w *= 0.9``."""
+    return line.right if line.operator == "=" else (
+        f"{line.name} {line.operator[:-1]} ({line.right})")
+
+
 def depends_on(name: str, table: Mapping[str, str]) -> set[str]:
     """Every name that a subexpression reads, through others too; `table` maps each to its text."""
     seen: set[str] = set()

@@ -28,7 +28,7 @@ from bioopzo.engines.rate.program import ACTIVITIES, Draw, Node, Program, Ref, T
 from bioopzo.errors import EquationError, unknown
 from bioopzo.network.clock import CLOCK_NAMES
 from bioopzo.network.learning import begins_anew
-from bioopzo.network.objects import SCHEDULE, synapse_texts, with_right
+from bioopzo.network.objects import SCHEDULE, slot, synapse_texts, with_right
 from bioopzo.text.equations import (
     identifiers,
     is_condition,
@@ -36,6 +36,7 @@ from bioopzo.text.equations import (
     render,
     substitute,
     tree,
+    whole_right,
 )
 from bioopzo.text.factors import Mixed, factored
 from bioopzo.text.functions import DRAW, FUNCTIONS
@@ -111,8 +112,7 @@ class _Builder:
         for name, group in self.assembly.groups.items():
             for code in group.codes:
                 if code.clock == "trial" and code.order >= 0 and code.name != "feed":
-                    yield _at(code.when, code.order, f"{name}_{code.name}_{code.clock}",
-                              self._group_code, name, code.text)
+                    yield *slot(code, name), self._group_code, (name, code.text)
         for name, synapse in self.assembly.synapses.items():
             for code in synapse.codes:
                 for line in parse(code.text, name):
@@ -125,12 +125,11 @@ class _Builder:
         for name, group in self.assembly.groups.items():
             for code in group.codes:
                 if code.clock == "trial" and code.order < 0:
-                    yield _at(code.when, code.order, f"{name}_{code.name}_{code.clock}",
-                              self._group_code, name, code.text)
+                    yield *slot(code, name), self._group_code, (name, code.text)
         for name, synapse in self.assembly.synapses.items():
             # What begins the next trial anew is known to statements after that, and is set later.
             anew = {}
-            for code in sorted(synapse.codes, key=lambda c: _slot(c, name)):
+            for code in sorted(synapse.codes, key=lambda c: slot(c, name)):
                 kept = []
                 for line in parse(code.text, name):
                     line = with_right(line, substitute(line.right, anew))
@@ -138,7 +137,7 @@ class _Builder:
                         anew[line.name] = f"({line.right})"
                     else:
                         kept.append(line)
-                yield *_slot(code, name), self._synapse_code, (name, render(kept))
+                yield *slot(code, name), self._synapse_code, (name, render(kept))
 
     def _steps(self):
         for name, group in self.assembly.groups.items():
@@ -150,8 +149,7 @@ class _Builder:
                     "timestep(t - lastspike", "timestep(t_of_trial - lastspike"))
             for code in group.codes:
                 if code.clock == "step" and code.name != "feed":
-                    yield _at(code.when, code.order, f"{name}_{code.name}_{code.clock}",
-                              self._group_code, name, code.text)
+                    yield *slot(code, name), self._group_code, (name, code.text)
             if group.threshold:
                 yield _at("thresholds", 0, f"{name}_spike_thresholder", self._threshold, name)
                 yield _at("resets", 0, f"{name}_spike_resetter", self._at_event, name, "spike",
@@ -247,20 +245,20 @@ class _Builder:
         decided = _ACTIVE.match(self.assembly.groups[name].threshold or "")
         rates = self.out.activity == "rates"
         for line in parse(text, name):
-            right = line.right
             if decided and line.name == decided[1] and rates:
-                right = _CHANCE.sub(r"clip(\g<chance>, 0, 1)", right)
-                if DRAW.search(right):
+                chance = _CHANCE.sub(r"clip(\g<chance>, 0, 1)", line.right)
+                if DRAW.search(chance):
                     raise EquationError(
                         f"{name}: {line}: with activity 'rates' a spike is drawn as "
                         "'int(rand() < chance)', so that its expectation is known")
+                line = with_right(line, chance)
             reads = {}
             if activity and rates:  # as much of it as is expected
                 reads["_event"] = activity
-                right = f"_event*({right})" if line.operator == "+=" else (
-                    f"_event*({_whole(line, right)} - {line.name})")
-                line = replace(line, operator="+=")
-            self._element(name, line.name, _whole(line, right), gate, reads, holding,
+                line = replace(line, operator="+=", right=(
+                    f"_event*({line.right})" if line.operator == "+=" else
+                    f"_event*({whole_right(line)} - {line.name})"))
+            self._element(name, line.name, whole_right(line), gate, reads, holding,
                           event=None if rates else activity)
 
     def _element(self, name, variable, text, gate="", given=None, holding=True, drawn_for="",
@@ -497,7 +495,7 @@ class _Builder:
             self._emit("change", name, key, self._terms(name, right, activity, line.name),
                        gate=gate)
             return
-        terms = self._terms(name, _whole(line, right), None, line.name)
+        terms = self._terms(name, whole_right(line), None, line.name)
         self._emit("set", name, key, terms, gate=gate, activity=activity)
 
     def _plasticity(self, name):
@@ -510,11 +508,6 @@ class _Builder:
             self.versions[part.target] = self.versions.get(part.target, 0) + 1
 
 
-def _whole(line, right):
-    """What a variable becomes by a statement with this right side."""
-    return right if line.operator == "=" else f"{line.name} {line.operator[0]} ({right})"
-
-
 def _is_decision(node):
     """Whether an expression is 0 or 1: a condition, a product of conditions, what is given."""
     if isinstance(node, ast.BinOp):
@@ -524,11 +517,6 @@ def _is_decision(node):
     return isinstance(node, ast.Call) and node.func.id == "int" and isinstance(
         node.args[0], (ast.Compare, ast.BoolOp, ast.Name)) and (
         not isinstance(node.args[0], ast.Name) or node.args[0].id == "not_refractory")
-
-
-def _slot(code, name):
-    """Where a statement of an object stands in a step."""
-    return SCHEDULE.index(code.when), code.order, f"{name}_{code.name}_{code.clock}"
 
 
 def _at(when, order, name, action, *arguments):

@@ -17,7 +17,7 @@ from dataclasses import replace
 import brian2 as b2
 import numpy as np
 
-from bioopzo.network.objects import SCHEDULE, Assembly, GroupText, SynapseText
+from bioopzo.network.objects import SCHEDULE, Assembly, GroupText, SynapseText, slot
 from bioopzo.text.equations import identifiers, parse, render, substitute
 from bioopzo.text.functions import DRAW
 
@@ -249,4 +249,4 @@ def _number_synapse(synapse: SynapseText, wanted):
 def _moment(code, name):
     """When a statement is said: at a trial's start, in a slot of a step, when a trial has ended."""
     part = 1 if code.clock == "step" else 0 if code.order >= 0 else 2
-    return part, SCHEDULE.index(code.when), code.order, f"{name}_{code.name}_{code.clock}"
+    return part, *slot(code, name)
