@@ -537,6 +537,12 @@ DRAWN = [
         ("append", "hidden.trial", "u = 0.1"),),)),
     # An input that stands still in a trial is there before the trial's own statements.
     dict(rule="bp", ops=((("append", "input.trial", "xbar = x"),),)),
+    # One number for all neurons, and a truth, are numbers of each neuron from then on.
+    dict(rule="bp", ops=((("append", "hidden.step", "u = not S\nu += int(u)//2"),),)),
+    dict(rule="bp", ops=((("prepend", "error.step", "cost = plastic\nZ *= 1 - .07*tanh(cost)"),),)),
+    dict(rule="node_perturbation", coding="poisson", ops=((
+        ("append", "readout.pair", "o = gate\no *= 1 - .08*tanh(int(g < .2))"),),)),
+    dict(rule="opzo", refractory=2.0, ops=((("append", "hidden.hold", "u = gate"),),)),
 ]
 
 
@@ -545,6 +551,22 @@ def test_what_the_fuzzer_found(settings):
     settings = {"sizes": (3, 3, 2), "plastic": (1, 1, 0, 1, 0), "steps": 16, **settings}
     outcome = run_draw(Draw(seed=5, **settings))
     assert outcome.kind == "ran", outcome.detail
+
+
+def test_what_statements_of_synapses_read_is_that_of_the_moment():
+    """psi, which the dense form's equation reads at another moment, after spikes that came in."""
+    spike = "xbar_post -= 0.3*chance_post*psi_post\nxbar_post -= 0.1*int(xbar_post < 0.8)"
+    outcome = run_draw(Draw(seed=135, sizes=(3, 2, 2, 3, 2), rule="dkp", coding="spikes",
+                            refractory=2.0, varying=True, steps=14, plastic=(1, 1, 0),
+                            ops=((("prepend", "forward.spike", spike),),)))
+    assert outcome.kind == "ran, rate engine refused", outcome.detail
+
+
+def test_a_psi_that_is_drawn_is_refused(task):
+    """REINFORCE compares its score with psi: a function without a value was a NameError."""
+    for psi in ("psi = rand() : 1", "psi = poisson(3) : 1"):
+        with pytest.raises(EquationError, match="draws a number|is no function"):
+            model_of(task, {"psi": psi}, "reinforce").check()
 
 
 @pytest.mark.parametrize("spike", ["u_post += w\nxbar_pre -= 0.2*xbar_pre", "u_post += w*u_post",

@@ -36,7 +36,8 @@ def store_subexpressions(assembly: Assembly) -> None:
         if name in errors:
             asked = {(w, k) for w, k in asked if w != "err"} | {("err", "sum")} & {
                 (w, "sum") for w in table}
-        alone = _alone_stored(group, table, asked, {"err"} if name in errors else set())
+        alone = _alone_stored(group, table, asked, {"err"} if name in errors else set(),
+                              _read_by_statements(assembly, name))
         made = {(word, kind): word if word in alone else _another(group, f"{word}_{kind}")
                 for word, kind in asked}
         assembly.stored.update({copy: word for (word, _), copy in made.items() if copy != word})
@@ -76,17 +77,26 @@ def _moment(line):
     return "sum" if "summed" in line.flags else "step"
 
 
-def _alone_stored(group, table, asked, always):
+def _read_by_statements(assembly, name):
+    """What statements of synapses, at whatever moment, read of the neurons `name`."""
+    return {word.removesuffix(suffix) for synapse in assembly.synapses.values()
+            for suffix, end in (("_pre", synapse.source), ("_post", synapse.target)) if end == name
+            for text in (*synapse.pathways, *synapse.codes)
+            for word in identifiers(text.text) if word.endswith(suffix)}
+
+
+def _alone_stored(group, table, asked, always, others):
     """The subexpressions that may be stored under their own name.
 
-    Nobody reads them at another moment, but for those that are `always` stored.
+    Nobody reads them at another moment, as the `others` are, but for those that are `always`
+    stored.
     """
     kinds = {word: kind for word, kind in asked
              if (word, {"sum": "step", "step": "sum"}[kind]) not in asked}
     texts = [*(line.right for line in parse(group.equations, group.name) if line.name not in table),
              group.threshold, group.reset, *(code.text for code in group.codes),
              *(text for event in group.events for text in (event.condition, event.text))]
-    read = set().union(*map(identifiers, texts))
+    read = others.union(*map(identifiers, texts))
     alone = {word for word in kinds if word in always or word not in read}
     while True:
         late = {word for word in alone - always for other, line in table.items()

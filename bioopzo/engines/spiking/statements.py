@@ -5,8 +5,9 @@
   statement copies; a compiler sees through it.
 - A subexpression is that of the values in force. After a statement on ``u``, Brian2 computes anew
   what reads ``u``, but not always what reads that. Here it is written out.
-- A value is one for every neuron. Where neurons are refractory, Brian2's NumPy code asks for those
-  that are free of whatever a statement reads, and fails of a number that stands for all.
+- A value is one for every neuron, and a number. In Brian2's NumPy code a statement such as
+  ``cost = plastic`` leaves one number that stands for all, and ``u = not S`` truths; the next
+  statement that adds to them fails.
 """
 
 from dataclasses import replace
@@ -46,15 +47,21 @@ def _everywhere(value, index):
     return np.array(np.broadcast_to(value, np.shape(index)), float)
 
 
-FUNCTIONS = {"copied": _same("copied", np.array), "everywhere": _same("everywhere", _everywhere, 1)}
+def _copied(value):
+    return np.array(value, float)
+
+
+FUNCTIONS = {"copied": _same("copied", _copied), "everywhere": _same("everywhere", _everywhere, 1)}
 
 
 def one_by_one(assembly: Assembly) -> None:
     """Write statements so that each finds what those before it have left."""
     for group in assembly.groups.values():
-        each = {line.name for line in parse(group.equations, group.name)
-                if "shared" not in line.flags} if group.refractory else set()
-        told = partial(_told, table=_subexpressions(group), each=each)
+        lines = parse(group.equations, group.name)
+        each = {line.name for line in lines if "shared" not in line.flags}
+        own = each - group.links.keys()
+        told = partial(_told, table=_subexpressions(group), each=each,
+                       own=own | {"i", "rand", "randn"})
         group.reset = told(group.reset)
         group.codes = [c if c.name in ("feed", "list") else replace(c, text=told(c.text))
                        for c in group.codes]
@@ -70,10 +77,11 @@ def _subexpressions(thing):
             if line.kind == "subexpression" and "summed" not in line.flags}
 
 
-def _told(text, table, each=frozenset()):
+def _told(text, table, each=frozenset(), own=frozenset()):
     """Statements, with what Brian2 would not compute anew written out, and copies.
 
-    `each` holds the variables of neurons that may be refractory, with a value for each of them.
+    `each` holds the variables that have a value for each neuron, `own` those and the functions
+    that give a value for each when they are read: a linked one may be one for all.
     """
     lines = parse(text)
     if len(lines) < 2:
@@ -82,10 +90,12 @@ def _told(text, table, each=frozenset()):
     told = []
     for line in lines:
         line = replace(line, right=_written_out(line.right, table, changed))
-        if _is_number(line) and line.name in each:
-            line = replace(line, right=f"everywhere({line.right}, i)")
-        elif _is_other(line):
-            line = replace(line, right=f"copied({line.right})")
+        if line.operator == "=" and line.name != "not_refractory":
+            truth, right = _is_truth(line.right), line.right
+            if line.name in each and (truth or _is_for_all(right, table, own)):
+                line = replace(line, right=f"everywhere({right}, i)")
+            elif truth or _is_other(right):
+                line = replace(line, right=f"copied({right})")
         told.append(line)
         changed.add(line.name)
     return render(told)
@@ -99,17 +109,21 @@ def _written_out(text, table, changed):
     return text
 
 
-def _is_number(line):
-    return line.operator == "=" and not is_condition(line.right) and line.right not in (
-        "True", "False")
+def _is_truth(right):
+    return is_condition(right) or right in ("True", "False")
 
 
-def _is_other(line):
-    """Whether a statement reads ``x = y``, in whatever words Brian2 may make that of."""
-    if line.operator != "=" or is_condition(line.right):
-        return False
+def _is_for_all(right, table, own):
+    """Whether what is read is the same for all neurons."""
+    read = {word for name in identifiers(right)
+            for word in (depends_on(name, table) if name in table else {name})}
+    return not (read - table.keys()) & own
+
+
+def _is_other(right):
+    """Whether a text is that of another variable, in whatever words Brian2 may make that of."""
     try:
-        number, rest = str_to_sympy(line.right).as_coeff_Mul()
+        number, rest = str_to_sympy(right).as_coeff_Mul()
     except (AttributeError, SyntaxError, TypeError):  # no number: Brian2 says what is wrong
         return False
     return rest.is_Symbol and float(number) == 1
