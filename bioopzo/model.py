@@ -16,7 +16,7 @@ from bioopzo import neurons, rules
 from bioopzo.arguments import checked_share, checked_sizes, checked_time, checked_value
 from bioopzo.checks.check import check
 from bioopzo.errors import EquationError, InputError, Mistake, ModelWarning, unknown
-from bioopzo.network import parts, paths
+from bioopzo.network import parts, paths, perturbation
 from bioopzo.network.assembly import assemble
 from bioopzo.network.blocks import CARRIED, CODINGS, apply_edit, is_block, lay_over
 from bioopzo.network.connections import architecture
@@ -209,19 +209,23 @@ class Model:
 
         The way of a perturbation follows from the text in force (see `network.paths`).
         """
-        return self._followed[0]
+        return self._followed.blocks
 
     @property
     def obstacles(self) -> tuple[Mistake, ...]:
         """Why the rule cannot see the neurons and synapses that it teaches; empty where it can."""
-        return self._followed[1]
+        return self._followed.mistakes
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Where the way of a perturbation is near the text's, and not the text's own."""
+        return self._followed.notes
 
     @cached_property
     def _followed(self):
         """The blocks with the way of the perturbation that they imply; what stands against it."""
-        texts, known = self._written
-        blocks, mistakes, _ = self._follow(texts, known)
-        return Entries(_tidy(blocks)), mistakes
+        found = self._follow(*self._written)
+        return found._replace(blocks=Entries(_tidy(found.blocks)))
 
     def _follow(self, blocks, known):
         network = completed(self.layers, self.rule, blocks)
@@ -235,13 +239,13 @@ class Model:
     def as_written(self) -> "Model":
         """The model whose blocks are those before the derivation, to be read by `check`."""
         new = copy(self)
-        new.__dict__["_followed"] = Entries(self.written), ()
+        new.__dict__["_followed"] = paths.Followed(Entries(self.written))
         return new
 
     @cached_property
     def _written(self):
         blocks = self._laid_over(self._of_network())
-        blocks, _, known = self._follow(blocks, paths.plain(self.depth))
+        blocks, _, known, _ = self._follow(blocks, perturbation.plain(self.depth))
         if not self.state_reset:
             for name in [name for name in blocks if name.endswith(".trial")]:
                 own = self.cell.state if name == "hidden.trial" else ()

@@ -137,7 +137,8 @@ def test_the_page_of_a_model_by_object():
         "Hidden neurons (5, 4)", "Feedback synapses from the error population"))
     assert "    psi = 4*p*(1 - p) : 1\n" in hidden
     assert "[hidden.reset] at a spike: u -= theta; xbar += 1; count += 1\n" in hidden
-    assert "[hidden_1] layer 1 only\n    dz1/dt = -z1/tau_m + sigma*alpha*z : 1\n" in hidden
+    assert ("[hidden_1] layer 1 only\n"
+            "    dz1/dt = -z1/(memory*tau_m) + sigma*alpha*z : 1\n") in hidden
     assert hidden.count("du/dt") == 1, "general blocks are shown once"
     assert "at the end of a pair of holds (learn): M += mu/2*Dz_post" in synapses
     assert re.search(r"τₘ +tau_m +20  ms +membrane and presynaptic trace time constant "

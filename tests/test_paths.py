@@ -22,6 +22,9 @@ FILTERED = {"hidden:u": "du/dt = (b + drive + I - u)/tau_m : 1\ndI/dt = -I/(2*ms
 SLOWER = {"hidden_2": M.blocks["hidden_2"] + "\ndu/dt = (b + drive - u)/(2*tau_m) : 1",
           "readout:o": "do/dt = -o/(0.5*tau_o) : 1"}
 TANH = {"p": "p = 0.5 + 0.5*tanh((u - theta)/Delta) : 1"}
+CONDUCTANCES = {
+    "hidden:u": "du/dt = (b + drive - u + h*(3 - u))/tau_m : 1\ndh/dt = -h/(5*ms) : 1",
+    "forward.spike": "h_post += w"}
 EDITS = {"retyped": RETYPED, "Dale": DALE, "a synaptic current": FILTERED, "slower": SLOWER,
          "a gain": {"forward.spike": "u_post += 0.7*w", "forward_readout.spike": "o_post -= -w"}}
 
@@ -72,7 +75,7 @@ def test_what_passes_a_synapse_is_what_a_spike_does():
 def test_zbar_passes_the_membranes_in_force():
     model = M.edit(SLOWER).check()
     assert lines(model, "hidden_1") == [
-        "dz1/dt = (-1/(2*tau_m))*z1 + sigma*alpha*z : 1",
+        "dz1/dt = (-1/(2*memory*tau_m))*z1 + sigma*alpha*z : 1",
         "dzbar/dt = (-2.0/tau_o)*zbar + slope*z1 : 1"]
     assert "du/dt = (b + drive - u)/(2*tau_m) + sigma*push : 1" in lines(model, "hidden_2")
     current = M.edit(FILTERED).check()
@@ -81,6 +84,50 @@ def test_zbar_passes_the_membranes_in_force():
     assert "z1_I = 0" in lines(current, "hidden_1.trial")
     own = M.edit({"hidden_2": M.blocks["hidden_2"] + "\nslope = 2*rho0 : Hz"})
     assert "dzbar/dt = -zbar/tau_o + (2*rho0)*z1 : 1" in lines(own, "hidden_1")
+
+
+def test_a_reset_shortens_what_zbar_passes():
+    """Spikes that a perturbation causes take from it; where no spike resets, it stays for tau_m."""
+    assert "dz1/dt = -z1/(memory*tau_m) + sigma*alpha*z : 1" in lines(M, "hidden_1")
+    free = M.edit({"hidden.reset": "xbar += 1\ncount += 1"})
+    assert "dz1/dt = -z1/tau_m + sigma*alpha*z : 1" in lines(free, "hidden_1")
+    current = M.edit(FILTERED)
+    assert lines(current, "hidden_1")[:2] == [
+        "dz1/dt = -z1/(memory*tau_m) + z1_I/tau_m : 1",
+        "dz1_I/dt = (-1/(2*ms))*z1_I + sigma*alpha*z : 1"]
+
+
+@pytest.mark.parametrize("depth, least", [(2, 0.6), (3, 0.1)])
+def test_feedback_points_downhill_in_every_layer(depth, least):
+    """With zbar that stays for tau_m, M of the lowest of three layers was uphill: cos -0.43."""
+    task = bz.tasks.digits()
+    model = bz.Model([64, *[24] * depth, 10])
+    run = bz.train(model, task, engine="rate", epochs=3, seed=11, evaluations=1, progress=False)
+    found = bz.gradients.update_angle(run, batches=4)
+    cosines = [found[f"forward_{layer}.w"][0] for layer in range(1, depth + 1)]
+    assert min(cosines) > least, cosines
+
+
+def test_conductances_get_the_filter_of_rest():
+    """The perturbation is sent as spikes are; zbar passes what is linear where nothing arrives."""
+    with pytest.warns(bz.errors.ModelWarning, match=r"du/dt of \[hidden_2\] for linear in u"):
+        model = M.edit(CONDUCTANCES).check()
+    assert "dh/dt = -h/(5*ms) + sigma*push : 1" in lines(model, "hidden")
+    assert lines(model, "hidden_1") == [
+        "dz1/dt = -z1/(memory*tau_m) + (3/tau_m)*z1_h : 1",
+        "dz1_h/dt = (-1/(5*ms))*z1_h + sigma*alpha*z : 1",
+        "dzbar/dt = -zbar/tau_o + slope*z1 : 1"]
+    exponential = "du/dt = (b + drive - u + Delta*exp((u - theta)/Delta))/tau_m : 1"
+    with pytest.warns(bz.errors.ModelWarning, match="for linear in u"):
+        M.edit({"u": exponential}).check()
+
+
+@pytest.mark.filterwarnings("ignore::bioopzo.errors.ModelWarning")
+def test_a_network_of_conductances_learns():
+    """Three seeds of the digits: 92 to 94 %, as backpropagation; the readout alone 56 to 69 %."""
+    model = bz.Model([64, 32, 32, 10]).edit(CONDUCTANCES)
+    run = bz.train(model, bz.tasks.digits(), trials=1500, seed=5, evaluations=1, progress=False)
+    assert run.test_accuracy > 0.8
 
 
 def test_edits_of_the_way_itself_stay():
@@ -101,9 +148,9 @@ def test_another_rule_gets_its_own_way():
 
 
 REFUSED = {
-    "conductances": ({
-        "hidden:u": "du/dt = (b + drive - u + h*(3 - u))/tau_m : 1\ndh/dt = -h/tau_m : 1",
-        "forward.spike": "h_post += w"}, r"zbar cannot be derived: du/dt is not linear in u.*on h"),
+    "shunting": ({
+        "hidden:u": "du/dt = (b + drive - u - h*u)/tau_m : 1\ndh/dt = -h/tau_m : 1",
+        "forward.spike": "h_post += w"}, r"zbar cannot be derived: du/dt is not linear in h.*on u"),
     "a jump that depends on the membrane": (
         {"forward.spike": "u_post += w*(1.5 - u_post)"}, "depends on u_post, which moves while"),
     "a jump that depends on a trace": (

@@ -45,7 +45,8 @@ def check(model, complete=True):
     if mistakes:
         raise EquationError(mistakes)
     if complete:
-        for remark in [*text.remarks(), *_rate_remarks(model, code), *_shadows(model, around)]:
+        for remark in [*text.remarks(), *model.notes, *_rate_remarks(model, code),
+                       *_shadows(model, around)]:
             warnings.warn(remark, ModelWarning, stacklevel=3)
 
 

@@ -28,8 +28,8 @@ from bioopzo.network.asked import ModelLike
 from bioopzo.network.table import Population
 from bioopzo.text.equations import defines, identifiers
 
-#: Memory of a spiking membrane as a share of tau_m, and the least reach of a sign that is right.
-MEMORY, LEAST = 0.3, 0.01
+#: The least reach of a sign that is right.
+LEAST = 0.01
 
 #: A time course by name: ``"sigma"``, ``"window"`` ..., each an array (steps,).
 Course = Mapping[str, np.ndarray]
@@ -90,10 +90,11 @@ def filters(model: ModelLike, layer: Population) -> list[float] | None:
     """
     words = identifiers(model.rule.current)
     if layer.distance is None or not words & {"push", "z"} \
-            or not {"tau_m", "tau_o"} <= model.parameters.keys():
+            or not {"tau_m", "tau_o", "memory"} <= model.parameters.keys():
         return None
     membranes = layer.distance - ("push" in words)
-    return [*[float(model.parameters["tau_m"])] * membranes, float(model.parameters["tau_o"])]
+    tau_m, tau_o, memory = (float(model.parameters[x]) for x in ("tau_m", "tau_o", "memory"))
+    return [*[memory * tau_m] * membranes, tau_o]
 
 
 def _follows(model, layer):
@@ -125,10 +126,9 @@ def _arrives(course, path, dt, perturbs):
 
 def _right(course, path, dt, _):
     """Whether the effect of a pair of holds has its sign, the later pairs' reading included."""
-    faster = [*(MEMORY * tau for tau in path[:-1]), path[-1]]
     reach = []
     for first, last in zip(np.flatnonzero(course["hold"]), np.flatnonzero(course["pair"]) + 1):
         alone = np.zeros(len(course["sigma"]))
         alone[first:last] = course["sigma"][first:last]
-        reach.append(float(course["window"] @ response(alone, faster, dt)) / 2)
+        reach.append(float(course["window"] @ response(alone, path, dt)) / 2)
     return np.mean(reach) > LEAST

@@ -9,55 +9,33 @@ derived it says why.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import sympy
 from brian2.parsing.sympytools import sympy_to_str
 
 from bioopzo.errors import Mistake
 from bioopzo.network.draft import text_of
-from bioopzo.network.scores import SLOPE, Lost, score
+from bioopzo.network.perturbation import PLACES, SENT, SOURCE
+from bioopzo.network.scores import Lost, score
+from bioopzo.network.stages import OWN_WAY, stage
 from bioopzo.network.table import Network, Population, Projection
 from bioopzo.text.equations import Line, identifiers, is_expression, parse, render, substitute
-from bioopzo.text.influence import as_term, expanded, factor, on_way, reached, share_of
+from bioopzo.text.influence import expanded, factor, on_way, share_of
 
-#: The term of a rule in the membrane, and where its perturbation acts.
-PLACES = {"sigma*push": "after", "sigma*alpha*z": "before"}
-SOURCE = "sigma*alpha*z"
-#: What a perturbation of alpha*z spikes per second does in a plain synapse.
-SENT = "push_post += w*alpha*z_pre"
 _FILTERED = re.compile(r"^(z\d+(_\w+)?|zbar(_\w+)?)$")
 _JUMPS = {"hidden": "u", "readout": "o", "local": "o"}
-_OWN_WAY = "or write what the perturbation does yourself"
-
-
-def filters(leaks: Iterable[str], last: str, name: str = "zbar", source: str = SOURCE) -> str:
-    """Text of z after membranes with the time constants `leaks`, then the readout's, `last`."""
-    lines = []
-    for k, leak in enumerate(leaks, 1):
-        lines.append(f"dz{k}/dt = -z{k}/{leak} + {source} : 1")
-        source = f"slope*z{k}"
-    lines.append(f"d{name}/dt = -{name}/{last} + {source} : 1")
-    return "\n".join(lines)
-
-
-def plain(depth: int) -> frozenset[str]:
-    """The lines that rules write for the plain network, of `depth` hidden layers."""
-    found = {line for count in range(depth + 1) for name in ("zbar", "zbar_mid")
-             for line in filters(["tau_m"] * count, "tau_o", name).splitlines()}
-    return frozenset({SENT, SLOPE, *found})
 
 
 def follow(blocks: Mapping[str, str], network: Network, rule: Any, known: frozenset[str],
-           masked: bool = False) -> tuple[dict[str, str], tuple[Mistake, ...], frozenset[str]]:
+           masked: bool = False) -> "Followed":
     """The blocks with the way of the perturbation that they imply, and what stands against it.
 
     `network` is complete, `rule` the `rules.Rule` in force, `known` the lines that may be written
-    anew (those of `plain`), `masked` whether a mask of dropout stands before psi. Returns
-    ``(blocks, mistakes, known)``, with the lines written now among the known.
+    anew (those of `perturbation.plain`), `masked` whether a mask of dropout stands before psi.
     """
     way = _Way(dict(blocks), network, known)
     place = PLACES.get(rule.current)
@@ -72,7 +50,21 @@ def follow(blocks: Mapping[str, str], network: Network, rule: Any, known: frozen
     more, mistakes = score(way.blocks, network, known, masked)
     way.made |= more
     way.mistakes += mistakes
-    return way.blocks, tuple(dict.fromkeys(way.mistakes)), known | way.made
+    return Followed(way.blocks, tuple(dict.fromkeys(way.mistakes)), known | way.made,
+                    tuple(dict.fromkeys(way.notes)))
+
+
+class Followed(NamedTuple):
+    """What follows from a text: the `blocks` with the way of the perturbation, and the rest.
+
+    The `mistakes` stand against it, `known` are the lines that may be written anew, those written
+    now among them, and `notes` say where a way is near the text's, and not the text's.
+    """
+
+    blocks: Mapping[str, str]
+    mistakes: tuple[Mistake, ...] = ()
+    known: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -83,6 +75,7 @@ class _Way:
     network: Network
     known: frozenset[str]
     mistakes: list[Mistake] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     made: set[str] = field(default_factory=set)
     entries: dict[str, str] = field(default_factory=dict)  # population -> what spikes raise there
 
@@ -163,7 +156,7 @@ class _Way:
                 if line.operator not in ("+=", "-="):
                     raise Lost(block, f"a spike sets {line.name}, and what a perturbation does "
                                 "there cannot be derived", str(line),
-                                f"add to {line.name}, as in '{line.name} += w', {_OWN_WAY}: a "
+                                f"add to {line.name}, as in '{line.name} += w', {OWN_WAY}: a "
                                 "block '.hold' with 'push_post += ...'")
                 sign = "" if line.operator == "+=" else "-"
                 found.setdefault(name, []).append(sign + factor(right))
@@ -183,7 +176,7 @@ class _Way:
                         + (f"a spike adds to {' and '.join(found)}" if found else
                            f"no spike adds to {usual}"),
                         render(spike).replace("\n", "; "),
-                        f"let a spike add to one variable of {target.name}, {_OWN_WAY}")
+                        f"let a spike add to one variable of {target.name}, {OWN_WAY}")
         (name, terms), = found.items()
         line = inner.get(name)
         if line is None or line.kind != "differential":
@@ -351,36 +344,12 @@ class _Way:
 
     def _stage(self, population, target, name, source, entry):
         """Lines of what a perturbation leaves in the membrane `target` of a population."""
-        inner = self.lines(population)
-        entry = entry or self.entries.get(population.name, target)
         block = self._home(population, "") if population.name in self.blocks else population.kind
-        way = [v for v in inner if v in reached(inner, entry) & on_way(inner, target)
-               and inner[v].kind == "differential"]
-        names = {v: name if v == target else f"{name}_{v}" for v in way}
-        units = {inner[v].unit for v in way}
-        if target in names and len(units) > 1:
-            raise Lost(block, "zbar cannot be derived through variables of several units: "
-                        + ", ".join(map(str, units)), str(inner[target]),
-                        "use one unit on the way from a spike to the membrane")
-        lines = []
-        for v in way:
-            terms, text = [], expanded(inner[v].right, inner)
-            for other in sorted(way, key=lambda x: x != v):
-                share = share_of(text, other)
-                moving = sorted(identifiers(sympy_to_str(share)) & (
-                    inner.keys() | {"i", "N"})) if share != 0 else ()
-                if share.has(sympy.Derivative, sympy.Subs) or moving:
-                    raise Lost(block, f"zbar cannot be derived: d{v}/dt is not linear in {other} "
-                                "with a coefficient of parameters"
-                                + (f" (it depends on {', '.join(moving)})" if moving else ""),
-                                str(inner[v]), f"a leak such as -{v}/tau_m; {_OWN_WAY}: lines of "
-                                "zbar in the blocks of the layers below")
-                if share != 0:
-                    terms.append(as_term(share, names[other]))
-            if v == entry:
-                terms.append(source)
-            right = " + ".join(terms).replace("+ -", "- ") or "0*Hz"
-            lines.append(Line("differential", names[v], right, "1"))
+        emptied = {line.name for line in parse(text_of(self.blocks, population, "reset"))
+                   if line.operator in ("-=", "=")}
+        lines, notes = stage(self.lines(population), block, target, name, source,
+                             entry or self.entries.get(population.name, target), emptied)
+        self.notes += [f"zbar takes {note}" for note in notes]
         return lines
 
     def _slope(self, population, other):

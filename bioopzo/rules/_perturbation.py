@@ -8,7 +8,7 @@ for the plain network; where neurons or synapses are edited, `network.paths` der
 
 from brian2.units import Hz, ms
 
-from bioopzo.network.paths import SENT, filters
+from bioopzo.network.perturbation import SENT, filters
 from bioopzo.registry import choose
 from bioopzo.text.parameters import Parameter
 
@@ -20,6 +20,8 @@ PARAMETERS = {
                        search=(15, 120)),
     "T_z": Parameter(20.0 * ms, "how long one sign of z is held", True),
     "T_w": Parameter(14.0 * ms, "the last part of a hold, in which its effect is read", True),
+    "memory": Parameter(0.3, "how long a membrane that spikes remembers a perturbation, as a share "
+                        "of tau_m: every reset takes from it", True),
 }
 
 
@@ -47,8 +49,8 @@ def path_filter(layer: int, depth: int, place: str) -> str:
     """zbar of hidden layer `layer` (1 first): z through every filter on its path to the readout.
 
     `depth` is the number of hidden layers, `place` that of the perturbation. Each membrane on the
-    way filters with tau_m and passes on slope*psi, so that M is comparable with the weights times
-    psi of backpropagation. Where a membrane in force is another one, the model writes these lines
-    anew (see `network.paths`).
+    way filters with memory*tau_m, for its spikes reset it, and passes on slope*psi, so that M is
+    comparable with the weights times psi of backpropagation. Where a membrane in force is another
+    one, the model writes these lines anew (see `network.paths`).
     """
-    return filters(["tau_m"]*(depth - layer + (place == "before")), "tau_o")
+    return filters(depth - layer + (place == "before"))

@@ -57,6 +57,8 @@ def share_of(text: str, name: str) -> sympy.Expr:
 def as_term(share: sympy.Expr, name: str) -> str:
     """The product of a coefficient `share` and the variable `name`, as one would write it."""
     for sign, text in ((-1, "-"), (1, "")):
-        if (sign / share).is_Symbol:
-            return f"{text}{name}/{sympy_to_str(sign / share)}"
+        whole = sign / share
+        if whole.is_Symbol or (whole.is_Mul and all(x.is_Symbol for x in whole.args)):
+            leak = sympy_to_str(whole)
+            return f"{text}{name}/{leak}" if whole.is_Symbol else f"{text}{name}/({leak})"
     return f"({sympy_to_str(share)})*{name}"
