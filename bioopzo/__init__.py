@@ -7,7 +7,8 @@ from bioopzo.lazily import lazily
 
 __version__ = "0.1.0"
 _PLACES = {
-    "errors": "BioopzoError EquationError InputError", "model": "Model", "run": "Run",
+    "errors": "BioopzoError EquationError InputError", "model": "Model",
+    "network.table": "Network", "run": "Run",
     "training.compare": "compare", "training.train": "train",
 }
 _MODULES = ("measures", "neurons", "plots", "rules", "tasks")

@@ -27,14 +27,14 @@ def at_a_time(jobs: object) -> int:
 
 
 def checked_sizes(sizes: Any) -> tuple[int, ...]:
-    """The sizes of the layers, `sizes`: inputs, at least one hidden layer, readouts."""
+    """The sizes of the layers, `sizes`: inputs, hidden layers if any, readouts."""
     try:
         sizes = tuple(int(n) for n in sizes)
     except (TypeError, ValueError):
         raise InputError(f"sizes is a list of whole numbers, e.g. [64, 32, 10], "
                          f"not {sizes!r}") from None
-    if len(sizes) < 3 or min(sizes) < 1:
-        raise InputError("sizes needs inputs, at least one hidden layer and readouts, "
+    if len(sizes) < 2 or min(sizes) < 1:
+        raise InputError("sizes needs inputs, hidden layers if any, and readouts, "
                          f"all at least 1, not {list(sizes)}")
     return sizes
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from brian2.units import second
 from brian2.units.fundamentalunits import Quantity, have_same_dimensions
 
@@ -16,13 +17,14 @@ from bioopzo import neurons, rules
 from bioopzo.arguments import checked_share, checked_sizes, checked_time, checked_value
 from bioopzo.checks.check import check
 from bioopzo.errors import EquationError, InputError, Mistake, ModelWarning, unknown
-from bioopzo.network import parts, paths, perturbation
+from bioopzo.network import parts, paths, perturbation, topology
 from bioopzo.network.assembly import assemble
 from bioopzo.network.blocks import CARRIED, CODINGS, apply_edit, is_block, lay_over
 from bioopzo.network.connections import architecture
+from bioopzo.network.layers import completed, layered
 from bioopzo.network.reached import reached
 from bioopzo.network.regime import derived
-from bioopzo.network.table import Network, completed, layered
+from bioopzo.network.table import Network
 from bioopzo.show.differences import Difference, difference
 from bioopzo.show.model import html
 from bioopzo.show.model import text as page
@@ -35,6 +37,10 @@ from bioopzo.text.parameters import Parameter
 _SETTINGS = ("neuron", "reset", "refractory", "error", "coding", "surrogate", "dropout",
              "state_reset")
 _NOTHING: Entries[Any] = Entries({})
+#: The rule that teaches the readout only.
+CONTROL = "readout_only"
+#: The blocks of what is not there where no neurons are hidden.
+OF_HIDDEN = {"hidden", "forward", "feedback", "backward"}
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -65,6 +71,10 @@ class Model:
         Share of hidden neurons silent in a trial while learning; default 0.
     state_reset : bool
         Whether membranes, traces and readout start every trial at zero.
+    recurrent, p, delay : bool, float, time
+        Of a list of sizes: whether hidden layers project onto themselves (``"recurrent_1"`` ...),
+        with which probability two neurons are connected (but onto the readout), and the delay of
+        the spikes between hidden neurons. Other networks are made with `Network`.
     options : mapping
         Options of the rule, e.g. ``{"place": "before"}``; they may also be given as keywords, and
         those of the neuron as keywords only.
@@ -103,7 +113,8 @@ class Model:
     def __init__(self, sizes: Iterable[int] | str | Network, rule: str = "opzo",
                  neuron: str = "logistic", reset: str = "soft", refractory: Quantity = 0 * second,
                  error: str = "graded", coding: str | None = None, surrogate: str = "escape",
-                 dropout: float = 0.0, state_reset: bool = True,
+                 dropout: float = 0.0, state_reset: bool = True, recurrent: bool = False,
+                 p: float = 1.0, delay: Any = 0 * second,
                  options: Mapping[str, object] | None = None, **parameters: Any) -> None:
         options = dict(options or {})
         own = {key: parameters.pop(key) for key in neurons.options(neuron) if key in parameters}
@@ -114,13 +125,20 @@ class Model:
         options.update({key: parameters.pop(key) for key in list(parameters) if key in known})
         layout, network = sizes if isinstance(sizes, str) else "", None
         if layout:
-            sizes, _ = architecture(layout)
+            parsed, _ = architecture(layout)
+            sizes = list(parsed)
+            if len(parsed) < 3:
+                raise InputError(f"architecture {layout!r} needs at least one hidden layer, and "
+                                 f"has {sizes}; a network without one is a list, [64, 10]")
         elif isinstance(sizes, Network):
             network, sizes = sizes, [layer.size for layer in sizes.layers]
+        sizes = checked_sizes(sizes)
+        if not layout and not network and (len(sizes) == 2 or recurrent or p != 1 or np.any(delay)):
+            network = layered(sizes).rewired(recurrent, p, delay)
         settings = _checked_settings(dict(
             neuron=neuron, reset=reset, refractory=refractory, error=error, coding=coding,
             surrogate=surrogate, dropout=dropout, state_reset=state_reset))
-        _store(self, sizes=checked_sizes(sizes), layout=layout, rule_name=rule, **settings,
+        _store(self, sizes=sizes, layout=layout, rule_name=rule, **settings,
                neuron_options=Entries(own),
                options=Entries(options), given=Entries(dict(parameters)),
                regime=_NOTHING, edits=(), given_network=network)
@@ -162,8 +180,8 @@ class Model:
 
     @property
     def depth(self) -> int:
-        """Number of hidden layers."""
-        return len(self.sizes) - 2
+        """Number of hidden layers; the most steps from a hidden population to the readout."""
+        return self.given_network.depth if self.given_network else len(self.sizes) - 2
 
     @cached_property
     def connections(self) -> Mapping[str, Any]:
@@ -185,7 +203,7 @@ class Model:
     @cached_property
     def rule(self) -> rules.Rule:
         """The `Rule` in force."""
-        return rules.get(self.rule_name, self.depth, **self.options)
+        return rules.get(self.rule_name, max(1, self.depth), **self.options)
 
     @cached_property
     def cell(self) -> neurons.Neuron:
@@ -198,6 +216,9 @@ class Model:
         parts.error(self.error)
         table = {**parts.PARAMETERS, **parts.PROTOCOL, **parts.ERROR_PARAMETERS[self.error],
                  **self.cell.parameters}
+        for population in self.given_network.hidden if self.given_network else ():
+            if population.neuron:
+                table = {**neurons.get(population.neuron).parameters, **table}
         if self.surrogate != "escape":
             table.update(parts.SURROGATE_PARAMETERS)
         table.update(self.rule.parameters)
@@ -274,31 +295,49 @@ class Model:
             **parts.inputs(coding), **parts.readout(), **parts.error(self.error),
             **parts.forward(coding),
         }
-        for projection in self.given_network.projections if self.given_network else ():
-            for moment, text in projection.text:
-                blocks[".".join(filter(None, (projection.name, moment)))] = text
+        if self.given_network:
+            topology.describe(blocks, self.given_network, coding, self._of_neuron)
         return blocks
+
+    def _of_neuron(self, name):
+        """The blocks of hidden neurons of another kind."""
+        return parts.hidden(neurons.get(name).blocks, self.reset, self.refractory > 0 * second)
 
     def _laid_over(self, blocks):
         """The blocks with rule, surrogate and dropout laid over them, in place."""
         neurons.check_pair(self.cell, self.rule)
+        if self.given_network and not self.given_network.hidden and self.rule_name != CONTROL:
+            raise InputError(f"rule {self.rule_name} teaches hidden neurons, and this network has "
+                             f"none: use rule={CONTROL!r}, which is the delta rule there")
         self._check_hazard()
         if self.rule.current:
             blocks["hidden"] = parts.with_current(blocks["hidden"], self.rule.current)
-        for name, text in self.rule.blocks.items():
+        for name, text in self._of_rule():
             lay_over(blocks, name, text, f"{self.rule_name}, {name}")
         for name, text in parts.surrogate(self.surrogate).items():
             lay_over(blocks, name, text, self.surrogate)
-        if not self.dropout:
-            return blocks
+        if self.dropout:
+            self._drop(blocks)
+        if self.given_network:
+            topology.bound(blocks, self.given_network)
+        return blocks
+
+    def _of_rule(self):
+        """The rule's blocks, under the names that this network has for its layers."""
+        for name, text in self.rule.blocks.items():
+            if self.layers.hidden or name.partition(".")[0] not in OF_HIDDEN:
+                yield from ((other, text) for other in topology.names(name, self.layers))
+
+    def _drop(self, blocks):
+        """Lay dropout over the blocks, in place."""
         for name, text in parts.dropout(self.dropout, self.coding or "current").items():
             if name in blocks or name != "forward_local.spike":
-                lay_over(blocks, name, text, "dropout")
+                for other in topology.names(name, self.layers):
+                    lay_over(blocks, other, text, "dropout")
         for name in ("hidden", "hidden.sample"):  # what sends nothing learns nothing
             blocks[name] = render(
                 replace(line, right=f"mask*({line.right})") if line.name == "psi"
                 and line.right else line for line in parse(blocks.get(name, "")))
-        return blocks
 
     def _check_hazard(self):
         """Refuse a rule that reads the hazard rho with a neuron that has none."""

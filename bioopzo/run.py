@@ -14,7 +14,7 @@ from bioopzo import measures, plots, show
 from bioopzo.engines import spiking
 from bioopzo.errors import InputError, unknown
 from bioopzo.files import write_atomically, write_json
-from bioopzo.network.table import recorded
+from bioopzo.network.layers import recorded
 
 if TYPE_CHECKING:  # both take long to import
     from matplotlib.axes import Axes

@@ -9,15 +9,10 @@ from bioopzo.engines.spiking.state import get_array, state_variables
 from bioopzo.errors import EquationError, InputError
 from bioopzo.network.blocks import is_block
 from bioopzo.network.connections import Dense
+from bioopzo.network.entries import Population, Projection, Start
 from bioopzo.network.kinds import KINDS, NEURON_MOMENTS, SHOWN, SYNAPSE_MOMENTS, block_names
-from bioopzo.network.table import (
-    Network,
-    Population,
-    Projection,
-    Start,
-    layered,
-    recorded,
-)
+from bioopzo.network.layers import layered, recorded
+from bioopzo.network.table import Network
 from bioopzo.training.start import initial_weights
 
 

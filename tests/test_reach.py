@@ -6,8 +6,8 @@ import bioopzo as bz
 from bioopzo import neurons, rules
 from bioopzo.checks.check import check
 from bioopzo.errors import EquationError, ModelWarning
+from bioopzo.network.entries import Projection
 from bioopzo.network.reached import reached
-from bioopzo.network.table import Projection
 from bioopzo.tasks import xor
 from bioopzo.text.equations import is_expression, parse
 

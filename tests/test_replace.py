@@ -10,7 +10,8 @@ import bioopzo as bz
 from bioopzo import measures
 from bioopzo.errors import EquationError, InputError, ModelWarning
 from bioopzo.measures import rate
-from bioopzo.network.table import Projection, Start, layered
+from bioopzo.network.entries import Projection, Start
+from bioopzo.network.layers import layered
 from bioopzo.text.equations import parse
 
 SIZES = [4, 6, 5, 2]

@@ -33,6 +33,8 @@ from bioopzo.text.equations import identifiers, is_expression, linear, parse
 NEEDED = {"hidden": {"count": "the firing rate"},
           "readout": {"o": "the loss", "decision": "the accuracy"},
           "error": {"y": "the target", "err": "the readout", "cost": "the loss"}}
+#: Kinds of synapses that pass on what comes in, and learn nothing.
+FIXED = ("fixed", "fixed_readout")
 #: Without a teacher, a constant input or a baseline these stay 0, as they should.
 MAY_STAY_ZERO = {"w", "g", "drive", "Lbar"}
 #: What is handed in with every trial.
@@ -416,7 +418,8 @@ class Text:
 
     def _reach(self, root, parameters=None):
         model = self.model
-        forward = {f"{name}.w" for name in self._plastic}
+        forward = {f"{name}.w" for name in self.draft.synapses
+                   if kind_of(self.kinds[name]).plastic or self.kinds[name] in FIXED}
         matrices = {f"{name}.{model.rule.matrix}" for name in self.draft.synapses}
         moving = {f"trial.{word}" for word in CLOCK_NAMES} | forward
         moving |= {f"input.{HANDED_IN[model.coding]}", "error.y"}

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bioopzo.errors import InputError
-from bioopzo.network.table import recorded
+from bioopzo.network.layers import recorded
 
 
 def cosine(a: ArrayLike, b: ArrayLike) -> float:

@@ -70,7 +70,7 @@ def assemble(model: ModelLike, duration: Quantity | None = None, varying: bool =
     step : time, optional
         Of the simulation; what decays within a few steps is not lazy.
     """
-    assembly = draft(model, varying, events)
+    assembly = draft(model, varying, events, step)
     assembly.roles = roles(assembly)
     if gated:
         gate(assembly)

@@ -31,8 +31,8 @@ def lay_over(blocks: MutableMapping[str, str], name: str, text: str, where: str)
 def is_block(key: str, network: Network) -> bool:
     """Whether a name is that of a block which something in the `network`, or a rule, can have."""
     name, dot, rest = key.partition(".")
-    kinds = {e.name: e.kind for e in network.entries}
-    kind = kinds.get(name, name if name in KINDS or name in kinds.values() else None)
+    kinds = {block: e.kind for e in network.entries for block in (*e.blocks, e.name)}
+    kind = name if name in KINDS else kinds.get(name, name if name in kinds.values() else None)
     moment, *words = rest.split(".")
     told = moments_of(kind).get(moment) if kind and bool(dot) == bool(moment) else None
     return told is not None and len(words) == told.named and all(words)
@@ -47,7 +47,7 @@ def unknown_blocks(names: Iterable[str], network: Network) -> InputError | None:
     kinds = {entry.kind for entry in entries}
     for name in names:
         owner = name.partition(".")[0]
-        kind = network[owner].kind if owner in network else owner
+        kind = next((e.kind for e in entries if owner in (*e.blocks, e.name)), owner)
         if not is_block(name, network):
             known = [block for entry in entries for part in dict.fromkeys((entry.kind, entry.name))
                      for block in block_names(part, entry.kind)]
@@ -72,7 +72,8 @@ def statement_blocks(block: str, kind: str) -> tuple[str, ...]:
 def _may_be_added(key, blocks, network):
     """Whether an edit may add a block: of something that there is, or of one layer of it."""
     name = key.split(".")[0]
-    described = name in network and any(block in blocks for block in network[name].blocks)
+    described = any(name in (*e.blocks, e.name) and any(block in blocks for block in e.blocks)
+                    for e in network.entries)
     return is_block(key, network) and (name in blocks or described)
 
 

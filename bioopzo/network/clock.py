@@ -10,6 +10,7 @@ from brian2.units.fundamentalunits import Quantity
 from bioopzo.errors import InputError
 from bioopzo.network.asked import ModelLike
 from bioopzo.network.holds import check_holds
+from bioopzo.network.table import Network
 
 #: The trial's clock, complete: what every population may read, and what it means.
 MEANING = {
@@ -90,6 +91,7 @@ def time_course(model: ModelLike, task: Any) -> np.ndarray:
     short for their effect to be read (`network.holds`).
     """
     mask = np.asarray(task.mask, dtype=float)
+    check_delays(model.network, float(task.dt), task.steps)
     perturbs = model.rule.perturbs
     if not perturbs:
         return np.column_stack(list(_course(mask, "", 0, 0, 1.0).values()))
@@ -97,6 +99,20 @@ def time_course(model: ModelLike, task: Any) -> np.ndarray:
     hold, window = (round(float(model.parameters[name]) / dt) for name in ("T_z", "T_w"))
     check_holds(model, dt, hold, lambda steps: _course(mask, perturbs, steps, window, dt))
     return np.column_stack(list(_course(mask, perturbs, hold, window, dt).values()))
+
+
+def check_delays(network: Network, dt: float, steps: int) -> None:
+    """Refuse delays that are no multiple of `dt` (seconds), or as long as a trial of `steps`."""
+    for projection in network.projections:
+        count = projection.delay / dt
+        if abs(count - round(count)) > 1e-6:
+            near = max(1, round(count)) * dt
+            raise InputError(f"{projection.name}: a delay of {projection.delay*1e3:g} ms is no "
+                             f"multiple of the time step, {dt*1e3:g} ms; the nearest is "
+                             f"{near*1e3:g} ms")
+        if count >= steps:
+            raise InputError(f"{projection.name}: with a delay of {projection.delay*1e3:g} ms no "
+                             f"spike arrives within a trial of {steps*dt*1e3:g} ms")
 
 
 def check_protocol(model: ModelLike) -> None:

@@ -4,8 +4,10 @@ What a connection computes is in `engines.rate.arrays`; a rule knows nothing of 
 (height, width, channels), so that the channels of a pixel lie together.
 """
 
+import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -33,6 +35,60 @@ class Dense:
     def fan_out(self):
         """Synapses that a neuron sends to."""
         return self.post
+
+
+@dataclass(frozen=True)
+class Sparse(Dense):
+    """Some of all pairs: `bits`, packed, tell for every pair, pre first, whether it is connected.
+
+    What belongs to a synapse is kept for every pair, (pre, post), with zeros where there is none;
+    a network in Brian2 has the synapses that there are.
+    """
+
+    bits: bytes = field(default=b"", repr=False)
+    digest: str = field(init=False, compare=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "digest", hashlib.sha256(self.bits).hexdigest()[:16])
+
+    @cached_property
+    def mask(self):
+        """Which pairs are connected: bool (pre, post)."""
+        flat = np.unpackbits(np.frombuffer(self.bits, np.uint8), count=self.pre * self.post)
+        return flat.reshape(self.shape).astype(bool)
+
+    @property
+    def synapses(self):
+        """How many synapses there are."""
+        return int(self.mask.sum())
+
+    @property
+    def fan_in(self):
+        """Synapses on one neuron, on average; at least 1."""
+        return max(1.0, self.synapses / self.post)
+
+    @property
+    def fan_out(self):
+        """Synapses that a neuron sends to, on average."""
+        return self.synapses / self.pre
+
+    def gathered(self, values):
+        """The values of the synapses that there are, of those for every pair."""
+        return np.ravel(values)[self.mask.ravel()]
+
+    def scattered(self, values):
+        """The values for every pair, of those of the synapses; the others are 0."""
+        found = np.zeros(self.mask.size, np.asarray(values).dtype)
+        found[self.mask.ravel()] = values
+        return found
+
+
+def of_mask(mask):
+    """The connection of the pairs where `mask` (pre, post) is true: `Dense` where all are."""
+    mask = np.asarray(mask, bool)
+    if mask.all():
+        return Dense(*mask.shape)
+    return Sparse(*mask.shape, np.packbits(mask).tobytes())
 
 
 @dataclass(frozen=True)

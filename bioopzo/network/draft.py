@@ -6,15 +6,20 @@ Which objects there are says the network's table; what a block's moment means sa
 
 from collections.abc import Mapping
 
+from brian2.units.fundamentalunits import Quantity
+
 from bioopzo.network.asked import ModelLike
 from bioopzo.network.clock import CLOCK, CLOCK_NAMES, TICK
+from bioopzo.network.delays import hold_back
+from bioopzo.network.entries import Population, Projection
 from bioopzo.network.kinds import NEURON_MOMENTS, SYNAPSE_MOMENTS, kind_of
 from bioopzo.network.objects import Assembly, Code, Event, GroupText, Pathway, SynapseText
-from bioopzo.network.table import Network, Population, Projection
+from bioopzo.network.table import Network
 from bioopzo.text.equations import compose, is_expression, parse, render
 
 
-def draft(model: ModelLike, varying: bool = False, events: bool = False) -> Assembly:
+def draft(model: ModelLike, varying: bool = False, events: bool = False,
+          step: Quantity | None = None) -> Assembly:
     """The `Assembly` of a model as written; arguments as of `assembly.assemble`."""
     network, blocks = model.network, model.blocks
     groups = {"trial": _trial()}
@@ -23,6 +28,7 @@ def draft(model: ModelLike, varying: bool = False, events: bool = False) -> Asse
     _feed(groups[network.input.name], groups[network.error.name], model.coding or "current",
           varying, events)
     synapses = {p.name: _synapses(blocks, network, p, perturbs) for p in network.projections}
+    hold_back(groups, synapses, network, step, getattr(model, "state_reset", True))
     return Assembly(groups, synapses, network)
 
 
@@ -145,10 +151,11 @@ def _synapses(blocks, network, projection, perturbs):
     """The synapses of a projection."""
     equations = text_of(blocks, projection)
     from_hidden = network.perturbed(projection)
-    if from_hidden and kind_of(projection.kind).backward and "backward" in blocks:
+    if (from_hidden and kind_of(projection.kind).backward and "backward" in blocks
+            and network.ahead(projection)):
         equations += "\n" + blocks["backward"]
     synapse = SynapseText(projection.name, projection.source, projection.target, equations,
-                          projection.kind)
+                          projection.kind, projection.connection)
     if text_of(blocks, network[projection.source], "threshold"):
         _add_pathway(synapse, "pre", "spike", text_of(blocks, projection, "spike"))
     _add_pathway(synapse, "onset", "onset", _onset(blocks, network, projection))

@@ -25,7 +25,7 @@ import numpy as np
 
 from bioopzo.errors import InputError
 from bioopzo.network.asked import ModelLike
-from bioopzo.network.table import Population
+from bioopzo.network.entries import Population
 from bioopzo.text.equations import defines, identifiers
 
 #: The least reach of a sign that is right.

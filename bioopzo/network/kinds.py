@@ -106,6 +106,8 @@ KINDS: dict[str, PopulationKind | ProjectionKind] = {
     "backward": ProjectionKind("Forward synapses onto hidden neurons", moments=("",)),
     "forward_readout": ProjectionKind("Forward synapses onto the readout", post="k", plastic=True,
                                       backward=True),
+    "fixed": ProjectionKind("Fixed synapses onto hidden neurons", backward=True),
+    "fixed_readout": ProjectionKind("Fixed synapses onto the readout", post="k", backward=True),
     "feedback": ProjectionKind("Feedback synapses from the error population", "k",
                                moments=_FROM_ERROR),
     "local": PopulationKind("Readouts of single layers"),

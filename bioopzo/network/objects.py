@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from bioopzo.network.asked import ModelLike
 from bioopzo.network.clock import Shape
+from bioopzo.network.connections import Sparse
 from bioopzo.network.table import Network
 from bioopzo.text.equations import Line, identifiers, linear, parse
 
@@ -64,13 +66,14 @@ class Pathway:
 
 @dataclass
 class SynapseText:
-    """Everything Brian2 needs to make one Synapses object (all to all)."""
+    """Everything Brian2 needs to make one Synapses object; `connection` says which pairs."""
 
     name: str
     source: str
     target: str
     equations: str
     kind: str = ""
+    connection: Any = None
     pathways: list[Pathway] = field(default_factory=list)
     codes: list[Code] = field(default_factory=list)
     sums: dict[str, tuple[str, int]] = field(default_factory=dict)
@@ -157,7 +160,8 @@ def _describe(obj):
     """One object as a page of text."""
     parts = []
     if isinstance(obj, SynapseText):
-        parts.append(f"# {obj.source} -> {obj.target}" + (f", {obj.form}" if obj.form else ""))
+        parts.append(f"# {obj.source} -> {obj.target}" + _which(obj.connection)
+                     + (f", {obj.form}" if obj.form else ""))
         parts.append(obj.equations)
         parts += [f"on {p.event} of {obj.source} [{p.when}]:\n" + _indent(p.text)
                   for p in obj.pathways]
@@ -173,14 +177,16 @@ def _describe(obj):
     return "\n".join(parts)
 
 
+def _which(connection):
+    """Which pairs are connected, where not all are."""
+    if not isinstance(connection, Sparse):
+        return ""
+    pairs = connection.pre * connection.post
+    return f", {connection.synapses} of {pairs} pairs ({connection.digest})"
+
+
 def _indent(text):
     return "    " + text.strip().replace("\n", "\n    ")
-
-
-
-
-
-
 
 
 def constants(assembly: Assembly, model: ModelLike, shape: Shape) -> dict[str, float]:

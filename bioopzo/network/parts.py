@@ -249,6 +249,14 @@ def error(kind: str) -> dict[str, str]:
     return blocks
 
 
+#: What is around synapses that do not learn.
+FIXED = {"fixed": "w : 1", "fixed.spike": "u_post += w",
+         "fixed_readout": "w : 1", "fixed_readout.spike": "o_post += w"}
+#: What a constant input does through its synapses, and a readout that it reaches directly.
+ONSET = "drive_post += w*x_pre"
+DRIVEN_READOUT = "do/dt = (drive - o)/tau_o : 1\ndrive : 1"
+
+
 def forward(coding_first: str) -> dict[str, str]:
     """Blocks of the forward synapses: the plain three-factor rule, and what a spike does."""
     return {
@@ -256,5 +264,5 @@ def forward(coding_first: str) -> dict[str, str]:
         "forward_readout": "dw/dt = -eta_o*xbar_pre*g_post : 1",
         "forward.spike": "u_post += w",
         "forward_readout.spike": "o_post += w",
-        "forward_1.onset": "drive_post += w*x_pre" if coding_first == "current" else "",
+        "forward_1.onset": ONSET if coding_first == "current" else "",
     }

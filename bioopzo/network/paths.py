@@ -11,7 +11,6 @@ derived it says why.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import sympy
@@ -19,10 +18,11 @@ from brian2.parsing.sympytools import sympy_to_str
 
 from bioopzo.errors import Mistake
 from bioopzo.network.draft import text_of
+from bioopzo.network.entries import Population, Projection
 from bioopzo.network.perturbation import PLACES, SENT, SOURCE
 from bioopzo.network.scores import Lost, score
 from bioopzo.network.stages import OWN_WAY, stage
-from bioopzo.network.table import Network, Population, Projection
+from bioopzo.network.table import Network
 from bioopzo.text.equations import Line, identifiers, is_expression, parse, render, substitute
 from bioopzo.text.influence import expanded, factor, on_way, share_of
 
@@ -302,9 +302,12 @@ class _Way:
         if "zbar" not in own or any(str(line) not in self.known for line in mine
                                     if line.kind == "differential"):
             return  # somebody's own
-        hidden = self.network.hidden
-        start = hidden.index(population)
-        through = [*([population] if place == "before" else []), *hidden[start + 1:]]
+        hidden, ahead = self.network.hidden, self.network.way(population)
+        if ahead is None:
+            raise Lost(population.name, f"no synapses lead from {population.name} to the readout: "
+                       "the way of the perturbation cannot be derived", "", "connect it, or leave "
+                       "the population out")
+        through = [*([population] if place == "before" else []), *ahead]
         lines = self._chain(population, through, self.network.readout, "zbar", place)
         middle = rule.intermediate
         if "zbar_mid" in own and own["zbar_mid"].kind == "differential" and middle:
@@ -329,13 +332,7 @@ class _Way:
 
     def _chain(self, population, through, last, name, place):
         """Lines of z of a `population` through membranes, then through that of a readout."""
-        lines, source, ends = [], SOURCE, {(p.source, p.target) for p in self.network.projections}
-        steps = [population, *(p for p in through if p != population), last]
-        for one, other in pairwise(steps):
-            if (one.name, other.name) not in ends:
-                raise Lost(population.name, f"no synapses lead from {one.name} to {other.name}: "
-                           "the way of the perturbation cannot be derived", "", "a rule that "
-                           "perturbs needs layers that project onto each other in their order")
+        lines, source = [], SOURCE
         for k, other in enumerate(through, 1):
             lines += self._stage(other, "u", f"z{k}", source,
                                  "u" if place == "before" and k == 1 else None)

@@ -8,8 +8,10 @@ from bioopzo.network import parts
 from bioopzo.network.asked import ModelLike
 from bioopzo.network.blocks import CODINGS
 from bioopzo.network.draft import draft, text_of
+from bioopzo.network.entries import Projection
+from bioopzo.network.layers import completed, layered
 from bioopzo.network.objects import GroupText, SynapseText
-from bioopzo.network.table import Network, Projection, completed, layered
+from bioopzo.network.table import Network
 from bioopzo.text.equations import Line, is_expression, parse
 
 

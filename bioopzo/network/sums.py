@@ -1,7 +1,16 @@
 """The order of sums over synapses, and what neurons compute for synapses to read."""
 
+from dataclasses import replace
+
 from bioopzo.network.kinds import kind_of
-from bioopzo.network.objects import Assembly, Code, names_used, with_right
+from bioopzo.network.objects import (
+    SCHEDULE,
+    Assembly,
+    Code,
+    SynapseText,
+    names_used,
+    with_right,
+)
 from bioopzo.text.equations import Line, depends_on, identifiers, parse, render, substitute
 
 
@@ -11,13 +20,46 @@ def _rank(population):
 
 
 def set_sum_order(assembly: Assembly) -> None:
-    """Sums of modulators follow the backward order; those of errors come before all of them."""
+    """Sums of modulators follow the backward order; those of errors come before all of them.
+
+    Where several projections sum into one variable of a population, each has its own, and the
+    variable is what they add up to.
+    """
     for synapse in assembly.synapses.values():
         for line in parse(synapse.equations, synapse.name):
             if "summed" in line.flags:
                 into = synapse.target if line.name.endswith("_post") else synapse.source
                 synapse.sums[line.name] = kind_of(synapse.kind).sums or (
                     "feedback", 10 * _rank(assembly.network[into]))
+    shares: dict[tuple[str, str], list[tuple[SynapseText, str]]] = {}
+    for synapse in assembly.synapses.values():
+        for word in synapse.sums:
+            bare, _, side = word.rpartition("_")
+            into = synapse.target if side == "post" else synapse.source
+            shares.setdefault((into, bare), []).append((synapse, word))
+    for (name, variable), found in shares.items():
+        if len(found) > 1:
+            _add_up(assembly.groups[name], variable, found)
+
+
+def _add_up(group, variable, shares):
+    """Let every one of the sums into a variable have a name of its own."""
+    unit = next(line.unit for line in parse(group.equations) if line.name == variable)
+    names = []
+    for synapse, word in shares:
+        bare, _, side = word.rpartition("_")
+        own = _another(group, f"{bare}_{synapse.name}")
+        names.append(own)
+        group.equations += f"\n{own} : {unit}"
+        synapse.equations = render(replace(line, name=f"{own}_{side}") if line.name == word
+                                   and "summed" in line.flags else line
+                                   for line in parse(synapse.equations, synapse.name))
+        synapse.sums[f"{own}_{side}"] = synapse.sums.pop(word)
+    when, order = max((synapse.sums[f"{own}_{word.rpartition('_')[2]}"]
+                       for own, (synapse, word) in zip(names, shares)),
+                      key=lambda place: (SCHEDULE.index(place[0]), place[1]))
+    group.codes.append(Code(f"sum_of_{variable}", f"{variable} = {' + '.join(names)}", when,
+                            order + 1))
 
 
 def store_subexpressions(assembly: Assembly) -> None:
@@ -49,7 +91,7 @@ def store_subexpressions(assembly: Assembly) -> None:
                     late = bool(depends_on(word, right) & summed)
                     when, order = ("plasticity", -2) if kind == "step" else (
                         ("error", 2 * late) if name in errors else
-                        ("feedback", 10 * _rank(assembly.network[name]) + late))
+                        ("feedback", 10 * _rank(assembly.network[name]) + 2 * late))
                     places.setdefault((f"store_{kind}{int(late)}", when, order), []).append(
                         f"{made[word, kind]} = {right[word] if word in alone else word}")
         group.codes += [Code(code, "\n".join(text), when, order)

@@ -1,125 +1,22 @@
 """The network as data: a table of populations and one of projections.
 
-It is made once, by `layered` from a list of sizes or by the user, and `completed` by what a rule
-needs (feedback, a critic, readouts of single layers). Whoever asks which populations there are,
-what projects where, how large a weight matrix is or what a layer's blocks are called, asks here;
-nobody takes a name such as ``"forward_2"`` apart.
+It is made once, from a list of sizes (`network.layers`) or by the user, and completed by what a
+rule needs (feedback, a critic, readouts of single layers). Whoever asks which populations there
+are, what projects where, how large a weight matrix is or what a layer's blocks are called, asks
+here; nobody takes a name such as ``"forward_2"`` apart.
 """
 
-from collections.abc import Container, Mapping, Sequence
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 from bioopzo.arguments import whole_number
 from bioopzo.errors import InputError, unknown
+from bioopzo.network import wiring
 from bioopzo.network.connections import Dense
+from bioopzo.network.entries import Population, Projection
 from bioopzo.network.kinds import KINDS, SYNAPSE_MOMENTS, PopulationKind, kind_of
-
-
-@dataclass(frozen=True)
-class Population:
-    """Neurons of one kind.
-
-    Parameters
-    ----------
-    name : str
-    size : int
-        Neurons.
-    kind : str
-        ``"input"``, ``"hidden"``, ``"readout"``, ``"error"`` ... (`kinds.KINDS`).
-    blocks : tuple of str
-        Whose blocks describe it, the later laid over the earlier; default kind, then name.
-    layer : int, optional
-        Its place among the layers, counted from the input (0).
-    distance : int, optional
-        Projections from here to the readout whose error teaches it (a readout: 0).
-    reads : tuple of (str, str)
-        Words it reads neuron by neuron in another population, and that population.
-    """
-
-    name: str
-    size: int
-    kind: str
-    blocks: tuple[str, ...] = ()
-    layer: int | None = None
-    distance: int | None = None
-    reads: tuple[tuple[str, str], ...] = ()
-
-    def __post_init__(self):
-        _name_blocks(self)
-
-
-@dataclass(frozen=True)
-class Start:
-    """How a synaptic `variable` starts.
-
-    `distribution` is ``"uniform"`` (within `scale` times sqrt(3/fan-in)) or ``"normal"`` (with
-    the standard deviation `scale`); both times the model's `parameters` named. What has a lower
-    `rank` is drawn first: a network starts from the same weights with and without further parts.
-    """
-
-    variable: str
-    distribution: str
-    scale: float = 1.0
-    parameters: tuple[str, ...] = ()
-    rank: int = 0
-
-    def __post_init__(self):
-        if self.distribution not in ("uniform", "normal"):
-            raise unknown("distribution of a start", self.distribution, ("uniform", "normal"))
-
-
-@dataclass(frozen=True)
-class Projection:
-    """Synapses from one population onto another.
-
-    Parameters
-    ----------
-    name, source, target : str
-        `source` and `target` name populations.
-    kind : str
-        ``"forward"``, ``"feedback"``, ``"softmax"`` ... (`kinds.KINDS`), or a word of your own.
-    blocks : tuple of str
-        Whose blocks describe it, the later laid over the earlier; default kind, then name.
-    connection : Dense, Pooled or Convolution, optional
-        Default all to all.
-    learned : tuple of str
-        Variables that its plasticity changes, e.g. ``("w",)``.
-    start : Start, optional
-        Default: all variables start at zero.
-    text : tuple of (str, str)
-        Text of its own: moment (``""`` for equations) and lines.
-    """
-
-    name: str
-    source: str
-    target: str
-    kind: str
-    blocks: tuple[str, ...] = ()
-    connection: Any = None
-    learned: tuple[str, ...] = ()
-    start: Start | None = None
-    text: tuple[tuple[str, str], ...] = ()
-
-    def __post_init__(self):
-        _name_blocks(self)
-
-
-def _name_blocks(entry):
-    """An entry is described by the blocks of its kind, and those of its own name over them."""
-    if not entry.blocks:
-        object.__setattr__(entry, "blocks", tuple(dict.fromkeys((entry.kind, entry.name))))
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What a rule needs of a network, as `rules.Rule` says it: see there."""
-
-    branches: tuple[int, ...]
-    intermediate: int | None
-    matrix: str
-    feedback_scale: float
 
 
 def _check_populations(populations):
@@ -158,19 +55,36 @@ def _connected(projection, sizes):
     return projection
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Network:
     """Populations and projections, each in the order in which an engine makes them.
 
     `populations` and `projections` are tuples; ``network["hidden_1"]`` finds either by name.
     Raises `InputError` for names that stand twice, populations of unknown kinds, other than one
     input, readout and error population, and projections that do not fit their ends.
+
+    ``Network(inputs=40, readouts=2)`` begins with the populations ``"input"`` and ``"readout"``;
+    `population` and `connect` return networks with more:
+
+    >>> net = (bz.Network(inputs=40, readouts=2)
+    ...        .population("E", 80, sign=+1).population("I", 20, sign=-1)
+    ...        .connect("input", "E").connect("E", "E", p=0.2).connect("E", "I", p=0.5)
+    ...        .connect("I", "E", p=0.5).connect("E", "readout"))
+    >>> model = bz.Model(net, rule="eprop")
     """
 
     populations: tuple[Population, ...]
     projections: tuple[Projection, ...]
 
-    def __post_init__(self):
+    def __init__(self, populations: Iterable[Population] = (),
+                 projections: Iterable[Projection] = (), *, inputs: int = 0, readouts: int = 0
+                 ) -> None:
+        ends = wiring.ends(inputs, readouts) if inputs or readouts else ()
+        object.__setattr__(self, "populations", (*populations, *ends))
+        object.__setattr__(self, "projections", tuple(projections))
+        self._check()
+
+    def _check(self):
         _check_populations(self.populations)
         sizes = {p.name: p.size for p in self.populations}
         names = [entry.name for entry in self.entries]
@@ -179,6 +93,94 @@ class Network:
                 raise InputError(f"two populations or projections of a network are called {name!r}")
         object.__setattr__(self, "projections", tuple(
             _connected(projection, sizes) for projection in self.projections))
+
+    def population(self, name: str, size: int, sign: int = 0, neuron: str = "") -> "Network":
+        """The network with `size` more neurons, called `name`, which learn.
+
+        `sign` +1 or -1 is that of all their synapses (Dale's law), 0 leaves it free; `neuron` is a
+        name in ``bioopzo.neurons.available()``, default the model's. Raises `InputError` for a
+        name that is taken or cannot be one, and for other signs.
+        """
+        new = wiring.population(name, size, sign, neuron)
+        if name in self:
+            raise InputError(f"two populations or projections of a network are called {name!r}")
+        at = self.populations.index(self.readout)
+        return self._placed((*self.populations[:at], new, *self.populations[at:]),
+                            self.projections)
+
+    def connect(self, source: str, target: str, name: str = "", *, p: float = 1.0, seed: int = 0,
+                mask: Any = None, pairs: Any = None, one_to_one: bool = False,
+                autapses: bool = True, delay: Any = 0.0, plastic: bool = True,
+                weights: Any = None, low: float = -math.inf, high: float = math.inf) -> "Network":
+        """The network with synapses from `source` onto `target`.
+
+        Parameters
+        ----------
+        source, target : str
+            Populations; ``"input"`` and ``"readout"`` are those at the ends. The same twice is a
+            recurrent projection.
+        name : str, optional
+            Default ``"source_target"``.
+        p, seed : float, int
+            Every pair is connected with probability `p`, drawn with `seed`.
+        mask : array of bool (pre, post), optional
+        pairs : two sequences of whole numbers, optional
+            The neurons i of the source and j of the target that are connected.
+        one_to_one : bool
+        autapses : bool
+            Whether neurons connect to themselves, in a recurrent projection.
+        delay : time or times
+            From a spike to its effect; of several, every synapse has one, drawn with `seed`, and
+            each is a projection of its own (``name_1``, ``name_2`` ...).
+        plastic : bool
+            False: the weights stay as they start.
+        weights : optional
+            Initial weights: default uniform within gain*sqrt(3/fan-in); one number; ``("uniform",
+            low, high)``, ``("normal", mean, sd)``, ``("lognormal", mean, sd)`` (of the
+            logarithm); an array (pre, post); or a function of (i, j) that gives one.
+        low, high : float
+            Weights act within these bounds and are brought back into them between trials.
+
+        Raises `InputError` for populations that are not there, no pair at all, bounds that
+        contradict each other, and weights that contradict bounds or the sign of the source.
+        """
+        for end in (source, target):
+            if end not in {p.name for p in self.populations}:
+                raise unknown("population", end, [p.name for p in self.populations])
+        new = wiring.projections(self[source], self[target], name or f"{source}_{target}", {
+            "p": p, "seed": seed, "mask": mask, "pairs": pairs, "one_to_one": one_to_one,
+            "autapses": autapses}, delay, plastic, weights, (low, high))
+        return self._placed(self.populations, (*self.projections, *new))
+
+    def rewired(self, recurrent: bool, p: float, delay: Any) -> "Network":
+        """A network of layers with the properties of `Model` that have these names: see there."""
+        links = {x.name: (x.source, x.target) for x in self.forward
+                 if x.target != self.readout.name}
+        if recurrent:
+            links |= {f"recurrent_{h.layer}": (h.name, h.name) for h in self.hidden}
+        which = {"p": p, "seed": 0, "mask": None, "pairs": None, "one_to_one": False,
+                 "autapses": True}
+        new = [made for name, (source, target) in links.items() for made in wiring.projections(
+            self[source], self[target], name, which, 0.0 if source == self.input.name else delay,
+            True, None, (-math.inf, math.inf))]
+        return Network(self.populations, (*new, *(x for x in self.projections
+                                                  if x.name not in links)))
+
+    def _placed(self, populations, projections):
+        """The network, with every population's distance from the readout."""
+        distance = wiring.distances(populations, projections)
+        depth = max((distance.get(p.name, 0) for p in populations if p.kind == "hidden"),
+                    default=0)
+        return Network((
+            replace(p, distance=distance.get(p.name), layer=depth + 1 - distance[p.name]
+                    if p.name in distance else None) if p.kind == "hidden" else
+            replace(p, layer=depth + 1) if p.kind == "readout" else p for p in populations),
+            projections)
+
+    @property
+    def depth(self) -> int:
+        """The most projections from a hidden population to the readout."""
+        return max((p.distance or 0 for p in self.hidden), default=0)
 
     @property
     def entries(self) -> tuple[Population | Projection, ...]:
@@ -224,7 +226,7 @@ class Network:
 
     @property
     def forward(self) -> tuple[Projection, ...]:
-        """The plastic projections on the way from the input to the readout, in their order."""
+        """The plastic projections among input, hidden populations and readout, in their order."""
         return self.of("forward", "forward_readout")
 
     @property
@@ -239,6 +241,28 @@ class Network:
     def out_of(self, name: str) -> tuple[Projection, ...]:
         """The projections from the population called `name`."""
         return tuple(p for p in self.projections if p.source == name)
+
+    def ahead(self, projection: Projection) -> bool:
+        """Whether a projection leads towards the readout: neither back nor to the same distance."""
+        source, target = (self[end].distance for end in (projection.source, projection.target))
+        return source is None or (target is not None and target < source)
+
+    def way(self, population: Population) -> list[Population] | None:
+        """The hidden populations on the shortest way from a `population` to the readout, in order.
+
+        None where no synapses lead there.
+        """
+        found: list[Population] = []
+        while (population.distance or 0) > 1:
+            further = [self[p.target] for p in self.out_of(population.name)
+                       if self[p.target].kind == "hidden"
+                       and self[p.target].distance == (population.distance or 0) - 1]
+            if not further:
+                return None
+            population = further[0]
+            found.append(population)
+        ends = {p.target for p in self.out_of(population.name)}
+        return found if self.readout.name in ends else None
 
     def perturbed(self, projection: Projection) -> bool:
         """Whether the source of a projection carries a perturbation of its own."""
@@ -264,87 +288,3 @@ class Network:
                                      "shape": list(p.connection.shape)}
                             for p in self.projections},
         }
-
-
-def recorded(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run's `meta` says of its network, as `Network.described` has it.
-
-    Runs saved before this was kept are layers of their sizes; every projection that such a
-    network could have is there.
-    """
-    if "network" in meta:
-        return meta["network"]
-    layers, depth = layered(meta["sizes"]), len(meta["sizes"]) - 2
-    rule = Needs(tuple(range(1, depth + 1)), depth, "M", 0.0)
-    return completed(layers, rule, ("feedback", "critic", "report")).described()
-
-
-def layered(sizes: Sequence[int], connections: Mapping[str, Any] | None = None) -> Network:
-    """The network of layers of `sizes`: inputs, hidden layers, readouts.
-
-    Each projects onto the next, all to all or as `connections` (name -> connection) says. An
-    error population compares the readout with the target.
-    """
-    depth, connections = len(sizes) - 2, connections or {}
-    hidden = [Population(f"hidden_{k}", sizes[k], "hidden", layer=k, distance=depth + 1 - k)
-              for k in range(1, depth + 1)]
-    layers = [Population("input", sizes[0], "input", layer=0), *hidden,
-              Population("readout", sizes[-1], "readout", layer=depth + 1, distance=0,
-                         reads=(("err", "error"),))]
-    error = Population("error", sizes[-1], "error", reads=(("o", "readout"),))
-    projections = []
-    for k, (source, target) in enumerate(pairwise(layers), 1):
-        kind = "forward_readout" if target.kind == "readout" else "forward"
-        scales = ("gain", "input_gain") if k == 1 else ("gain",)
-        projections.append(Projection(
-            f"forward_{k}", source.name, target.name, kind, (kind, f"forward_{k}"),
-            connections.get(f"forward_{k}"), ("w",), Start("w", "uniform", parameters=scales)))
-    return Network((*layers, error), tuple(projections))
-
-
-def completed(network: Network, rule: Any, blocks: Container[str]) -> Network:
-    """The network with what a `rule` needs besides: feedback, branches, a critic, the softmax.
-
-    `rule` is a `rules.Rule`, or the `Needs` of one; `blocks` are the model's, by name.
-    """
-    error, outputs = network.error, network.readout.size
-    populations, projections = [], []
-    critic = "critic" in blocks
-    if critic:
-        populations.append(Population("critic", 1, "critic"))
-    for k in rule.branches:
-        source = network.hidden[k - 1].name
-        populations += [
-            Population(f"local_{k}", outputs, "local", layer=k, distance=0,
-                       reads=(("err", f"localerror_{k}"),)),
-            Population(f"localerror_{k}", outputs, "localerror", layer=k,
-                       reads=(("o", f"local_{k}"), ("y", error.name)))]
-        projections += [
-            Projection(f"forward_local_{k}", source, f"local_{k}", "forward_local",
-                       learned=("w",), start=Start("w", "uniform", 1.0, ("gain",), 3)),
-            _softmax(f"softmax_local_{k}", f"localerror_{k}")]
-    if rule.intermediate:
-        middle = f"localerror_{rule.intermediate}"
-        projections += [_feedback("intermediate", middle, population, rule)
-                        for population in network.hidden[:rule.intermediate - 1]]
-    if "feedback" in blocks:
-        projections += [_feedback("feedback", error.name, population, rule)
-                        for population in network.hidden]
-    projections.append(_softmax("softmax", error.name))
-    if "report" in blocks and critic:
-        projections.append(Projection("report", error.name, "critic", "report"))
-    return network.plus(*populations, *projections)
-
-
-def _feedback(kind, source, target, rule):
-    learned = (rule.matrix,) if rule.matrix else ()
-    rank = 1 if kind == "feedback" else 2
-    start = Start(rule.matrix, "normal", rule.feedback_scale, (), rank)
-    return Projection(f"{kind}_{target.layer}", source, target.name, kind, learned=learned,
-                      start=start if learned and rule.feedback_scale else None)
-
-
-def _softmax(name, population):
-    """The sum over an error population that the softmax divides by."""
-    return Projection(name, population, population, "softmax", (),
-                      text=(("", "Z_post = expo_pre : 1 (summed)"),))

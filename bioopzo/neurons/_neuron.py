@@ -6,7 +6,7 @@ from typing import Any
 
 from bioopzo.errors import InputError
 from bioopzo.network.blocks import unknown_blocks
-from bioopzo.network.table import layered
+from bioopzo.network.layers import layered
 from bioopzo.neurons._leaky import LEAKY
 from bioopzo.text.entries import Entries
 from bioopzo.text.equations import defines, parse

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bioopzo.errors import InputError
-from bioopzo.network.table import recorded
+from bioopzo.network.layers import recorded
 from bioopzo.plots.styles import (
     COLUMN_CM,
     GREY,

@@ -18,7 +18,7 @@ from os import PathLike
 
 from bioopzo.errors import InputError
 from bioopzo.network.blocks import unknown_blocks
-from bioopzo.network.table import completed, layered
+from bioopzo.network.layers import completed, layered
 from bioopzo.registry import Folder, choose
 from bioopzo.rules._branches import branches
 from bioopzo.rules._perturbation import path_filter, perturbation

@@ -9,8 +9,8 @@ import numpy as np
 
 from bioopzo.errors import InputError
 from bioopzo.network.assembly import assemble
+from bioopzo.network.layers import recorded
 from bioopzo.network.objects import GroupText, SynapseText
-from bioopzo.network.table import recorded
 from bioopzo.text.equations import parse
 
 

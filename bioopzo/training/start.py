@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bioopzo.model import Model
+from bioopzo.network.connections import Sparse
 from bioopzo.tasks import Task
 
 
@@ -86,14 +87,25 @@ def initial_weights(model: Model, rng: np.random.Generator) -> dict[str, np.ndar
     starting = [(p, p.start) for p in model.network.projections if p.start]
     for projection, start in sorted(starting, key=lambda pair: pair[1].rank):
         connection = projection.connection
-        uniform = start.distribution == "uniform"
-        size = np.sqrt(3 / connection.fan_in) if uniform else 1.0
+        size = np.sqrt(3 / connection.fan_in) if start.distribution == "uniform" else 1.0
         for factor in (start.scale, *(float(model.parameters[p]) for p in start.parameters)):
             size *= factor
-        count = int(np.prod(connection.shape))
+        drawn = _drawn(start, size, int(np.prod(connection.shape)), rng)
+        drawn = start.sign * np.abs(drawn) if start.sign else drawn
+        drawn = np.clip(drawn, projection.low, projection.high)
         values[f"{projection.name}.{start.variable}"] = (
-            rng.uniform(-size, size, count) if uniform else rng.normal(0, size, count))
+            drawn * connection.mask.ravel() if isinstance(connection, Sparse) else drawn)
     return values
+
+
+def _drawn(start, size, count, rng):
+    """So many values of a `Start` with the spread `size`."""
+    if start.distribution == "given":
+        return np.frombuffer(start.values).copy()
+    if start.distribution in ("uniform", "range"):
+        return start.centre + rng.uniform(-size, size, count)
+    drawn = start.centre + rng.normal(0, size, count)
+    return np.exp(drawn) if start.distribution == "lognormal" else drawn
 
 
 def versions() -> dict[str, str]:

@@ -42,7 +42,7 @@ def quickly(numpy=True):
     with contextlib.ExitStack() as stack:
         enter = stack.enter_context
         enter(mock.patch.object(caching, "_hashable", hashable))
-        enter(mock.patch.object(b2.Synapses, "connect", _all_to_all))
+        enter(mock.patch.object(b2.Synapses, "connect", _connected))
         if numpy:
             for module in (arrays, moment, execute):
                 enter(mock.patch.object(module, "jnp", np))
@@ -50,15 +50,17 @@ def quickly(numpy=True):
         yield
 
 
-def _all_to_all(synapses):
-    """What ``connect()`` does."""
-    count = len(synapses.source) * len(synapses.target)
+def _connected(synapses, condition=None, namespace=None):
+    """What ``connect()`` and ``connect("connected_name(i, j) > 0.5")`` do."""
+    pre, post = np.indices((len(synapses.source), len(synapses.target)))
+    there = np.full(pre.shape, True)
+    if condition:
+        (function,) = namespace.values()
+        there = function.implementations["numpy"].get_code(None)(pre, post) > 0.5
     synapses._connect_called = True
-    for name, per_post in (("_synaptic_pre", False), ("_synaptic_post", True)):
+    for name, index in (("_synaptic_pre", pre), ("_synaptic_post", post)):
         variable = synapses.variables[name]
-        variable.resize(count)
-        index = np.arange(count)
-        variable.get_value()[...] = (index % len(synapses.target) if per_post
-                                     else index // len(synapses.target))
-    synapses._resize(count)
+        variable.resize(int(there.sum()))
+        variable.get_value()[...] = index[there]
+    synapses._resize(int(there.sum()))
     synapses._update_synapse_numbers(0)

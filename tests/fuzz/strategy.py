@@ -8,12 +8,15 @@ import random
 import re
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import pairwise
+from math import inf
 
 from brian2.units import Hz, ms, second
 
 from bioopzo import neurons, rules
 from bioopzo.model import Model
 from bioopzo.network.kinds import KINDS, PopulationKind, moments_of
+from bioopzo.network.table import Network
 from bioopzo.text.equations import is_expression, parse, render
 
 UNITS = {"Hz": Hz, "ms": ms, "second": second}
@@ -58,12 +61,13 @@ class Draw:
     plastic: tuple = (1, 0, 1, 0)
     values: dict = field(default_factory=dict)
     ops: tuple = ()
+    wiring: str = ""
 
     def bare(self):
         """The model without edits."""
-        model = Model(self.sizes, rule=self.rule, neuron=self.neuron, reset=self.reset,
-                      refractory=self.refractory*ms, error=self.error, coding=self.coding,
-                      surrogate=self.surrogate, dropout=self.dropout,
+        model = Model(**wired(self.wiring, self.sizes), rule=self.rule, neuron=self.neuron,
+                      reset=self.reset, refractory=self.refractory*ms, error=self.error,
+                      coding=self.coding, surrogate=self.surrogate, dropout=self.dropout,
                       state_reset=self.state_reset, options=self.options)
         chosen = {k: quantity(v) for k, v in VALUES.items() if k in model.declared}
         return model.edit(chosen)
@@ -81,6 +85,37 @@ class Draw:
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
         body = ",\n    ".join(f"{name}={value!r}" for name, value in fields.items())
         return f"Draw(\n    {body})"
+
+
+#: Networks that are not layers, all to all.
+WIRINGS = ("recurrent", "sparse", "delayed", "sparse, delayed", "signs", "skip", "fixed")
+
+
+def wired(wiring, sizes):
+    """What a model is made with: layers of `sizes`, or another network of as many neurons."""
+    words = {"recurrent": {}, "sparse": {"p": 0.6}, "delayed": {"delay": 2*ms},
+             "sparse, delayed": {"p": 0.6, "delay": 3*ms}}
+    if wiring in words:
+        return {"sizes": sizes, "recurrent": True, **words[wiring]}
+    if not wiring:
+        return {"sizes": sizes}
+    names = ["input", *(f"hidden_{k}" for k in range(1, len(sizes) - 1)), "readout"]
+    network, signs = Network(inputs=sizes[0], readouts=sizes[-1]), wiring == "signs"
+    for name, size in zip(names[1:-1], sizes[1:-1]):
+        network = network.population(name, size, sign=int(signs), neuron="alif" if
+                                     wiring == "fixed" and name == "hidden_1" else "")
+    for k, (source, target) in enumerate(pairwise(names), 1):
+        network = network.connect(source, target, f"forward_{k}", low=-0.7 if k == 1 else -inf,
+                                  plastic=wiring != "fixed" or k > 1)
+    if signs:
+        network = (network.population("I", 2, sign=-1).connect("hidden_1", "I", high=0.9)
+                   .connect("I", "hidden_1", p=0.7, weights=("lognormal", -1.0, 0.5), delay=1*ms))
+    if wiring == "skip":
+        network = network.connect("hidden_1", "readout" if len(sizes) > 3 else "hidden_1", p=0.8)
+        network = network.connect("input", "readout", weights=lambda i, j: 0.1*i - 0.2*j)
+    if wiring == "fixed":
+        network = network.connect("hidden_1", "hidden_1", plastic=False, delay=[1, 2]*ms)
+    return {"sizes": network}
 
 
 def quantity(text):
@@ -170,7 +205,8 @@ def draw_from(choose, seed=0):
         choose.one((0.0, 0.0, 2.0, 3.5)), choose.one(("graded", "graded", "spiking")),
         choose.one(("current", "poisson", "spikes")), choose.one(SURROGATES),
         choose.one((0.0, 0.0, 0.0, 0.3)), state_reset, choose.chance(0.25), steps,
-        choose.whole(0, steps // 4), tuple(plastic))
+        choose.whole(0, steps // 4), tuple(plastic),
+        wiring=choose.one(WIRINGS) if choose.chance(0.4) else "")
     try:
         model = draw.bare()
     except Exception:

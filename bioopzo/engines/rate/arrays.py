@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import jax.scipy.special
 from brian2.parsing.rendering import NumpyNodeRenderer
 
-from bioopzo.network.connections import Convolution, Dense
+from bioopzo.network.connections import Convolution, Dense, Sparse
 from bioopzo.text.equations import PARSING
 
 
@@ -115,6 +115,11 @@ def plain(value):
 
 
 # ---------------------------------------------------------------------------- projections
+
+def masked(connection, values):
+    """The `values` of synapses (.., pre, post) with zeros where there is no synapse."""
+    return jnp.where(connection.mask, values, 0) if isinstance(connection, Sparse) else values
+
 
 def forward(connection, P, w):
     """Activity P (rows, pre) through weights: (rows, post)."""

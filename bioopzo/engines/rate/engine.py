@@ -24,7 +24,6 @@ from bioopzo.engines.tools import ONE_AT_A_TIME
 from bioopzo.errors import InputError, unknown
 from bioopzo.network import objects
 from bioopzo.network.assembly import assemble
-from bioopzo.network.connections import Dense
 
 PRECISIONS = {"single": np.float32, "double": np.float64}
 UPDATES = ("trial", "step")
@@ -83,14 +82,13 @@ class Engine:
         self.each_step = updates == "step"
         self.immediate = self.each_step and self.optimizer.name == "sgd"
         self.placed = placed or devices.Placement()
-        self.assembly = assemble(model, None, shape.varying, lazy=False, gated=False)
+        self.assembly = assemble(model, None, shape.varying, lazy=False, gated=False,
+                                 step=shape.step)
         with ONE_AT_A_TIME:
             self.abstract = abstract_code(model, shape)
         self.program = program(self.assembly, self.abstract, activity)
         self.sizes = {name: group.size for name, group in self.assembly.groups.items()}
-        self.connections = {name: Dense(self.sizes[s.source], self.sizes[s.target])
-                            for name, s in self.assembly.synapses.items()}
-        self.connections.update(model.connections)
+        self.connections = {name: s.connection for name, s in self.assembly.synapses.items()}
         refuse_literal_images(self.program, set(model.connections))
         self.optimized = frozenset(
             [part.target for node in self.program.step for part in node.parts

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from brian2.parsing.sympytools import str_to_sympy
 
-from bioopzo.engines.rate.arrays import Scaled, outer, plain
+from bioopzo.engines.rate.arrays import Scaled, masked, outer, plain
 from bioopzo.engines.rate.moment import Moment
 from bioopzo.engines.rate.numbers import normal, uniform
 from bioopzo.engines.rate.program import Program, needed
@@ -261,11 +261,15 @@ class Machine:
         # What stands between two trials belongs to the one that has ended.
         last = moment(env, {name: values[-1] for name, values in courses.items()})
         last.sums, last.closers = dict(sums), scan.closers
-        last.run(finish)
+        late = [node for node in finish if node.kind == "set" and self.waits(node.target)]
+        last.run([node for node in finish if node not in late])
         changes = self._changes(last, series)
         weights = {k: last.env[k] for k in kept["weights"]}
         if apply and changes:
             moving = self.moved(weights, moving, changes, rate)
+        last.env |= weights  # what is set there (a bound, say) is set when all has been learned
+        last.run(late)
+        weights = {k: self.there(k, last.env[k]) for k in weights}
         kept = {"weights": weights, "moments": moving["moments"], "updates": moving["updates"],
                 **{name: {k: jnp.asarray(plain(last.env[k])) for k in kept[name]}
                    for name in ("shared", "state")}}
@@ -276,7 +280,8 @@ class Machine:
         """Let the optimiser move weights (in place) by changes; what it keeps, after it."""
         updates, moments = moving["updates"] + 1, dict(moving["moments"])
         for key, change in changes.items():
-            change = jnp.broadcast_to(change, weights[key].shape).astype(weights[key].dtype)
+            change = jnp.broadcast_to(self.there(key, change), weights[key].shape).astype(
+                weights[key].dtype)
             weights[key], moments[key] = self.update(weights[key], moments[key], change, updates,
                                                      rate)
         return {"moments": moments, "updates": updates}
@@ -299,7 +304,11 @@ class Machine:
             for key in sorted({label[0] for label in (*series.get("uses", {}), *last.uses)}):
                 for target, change in self._backwards(key, last, series["uses"]):
                     _add(changes, target, change)
-        return changes
+        return {key: self.there(key, change) for key, change in changes.items()}
+
+    def there(self, key, values):
+        """The values of a synaptic variable, zeros where there is no synapse."""
+        return masked(self.connections[key.split(".")[0]], values)
 
     def _backwards(self, key, last, series):
         """The changes that read an eligibility E: each of its shares meets what multiplies it.

@@ -6,7 +6,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bioopzo.engines.rate.arrays import Scaled, average, evaluate, forward, outer, plain, transpose
+from bioopzo.engines.rate.arrays import (
+    Scaled,
+    average,
+    evaluate,
+    forward,
+    masked,
+    outer,
+    plain,
+    transpose,
+)
 from bioopzo.network.connections import Dense
 
 
@@ -123,6 +132,7 @@ class Moment:
 
     def _through(self, connection, source, code, into_post):
         width = connection.pre if into_post else connection.post
+        code = masked(connection, code)
         if jnp.ndim(code) < 2:  # no synapse has a value of its own
             total = source * width if jnp.ndim(source) < 2 else jnp.sum(
                 jnp.broadcast_to(source, (len(source), width)), axis=1, keepdims=True)
@@ -195,7 +205,7 @@ class Moment:
         for side, ref in (("pre", term.pre), ("post", term.post)):
             if ref is not None:
                 value = value * found(side, ref)
-        return jnp.broadcast_to(value, shape)
+        return jnp.broadcast_to(masked(self.machine.connections[owner], value), shape)
 
     def _mean(self, owner, term, event):
         """The mean of a term over the samples, weighted by the size of their `event`."""

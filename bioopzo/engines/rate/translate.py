@@ -27,6 +27,7 @@ from brian2.core.namespace import DEFAULT_UNITS
 from bioopzo.engines.rate.program import ACTIVITIES, Draw, Node, Program, Ref, Term
 from bioopzo.errors import EquationError, unknown
 from bioopzo.network.clock import CLOCK_NAMES
+from bioopzo.network.delays import ARRIVAL
 from bioopzo.network.learning import begins_anew
 from bioopzo.network.objects import SCHEDULE, slot, synapse_texts, with_right
 from bioopzo.text.equations import (
@@ -219,6 +220,10 @@ class _Builder:
         """An event by the trial's clock is a gate; a random one is an activity of its own."""
         if identifiers(event.condition) <= set(CLOCK_NAMES):
             self.events[name, event.name] = event.condition
+            return
+        sent = _ACTIVE.match(event.condition)
+        if sent and event.name.startswith(ARRIVAL):  # as much of a spike as was sent
+            self.events[name, event.name] = f"{name}.{sent[1]}"
             return
         text = f"int({event.condition})"
         if self.out.activity == "rates":

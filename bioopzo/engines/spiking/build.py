@@ -14,10 +14,12 @@ from brian2.units import second
 
 from bioopzo.engines.spiking import statements
 from bioopzo.engines.spiking.numbers import FUNCTIONS, numbered
+from bioopzo.engines.spiking.pairs import pairs
 from bioopzo.engines.spiking.session import keep_apart
 from bioopzo.errors import EquationError
 from bioopzo.network.assembly import assemble
 from bioopzo.network.clock import COLUMNS
+from bioopzo.network.connections import Sparse
 from bioopzo.network.objects import SCHEDULE, Assembly, method
 from bioopzo.text.equations import parse, render
 from bioopzo.text.functions import ERF
@@ -146,7 +148,12 @@ def _synapses(text, objects, clocks, namespace):
     if synapses.state_updater is not None:
         synapses.state_updater.when = "plasticity"
     _add_codes(synapses, text, clocks)
-    synapses.connect()
+    if isinstance(text.connection, Sparse):
+        name = f"connected_{text.name}"
+        synapses.connect(condition=f"{name}(i, j) > 0.5",
+                         namespace={name: pairs(name, text.connection)})
+    else:
+        synapses.connect()
     return synapses
 
 

@@ -9,7 +9,7 @@ from brian2 import Synapses
 from brian2.core.variables import DynamicArrayVariable
 
 from bioopzo.engines.spiking.chunk import Outcome, readings
-from bioopzo.engines.spiking.state import state_variables
+from bioopzo.engines.spiking.state import count, sparse, state_variables
 from bioopzo.errors import BuildError
 
 #: What Brian2 writes below this line of `main` is never reached.
@@ -28,10 +28,12 @@ def exchange(device, built):
                  for name, text in {**built.assembly.groups, **built.assembly.synapses}.items()
                  for key in text.constants}
     inputs, outputs, lists = [], [], {"inputs": {}, "state": {}}
+    leaky = sparse(built.assembly.synapses)
     for name, variable in {**states, **constants}.items():
         dynamic = isinstance(variable, DynamicArrayVariable)
         array = device.get_array_name(variable, access_data=not dynamic)
-        entry = {"dtype": np.dtype(variable.dtype).name, "size": _size(built, name, variable)}
+        entry = {"dtype": np.dtype(variable.dtype).name, "size": _size(built, name, variable),
+                 "sparse": not variable.scalar and name.split(".")[0] in leaky}
         size = entry["size"] * np.dtype(variable.dtype).itemsize
         place = f"(char*) {'&' * dynamic}{array}{'[0]' * dynamic}, {size}"
         lists["inputs"][name] = {**entry, "initial": _initial(name)}
@@ -73,10 +75,10 @@ def exchange(device, built):
 
 
 def _size(built, name, variable):
-    """Number of values; synapses have none before they are made, and they are all to all."""
+    """Number of values; synapses have none before they are made."""
     owner = built[name.split(".")[0]]
     if isinstance(owner, Synapses) and not variable.scalar:
-        return len(owner.source) * len(owner.target)
+        return count(built, owner.name)
     return int(variable.size)
 
 
@@ -84,29 +86,37 @@ def _initial(name):
     return {"lastspike": -1e4, "not_refractory": 1}.get(name.split(".")[1], 0)
 
 
-def start(manifest):
-    """The state before any trial, by name."""
-    return {name: np.full(entry["size"], entry["initial"], dtype=entry["dtype"])
-            for name, entry in manifest["state"].items()}
+def start(manifest, connections):
+    """The state before any trial, by name; `connections` are those that leave out pairs."""
+    return {name: _spread(name, np.full(entry["size"], entry["initial"], dtype=entry["dtype"]),
+                          entry, connections) for name, entry in manifest["state"].items()}
 
 
-def write(file, manifest, given):
+def _spread(name, value, entry, connections):
+    """The values of synapses pair by pair, with zeros where there is none."""
+    return connections[name.split(".")[0]].scattered(value) if entry["sparse"] else value
+
+
+def write(file, manifest, given, connections):
     """Write the values in `given` as the program reads them.
 
     Raises `BuildError` for a wrong size, for the program would read on.
     """
     for name, entry in manifest["inputs"].items():
-        value = np.ascontiguousarray(given[name], dtype=entry["dtype"])
+        value = given[name]
+        if entry.get("sparse") and np.size(value) != entry["size"]:
+            value = connections[name.split(".")[0]].gathered(value)
+        value = np.ascontiguousarray(value, dtype=entry["dtype"])
         if value.size != entry["size"]:
             raise BuildError(f"{name} holds {value.size} values, the program expects "
                              f"{entry['size']}")
         file.write(value.tobytes())
 
 
-def read(file, manifest, trials):
+def read(file, manifest, trials, connections):
     """The `Outcome` of a chunk of `trials` that the program wrote."""
-    state = {name: np.fromfile(file, entry["dtype"], entry["size"])
-             for name, entry in manifest["state"].items()}
+    state = {name: _spread(name, np.fromfile(file, entry["dtype"], entry["size"]), entry,
+                           connections) for name, entry in manifest["state"].items()}
     decision, cost = (np.fromfile(file, "float64", trials * n).reshape(-1, n)
                       for n in manifest["readings"])
     return Outcome(state, *readings(state, decision, cost))

@@ -13,6 +13,7 @@ from bioopzo.engines.spiking import loops
 from bioopzo.engines.spiking.build import build, explain
 from bioopzo.engines.spiking.exchange import END, exchange
 from bioopzo.engines.spiking.session import standalone
+from bioopzo.network.connections import Sparse
 
 #: The exchange does their work: to read, write and free every array, and to set one by its name.
 UNUSED = ("set_variable_by_name", "_load_arrays", "_write_arrays", "_dealloc_arrays")
@@ -43,7 +44,8 @@ def generate(model, shape, lazy, folder):
             raise explain(problem) from problem
         device.build(directory=str(folder), compile=False, run=False)
         loops.straighten(folder, {name: (len(built[name].source), len(built[name].target))
-                                  for name in built.assembly.synapses})
+                                  for name, text in built.assembly.synapses.items()
+                                  if not isinstance(text.connection, Sparse)})
     _trim(Path(folder))
     return manifest
 

@@ -24,12 +24,13 @@ from bioopzo.engines.spiking import exchange, kept
 from bioopzo.engines.spiking.build import assemble
 from bioopzo.engines.spiking.compilation import LOOP_FLAGS, program
 from bioopzo.engines.spiking.sources import generate
+from bioopzo.engines.spiking.state import sparse
 from bioopzo.engines.tools import compiler, machine, wanted_flags
 from bioopzo.errors import BuildError
 from bioopzo.files import cache_directory
 
 #: Counts the ways a compiled program and this module talk; a change needs a new build.
-PROTOCOL = 7
+PROTOCOL = 8
 FILES = ("main", "manifest.json")
 #: A lock on each program that this process has looked for.
 _OPENING: dict[str, threading.Lock] = {}
@@ -63,7 +64,8 @@ class Standalone:
         self.model, self.shape, self.lazy, self.announce = model, shape, lazy, announce
         self.key = identity(model, shape, lazy)
         self._open()
-        self.start = exchange.start(self.manifest)
+        self.connections = sparse({p.name: p for p in model.network.projections})
+        self.start = exchange.start(self.manifest, self.connections)
         self.build_s = time.perf_counter() - begin
 
     def _open(self):
@@ -121,10 +123,10 @@ class Standalone:
                  "trial.chunk": chunk.trials * float(self.shape.duration)}
         with tempfile.TemporaryDirectory(prefix="bioopzo-") as folder:
             with open(os.path.join(folder, "chunk.in"), "wb") as file:
-                exchange.write(file, self.manifest, given)
+                exchange.write(file, self.manifest, given, self.connections)
             self._call(folder)
             with open(os.path.join(folder, "chunk.out"), "rb") as file:
-                return exchange.read(file, self.manifest, chunk.trials)
+                return exchange.read(file, self.manifest, chunk.trials, self.connections)
 
     def _call(self, folder, again=True):
         try:

@@ -4,6 +4,7 @@ import brian2 as b2
 import numpy as np
 from brian2.core.variables import ArrayVariable
 
+from bioopzo.network.connections import Sparse
 from bioopzo.network.objects import constants
 
 
@@ -29,13 +30,33 @@ def state_variables(built):
 
 
 def set_array(built, key, value):
-    """Set one variable, given as ``"object.variable"``, in base units."""
+    """Set one variable, given as ``"object.variable"``, in base units; synapses pair by pair."""
     name, variable = key.split(".")
     target = built.objects[name].variables[variable]
+    connection = sparse(built.assembly.synapses).get(name)
+    if connection and np.size(value) == connection.mask.size:
+        value = connection.gathered(value)
     target.get_value()[...] = np.asarray(value, dtype=target.dtype)
 
 
 def get_array(built, key):
-    """A copy of one variable, in base units."""
+    """A copy of one variable, in base units; synapses pair by pair, zeros where there are none."""
     name, variable = key.split(".")
-    return np.array(built.objects[name].variables[variable].get_value())
+    found = built.objects[name].variables[variable]
+    connection = sparse(built.assembly.synapses).get(name)
+    if connection and not found.scalar:
+        return connection.scattered(found.get_value())
+    return np.array(found.get_value())
+
+
+def sparse(synapses):
+    """The connections that leave out pairs, of `synapses` (projections or their texts) by name."""
+    return {name: synapse.connection for name, synapse in synapses.items()
+            if isinstance(synapse.connection, Sparse)}
+
+
+def count(built, name):
+    """How many synapses a projection has."""
+    connection = sparse(built.assembly.synapses).get(name)
+    owner = built[name]
+    return connection.synapses if connection else len(owner.source) * len(owner.target)

@@ -1,0 +1,78 @@
+"""Text of a network that is not a list of layers: names, neurons, inputs, and bounds of weights."""
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+
+from bioopzo.network import parts
+from bioopzo.network.draft import text_of
+from bioopzo.network.entries import Projection
+from bioopzo.network.table import Network
+from bioopzo.text.equations import compose, substitute
+
+_LAYER = re.compile(r"^hidden_(\d+)$")
+
+
+def names(block: str, network: Network) -> Iterator[str]:
+    """What the block of a layer, as a rule calls it, is called in a `network`.
+
+    ``hidden_2`` is every hidden population in the place of the second layer, ``forward_1`` what
+    leads from the input; all other names are what they are.
+    """
+    owner, dot, moment = block.partition(".")
+    layer = _LAYER.match(owner)
+    if layer:
+        yield from (f"{p.name}{dot}{moment}" for p in network.hidden if p.layer == int(layer[1]))
+    elif owner in network or owner != "forward_1":
+        yield block
+    else:
+        yield from (f"{p.name}{dot}{moment}" for p in network.out_of(network.input.name))
+
+
+def describe(blocks: MutableMapping[str, str], network: Network, coding: str,
+             of_neuron: Callable[[str], Mapping[str, str]]) -> None:
+    """Put the text of a given `network` into the `blocks` of one of layers, in place.
+
+    `of_neuron` gives the blocks of hidden neurons of another kind.
+    """
+    for population in network.hidden:
+        for name, text in (of_neuron(population.neuron) if population.neuron else {}).items():
+            if text != blocks.get(name):
+                blocks[population.name + name.removeprefix("hidden")] = text
+    if network.of("fixed", "fixed_readout"):
+        blocks.update(parts.FIXED)
+    if "forward_1" not in network:
+        onset = blocks.pop("forward_1.onset", "")
+        for projection in network.out_of(network.input.name):
+            blocks[f"{projection.name}.onset"] = onset
+    direct = any(p.target == network.readout.name for p in network.out_of(network.input.name))
+    if direct and coding == "current":
+        blocks["readout"] = compose(blocks["readout"], parts.DRIVEN_READOUT)
+    for projection in network.projections:
+        for moment, text in projection.text:
+            blocks[".".join(filter(None, (projection.name, moment)))] = text
+
+
+def bound(blocks: MutableMapping[str, str], network: Network) -> None:
+    """Let weights act within their bounds, and come back into them between trials, in place."""
+    for projection in network.projections:
+        if math.isinf(projection.low) and math.isinf(projection.high):
+            continue
+        inside = f"clip(w, {_number(projection.low)}, {_number(projection.high)})"
+        for moment in ("spike", "onset"):
+            text = text_of(blocks, projection, moment)
+            if text:
+                blocks[f"{projection.name}.{moment}"] = substitute(text, {"w": inside})
+        if projection.kind.startswith("forward"):
+            _append(blocks, projection, f"w = {inside}")
+
+
+def _append(blocks: MutableMapping[str, str], projection: Projection, line: str) -> None:
+    """Put a line behind what a projection does between trials."""
+    text = text_of(blocks, projection, "trial")
+    blocks[f"{projection.name}.trial"] = f"{text}\n{line}".strip()
+
+
+def _number(bound: float) -> str:
+    """A bound as text."""
+    return {math.inf: "inf", -math.inf: "-inf"}.get(bound, repr(bound))

@@ -1,0 +1,186 @@
+"""Networks that are not layers: recurrence, sparse and delayed projections, signs, no hidden layer.
+
+The engines are compared on each by the fuzzer's executors: dense and event-driven form in Brian2,
+rate engine, on the same random numbers.
+"""
+
+import pickle
+
+import numpy as np
+import pytest
+from brian2 import Hz, ms
+from fuzz.executors import run as run_draw
+from fuzz.strategy import WIRINGS, Draw, wired
+
+import bioopzo as bz
+from bioopzo.errors import InputError
+from bioopzo.measures.recording import record
+from bioopzo.network.connections import Dense, Sparse
+from bioopzo.tasks import Task
+from bioopzo.training.start import initial_weights
+
+XOR = bz.tasks.xor()
+E_I = (bz.Network(inputs=4, readouts=2)
+       .population("E", 8, sign=+1).population("I", 3, sign=-1)
+       .connect("input", "E", weights=("uniform", -1, 1)).connect("E", "E", p=0.4)
+       .connect("E", "I").connect("I", "E", p=0.8, delay=2*ms).connect("E", "readout"))
+BASE = bz.Network(inputs=4, readouts=2).population("E", 3)
+
+
+@pytest.mark.parametrize("wiring", WIRINGS)
+@pytest.mark.parametrize("rule, coding, more", [
+    ("opzo", "current", {}), ("bp", "spikes", {"refractory": 2.0}), ("eprop", "poisson", {}),
+    ("node_perturbation", "current", {"state_reset": False}), ("reinforce", "spikes", {}),
+    ("dkp", "current", {"dropout": 0.3})], ids=str)
+def test_engines_agree(wiring, rule, coding, more):
+    sizes = (4, 3, 2) if wiring == "signs" else (4, 3, 3, 2)
+    outcome = run_draw(Draw(seed=3, sizes=sizes, rule=rule, coding=coding, wiring=wiring, **more))
+    assert outcome.kind == "ran", outcome.detail
+
+
+def test_the_table_of_a_wired_network():
+    assert [(p.name, p.size, p.kind, p.layer, p.distance, p.sign) for p in E_I.populations] == [
+        ("input", 4, "input", 0, None, 0), ("E", 8, "hidden", 2, 1, 1),
+        ("I", 3, "hidden", 1, 2, -1), ("readout", 2, "readout", 3, 0, 0),
+        ("error", 2, "error", None, None, 0)]
+    assert [(p.name, p.kind) for p in E_I.projections] == [
+        ("input_E", "forward"), ("E_E", "forward"), ("E_I", "forward"), ("I_E", "forward"),
+        ("E_readout", "forward_readout")]
+    assert isinstance(E_I["E_E"].connection, Sparse) and type(E_I["E_I"].connection) is Dense
+    assert E_I["I_E"].delay == 0.002 and E_I.depth == 2
+    assert [p.name for p in E_I.way(E_I["I"])] == ["E"] and E_I.way(E_I["E"]) == []
+    one, same, other = (E_I.connect("E", "I", "more", p=0.4, seed=seed)["more"]
+                        for seed in (0, 0, 1))
+    assert one == same != other
+
+
+@pytest.mark.parametrize("engine", [
+    {"trials": 60, "backend": "numpy"}, {"engine": "rate", "epochs": 3},
+    {"engine": "rate", "updates": "step", "batch": 1, "epochs": 2}], ids=str)
+@pytest.mark.parametrize("rule", ["opzo", "bp"])
+def test_signs_bounds_and_pairs_stay(rule, engine):
+    network = E_I.connect("E", "I", "fixed_one", plastic=False, weights=lambda i, j: 0.01*i + 0.1)
+    run = bz.train(bz.Model(network, rule=rule, eta=60*Hz), XOR, seed=1, evaluations=1,
+                   progress=False, **engine)
+    start = initial_weights(run.model, np.random.default_rng(0))
+    for name, sign in (("E_E", 1), ("E_I", 1), ("I_E", -1), ("E_readout", 1)):
+        for weights in (run.matrix(f"{name}.w"), start[f"{name}.w"]):
+            assert (sign * weights >= 0).all(), name
+    for name in ("E_E", "I_E"):
+        assert not run.matrix(f"{name}.w")[~E_I[name].connection.mask].any()
+    assert run.matrix("E_E.w").any()
+    expected = np.broadcast_to(0.01*np.arange(8)[:, None] + 0.1, (8, 3))
+    np.testing.assert_allclose(run.matrix("fixed_one.w"), expected, rtol=1e-6)
+
+
+def spikes_at(*steps, length=20):
+    """A task of one trial: input neuron k spikes at step steps[k]."""
+    given = np.zeros((2, length, len(steps)))
+    given[:, list(steps), range(len(steps))] = 1
+    return Task("spikes", given, np.eye(2)[[0, 0]], np.array([0, 0]), np.ones(length),
+                {"train": np.array([0]), "validation": np.arange(0), "test": np.array([1])},
+                "spikes", length*ms)
+
+
+@pytest.mark.parametrize("delay", [0, 1, 4])
+def test_a_spike_arrives_after_its_delay(delay):
+    """Two inputs that spike at steps 2 and 5; the readout of silent neurons' inputs moves then."""
+    network = (bz.Network(inputs=2, readouts=2).population("H", 1)
+               .connect("input", "H", weights=np.array([[0.2], [0.1]]), delay=delay*ms)
+               .connect("H", "readout", weights=0.0))
+    task = spikes_at(2, 5)
+    run = bz.train(bz.Model(network, rule="readout_only", b=0, rho0=1e-9*Hz), task,
+                   trials=1, evaluations=1, backend="numpy", progress=False)
+    u = record(run, sample=0, plastic=False).values["H.u"][:, 0]
+    moved = np.flatnonzero(np.diff(u) > 0.01)
+    assert moved.tolist() == [2 + delay, 5 + delay]
+    seen = 0.2*np.exp(-0.4) + 0.1*np.exp(-0.1)  # a step after the second spike has come
+    assert u.max() == pytest.approx(seen, rel=1e-6)
+
+
+def test_what_is_in_flight_goes_on_only_where_the_state_does():
+    """And a run gives the same whatever the length of its chunks: what is in flight is state."""
+    for carried in (False, True):
+        network = wired("delayed", (4, 3, 2))
+        model = bz.Model(**network, state_reset=not carried)
+        text = str(model.for_task(XOR).equations())
+        assert ("sent_0 = 0\n    sent_1 = 0" in text) != carried
+
+
+def test_each_synapse_has_one_of_several_delays():
+    network = BASE.connect("E", "E", p=0.9, delay=[1, 2, 5]*ms, seed=4)
+    parts = [network[f"E_E_{k}"] for k in (1, 2, 3)]
+    assert [p.delay for p in parts] == [0.001, 0.002, 0.005]
+    whole = BASE.connect("E", "E", p=0.9, seed=4)["E_E"].connection
+    pairs = sum(p.connection.mask.astype(int) for p in parts)
+    assert np.array_equal(pairs, whole.mask if isinstance(whole, Sparse) else np.ones((3, 3)))
+
+
+@pytest.mark.parametrize("engine", [{"trials": 400, "backend": "numpy"},
+                                    {"engine": "rate", "epochs": 60, "rate": 0.05}], ids=str)
+def test_without_hidden_neurons_the_delta_rule_learns(engine):
+    """What one layer can: which of two inputs is the larger."""
+    rng = np.random.default_rng(0)
+    x = rng.random((80, 2))
+    labels = (x[:, 0] > x[:, 1]).astype(int)
+    splits = {"train": np.arange(60), "validation": np.arange(0), "test": np.arange(60, 80)}
+    task = Task("larger", x, np.eye(2)[labels], labels, np.ones(30), splits, "current", 30*ms)
+    run = bz.train(bz.Model([2, 2], rule="readout_only"), task, seed=2, evaluations=1,
+                   progress=False, **engine)
+    assert run.test_accuracy >= 0.85
+    with pytest.raises(InputError, match="teaches hidden neurons.*use rule='readout_only'"):
+        bz.Model([2, 2])
+
+
+@pytest.mark.compiled
+def test_a_compiled_program_has_the_pairs_and_delays():
+    """The same bits from NumPy and from C++, in which the pairs stand as a table."""
+    runs = [bz.train(bz.Model(E_I, rule="opzo"), XOR, trials=24, seed=3, evaluations=1,
+                     backend=backend, progress=False) for backend in ("numpy", "standalone")]
+    for name, value in runs[0].final.items():
+        np.testing.assert_allclose(runs[1].final[name], value, rtol=1e-9, atol=1e-12, err_msg=name)
+    assert pickle.loads(pickle.dumps(E_I)) == E_I
+    assert pickle.loads(pickle.dumps(runs[0])).model.digest == runs[0].model.digest
+
+
+REFUSED = {
+    "no population": (lambda: BASE.connect("E", "X"), "unknown population 'X'.*E, error, input"),
+    "no probability": (lambda: BASE.connect("E", "E", p=0), "above 0 and at most 1, not 0"),
+    "no pair": (lambda: BASE.connect("E", "E", p=1e-9), "no neuron of E.*raise p"),
+    "two ways": (lambda: BASE.connect("E", "E", p=.5, one_to_one=True), "one_to_one and p each"),
+    "backwards": (lambda: BASE.connect("readout", "E"), "not from readout to E"),
+    "twice": (lambda: BASE.population("E", 3), "called 'E'"),
+    "a word": (lambda: BASE.population("hidden", 3), "'hidden' has a meaning of its own"),
+    "no sign": (lambda: BASE.population("F", 3, sign=2), r"\+1, -1, or 0"),
+    "a sign and a weight": (lambda: BASE.population("F", 3, sign=-1).connect("F", "E", weights=.3),
+                            "from 0 to 0 is 0.3, outside -inf to 0, and all synapses of F.*-1"),
+    "a sign and a bound": (lambda: BASE.population("F", 3, sign=-1).connect("F", "E", low=0),
+                           "above 0 and below 0.*sign -1"),
+    "bounds": (lambda: BASE.connect("E", "E", low=1, high=0.5), "leave no room"),
+    "a size": (lambda: BASE.connect("E", "E", weights=np.ones(5)), "an array of 3 x 3"),
+    "a distribution": (lambda: BASE.connect("E", "E", weights=("gamma", 1, 2)), "not .'gamma'"),
+    "pairs": (lambda: BASE.connect("E", "E", pairs=([0, 1], [0, 9])), r"j \(0 to 2\)"),
+    "a mask": (lambda: BASE.connect("E", "E", mask=np.ones((2, 2))), "every pair, 3 x 3"),
+    "a delay": (lambda: BASE.connect("E", "E", delay=3), "delay is a time"),
+    "a negative delay": (lambda: BASE.connect("E", "E", delay=-1*ms), "not negative"),
+    "one to one": (lambda: BASE.connect("input", "E", one_to_one=True), "not 4 and 3"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_is_no_network_is_refused_at_once(what):
+    make, says = REFUSED[what]
+    with pytest.raises(InputError, match=says):
+        make()
+
+
+def test_delays_that_do_not_fit_a_task_are_refused_before_anything_runs():
+    for delay, says in ((2.5*ms, "multiple of the time step, 1 ms; the nearest is 2 ms"),
+                        (400*ms, "no spike arrives within a trial")):
+        model = bz.Model([4, 3, 2], recurrent=True, delay=delay)
+        for engine in ("spiking", "rate"):
+            with pytest.raises(InputError, match=says):
+                bz.train(model, XOR, trials=4, engine=engine, progress=False)
+    late = BASE.connect("input", "E", delay=2*ms).connect("E", "readout")
+    with pytest.raises(InputError, match="input sends a constant current"):
+        bz.Model(late, coding="current").check()
