@@ -312,6 +312,7 @@ class Model:
         self._check_hazard()
         if self.rule.current:
             blocks["hidden"] = parts.with_current(blocks["hidden"], self.rule.current)
+        before = dict(blocks)
         for name, text in self._of_rule():
             lay_over(blocks, name, text, f"{self.rule_name}, {name}")
         for name, text in parts.surrogate(self.surrogate).items():
@@ -319,6 +320,7 @@ class Model:
         if self.dropout:
             self._drop(blocks)
         if self.given_network:
+            topology.give_way(blocks, before, self.given_network)
             topology.bound(blocks, self.given_network)
         return blocks
 

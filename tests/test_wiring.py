@@ -184,3 +184,29 @@ def test_delays_that_do_not_fit_a_task_are_refused_before_anything_runs():
     late = BASE.connect("input", "E", delay=2*ms).connect("E", "readout")
     with pytest.raises(InputError, match="input sends a constant current"):
         bz.Model(late, coding="current").check()
+
+
+def test_a_population_of_another_neuron_has_the_rule_s_surrogate():
+    """Its own lines are those that differ; psi is the rule's or the surrogate's where they say."""
+    network = (BASE.population("A", 2, neuron="alif").connect("input", "E").connect("E", "A")
+               .connect("A", "readout"))
+    adaptive = bz.Model(network, rule="dfa")
+    assert "a_post" not in str(adaptive.blocks) and "da/dt = -a/tau_a : 1" in adaptive.blocks["A"]
+    assert "- theta - a" in adaptive.blocks["A"] and "- a" not in adaptive.blocks["hidden"]
+    assert adaptive.parameters["beta"] == 0.3
+    for options in ({"rule": "eprop"}, {"rule": "dfa", "surrogate": "localzo_normal"}):
+        changed = bz.Model(network, **options)
+        assert not any(line.startswith("psi") for line in changed.blocks["A"].splitlines())
+    perturbed = bz.Model(network, rule="opzo").check()
+    assert "+ sigma*push" in perturbed.blocks["hidden"]
+
+
+def test_a_model_shows_its_network():
+    model = bz.Model(E_I, rule="opzo")
+    page = repr(model)
+    assert "I (3, inhibitory) -> E (8, excitatory): I_E, 17 of 24 pairs, delay 2 ms, within -inf " \
+        "to 0" in page
+    assert "[E_I.spike] E onto I only, at a presynaptic spike: u_post += clip(w, 0, inf)" in page
+    picture = model._repr_html_()
+    assert picture.count("<rect") == 4 and picture.count("marker-end") == 5
+    assert "== Network ==" not in repr(bz.Model([4, 3, 2]))

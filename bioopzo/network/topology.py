@@ -8,7 +8,7 @@ from bioopzo.network import parts
 from bioopzo.network.draft import text_of
 from bioopzo.network.entries import Projection
 from bioopzo.network.table import Network
-from bioopzo.text.equations import compose, substitute
+from bioopzo.text.equations import compose, is_expression, parse, render, substitute
 
 _LAYER = re.compile(r"^hidden_(\d+)$")
 
@@ -37,8 +37,10 @@ def describe(blocks: MutableMapping[str, str], network: Network, coding: str,
     """
     for population in network.hidden:
         for name, text in (of_neuron(population.neuron) if population.neuron else {}).items():
-            if text != blocks.get(name):
-                blocks[population.name + name.removeprefix("hidden")] = text
+            there = _lines(name, blocks.get(name, ""))
+            own = [line for line in _lines(name, text) if line not in there]
+            if own:
+                blocks[population.name + name.removeprefix("hidden")] = "\n".join(map(str, own))
     if network.of("fixed", "fixed_readout"):
         blocks.update(parts.FIXED)
     if "forward_1" not in network:
@@ -51,6 +53,24 @@ def describe(blocks: MutableMapping[str, str], network: Network, coding: str,
     for projection in network.projections:
         for moment, text in projection.text:
             blocks[".".join(filter(None, (projection.name, moment)))] = text
+
+
+def give_way(blocks: MutableMapping[str, str], before: Mapping[str, str], network: Network
+             ) -> None:
+    """Let neurons of another kind have what rule and surrogate say of all neurons, in place.
+
+    `before` are the blocks without rule and surrogate. The membrane stays the neuron's own: a
+    current of the rule is added to it (`network.paths`).
+    """
+    for population in network.hidden:
+        for name in [name for name in blocks if name.partition(".")[0] == population.name]:
+            base = "hidden" + name.removeprefix(population.name)
+            if not population.neuron or is_expression(name):
+                continue
+            old = {line.name: line for line in parse(before.get(base, ""))}
+            changed = {line.name for line in parse(blocks.get(base, ""))
+                       if line != old.get(line.name)} - {"u"}
+            blocks[name] = render(x for x in parse(blocks[name]) if x.name not in changed)
 
 
 def bound(blocks: MutableMapping[str, str], network: Network) -> None:
@@ -75,4 +95,9 @@ def _append(blocks: MutableMapping[str, str], projection: Projection, line: str)
 
 def _number(bound: float) -> str:
     """A bound as text."""
-    return {math.inf: "inf", -math.inf: "-inf"}.get(bound, repr(bound))
+    return {math.inf: "inf", -math.inf: "-inf"}.get(bound, f"{bound:.17g}")
+
+
+def _lines(name, text):
+    """The lines of a block, or its condition."""
+    return [text.strip()] if is_expression(name) else parse(text, name)

@@ -12,6 +12,7 @@ from brian2.units.fundamentalunits import Quantity, have_same_dimensions
 from bioopzo.network import clock
 from bioopzo.network.kinds import KINDS, SHOWN, SYNAPSE_MOMENTS, kind_of, moments_of
 from bioopzo.show.html import math, table, wrapped
+from bioopzo.show.network import described, drawing
 from bioopzo.text import typeset
 from bioopzo.text.equations import Line, identifiers, is_expression, parse
 
@@ -63,11 +64,13 @@ def blocks_of(model: Any) -> list[Block]:
 def _block(model, name, text):
     where, _, moment = name.partition(".")
     entry = model.network.get(where)
-    word = entry.kind if entry else where
+    word = entry.kind if entry else "forward" if where == "recurrent" else where
     kind, note = kind_of(word), ""
     end = entry and model.network[getattr(entry, "target", where)]
     if entry and word != where and end.kind != "readout":
-        note = f"{'onto ' if kind.pre else ''}layer {end.layer} only"
+        plain = model.given_network is None
+        note = (f"{'onto ' if kind.pre else ''}layer {end.layer} only" if plain else
+                f"{entry.source} onto {end.name} only" if kind.pre else f"{end.name} only")
     if where == "backward":
         note = "all but those onto layer 1"
     own: frozenset[str] = frozenset()
@@ -98,6 +101,8 @@ def _moment(model, kind, moment):
 def text(model: Any) -> str:
     """The model as a page of plain text: equations by object, parameters, citation, difference."""
     page = [*_heading(model), ""]
+    if model.given_network:
+        page += ["== Network ==", *(f"    {line}" for line in described(model.layers))]
     for title, blocks in groupby(blocks_of(model), lambda block: block.title):
         page.append(f"== {title}{_size(model, title)} ==")
         page += [line for block in blocks for line in _text_lines(block)]
@@ -211,7 +216,10 @@ def html(model: Any) -> str:
     The text of each object unfolds below it, for copying and for viewers without MathJax.
     """
     head, *rest = _heading(model)
-    page = [f"<p><b>{escape(head)}</b><br>{'<br>'.join(map(escape, rest))}</p>"]
+    page = [f"<p><b>{escape(head)}</b><br>{'<br>'.join(map(escape, rest))}</p>",
+            drawing(model.layers)]
+    if model.given_network:
+        page.append(f"<pre>{escape(chr(10).join(described(model.layers)))}</pre>")
     for title, group in groupby(blocks_of(model), lambda block: block.title):
         blocks = list(group)
         page.append(f"<h4>{escape(title + _size(model, title))}</h4>")
