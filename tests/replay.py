@@ -23,6 +23,9 @@ from bioopzo.network.clock import Shape, time_course
 from bioopzo.network.objects import constants
 from bioopzo.training.spiking import shift_last_spikes
 
+#: Rules that both engines run: bptt is the rate engine's alone (tests/test_bptt.py).
+BOTH = [name for name in rules.available() if name != "bptt"]
+
 PARAMETERS = {
     "tau_m": 0.007, "tau_o": 0.009, "theta": 1.0, "b": 0.9, "c": 0.3, "eta": 40.0, "eta_o": 25.0,
     "rho0": 400.0, "Delta": 0.25, "input_rate": 250.0, "tau_g": 0.005, "rho_err": 700.0,
@@ -615,6 +618,8 @@ class Opzo(Perturbing, Direct):
 
 
 #: The replay of every rule; `test_replay` fails for a rule of the package that is missing here.
+#: Rules that both engines run: bptt is of the rate engine alone (tests/test_bptt.py).
+BOTH = [name for name in rules.available() if name != "bptt"]
 REPLAYS = {
     "bp": Backpropagation, "dfa": Direct, "dkp": KolenPollack, "eprop": Eprop,
     "node_perturbation": NodePerturbation, "opzo": Opzo, "readout_only": ReadoutOnly,

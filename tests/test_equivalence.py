@@ -13,10 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from replay import Case, Network, Protocol, draw
+from replay import BOTH, Case, Network, Protocol, draw
 from test_replay import OPTIONS, SLOW
 
-from bioopzo import rules
 from bioopzo.engines.rate import engine as rate_engine
 from bioopzo.engines.rate import execute
 from bioopzo.engines.rate.arrays import evaluate
@@ -38,7 +37,7 @@ def case_of(rule, options=None, **settings):
 
 
 #: Every rule with its options, then the network's variants, each with a rule that reads them.
-CASES = [case_of(rule, options) for rule in rules.available() for options in
+CASES = [case_of(rule, options) for rule in BOTH for options in
          OPTIONS.get(rule, [{}])]
 VARIANTS = [
     case_of("opzo", neuron="exponential", reset="hard", coding="poisson"),
@@ -427,7 +426,7 @@ def samples(case, count, seed=5):
 
 #: One hold or pair a trial: see `test_a_batch_gives_the_mean_of_its_samples`.
 LONG = {"plastic": (1,), "values": {"T_z": 0.020, **SLOW["values"]}}
-BATCHES = [case_of(rule, **LONG) for rule in rules.available()] + [
+BATCHES = [case_of(rule, **LONG) for rule in BOTH] + [
     case_of("opzo", {"form": "momentum", "antithetic": False}, **LONG),
     case_of("opzo", {"distribution": "gaussian", "place": "before"}, **LONG),
     case_of("node_perturbation", {"points": "two", "distribution": "gaussian"}, **LONG)]

@@ -6,10 +6,9 @@ from dataclasses import replace
 import brian2 as b2
 import numpy as np
 import pytest
-from replay import Case, Network, Protocol, draw, permuted
+from replay import BOTH, Case, Network, Protocol, draw, permuted
 
 import bioopzo as bz
-from bioopzo import rules
 from bioopzo.engines.spiking import backends
 from bioopzo.engines.spiking.build import assemble
 from bioopzo.engines.spiking.chunk import Chunk
@@ -18,7 +17,7 @@ from bioopzo.network.clock import Shape, time_course
 from bioopzo.network.objects import constants
 from bioopzo.training.start import initial_weights
 
-RULES = list(rules.available())
+RULES = BOTH
 #: Rules whose hidden weights follow the error; the others follow the trial's loss.
 ERROR_DRIVEN = [name for name in RULES if name not in ("reinforce", "node_perturbation")]
 GENTLE = {"eta": 4.0, "eta_o": 10.0}

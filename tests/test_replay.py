@@ -4,9 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from replay import REPLAYS, Case, Network, Replay, draw
-
-from bioopzo import rules
+from replay import BOTH, REPLAYS, Case, Network, Replay, draw
 
 FORMS = itertools.product(("lms", "momentum"), ("after", "before"), ("rademacher", "gaussian"))
 #: Every combination of three options, half of those of all four (each three still occur together).
@@ -23,7 +21,7 @@ PERTURBING = ("opzo", "node_perturbation")
 #: Every rule with its options, then the network's variants, each with a rule that reads them.
 SLOW = {"values": {"eta": 4.0}}  # a score is large: gentle steps keep rounding from growing
 CASES = [Case(rule, options, **(SLOW if rule == "reinforce" else {}))
-         for rule in rules.available() for options in OPTIONS.get(rule, [{}])]
+         for rule in BOTH for options in OPTIONS.get(rule, [{}])]
 CASES += [
     Case("opzo", neuron="exponential", reset="hard", coding="poisson"),
     Case("opzo", neuron="erf", coding="spikes", sizes=(6, 5, 3)),
@@ -40,7 +38,7 @@ def close(mine, theirs):
     return np.testing.assert_allclose(theirs, mine, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("rule", rules.available())
+@pytest.mark.parametrize("rule", BOTH)
 def test_every_rule_has_a_replay(rule):
     """A rule without an independent check does not pass unnoticed."""
     assert rule in REPLAYS, f"rule {rule!r} has no replay: write one in tests/replay.py, REPLAYS"

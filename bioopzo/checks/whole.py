@@ -393,7 +393,8 @@ class Text:
         What a rule declares for every layer, it may set in some; an edit says what it means.
         """
         drawn = {p.start.variable for p in self.model.network.projections if p.start}
-        fine = {*MAY_STAY_ZERO, *drawn, self.model.rule.matrix, *self.model.parameters}
+        fine = {*MAY_STAY_ZERO, *drawn, self.model.rule.matrix, *self.model.parameters,
+                *(["gradient"] if self.model.rule.gradient else [])}
         read, of_kind = self._of_kind(self.reads), self._of_kind(self._sets)
         for name, lines in self.lines.items():
             had = self._before.lines.get(name, {})

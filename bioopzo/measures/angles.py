@@ -42,6 +42,9 @@ def weight_alignment(run: Any) -> tuple[np.ndarray, dict[int, np.ndarray]]:
     above = {ends[synapses][0]: f"{synapses}.w" for synapses, kind in kinds.items()
              if kind in ("forward", "forward_readout")}
     found: dict[int, list[float]] = {layer: [] for layer in range(1, len(hidden) + 1)}
+    ways = [ends[name] for name, kind in kinds.items() if kind in ("forward", "forward_readout")]
+    if len(ways) != len(hidden) + 1 or any(source == target for source, target in ways):
+        raise InputError("only a chain of layers has a product of weights to compare with")
     for point in range(len(run.arrays["curve/trials"])):
         weights = {name: run.matrix(name, {name: run.arrays[f"snapshots/{name}"][point]})
                    for name in names}

@@ -32,6 +32,7 @@ STYLE: dict[Any, Any] = {
 RULE_STYLE = {
     "opzo": ("#D55E00", "o", "OPZO"),
     "bp": ("#000000", "s", "BP"),
+    "bptt": ("#7F3C8D", "p", "BPTT"),
     "dfa": ("#0072B2", "^", "DFA"),
     "dkp": ("#56B4E9", "v", "DKP"),
     "eprop": ("#CC79A7", "P", "e-prop"),

@@ -19,8 +19,9 @@ class Rule:
     trial) or ``"pair"`` (antithetic holds); `current` is a term that the rule adds to the equation
     of the hidden membrane, du/dt, whatever the neuron; `branches` are the hidden layers with a
     readout of their own, `intermediate` the one of them whose error also goes to the layers below;
-    `needs` are the variables of the hidden neuron that the rule's text reads, so that an edited
-    neuron can be checked for them.
+    `gradient` lets the rate engine give ``gradient``, the derivative of the trial's loss by each
+    weight, with ``dS_du`` in place of a spike's own derivative; `needs` are the variables of the
+    hidden neuron that the rule's text reads, so that an edited neuron can be checked for them.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Rule:
     intermediate: int | None = None
     needs: tuple[str, ...] = ("xbar", "psi", "g")
     current: str = ""
+    gradient: bool = False
 
     def __post_init__(self):
         object.__setattr__(self, "blocks", Entries(self.blocks))

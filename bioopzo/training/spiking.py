@@ -59,6 +59,9 @@ def fitted(model: Model, task: Task, chosen: Settings) -> Model:
     if model.layout:
         raise InputError(f"{model.layout!r} is an architecture; the spiking engine connects all to "
                          "all: use engine='rate', or a list of sizes")
+    if model.rule.gradient:
+        raise InputError(f"rule {model.rule_name} follows the gradient of a whole trial, which "
+                         "only the rate engine computes: use engine='rate'")
     rows(task)
     return model
 

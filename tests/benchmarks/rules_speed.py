@@ -92,7 +92,8 @@ class Program:
 def main():
     """Measure, print the tables, and save them if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rules", nargs="+", default=list(bz.rules.available()))
+    parser.add_argument("--rules", nargs="+", default=[
+        name for name in bz.rules.available() if not bz.rules.get(name, 1).gradient])
     parser.add_argument("--cases", nargs="+", default=list(CASES))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json")

@@ -32,12 +32,24 @@ def _where(condition, yes, no):
     return jnp.where(plain(condition), plain(yes), plain(no))
 
 
+def _with_slope(value, slope, u):
+    """A value as it is, with a derivative by u where it has none of its own."""
+    return value + jax.lax.stop_gradient(slope) * (u - jax.lax.stop_gradient(u))
+
+
+def _steady_exp(x):
+    """exp(x), with a derivative that stays finite where exp(x) does not."""
+    small = jnp.exp(jnp.minimum(x, 80.0))
+    return small + jax.lax.stop_gradient(jnp.exp(x) - small)
+
+
 _NAMESPACE = {
     **{name: getattr(jnp, name) for name in (
         "exp", "log", "log10", "sqrt", "sin", "cos", "tan", "tanh", "sinh", "cosh", "sign", "clip",
         "floor", "ceil", "arcsin", "arccos", "arctan", "log1p", "expm1", "logical_and",
         "logical_or", "logical_not", "pi", "inf", "e", "abs")},
-    "where": _where, "erf": jax.scipy.special.erf, "int": _int, "True": True, "False": False,
+    "where": _where, "with_slope": _with_slope, "steady_exp": _steady_exp,
+    "erf": jax.scipy.special.erf, "int": _int, "True": True, "False": False,
     "exprel": lambda x: jnp.where(x == 0, 1.0, jnp.expm1(x) / jnp.where(x == 0, 1.0, x)),
     "timestep": lambda t, dt: jnp.floor((t + 1e-3 * dt) / dt),
 }

@@ -141,7 +141,8 @@ class Engine:
             self.program, self.sizes, self.connections, optimizers.updated(self.optimizer),
             self.optimized, self.each_step, self.immediate, plastic, self.shape.steps,
             self.shape.dt, self.compiled, tuple(dict.fromkeys(look)),
-            (f"{network.input.name}.{source}", f"{network.error.name}.y"))
+            (f"{network.input.name}.{source}", f"{network.error.name}.y"),
+            self.model.rule.gradient)
 
     @cached_property
     def machines(self):

@@ -37,6 +37,8 @@ from bioopzo.network.connections import Dense
 LITERAL_BYTES = 1e9
 #: Eligibilities up to this size are carried along though they could be computed backwards.
 CARRIED_BYTES = 1e6
+#: What a synapse calls the derivative of the trial's loss by its weight.
+GRADIENT = "gradient"
 #: Gates that stay shut while plasticity and perturbation are off.
 SILENT = ("hold > 0.5", "pair > 0.5")
 
@@ -67,6 +69,8 @@ class Machine:
         Variables whose values after the trial are wanted.
     given : tuple
         Variables that a trial is given: its input and its target.
+    gradient : bool
+        Whether the text reads the derivative of the loss.
     """
 
     program: Program
@@ -82,6 +86,7 @@ class Machine:
     compiled: bool
     look: tuple
     given: tuple
+    gradient: bool = False
 
     # ------------------------------------------------------------------ what is needed
 
@@ -223,6 +228,9 @@ class Machine:
 
         Returns ``(kept, values)``; `values` holds ``"look"``, ``"changes"`` and ``"record"``.
         """
+        if self.gradient and self.plastic:
+            kept = {**kept, "weights": {**kept["weights"], **self._gradients(
+                kept, given, constants, course, key, number, numbers)}}
         some = next(iter(given.values()))
         batch, dtype = some.shape[-2], some.dtype
         still = {k: v for k, v in given.items() if v.ndim == 2}
@@ -275,6 +283,20 @@ class Machine:
                    for name in ("shared", "state")}}
         return kept, {"look": {k: jnp.asarray(plain(last.env[k])) for k in self.look},
                       "changes": changes, "record": series.pop("record", {})}
+
+    def _gradients(self, kept, *trial):
+        """The derivative of a trial's loss by every weight for which the text has a place."""
+        forward = replace(self, gradient=False)
+        places = {key.rpartition(".")[0] + ".w": key for key in kept["weights"]
+                  if key.endswith(f".{GRADIENT}")}
+
+        def loss(weights):
+            _, values = forward.trial({**kept, "weights": {**kept["weights"], **weights}},
+                                      *trial[:-1], apply=False, numbers=trial[-1])
+            return values["look"][self.look[1]].sum(axis=1).mean()
+
+        found = jax.grad(loss)({key: kept["weights"][key] for key in places})
+        return {places[key]: self.there(key, change) for key, change in found.items()}
 
     def moved(self, weights, moving, changes, rate):
         """Let the optimiser move weights (in place) by changes; what it keeps, after it."""

@@ -44,7 +44,8 @@ from bioopzo.text.functions import DRAW, FUNCTIONS
 
 _CHANCE = re.compile(r"int\(\s*rand\s*\(\s*\)\s*<\s*(?P<chance>[^<>=]+)\)")
 _ACTIVE = re.compile(r"^\s*(\w+)\s*>\s*0?\.5\s*$")
-_NOT_NAMES = {"and", "or", "not", "True", "False", "pi", "e", "inf", "timestep", *FUNCTIONS}
+_NOT_NAMES = {"and", "or", "not", "True", "False", "pi", "e", "inf", "timestep",
+              "with_slope", "steady_exp", *FUNCTIONS}
 
 
 def program(assembly, abstract, activity="rates"):
@@ -58,6 +59,10 @@ def program(assembly, abstract, activity="rates"):
     if activity not in ACTIVITIES:
         raise unknown("activity", activity, ACTIVITIES)
     return _Builder(assembly, abstract, activity).build()
+
+
+#: What a neuron of a rule that reads gradients has for the derivative of its spikes.
+SLOPE = "dS_du"
 
 
 def words(text):
@@ -257,6 +262,8 @@ class _Builder:
                         f"{name}: {line}: with activity 'rates' a spike is drawn as "
                         "'int(rand() < chance)', so that its expectation is known")
                 line = with_right(line, chance)
+            elif decided and line.name == decided[1] and SLOPE in self.lines[name]:
+                line = with_right(line, f"with_slope({line.right}, {SLOPE}, u)")
             reads = {}
             if activity and rates:  # as much of it as is expected
                 reads["_event"] = activity
@@ -300,6 +307,8 @@ class _Builder:
 
     def _expression(self, name, text, target, given=None):
         """Code and reads of an expression of a group; subexpressions become operations."""
+        if SLOPE in self.lines[name]:  # gradients pass
+            text = substitute(text, {"exp": "steady_exp"})
         text, reads = self._drawn(text, f"{name}.{target}")
         reads |= given or {}
         for word in sorted(words(text) - set(reads)):

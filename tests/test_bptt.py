@@ -1,0 +1,75 @@
+"""BPTT: the rate engine's gradient of a trial's loss, against differences and other rules."""
+
+import numpy as np
+import pytest
+from brian2 import ms
+
+import bioopzo as bz
+from bioopzo.errors import InputError
+from bioopzo.measures.rate import freeze, update_angle
+
+XOR = bz.tasks.xor()
+QUIET = {"evaluations": 1, "progress": False, "engine": "rate"}
+NETWORKS = {"layers": dict(sizes=[4, 5, 4, 2]),
+            "recurrent": dict(sizes=[4, 6, 2], recurrent=True, p=0.7, delay=2*ms)}
+
+
+def trained(network, epochs=2, **more):
+    return bz.train(bz.Model(**NETWORKS[network], rule="bptt"), XOR, seed=4, epochs=epochs,
+                    precision="double", **QUIET, **more)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_gradient_is_that_of_the_loss(network):
+    """Of expected activity, resets, delays and recurrence included: central differences, 1e-6."""
+    run = trained(network)
+    frozen = freeze(run, batches=1, batch=8)
+    engine, samples = frozen.engine, frozen.samples[:8]
+    inputs, targets = frozen.inputs[samples], frozen.targets[samples]
+    changes, _ = engine.changes(inputs, targets)
+    values = engine.model.parameters
+    rng = np.random.default_rng(0)
+
+    def loss():
+        return engine.evaluate(inputs, targets)[1].sum(axis=1).mean()
+
+    for key, change in changes.items():
+        if not key.endswith(".w"):
+            continue
+        rate = float(values["eta_o" if key == "forward_3.w" or (
+            key == "forward_2.w" and network == "recurrent") else "eta"] * values["tau_m"])
+        kept = np.array(engine.weights[key])
+        there = np.argwhere(change != 0)
+        for place in map(tuple, rng.choice(there, 4)):
+            found = []
+            for step in (1e-5, -1e-5):
+                engine.weights[key] = kept.copy()
+                engine.weights[key][place] += step
+                found.append(loss())
+            engine.weights[key] = kept
+            slope = (found[0] - found[1]) / 2e-5
+            assert -change[place] / rate == pytest.approx(slope, rel=1e-5, abs=1e-9), (key, place)
+
+
+def test_it_learns_with_spikes_and_against_other_rules_tells_their_angle():
+    """Backpropagation through space points where the gradient does, the more the higher up."""
+    digits = bz.tasks.digits()
+    run = bz.train(bz.Model([64, 24, 24, 10], rule="bptt"), digits, seed=5, epochs=8,
+                   activity="spikes", **QUIET)
+    assert run.test_accuracy > 0.7
+    smooth = bz.train(bz.Model([64, 24, 24, 10]), digits, seed=5, epochs=6, **QUIET)
+    angles = {rule: update_angle(smooth, bz.gradients.reference(smooth, rule), batches=4,
+                                 against="bptt") for rule in ("bp", "opzo", "dfa")}
+    assert angles["bp"]["forward_3.w"][0] > 0.9
+    assert angles["bp"]["forward_2.w"][0] > 0.7 > abs(angles["dfa"]["forward_1.w"][0])
+    assert angles["opzo"]["forward_2.w"][0] > 0.5
+
+
+def test_the_spiking_engine_and_its_text_say_what_it_is():
+    model = bz.Model([4, 3, 2], rule="bptt").check()
+    assert "w -= eta*tau_m*gradient" in repr(model)
+    with pytest.raises(InputError, match="only the rate engine computes: use engine='rate'"):
+        bz.train(model, XOR, trials=4, progress=False)
+    slower = model.edit({"forward.trial": "w -= eta*tau_m*clip(gradient, -0.1, 0.1)"})
+    run = bz.train(slower, XOR, seed=1, epochs=1, **QUIET)
+    assert np.isfinite(run.final["forward_1.w"]).all()
