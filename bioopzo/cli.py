@@ -14,7 +14,7 @@ RATE_OPTIONS = (
     ("optimizer", str, "adamw (default), momentum or sgd"),
     ("rate", float, "the optimiser's learning rate; sgd has none, but eta and eta_o"),
     ("schedule", str, "of rate: cosine (default), linear or constant"),
-    ("precision", str, "single (default) or double"),
+    ("precision", str, "single (default) or double; spiking: double (default) or single"),
     ("updates", str, "trial (default) or step"),
     ("device", str, "cpu or gpu (JAX's choice)"),
     ("devices", int, "how many share a batch (1)"),

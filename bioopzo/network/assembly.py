@@ -51,14 +51,15 @@ from bioopzo.text.equations import (
 
 def assemble(model: ModelLike, duration: Quantity | None = None, varying: bool = False,
              lazy: bool = True, events: bool = False, gated: bool = True,
-             step: Quantity | None = None) -> Assembly:
+             step: Quantity | None = None, precision: str = "double") -> Assembly:
     """The `Assembly` of a model.
 
     Parameters
     ----------
     model : Model
     duration : time, optional
-        Trial length; the lazy form is used only where it stays exact (20 time constants).
+        Trial length; the lazy form is used only where it stays exact (20 time constants, 7 in
+        single `precision`).
     varying : bool
         Whether the target changes within a trial.
     lazy : bool
@@ -69,6 +70,7 @@ def assemble(model: ModelLike, duration: Quantity | None = None, varying: bool =
         False leaves it to the engine that nothing is learned while plasticity is off.
     step : time, optional
         Of the simulation; what decays within a few steps is not lazy.
+    precision : ``"double"`` or ``"single"``
     """
     assembly = draft(model, varying, events, step)
     assembly.roles = roles(assembly)
@@ -77,7 +79,7 @@ def assemble(model: ModelLike, duration: Quantity | None = None, varying: bool =
     set_sum_order(assembly)
     for synapse in assembly.synapses.values():
         if kind_of(synapse.kind).plastic:
-            choose_form(model, assembly, synapse, duration, step, lazy)
+            choose_form(model, assembly, synapse, duration, step, lazy, precision)
     store_subexpressions(assembly)
     _add_events(assembly)
     _link(assembly)

@@ -26,8 +26,9 @@ from bioopzo.network.objects import (
 from bioopzo.text.equations import identifiers, linear_terms, parse, render, substitute, tree
 from bioopzo.text.functions import FUNCTIONS
 
-#: exp(trial/tau) is the lazy form's loss of precision; 20 time constants leave 1e-8 of 1e-16.
-LONGEST_LAZY_TRIAL = 20.0
+#: exp(trial/tau) is the lazy form's loss of precision: of what a trial changes, 20 time constants
+#: leave 1e-8 unsure in double precision (1e-16), and 7 leave 1e-4 in single (1e-7).
+LONGEST_LAZY_TRIAL = {"double": 20.0, "single": 7.0}
 #: What a variable may lose by its own decay in one step: the lazy form divides by what is left.
 FASTEST_LAZY_DECAY = 0.5
 #: How a trace decays: to 0, or to another variable.
@@ -45,10 +46,12 @@ class _Unproved(Exception):
 
 
 def choose_form(model: ModelLike, assembly: Assembly, synapse: SynapseText,
-                duration: Quantity | None, step: Quantity | None, lazy: bool) -> None:
+                duration: Quantity | None, step: Quantity | None, lazy: bool,
+                precision: str = "double") -> None:
     """Emit each plasticity equation of a forward synapse lazily where that is proved exact.
 
-    `synapse.form` says which form each has, and why one is dense although `lazy` was asked for.
+    That is, in numbers of this `precision`. `synapse.form` says which form each has, and why one
+    is dense although `lazy` was asked for.
     """
     lines = parse(synapse.equations, synapse.name)
     written = {line.name: line for line in lines if line.kind == "differential"}
@@ -60,7 +63,8 @@ def choose_form(model: ModelLike, assembly: Assembly, synapse: SynapseText,
             why[name] = str(reason)
     proved = {}
     if lazy:
-        proved, reasons = _proved(model, assembly, synapse, terms, duration, step)
+        proved, reasons = _proved(model, assembly, synapse, terms, duration, step,
+                                  LONGEST_LAZY_TRIAL[precision])
         why |= reasons
     for name, line in written.items():
         if name in terms and name not in proved:
@@ -76,10 +80,11 @@ def choose_form(model: ModelLike, assembly: Assembly, synapse: SynapseText,
 
 # ---------------------------------------------------------------------------- the proof
 
-def _proved(model, assembly, synapse, terms, duration, step):
+def _proved(model, assembly, synapse, terms, duration, step, longest):
     """(equations that may be lazy, in an order in which each follows earlier ones; why not).
 
-    An equation that another one follows, or that follows another one, is lazy if that is.
+    An equation that another one follows, or that follows another one, is lazy if that is. A trial
+    lasts no longer than `longest` time constants.
     """
     ready, why, modes = {}, {}, {}
     for name, told in terms.items():
@@ -88,8 +93,8 @@ def _proved(model, assembly, synapse, terms, duration, step):
             for trace in told.traces:
                 modes[trace] = _modes(model, assembly, synapse.source, trace)
                 for mode in modes[trace]:
-                    _refuse_long(model, duration, mode.tau)
-            _refuse_fast(model, name, told.own.get(name, "0"), duration, step)
+                    _refuse_long(model, duration, mode.tau, longest)
+            _refuse_fast(model, name, told.own.get(name, "0"), duration, step, longest)
             _refuse_reads(synapse, name, terms)
             ready[name] = told
         except _Unproved as reason:
@@ -227,19 +232,18 @@ def _number(model, text, **known):
     return float(value) if value.is_number and value.is_real else None
 
 
-def _refuse_long(model, duration, tau):
-    if tau and duration is not None \
-            and float(duration) / abs(_number(model, tau)) > LONGEST_LAZY_TRIAL:
-        raise _Unproved(f"a trial is longer than {LONGEST_LAZY_TRIAL:g} {tau}")
+def _refuse_long(model, duration, tau, longest):
+    if tau and duration is not None and float(duration) / abs(_number(model, tau)) > longest:
+        raise _Unproved(f"a trial is longer than {longest:g} {tau}")
 
 
-def _refuse_fast(model, name, rate, duration, step):
+def _refuse_fast(model, name, rate, duration, step, longest):
     """A variable's own decay, `rate`, is the same all through a trial, and not too fast."""
     number = _number(model, rate, plastic=1.0)
     if number is None:
         raise _Unproved(f"{name} decays at a rate that changes within a trial")
-    if duration is not None and abs(number) * float(duration) > LONGEST_LAZY_TRIAL:
-        raise _Unproved(f"a trial is longer than {LONGEST_LAZY_TRIAL:g} time constants of {name}")
+    if duration is not None and abs(number) * float(duration) > longest:
+        raise _Unproved(f"a trial is longer than {longest:g} time constants of {name}")
     if step is not None and abs(number) * float(step) > FASTEST_LAZY_DECAY:
         raise _Unproved(f"{name} decays within a few steps")
 

@@ -64,7 +64,7 @@ def _facts(run):
     """(what, value) of a run, those that it has."""
     m = run.meta
     engine = m.get("engine", "spiking")
-    how = m.get("backend")
+    how = f"{m.get('backend')}" + ", single precision" * (m.get("precision") == "single")
     if "settings" in m:
         chosen = m["settings"]
         how = f"{chosen['activity']}, {chosen['optimizer']['name']}, batch {chosen['batch']}"

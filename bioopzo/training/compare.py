@@ -168,9 +168,9 @@ def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Itera
     progress : bool
         Whether a progress bar is shown, one step a run.
     settings : mapping, optional
-        Of the rate engine; a key that is a label holds settings of that label alone. With `out`,
-        a run that is there already is taken as it is, and one that was stopped goes on from its
-        last checkpoint.
+        Of the engine; a key that is a label holds settings of that label alone. With `out`,
+        a run of the rate engine that is there already is taken as it is, and one that was stopped
+        goes on from its last checkpoint.
     **parameters
         Given to every rule that is given by name.
 

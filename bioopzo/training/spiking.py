@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from bioopzo.engines.precision import checked_precision
 from bioopzo.engines.spiking import backends
 from bioopzo.engines.spiking.chunk import Chunk
 from bioopzo.engines.spiking.feed import rows, tables
@@ -32,19 +33,24 @@ SCHEDULE_STEPS = 25
 
 @dataclass(frozen=True)
 class Settings:
-    """How the spiking engine trains: `backend` by name, or by length; `lazy` or dense text."""
+    """How the spiking engine trains: `backend` by name, or by length; `lazy` or dense text.
+
+    `precision` is ``"double"`` or ``"single"``, of all but times.
+    """
 
     backend: str | None = None
     lazy: bool = True
+    precision: str = "double"
 
 
-def settings(backend: str | None = None, lazy: bool = True, **unknown: Any) -> Settings:
+def settings(backend: str | None = None, lazy: bool = True, precision: str = "double",
+             **unknown: Any) -> Settings:
     """The `Settings`; `InputError` for any others."""
     if unknown:
         raise InputError(f"{', '.join(sorted(unknown))}: settings of engine='rate', or unknown; "
-                         "the spiking engine takes backend and lazy")
+                         "the spiking engine takes backend, lazy and precision")
     backends.choose(backend, 0)
-    return Settings(backend, lazy)
+    return Settings(backend, lazy, checked_precision(precision))
 
 
 def plan(task: Task, split: str, trials: int | None, epochs: int | None, evaluations: Evaluations,
@@ -69,7 +75,8 @@ def fitted(model: Model, task: Task, chosen: Settings) -> Model:
 def backend(chosen: Settings, plan: Plan, model: Model, task: Task) -> str:
     """The name of the back end that runs a plan."""
     return backends.choose(chosen.backend, plan.shown(plan.trials, len(plan.marks)),
-                           lambda: is_kept(model, shape_of(task, rows(task)), chosen.lazy))
+                           lambda: is_kept(model, shape_of(task, rows(task)), chosen.lazy,
+                                           chosen.precision))
 
 
 class Driver:
@@ -86,10 +93,13 @@ class Driver:
         self.course = time_course(self.model, self.task)
         order, weights = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2))
         self.engine = backends.open_backend(run.meta["backend"], self.model, self.shape,
-                                            chosen.lazy, announce, chosen.backend is not None)
+                                            chosen.lazy, announce, chosen.backend is not None,
+                                            chosen.precision)
         assembly = assemble(self.model, self.shape.duration, self.shape.varying, chosen.lazy,
-                            bool(self.shape.events), step=self.shape.step)
-        run.meta.update(backend=self.engine.name, build_s=round(self.engine.build_s, 3),
+                            bool(self.shape.events), step=self.shape.step,
+                            precision=chosen.precision)
+        run.meta.update(backend=self.engine.name, precision=chosen.precision,
+                        build_s=round(self.engine.build_s, 3),
                         learning_rates=learning_rates(self.model), forms={
             name: synapse.form for name, synapse in assembly.synapses.items() if synapse.form})
         note_untuned(run, announce)

@@ -89,7 +89,9 @@ def train(model: Model, task: Task, trials: int | None = None, seed: int | Itera
         as training does, but 50 at least, and never more than `split` has.
     **settings
         Of the rate engine: `batch`, `activity`, `optimizer`, `rate`, `schedule`, `checkpoint` ...,
-        see `engines.rate.settings.Settings`.
+        see `engines.rate.settings.Settings`. Of both: `precision`, ``"single"`` (float32) or
+        ``"double"`` (float64), in which all is computed and what comes back is given, but for
+        times; default double in the spiking engine, single in the other.
 
     Returns
     -------

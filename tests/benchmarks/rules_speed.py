@@ -1,11 +1,14 @@
 """What a trial of each rule costs in the compiled program, and the form of its plasticity.
 
     python -m tests.benchmarks.rules_speed [--rules bp eprop] [--rounds 5] [--json path]
+                                           [--cases digits images wide] [--dense] [--precision]
 
-64-100-100-10 on the digits, and 784-400-400-10 on random images as large as MNIST's, pixels 0 to
-1 as a constant current, 60 steps of 1 ms. CPU milliseconds a trial on one thread, learning in
-every trial: the difference of a long and a short chunk, so that starting the program and reading
-its tables cancel. Rules take turns, and of the rounds the median counts.
+64-100-100-10 on the digits, and 784-400-400-10 on random images as large as MNIST's (784-1600-
+1600-10 where one asks for `wide`), pixels 0 to 1 as a constant current, 60 steps of 1 ms. CPU
+milliseconds a trial on one thread, learning in every trial: the difference of a long and a short
+chunk, so that starting the program and reading its tables cancel. Rules take turns, and of the
+rounds the median counts. `--dense` is the text without event-driven forms; `--precision` has every
+rule in double and in single precision, taking turns, too.
 """
 
 import argparse
@@ -47,24 +50,28 @@ def images():
 CASES = {
     "digits": (bz.tasks.digits, (64, 100, 100, 10), (200, 1200), {}),
     "images": (images, (784, 400, 400, 10), (20, 120), {"input_gain": 0.5}),
+    "wide": (images, (784, 1600, 1600, 10), (5, 25), {"input_gain": 0.5}),
 }
+USUAL = ("digits", "images")
 
 
 class Program:
     """A compiled program of a rule, and chunks of training for it."""
 
-    def __init__(self, rule, case):
+    def __init__(self, rule, case, lazy=True, precision="double"):
         make, sizes, self.trials, values = CASES[case]
         task = make()
         model = bz.Model(list(sizes), rule=rule).edit(values).for_task(task)
         shape = shape_of(task, max(2, min(512, feed.rows(task))))
-        self.engine = backends.open_backend("standalone", model, shape)
-        assembly = assemble(model, shape.duration, shape.varying, step=shape.step)
+        self.engine = backends.open_backend("standalone", model, shape, lazy,
+                                            precision=precision)
+        assembly = assemble(model, shape.duration, shape.varying, lazy, step=shape.step,
+                            precision=precision)
         self.forms = {name: s.form for name, s in assembly.synapses.items() if s.form}
         samples = np.asarray(task.presentation("train", shape.rows, np.random.default_rng(1)))
         self.given = (
             {**self.engine.start, **initial_weights(model, np.random.default_rng(2))},
-            feed.parameter_values(model, shape),
+            feed.parameter_values(model, shape, lazy, precision),
             {"course": time_course(model, task), **feed.tables(
                 task, shape, samples, 1, np.arange(shape.rows),
                 keys(3, TRAINING, np.arange(shape.rows)))})
@@ -94,24 +101,30 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rules", nargs="+", default=[
         name for name in bz.rules.available() if not bz.rules.get(name, 1).gradient])
-    parser.add_argument("--cases", nargs="+", default=list(CASES))
+    parser.add_argument("--cases", nargs="+", default=USUAL, choices=list(CASES))
+    parser.add_argument("--dense", action="store_true")
+    parser.add_argument("--precision", action="store_true")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json")
     asked = parser.parse_args()
     found = {}
     for case in asked.cases:
-        programs = {rule: Program(rule, case) for rule in dict.fromkeys(("opzo", *asked.rules))}
+        programs = {}
+        for rule in dict.fromkeys(("opzo", *asked.rules)):
+            programs[rule] = Program(rule, case, not asked.dense)
+            if asked.precision:
+                programs[f"{rule}, single"] = Program(rule, case, not asked.dense, "single")
         costs = {rule: [] for rule in programs}
         for _ in range(asked.rounds):
             for rule, program in programs.items():
                 costs[rule].append(program.cost())
         middle = {rule: statistics.median(values) for rule, values in costs.items()}
         print(f"\n{case}, {'-'.join(map(str, CASES[case][1]))}\n"
-              f"{'':20}{'ms/trial':>10}{'of OPZO':>9}{'least':>9}   Hz of hidden layers; forms")
+              f"{'':28}{'ms/trial':>10}{'of OPZO':>9}{'least':>9}   Hz of hidden layers; forms")
         for rule, program in programs.items():
             forms = "; ".join(f"{name}: {form}" for name, form in program.forms.items())
             rates = ", ".join(f"{rate:.0f}" for rate in program.rates())
-            print(f"{rule:20}{middle[rule]:10.3f}{middle[rule] / middle['opzo']:9.2f}"
+            print(f"{rule:28}{middle[rule]:10.3f}{middle[rule] / middle['opzo']:9.2f}"
                   f"{min(costs[rule]):9.3f}   {rates}; {forms}", flush=True)
         found[case] = {rule: {"ms": middle[rule], "rounds": costs[rule],
                               "forms": programs[rule].forms} for rule in programs}

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bioopzo.engines.precision import PRECISIONS
 from bioopzo.engines.rate import devices, optimizers
 from bioopzo.engines.rate.devices import gathered
 from bioopzo.engines.rate.execute import Machine
@@ -25,7 +26,6 @@ from bioopzo.errors import InputError, unknown
 from bioopzo.network import objects
 from bioopzo.network.assembly import assemble
 
-PRECISIONS = {"single": np.float32, "double": np.float64}
 UPDATES = ("trial", "step")
 #: Compiled programs by `Engine.identity`, the latest so many of them.
 _PROGRAMS: dict[str, dict] = {}

@@ -31,7 +31,8 @@ def choose(backend, trials, kept=lambda: False):
     return backend
 
 
-def open_backend(backend, model, shape, lazy=True, announce=None, asked=True):
+def open_backend(backend, model, shape, lazy=True, announce=None, asked=True,
+                 precision="double"):
     """A ready back end with `run(chunk) -> Outcome`, `start` (its initial state) and `build_s`.
 
     `announce` is called with a line of text before a compilation, which takes some seconds. Where
@@ -40,7 +41,7 @@ def open_backend(backend, model, shape, lazy=True, announce=None, asked=True):
     """
     if backend == "standalone":
         try:
-            return Standalone(model, shape, lazy, announce)
+            return Standalone(model, shape, lazy, announce, precision)
         except BuildError as problem:
             if asked:
                 raise
@@ -49,4 +50,4 @@ def open_backend(backend, model, shape, lazy=True, announce=None, asked=True):
                           f"{reason[:300]}; mend the compiler, or say backend='numpy'",
                           stacklevel=2)
             backend = "numpy"
-    return Runtime(backend, model, shape, lazy)
+    return Runtime(backend, model, shape, lazy, precision)

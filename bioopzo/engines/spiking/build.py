@@ -24,6 +24,10 @@ from bioopzo.network.objects import SCHEDULE, Assembly, method
 from bioopzo.text.equations import parse, render
 from bioopzo.text.functions import ERF
 
+#: What the trial's clock keeps in double precision in any case: times, and the key of a step's
+#: random numbers, a whole number below 2^53.
+EXACT = ("t_of_trial", "t_of_run", "chunk", "draws")
+
 
 @dataclass(frozen=True)
 class Built:
@@ -42,10 +46,11 @@ class Built:
         return self.objects[name]
 
 
-def build(model, shape, lazy=True, functions=None, own_numbers=True):
+def build(model, shape, lazy=True, functions=None, own_numbers=True, precision="double"):
     """The Brian2 network of a `model` for `shape`, the `Shape` of a task; nothing is run.
 
-    To be called within `session.runtime` or `session.standalone`. The objects have fixed names,
+    To be called within `session.runtime` or `session.standalone` of the same `precision`, which
+    says how wide numbers are; here, what may be lazy in them. The objects have fixed names,
     which may be those of other objects in other networks; Brian2's magic `run` passes them over.
 
     `lazy` False keeps every plasticity equation dense.
@@ -57,7 +62,7 @@ def build(model, shape, lazy=True, functions=None, own_numbers=True):
     Raises `EquationError` with the object's name where Brian2 refuses the text.
     """
     assembly = assemble(model, shape.duration, shape.varying, lazy, bool(shape.events),
-                        step=shape.step)
+                        step=shape.step, precision=precision)
     if own_numbers:
         numbered(assembly)
     statements.one_by_one(assembly)
@@ -109,7 +114,8 @@ def _group(text, clocks, namespace):
         group = b2.NeuronGroup(
             text.size, text.equations, threshold=text.threshold or None,
             reset=text.reset or None, refractory=text.refractory or False, events=events,
-            method=method(text), clock=clocks["step"], name=text.name, namespace=namespace)
+            method=method(text), clock=clocks["step"], name=text.name, namespace=namespace,
+            dtype=dict.fromkeys(EXACT if text.kind == "trial" else (), np.float64))
     except Exception as problem:
         raise explain(problem, text.name) from problem
     for event in text.events:

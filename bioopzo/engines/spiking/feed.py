@@ -7,8 +7,9 @@ from bioopzo.errors import InputError
 from bioopzo.network.clock import shape_of
 from bioopzo.network.objects import constants
 
-#: What a chunk's tables may weigh, and how many trials it may hold.
-TABLE_BYTES, MOST_ROWS = 24e6, 512
+#: What a chunk's tables may weigh, and how many trials and steps it may hold: in single precision,
+#: Brian2 finds the right row of a table among 2^20 and no more.
+TABLE_BYTES, MOST_ROWS, MOST_STEPS = 24e6, 512, 2**20
 
 
 def rows(task):
@@ -21,7 +22,8 @@ def rows(task):
     stimulus = (events + 2 * task.n_in if events else
                 task.n_in * (task.steps if task.coding == "spikes" else 1))
     bytes_a_trial = 8 * (3 + stimulus + task.n_out * (task.steps if task.targets.ndim == 3 else 1))
-    return int(min(MOST_ROWS, max(2, TABLE_BYTES // bytes_a_trial)))
+    fitting = min(TABLE_BYTES // bytes_a_trial, MOST_STEPS // task.steps)
+    return int(min(MOST_ROWS, max(2, fitting)))
 
 
 def refuse_counts(task):
@@ -80,11 +82,11 @@ def event_lists(inputs, shape, samples):
     return {"first_event": first.astype(float), "event_step": lists}
 
 
-def parameter_values(model, shape, lazy=True):
+def parameter_values(model, shape, lazy=True, precision="double"):
     """Every shared constant of every object: ``{"hidden_1.tau_m": 0.01, ...}``.
 
-    Which objects have which depends on whether plasticity may be `lazy`.
+    Which objects have which depends on whether plasticity may be `lazy`, and in which `precision`.
     """
     assembly = assemble(model, shape.duration, shape.varying, lazy, bool(shape.events),
-                        step=shape.step)
+                        step=shape.step, precision=precision)
     return constants(assembly, model, shape)

@@ -20,7 +20,7 @@ EACH_BY_NEURON = """for(int _pre=0; _pre<{pre}; _pre++)
 SUM = re.compile(r"(?P<into>_ptr_array_\w+\[_pre(?: \+ 0)?\]) \+= _synaptic_var;\s*\}")
 SUM_BY_NEURON = """for(int _pre=0; _pre<{pre}; _pre++)
     {{
-    double _sum = 0;
+    {number} _sum = 0;
     for(int _post=0; _post<{post}; _post++)
     {{
         const int _idx = _pre*{post} + _post;"""
@@ -61,7 +61,8 @@ def by_neuron(code, name, pre, post):
                 body = SUM.sub(r"_sum += _synaptic_var;\n    }\n    \g<into> += _sum;\n    }", body)
             if _apart(body):
                 nested = nested.replace("for(int _post", f"\n{APART}\n    for(int _post")
-            return before + nested.format(pre=pre, post=post) + body
+            number = "float" if "float _synaptic_var" in body else "double"
+            return before + nested.format(pre=pre, post=post, number=number) + body
     return code
 
 

@@ -13,11 +13,11 @@ from bioopzo.engines.spiking.state import get_array, set_array, set_parameters, 
 class Runtime:
     """A network in this process; `target` is numpy or cython."""
 
-    def __init__(self, target, model, shape, lazy=True):
+    def __init__(self, target, model, shape, lazy=True, precision="double"):
         begin = time.perf_counter()
-        self.name, self.shape = target, shape
-        with runtime(target):
-            self.built = build(model, shape, lazy)
+        self.name, self.shape, self.precision = target, shape, precision
+        with runtime(target, precision):
+            self.built = build(model, shape, lazy, precision=precision)
             set_parameters(self.built, model, shape)
             self._advance(0)
         _keep_code(self.built.network)
@@ -39,7 +39,7 @@ class Runtime:
 
     def run(self, chunk):
         """Run one chunk."""
-        with runtime(self.name):
+        with runtime(self.name, self.precision):
             for name, value in {**chunk.state, **chunk.constants}.items():
                 set_array(self.built, name, value)
             for name, values in chunk.tables.items():

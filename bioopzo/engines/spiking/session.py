@@ -16,6 +16,7 @@ import numpy as np
 from brian2.core.names import Nameable
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 
+from bioopzo.engines.precision import PRECISIONS
 from bioopzo.engines.tools import ONE_AT_A_TIME
 
 #: Where Brian2 keeps the active device. By its name, `brian2.devices.device`, one gets a proxy.
@@ -27,10 +28,13 @@ _ALIVE, MANY = {"before": 0}, 300
 
 
 @contextlib.contextmanager
-def runtime(target="numpy"):
-    """Within this context Brian2 runs in this process, with the given code generation target."""
+def runtime(target="numpy", precision="double"):
+    """Within this context Brian2 runs in this process, with the given code generation target.
+
+    `precision` is that of what is made, and must be the same when it is run.
+    """
     device = b2.all_devices["runtime"]
-    with _visit(device), _numbers(device), _quick_collections():
+    with _visit(device, precision), _numbers(device), _quick_collections():
         before = b2.prefs.codegen.target
         b2.prefs.codegen.target = target
         try:
@@ -40,14 +44,14 @@ def runtime(target="numpy"):
 
 
 @contextlib.contextmanager
-def standalone():
+def standalone(precision="double"):
     """Within this context Brian2 generates C++, on a device of our own, which is given.
 
     The names in it are those of the network alone: the same text gives the same C++, whatever
     else is alive in this process.
     """
     device = CPPStandaloneDevice()
-    with _visit(device), _names_of_its_own():
+    with _visit(device, precision), _names_of_its_own():
         device.activate(build_on_run=False)
         yield device
 
@@ -59,8 +63,10 @@ def keep_apart(network):
 
 
 @contextlib.contextmanager
-def _visit(device):
+def _visit(device, precision):
     """Make `device` the active one for a while, and forget what an error leaves half made.
+
+    New variables are of this `precision` then, whatever the user's own are.
 
     `set_device` would do more: it writes the clock of one device into the other, resets build
     options and remembers the visit.
@@ -70,7 +76,9 @@ def _visit(device):
         before = _DEVICES.active_device
         stopped, running = b2.Network._globally_stopped, b2.Network._globally_running
         known = set(b2.BrianObject.__instances__())
+        width = b2.prefs.core.default_float_dtype
         _DEVICES.active_device = device
+        b2.prefs.core.default_float_dtype = PRECISIONS[precision]
         try:
             yield
         except BaseException:
@@ -78,6 +86,7 @@ def _visit(device):
             raise
         finally:
             _DEVICES.active_device = before
+            b2.prefs.core.default_float_dtype = width
             # After an error in a run, Brian2 would take the next Ctrl-C for one of that run.
             b2.Network._globally_stopped, b2.Network._globally_running = stopped, running
 

@@ -37,21 +37,22 @@ _OPENING: dict[str, threading.Lock] = {}
 _OPENING_LOCK = threading.Lock()
 
 
-def identity(model, shape, lazy=True):
+def identity(model, shape, lazy=True, precision="double"):
     """A short hash of all that a program depends on, the same in every process.
 
     No compiler is asked: a program that is kept runs without one.
     """
     assembly = assemble(model, shape.duration, shape.varying, lazy, bool(shape.events),
-                        step=shape.step)
+                        step=shape.step, precision=precision)
     content = json.dumps([PROTOCOL, repr((assembly.groups, assembly.synapses)), model.sizes,
-                          repr(shape), b2.__version__, (*wanted_flags(), *LOOP_FLAGS), machine()])
+                          repr(shape), precision, b2.__version__, (*wanted_flags(), *LOOP_FLAGS),
+                          machine()])
     return hashlib.sha256(content.encode()).hexdigest()[:20]
 
 
-def is_kept(model, shape, lazy=True):
+def is_kept(model, shape, lazy=True, precision="double"):
     """Whether the cache holds the program of a network, whole."""
-    return kept.sound(cache_directory() / identity(model, shape, lazy))
+    return kept.sound(cache_directory() / identity(model, shape, lazy, precision))
 
 
 class Standalone:
@@ -59,10 +60,11 @@ class Standalone:
 
     name = "standalone"
 
-    def __init__(self, model, shape, lazy=True, announce=None):
+    def __init__(self, model, shape, lazy=True, announce=None, precision="double"):
         begin = time.perf_counter()
-        self.model, self.shape, self.lazy, self.announce = model, shape, lazy, announce
-        self.key = identity(model, shape, lazy)
+        self.model, self.shape, self.announce = model, shape, announce
+        self.lazy, self.precision = lazy, precision
+        self.key = identity(model, shape, lazy, precision)
         self._open()
         self.connections = sparse({p.name: p for p in model.network.projections})
         self.start = exchange.start(self.manifest, self.connections)
@@ -98,7 +100,7 @@ class Standalone:
 
     def _build(self):
         with tempfile.TemporaryDirectory(prefix="bioopzo-build-") as folder:
-            manifest = generate(self.model, self.shape, self.lazy, folder)
+            manifest = generate(self.model, self.shape, self.lazy, folder, self.precision)
             Path(folder, "manifest.json").write_text(json.dumps(manifest))
             program(folder)
             try:

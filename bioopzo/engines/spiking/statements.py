@@ -35,8 +35,8 @@ def _same(name, function, more=0):
     made.implementations.add_implementation("numpy", function)
     others = ", int" * more
     made.implementations.add_implementation(
-        "cpp", f"static inline double {name}(double x{others})\n{{\n    return x;\n}}\n",
-        name=name)
+        "cpp", "template<typename T> static inline T "
+               f"{name}(T x{others})\n{{\n    return x;\n}}\n", name=name)
     others = ", int _i" * more
     made.implementations.add_implementation(
         "cython", f"cdef double {name}(double x{others}) nogil:\n    return x\n", name=name)
