@@ -109,6 +109,8 @@ WRONG = {
     "no evaluations": (lambda: ["opzo"], {"evaluations": 0}, "evaluations is a whole number"),
     "an unknown engine": (lambda: ["opzo"], {"engine": "jax"}, "unknown engine 'jax'"),
     "an unknown back end": (lambda: ["opzo"], {"backend": "cuda"}, "unknown back end 'cuda'"),
+    "half a precision": (lambda: ["opzo"], {"settings": {"precision": "half"}},
+                         "unknown precision 'half'; known: double, single"),
     "the other engine's settings": (lambda: ["opzo"], {"settings": {"batch": 2}},
                                     "batch: settings of engine='rate'"),
     "settings in words": (lambda: ["opzo"], {"settings": "fast"}, "settings is a mapping"),

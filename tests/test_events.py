@@ -972,18 +972,19 @@ def learnable(root):
     return {"partial": True, "validation": 0, "size": 6, "polarities": "merged"}
 
 
-def test_event_lists_hand_over_every_spike(learnable):
+@pytest.mark.parametrize("precision", ["double", "single"])
+def test_event_lists_hand_over_every_spike(learnable, precision):
     task = tasks.nmnist(steps=30, dt=1 * ms, warmup=10, **learnable)
     dense = task.replace(inputs=task.inputs[:])
     model = bz.Model([36, 5, 10], rule="opzo", T_z=10 * ms, T_w=5 * ms).for_task(task)
     outcomes = []
     for each in (task, dense):
         shape = shape_of(each, 4)
-        engine = backends.open_backend("numpy", model, shape)
+        engine = backends.open_backend("numpy", model, shape, precision=precision)
         state = {**engine.start, **initial_weights(model, np.random.default_rng(1))}
         tables = {"course": time_course(model, each),
                   **feed.tables(each, shape, np.array([3, 50, 4]), True)}
-        values = parameter_values(model, shape)
+        values = parameter_values(model, shape, precision=precision)
         outcomes.append([engine.run(Chunk(3, state, values, tables)) for _ in range(2)])
     for found, wanted in zip(*outcomes):
         assert wanted.state["hidden_1.count"].sum() > 0

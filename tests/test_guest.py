@@ -172,8 +172,9 @@ def unchanged():
 
 @pytest.fixture
 def peculiar():
-    """A user who has set everything: target, clock, build options, random numbers drawn."""
+    """A user who has set everything: target, precision, clock, build options, numbers drawn."""
     b2.prefs.codegen.target = "cython"
+    b2.prefs.core.default_float_dtype = np.float32
     dt = b2.defaultclock.dt
     b2.defaultclock.dt = 0.05 * ms
     b2.seed(11)
@@ -182,6 +183,7 @@ def peculiar():
     yield
     b2.defaultclock.dt = dt
     b2.prefs.codegen.target = "numpy"
+    b2.prefs.core.default_float_dtype = np.float64
 
 
 @pytest.mark.parametrize("work", ["numpy", COMPILED, "present"], indirect=True)

@@ -58,7 +58,7 @@ def assemble(model: ModelLike, duration: Quantity | None = None, varying: bool =
     ----------
     model : Model
     duration : time, optional
-        Trial length; the lazy form is used only where it stays exact (20 time constants, 7 in
+        Trial length; the lazy form is used only where it stays exact (20 time constants, 10 in
         single `precision`).
     varying : bool
         Whether the target changes within a trial.

@@ -27,8 +27,8 @@ from bioopzo.text.equations import identifiers, linear_terms, parse, render, sub
 from bioopzo.text.functions import FUNCTIONS
 
 #: exp(trial/tau) is the lazy form's loss of precision: of what a trial changes, 20 time constants
-#: leave 1e-8 unsure in double precision (1e-16), and 7 leave 1e-4 in single (1e-7).
-LONGEST_LAZY_TRIAL = {"double": 20.0, "single": 7.0}
+#: leave 1e-8 unsure in double precision (1e-16), and 10 leave 1e-3 in single (6e-8).
+LONGEST_LAZY_TRIAL = {"double": 20.0, "single": 10.0}
 #: What a variable may lose by its own decay in one step: the lazy form divides by what is left.
 FASTEST_LAZY_DECAY = 0.5
 #: How a trace decays: to 0, or to another variable.

@@ -26,9 +26,13 @@ class Runtime:
         self.build_s = time.perf_counter() - begin
 
     def _advance(self, trials):
+        # In single precision exp(89) overflows, on the way to a chance of 0, and so does the 1e50
+        # that Brian2 compares every variable with. What stays infinite is found by `training`.
+        over = "ignore" if self.precision == "single" else None
         try:
             self.built.network.t_ = 0.0
-            self.built.network.run(trials * self.shape.duration, namespace={})
+            with np.errstate(over=over):
+                self.built.network.run(trials * self.shape.duration, namespace={})
         except KeyboardInterrupt:
             raise
         except Exception as problem:
