@@ -126,7 +126,8 @@ def test_compiled_loops_over_synapses_are_of_one_precision(task, tmp_path, preci
 def test_a_long_trial_is_dense_in_single_precision(task):
     """exp(trial/tau) digits are lost in the lazy form; float32 has few."""
     longer = bz.Model([12, 9, 8, 3], tau_m=5 * ms)  # twelve time constants a trial
-    for precision, form in (("double", "w lazy"), ("single", "w dense (a trial is longer than 10")):
+    for precision, form in (("double", "w lazy"),
+                            ("single", "w dense (a trial is longer than 10 ")):
         run = bz.train(longer, task, trials=1, evaluations=1, backend="numpy", progress=False,
                        precision=precision)
         assert all(words.startswith(form) for words in run.meta["forms"].values())
