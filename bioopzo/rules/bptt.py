@@ -26,5 +26,5 @@ def rule(depth: int) -> Rule:
             "forward_readout": "w : 1\ngradient : 1",
             "forward_readout.trial": "w -= eta_o*tau_m*gradient",
         },
-        reference=REFERENCE, needs=("psi", "slope"), gradient=True,
+        reference=REFERENCE, needs=("xbar", "psi", "slope"), gradient=True,
     )
