@@ -153,7 +153,7 @@ class Network:
         return self._placed(self.populations, (*self.projections, *new))
 
     def rewired(self, recurrent: bool, p: float, delay: Any) -> "Network":
-        """A network of layers, `recurrent` or not, with connections of `p` and `delay`: see `Model`."""
+        """A network of layers, `recurrent` or not, with `p` and `delay`: see `Model`."""
         links = {x.name: (x.source, x.target) for x in self.forward
                  if x.target != self.readout.name}
         if recurrent:
