@@ -34,11 +34,11 @@ from bioopzo.training.start import initial_weights
 PIXELS, CLASSES, STEPS, WARMUP = 784, 10, 60, 20
 
 
-def images():
+def images(pixels=PIXELS):
     """A task of random images, a fifth of the pixels lit."""
     rng = np.random.default_rng(0)
     count = 512
-    inputs = rng.random((count, PIXELS)) * (rng.random((count, PIXELS)) < 0.2)
+    inputs = rng.random((count, pixels)) * (rng.random((count, pixels)) < 0.2)
     labels = rng.integers(CLASSES, size=count)
     mask = (np.arange(STEPS) >= WARMUP).astype(float)
     splits = {"train": np.arange(count), "validation": np.arange(0), "test": np.arange(0)}
@@ -55,20 +55,28 @@ CASES = {
 USUAL = ("digits", "images")
 
 
+def given(rule, case):
+    """A rule's model for a case (of `CASES`), its task, and the trials' shape and inputs."""
+    make, sizes, _, values = case
+    task = make()
+    model = bz.Model(list(sizes), rule=rule).edit(values).for_task(task)
+    shape = shape_of(task, max(2, min(512, feed.rows(task))))
+    samples = np.asarray(task.presentation("train", shape.rows, np.random.default_rng(1)))
+    return model, task, shape, samples
+
+
 class Program:
     """A compiled program of a rule, and chunks of training for it."""
 
     def __init__(self, rule, case, lazy=True, precision="double"):
-        make, sizes, self.trials, values = CASES[case]
-        task = make()
-        model = bz.Model(list(sizes), rule=rule).edit(values).for_task(task)
-        shape = shape_of(task, max(2, min(512, feed.rows(task))))
+        model, task, shape, samples = given(rule, case)
+        self.trials = case[2]
         self.engine = backends.open_backend("standalone", model, shape, lazy,
                                             precision=precision)
         assembly = assemble(model, shape.duration, shape.varying, lazy, step=shape.step,
                             precision=precision)
-        self.forms = {name: s.form for name, s in assembly.synapses.items() if s.form}
-        samples = np.asarray(task.presentation("train", shape.rows, np.random.default_rng(1)))
+        self.forms = "; ".join(f"{name}: {s.form}" for name, s in assembly.synapses.items()
+                               if s.form)
         self.given = (
             {**self.engine.start, **initial_weights(model, np.random.default_rng(2))},
             feed.parameter_values(model, shape, lazy, precision),
@@ -76,12 +84,13 @@ class Program:
                 task, shape, samples, 1, np.arange(shape.rows),
                 keys(3, TRAINING, np.arange(shape.rows)))})
         self.seconds = float(shape.duration)
-        self.outcome = None
+        # Of the last long chunk: what came out, and its CPU seconds.
+        self.outcome = self.spent = None
 
     def cost(self):
         """CPU ms a trial."""
-        short, long = (self._run(trials) for trials in self.trials)
-        return 1e3 * (long - short) / (self.trials[1] - self.trials[0])
+        short, self.spent = (self._run(trials) for trials in self.trials)
+        return 1e3 * (self.spent - short) / (self.trials[1] - self.trials[0])
 
     def _run(self, trials):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -94,6 +103,35 @@ class Program:
         time = self.trials[1] * self.seconds
         return [float(np.mean(value)) / time for name, value in self.outcome.state.items()
                 if name.endswith(".count")]
+
+
+def take_turns(contenders, rounds):
+    """CPU ms a trial of each contender (name -> what has a `cost()`) in every round."""
+    costs = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, contender in contenders.items():
+            costs[name].append(contender.cost())
+    return costs
+
+
+def show(case, contenders, costs):
+    """Print a case's table; a contender's `rates` are in Hz, its `forms` tell how it learns."""
+    middle = {name: statistics.median(values) for name, values in costs.items()}
+    print(f"\n{case}, {'-'.join(map(str, CASES[case][1]))}\n"
+          f"{'':20}{'ms/trial':>10}{'of OPZO':>9}{'least':>9}   Hz of hidden layers; forms")
+    for name, contender in contenders.items():
+        rates = ", ".join(f"{rate:.0f}" for rate in contender.rates())
+        print(f"{name:20}{middle[name]:10.3f}{middle[name] / middle['opzo']:9.2f}"
+              f"{min(costs[name]):9.3f}   {rates}; {contender.forms}", flush=True)
+    return {name: {"ms": middle[name], "rounds": costs[name], "forms": contender.forms}
+            for name, contender in contenders.items()}
+
+
+def save(found, path):
+    """Write what was found as JSON, if a path was asked for."""
+    if path:
+        with open(path, "w") as file:
+            json.dump(found, file, indent=1)
 
 
 def main():
@@ -111,26 +149,11 @@ def main():
     for case in asked.cases:
         programs = {}
         for rule in dict.fromkeys(("opzo", *asked.rules)):
-            programs[rule] = Program(rule, case, not asked.dense)
+            programs[rule] = Program(rule, CASES[case], not asked.dense)
             if asked.precision:
-                programs[f"{rule}, single"] = Program(rule, case, not asked.dense, "single")
-        costs = {rule: [] for rule in programs}
-        for _ in range(asked.rounds):
-            for rule, program in programs.items():
-                costs[rule].append(program.cost())
-        middle = {rule: statistics.median(values) for rule, values in costs.items()}
-        print(f"\n{case}, {'-'.join(map(str, CASES[case][1]))}\n"
-              f"{'':28}{'ms/trial':>10}{'of OPZO':>9}{'least':>9}   Hz of hidden layers; forms")
-        for rule, program in programs.items():
-            forms = "; ".join(f"{name}: {form}" for name, form in program.forms.items())
-            rates = ", ".join(f"{rate:.0f}" for rate in program.rates())
-            print(f"{rule:28}{middle[rule]:10.3f}{middle[rule] / middle['opzo']:9.2f}"
-                  f"{min(costs[rule]):9.3f}   {rates}; {forms}", flush=True)
-        found[case] = {rule: {"ms": middle[rule], "rounds": costs[rule],
-                              "forms": programs[rule].forms} for rule in programs}
-    if asked.json:
-        with open(asked.json, "w") as file:
-            json.dump(found, file, indent=1)
+                programs[f"{rule}, single"] = Program(rule, CASES[case], not asked.dense, "single")
+        found[case] = show(case, programs, take_turns(programs, asked.rounds))
+    save(found, asked.json)
 
 
 if __name__ == "__main__":
