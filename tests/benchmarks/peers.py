@@ -123,8 +123,8 @@ class BindsNET(Torch):
             self.network.add_layer(layer, name=name)
         for k, (source, target) in enumerate(itertools.pairwise(layers)):
             self.network.add_connection(
-                Connection(source, target, w=50/source.n*torch.rand(source.n, target.n),
-                           update_rule=PostPre, nu=(1e-4, 1e-2), wmin=0, wmax=1),
+                Connection(source, target, w=100/source.n*torch.rand(source.n, target.n),
+                           update_rule=PostPre, nu=(1e-4, 1e-2), wmin=0, wmax=1, norm=50),
                 source=self.names[k], target=self.names[k + 1])
         # Up to 128 Hz, as in its examples, which show images of 0 to 128.
         self.spikes = [poisson(128*pixels, time=STEPS, dt=1.0)
