@@ -1,8 +1,14 @@
 """Fixed seeds for every test, a private cache of compiled networks, no change of global state."""
 
+import contextlib
+import functools
+import gc
 import inspect
+import logging
 import os
 import random
+import traceback
+import types
 
 # Programs of tests run for a moment: what XLA's last passes win takes longer than it saves,
 # and its newer way to make code of fused operations three times as long as the one before.
@@ -18,10 +24,12 @@ import pytest
 import sklearn.datasets  # noqa: F401  sets KMP_* variables once, here
 from brian2.codegen import translation
 from brian2.codegen.generators import base
+from brian2.codegen.runtime.numpy_rt import numpy_rt
+from brian2.core.preferences import BrianGlobalPreferences
 from threadpoolctl import threadpool_limits
 
 from bioopzo import neurons, rules, tasks
-from bioopzo.engines.spiking import backends
+from bioopzo.engines.spiking import backends, session
 from bioopzo.training import spiking
 
 threadpool_limits(1)  # test processes share the cores; threads of small products only wait
@@ -30,6 +38,14 @@ threadpool_limits(1)  # test processes share the cores; threads of small product
 # anew is faster than to look that up: of a small training on NumPy, a third of the time.
 for module in (translation, base):
     module.make_statements = inspect.unwrap(module.make_statements)
+
+# What Brian2 does beside, for a user who looks for a mistake, is more than a tenth of the time.
+logging.getLogger("brian2").setLevel(logging.INFO)  # a line in a file for each object and code
+BrianGlobalPreferences.get_documentation = lambda *_, **__: ""  # at every look at a preference
+# Of who called whom to make an object: there are fifty in a test, and a message names one of us.
+brian2.core.base.traceback = types.SimpleNamespace(
+    extract_stack=functools.partial(traceback.extract_stack, limit=12))
+numpy_rt.compile = functools.cache(compile)  # the same text in the same network
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +75,24 @@ def none_added():
     yield
     for listed in (neurons, rules, tasks):
         listed._FOLDER.added.clear()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_collections(request):
+    """Collections, which are many, do not look through what was there before a file's tests.
+
+    Nor are there others than Python's own and those between two networks, but where a file asks.
+    """
+    if getattr(request.module, "COLLECTS_AS_USERS_DO", False):
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "_quick_collections", contextlib.nullcontext)
+        patch.setattr(brian2.core.network, "gc", types.SimpleNamespace(collect=lambda: None))
+        gc.collect()
+        gc.freeze()
+        yield
+        gc.unfreeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

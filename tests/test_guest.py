@@ -23,6 +23,8 @@ from bioopzo.engines.spiking.state import get_array, state_variables
 from bioopzo.errors import EquationError, InputError
 from bioopzo.network.clock import shape_of
 
+COLLECTS_AS_USERS_DO = True  # conftest: what is collected belongs to the session
+
 
 @pytest.fixture(autouse=True)
 def numbers_of_the_test():
