@@ -79,6 +79,10 @@ SPIKING = {
         "MNIST, 60,000 digits shown once, one at a time", "mnist", 60000, _pick(
             "opzo", "bp", "dfa", "readout_only"), seeds=3,
         evaluations=[100, 300, 1000, 3000, 10000, 30000]),
+    "fashion_mnist_spiking": _spiking(
+        "Fashion-MNIST with MNIST's settings, 60,000 images shown once, one at a time",
+        "fashion_mnist", 60000, _pick("opzo", "bp", "dfa", "readout_only"), seeds=3,
+        evaluations=[100, 300, 1000, 3000, 10000, 30000]),
     "nmnist_spiking": _spiking(
         "real N-MNIST recordings, one trial at a time, 4,000 trials", "nmnist", 4000,
         _pick("opzo", "bp", "dfa", "node_perturbation", "reinforce", "readout_only"), seeds=3,

@@ -56,10 +56,14 @@ USUAL = ("digits", "images")
 
 
 def given(rule, case):
-    """A rule's model for a case (of `CASES`), its task, and the trials' shape and inputs."""
+    """A rule's model for a case (as of `CASES`), its task, and the trials' shape and inputs.
+
+    A case may have a network in place of sizes.
+    """
     make, sizes, _, values = case
     task = make()
-    model = bz.Model(list(sizes), rule=rule).edit(values).for_task(task)
+    network = sizes if isinstance(sizes, bz.Network) else list(sizes)
+    model = bz.Model(network, rule=rule).edit(values).for_task(task)
     shape = shape_of(task, max(2, min(512, feed.rows(task))))
     samples = np.asarray(task.presentation("train", shape.rows, np.random.default_rng(1)))
     return model, task, shape, samples
