@@ -333,9 +333,9 @@ class Model:
     def _drop(self, blocks):
         """Lay dropout over the blocks, in place."""
         for name, text in parts.dropout(self.dropout, self.coding or "current").items():
-            if name in blocks or name != "forward_local.spike":
-                for other in topology.names(name, self.layers):
-                    lay_over(blocks, other, text, "dropout")
+            if name in blocks or name in ("hidden.trial", "forward_1.spike"):
+                for other, own in topology.named(name, text, self.layers):
+                    lay_over(blocks, other, own, "dropout")
         for name in ("hidden", "hidden.sample"):  # what sends nothing learns nothing
             blocks[name] = render(
                 replace(line, right=f"mask*({line.right})") if line.name == "psi"

@@ -31,7 +31,7 @@ BASE = bz.Network(inputs=4, readouts=2).population("E", 3)
 @pytest.mark.parametrize("rule, coding, more", [
     ("opzo", "current", {}), ("bp", "spikes", {"refractory": 2.0}), ("eprop", "poisson", {}),
     ("node_perturbation", "current", {"state_reset": False}), ("reinforce", "spikes", {}),
-    ("dkp", "current", {"dropout": 0.3})], ids=str)
+    ("dkp", "spikes", {"dropout": 0.3})], ids=str)
 def test_engines_agree(wiring, rule, coding, more):
     sizes = (4, 3, 2) if wiring == "signs" else (4, 3, 3, 2)
     outcome = run_draw(Draw(seed=3, sizes=sizes, rule=rule, coding=coding, wiring=wiring, **more))
@@ -210,3 +210,23 @@ def test_a_model_shows_its_network():
     picture = model._repr_html_()
     assert picture.count("<rect") == 4 and picture.count("marker-end") == 5
     assert "== Network ==" not in repr(bz.Model([4, 3, 2]))
+
+
+def test_dropout_is_where_hidden_neurons_send():
+    """Through fixed synapses too; what comes from the input is not dropped."""
+    network = (BASE.connect("input", "E").connect("E", "E", plastic=False).connect("E", "readout")
+               .connect("input", "readout"))
+    blocks = bz.Model(network, rule="dfa", dropout=0.5, coding="spikes").check().blocks
+    assert blocks["fixed.spike"] == blocks["forward.spike"] == "u_post += w*mask_pre"
+    assert blocks["forward_readout.spike"] == "o_post += w*mask_pre"
+    assert blocks["input_E.spike"] == "u_post += w"
+    assert blocks["input_readout.spike"] == "o_post += w"
+
+
+def test_an_input_reaches_every_population_that_it_projects_onto():
+    """Whatever its projections are called, constant currents act at the trial's start."""
+    network = (BASE.connect("input", "E", "forward_1").connect("E", "readout")
+               .connect("input", "readout"))
+    blocks = bz.Model(network, rule="dfa", coding="current").check().blocks
+    assert blocks["forward_1.onset"] == blocks["input_readout.onset"] == "drive_post += w*x_pre"
+    assert "do/dt = (drive - o)/tau_o : 1" in blocks["readout"]

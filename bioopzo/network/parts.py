@@ -91,6 +91,8 @@ def dropout(rate: float, coding: str) -> dict[str, str]:
         "forward.spike": "u_post += w*mask_pre",
         "forward_readout.spike": "o_post += w*mask_pre",
         "forward_local.spike": "o_post += w*mask_pre",
+        "fixed.spike": "u_post += w*mask_pre",
+        "fixed_readout.spike": "o_post += w*mask_pre",
         **({} if coding == "current" else {"forward_1.spike": "u_post += w"}),
     }
 

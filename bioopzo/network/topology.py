@@ -23,10 +23,18 @@ def names(block: str, network: Network) -> Iterator[str]:
     layer = _LAYER.match(owner)
     if layer:
         yield from (f"{p.name}{dot}{moment}" for p in network.hidden if p.layer == int(layer[1]))
-    elif owner in network or owner != "forward_1":
+    elif owner != "forward_1":
         yield block
     else:
         yield from (f"{p.name}{dot}{moment}" for p in network.out_of(network.input.name))
+
+
+def named(block: str, text: str, network: Network) -> Iterator[tuple[str, str]]:
+    """The names of a block, as of `names`, each with its text: a readout has o in place of u."""
+    for name in names(block, network):
+        entry = network.get(name.partition(".")[0])
+        onto_readout = getattr(entry, "target", "") == network.readout.name
+        yield name, substitute(text, {"u_post": "o_post"}) if onto_readout else text
 
 
 def describe(blocks: MutableMapping[str, str], network: Network, coding: str,
@@ -43,10 +51,9 @@ def describe(blocks: MutableMapping[str, str], network: Network, coding: str,
                 blocks[population.name + name.removeprefix("hidden")] = "\n".join(map(str, own))
     if network.of("fixed", "fixed_readout"):
         blocks.update(parts.FIXED)
-    if "forward_1" not in network:
-        onset = blocks.pop("forward_1.onset", "")
-        for projection in network.out_of(network.input.name):
-            blocks[f"{projection.name}.onset"] = onset
+    onset = blocks.pop("forward_1.onset", "")
+    for projection in network.out_of(network.input.name):
+        blocks[f"{projection.name}.onset"] = onset
     direct = any(p.target == network.readout.name for p in network.out_of(network.input.name))
     if direct and coding == "current":
         blocks["readout"] = compose(blocks["readout"], parts.DRIVEN_READOUT)
