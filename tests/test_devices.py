@@ -1,5 +1,6 @@
 """Where the rate engine runs: several devices, several processes, what is not there is said."""
 
+import inspect
 import os
 import socket
 import subprocess
@@ -12,8 +13,19 @@ import bioopzo as bz
 from bioopzo.engines.rate.devices import Placement
 from bioopzo.errors import InputError
 
-#: Trains on the digits and keeps all arrays: SCRIPT FILE PRECISIONS DEVICES [ADDRESS PROCESS].
-SCRIPT = """
+
+def learned(precision, devices, checkpoint=None):
+    """The arrays of a training on the digits, by precision and name."""
+    task = bz.tasks.digits()
+    task = task.replace(splits={k: v[:200] for k, v in task.splits.items()})
+    run = bz.train(bz.Model([64, 16, 10], dropout=0.2), task, engine="rate", batch=16, trials=1600,
+                   evaluations=3, rate=2e-2, precision=precision, devices=devices, seed=3,
+                   progress=False, checkpoint=checkpoint)
+    return {f"{precision} {name}": value for name, value in run.arrays.items()}
+
+
+#: Keeps what is learned: SCRIPT FILE PRECISIONS DEVICES [ADDRESS PROCESS].
+SCRIPT = f"""
 import sys
 import jax
 file, precisions, devices, *rest = sys.argv[1:]
@@ -21,14 +33,12 @@ if rest:
     jax.distributed.initialize(rest[0], 2, int(rest[1]))
 import numpy as np
 import bioopzo as bz
-task = bz.tasks.digits()
-task = task.replace(splits={k: v[:200] for k, v in task.splits.items()})
-found = {}
+
+{inspect.getsource(learned)}
+
+found = {{}}
 for precision in precisions.split("-"):
-    run = bz.train(bz.Model([64, 16, 10], dropout=0.2), task, engine="rate", batch=16, trials=1600,
-                   evaluations=3, rate=2e-2, precision=precision, devices=int(devices), seed=3,
-                   progress=False, checkpoint=file + ".point" if rest else None)
-    found |= {f"{precision} {name}": value for name, value in run.arrays.items()}
+    found |= learned(precision, int(devices), file + ".point" if rest else None)
 np.savez(file, **found)
 """
 
@@ -64,17 +74,17 @@ def same(one, other, precision, tolerance):
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """What one device, four of them, and two processes come to; all at the same time."""
+    """What one device, which is here, four of them, and two processes come to."""
     folder = tmp_path_factory.mktemp("devices")
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
-    files = {name: folder / f"{name}.npz" for name in ("one", "four", "first", "second")}
-    runs = {"one": started(files["one"], "single-double", 1),
-            "four": started(files["four"], "single-double", 4, devices=4),
+    files = {name: folder / f"{name}.npz" for name in ("four", "first", "second")}
+    runs = {"four": started(files["four"], "single-double", 4, devices=4),
             "first": started(files["first"], "double", 2, address, 0),
             "second": started(files["second"], "double", 2, address, 1)}
-    return folder, {name: arrays(run, files[name]) for name, run in runs.items()}
+    one = learned("single", 1) | learned("double", 1)
+    return folder, {"one": one, **{name: arrays(run, files[name]) for name, run in runs.items()}}
 
 
 @pytest.mark.parametrize("precision, tolerance", [("single", 1e-5), ("double", 1e-10)])
