@@ -30,7 +30,7 @@ PARAMETERS = {
     "tau_m": 0.007, "tau_o": 0.009, "theta": 1.0, "b": 0.9, "c": 0.3, "eta": 40.0, "eta_o": 25.0,
     "rho0": 400.0, "Delta": 0.25, "input_rate": 250.0, "tau_g": 0.005, "rho_err": 700.0,
     "alpha": 80.0, "T_z": 0.009, "T_w": 0.005, "mu": 0.3, "n_M": 5.0, "kappa": 0.15,
-    "kappa_o": 0.2, "decay": 0.7, "gamma": 0.8,
+    "kappa_o": 0.2, "decay": 0.7, "gamma": 0.8, "memory": 0.4,
     "tau_e": 0.012,
 }
 
@@ -588,7 +588,7 @@ class Opzo(Perturbing, Direct):
         for at in self.hidden:
             source, old = sigma * net.alpha * net.z[at], [s.copy() for s in self.stages[at]]
             for k, value in enumerate(old):
-                tau = net.tau_o if k == len(old) - 1 else net.tau_m
+                tau = net.tau_o if k == len(old) - 1 else net.memory*net.tau_m
                 self.stages[at][k] = relax(value, tau * source, tau, net.dt)
                 source = net.steepest * value
 

@@ -120,7 +120,8 @@ class Driver:
                  if synapse.form}
         run.meta.update(description(self.task, plan, chosen), learning_rates=learning_rates(
                             self.model, optimizer.parameters.get("rate"), self.chosen.falls),
-                        build_s=round(time.perf_counter() - begin, 3), forms=forms)
+                        build_s=round(time.perf_counter() - begin, 3), forms=forms,
+                        precision=self.chosen.precision)
         if "rate" in optimizer.parameters:
             run.meta["untuned"] = []  # its rate is a setting, not a parameter of the model
         else:
