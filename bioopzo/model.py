@@ -309,6 +309,10 @@ class Model:
         if self.given_network and not self.given_network.hidden and self.rule_name != CONTROL:
             raise InputError(f"rule {self.rule_name} teaches hidden neurons, and this network has "
                              f"none: use rule={CONTROL!r}, which is the delta rule there")
+        if self.rule.branches and [p.layer for p in self.layers.hidden] != list(
+                range(1, self.depth + 1)):
+            raise InputError("local and intermediate count hidden layers, and the populations of "
+                             "this network are no layers, one behind the other: leave them out")
         self._check_hazard()
         if self.rule.current:
             blocks["hidden"] = parts.with_current(blocks["hidden"], self.rule.current)

@@ -537,6 +537,10 @@ DRAWN = [
         ("append", "hidden.trial", "u = 0.1"),),)),
     # An input that stands still in a trial is there before the trial's own statements.
     dict(rule="bp", ops=((("append", "input.trial", "xbar = x"),),)),
+    # Time is 0 in the first step, where sign(t) is.
+    dict(rule="readout_only", coding="spikes", ops=((
+        ("prepend", "forward.spike", "u_post -= 0.01*sign((t/second))"),),)),
+    dict(rule="dfa", ops=((("term", "forward:w", "- 0.3*Hz*sign(t/second)*w"),),)),
     # One number for all neurons, and a truth, are numbers of each neuron from then on.
     dict(rule="bp", ops=((("append", "hidden.step", "u = not S\nu += int(u)//2"),),)),
     dict(rule="bp", ops=((("prepend", "error.step", "cost = plastic\nZ *= 1 - .07*tanh(cost)"),),)),

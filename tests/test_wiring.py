@@ -143,7 +143,9 @@ def test_a_compiled_program_has_the_pairs_and_delays():
     assert pickle.loads(pickle.dumps(runs[0])).model.digest == runs[0].model.digest
 
 
+SIDE_BY_SIDE = BASE.population("F", 3).connect("E", "readout").connect("F", "readout")
 REFUSED = {
+    "layers that are none": (lambda: bz.Model(SIDE_BY_SIDE, local=True), "are no layers"),
     "no population": (lambda: BASE.connect("E", "X"), "unknown population 'X'.*E, error, input"),
     "no probability": (lambda: BASE.connect("E", "E", p=0), "above 0 and at most 1, not 0"),
     "no pair": (lambda: BASE.connect("E", "E", p=1e-9), "no neuron of E.*raise p"),

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from brian2.core.namespace import DEFAULT_UNITS
-from brian2.parsing.sympytools import str_to_sympy
 from brian2.units.fundamentalunits import Quantity
 
 from bioopzo.network.asked import ModelLike
@@ -25,6 +24,7 @@ from bioopzo.network.objects import (
 )
 from bioopzo.text.equations import identifiers, linear_terms, parse, render, substitute, tree
 from bioopzo.text.functions import FUNCTIONS
+from bioopzo.text.symbols import as_sympy
 
 #: exp(trial/tau) is the lazy form's loss of precision: of what a trial changes, 20 time constants
 #: leave 1e-8 unsure in double precision (1e-16), and 10 leave 1e-3 in single (6e-8).
@@ -226,7 +226,7 @@ def _number(model, text, **known):
     """The value of a constant expression in base units, or None where it is no constant."""
     values = {**{unit: float(value) for unit, value in DEFAULT_UNITS.items()},
               **{key: float(value) for key, value in model.parameters.items()}, **known}
-    expression = str_to_sympy(text)
+    expression = as_sympy(text)
     value = expression.subs({symbol: values[str(symbol)] for symbol in expression.free_symbols
                              if str(symbol) in values})
     return float(value) if value.is_number and value.is_real else None

@@ -17,7 +17,6 @@ from dataclasses import replace
 
 import sympy
 from brian2.core.namespace import DEFAULT_UNITS
-from brian2.parsing.sympytools import str_to_sympy
 
 from bioopzo.network.clock import OF_LEARNING
 from bioopzo.network.draft import readable
@@ -31,6 +30,7 @@ from bioopzo.network.objects import (
 )
 from bioopzo.text.equations import Line, identifiers, is_condition, parse, render, whole_right
 from bioopzo.text.functions import FUNCTIONS
+from bioopzo.text.symbols import as_sympy
 
 
 def begins_anew(assembly: Assembly, name: str, line: Line) -> bool:
@@ -151,7 +151,7 @@ def _leaves_it(line):
         return False
     own = sympy.Symbol(line.name, real=True)
     try:
-        return sympy.collect(str_to_sympy(right) - own, own) == 0
+        return sympy.collect(as_sympy(right) - own, own) == 0
     except (AttributeError, SyntaxError, TypeError):  # no number: Brian2 says what is wrong
         return False
 

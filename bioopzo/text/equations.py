@@ -14,11 +14,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import sympy
-from brian2.parsing.sympytools import str_to_sympy, sympy_to_str
+from brian2.parsing.sympytools import sympy_to_str
 from brian2.units.fundamentalunits import Quantity, get_unit
 
 from bioopzo.errors import EquationError, Mistake
 from bioopzo.text.limits import TOO_GREAT, TOO_LONG, foreign_letter, too_deep, too_great
+from bioopzo.text.symbols import as_sympy
 
 _DIFFERENTIAL = re.compile(r"^d(?P<name>[A-Za-z_]\w*)/dt\s*=\s*(?P<right>\S.*)$")
 _ASSIGNMENT = re.compile(
@@ -333,7 +334,7 @@ def linear(line: Line, lines: Iterable[Line]) -> bool:
     right = line.right
     for _ in table:
         right = substitute(right, {k: v for k, v in table.items() if k in identifiers(right)})
-    return not sympy.diff(str_to_sympy(right), symbol := str_to_sympy(line.name)).has(symbol)
+    return not sympy.diff(as_sympy(right), symbol := as_sympy(line.name)).has(symbol)
 
 
 def whole_right(line: Line) -> str:
@@ -360,10 +361,10 @@ def linear_terms(expression: str, names: tuple[str, ...]) -> tuple[dict[str, str
     Returns ``({name: factor}, rest)`` as text, no part of which has one of the names, or None
     where the expression is not linear in all of them together. What cancels out has no factor.
     """
-    parsed = str_to_sympy(expression)
+    parsed = as_sympy(expression)
     if not isinstance(parsed, sympy.Expr):
         return None
-    symbols = {name: str_to_sympy(name) for name in names}
+    symbols = {name: as_sympy(name) for name in names}
     expanded = sympy.expand_mul(parsed)
     factors = {name: expanded.coeff(symbol) for name, symbol in symbols.items()}
     rest = sympy.expand_mul(expanded - sum(

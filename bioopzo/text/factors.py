@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import sympy
-from brian2.parsing.sympytools import str_to_sympy, sympy_to_str
+from brian2.parsing.sympytools import sympy_to_str
+
+from bioopzo.text.symbols import as_sympy
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ def factored(text: str, owner: Callable[[str], str]) -> list[Factors]:
     `Mixed` naming the term that does not factor.
     """
     try:
-        expression = sympy.expand(str_to_sympy(text))
+        expression = sympy.expand(as_sympy(text))
     except (SyntaxError, TypeError, ValueError, AttributeError, NotImplementedError):
         raise Mixed(text, text) from None
     terms: dict[tuple, sympy.Expr] = {}

@@ -5,9 +5,10 @@ import functools
 from collections.abc import Mapping
 
 import sympy
-from brian2.parsing.sympytools import str_to_sympy, sympy_to_str
+from brian2.parsing.sympytools import sympy_to_str
 
 from bioopzo.text.equations import Line, identifiers, substitute, tree
+from bioopzo.text.symbols import as_sympy
 
 
 def factor(text: str) -> str:
@@ -51,7 +52,7 @@ def reached(lines: Mapping[str, Line], entry: str) -> set[str]:
 @functools.lru_cache(maxsize=1024)
 def share_of(text: str, name: str) -> sympy.Expr:
     """The derivative of the expression `text` by one of its names, `name`, simplified."""
-    return sympy.simplify(sympy.diff(str_to_sympy(text), str_to_sympy(name)))
+    return sympy.simplify(sympy.diff(as_sympy(text), as_sympy(name)))
 
 
 def as_term(share: sympy.Expr, name: str) -> str:

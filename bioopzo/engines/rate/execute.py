@@ -23,7 +23,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from brian2.parsing.sympytools import str_to_sympy
 
 from bioopzo.engines.rate.arrays import Scaled, masked, outer, plain
 from bioopzo.engines.rate.moment import Moment
@@ -32,6 +31,7 @@ from bioopzo.engines.rate.program import Program, needed
 from bioopzo.errors import InputError
 from bioopzo.network.clock import ticks
 from bioopzo.network.connections import Dense
+from bioopzo.text.symbols import as_sympy
 
 #: What terms and eligibilities with a value for every sample and synapse may weigh, each.
 LITERAL_BYTES = 1e9
@@ -142,7 +142,7 @@ class Machine:
         readers = [node for node in self.program.step + self.program.finish if key in node.read()]
         allowed = [*group, *(n for n in self.program.finish if n.target in self.optimized)]
         return (len(writers) == len(group) == 1 and group[0].kind == "together"
-                and all(str_to_sympy(term.code) == 0 for node in start for term in node.terms)
+                and all(as_sympy(term.code) == 0 for node in start for term in node.terms)
                 and all(node in allowed for node in readers)
                 and all(part.target in self.optimized | {key} for part in group[0].parts
                         if key in part.read())
@@ -482,6 +482,6 @@ def _linear(term, key):
     """Whether a term is the eligibility times factors without pre."""
     if term.pre is not None or term.literal or term.synaptic != {key}:
         return False
-    name = str_to_sympy(key.split(".")[1])
-    code = str_to_sympy(term.code)
+    name = as_sympy(key.split(".")[1])
+    code = as_sympy(term.code)
     return not code.diff(name).has(name) and code.subs(name, 0) == 0

@@ -15,7 +15,6 @@ from functools import partial
 
 import brian2 as b2
 import numpy as np
-from brian2.parsing.sympytools import str_to_sympy
 
 from bioopzo.network.objects import Assembly
 from bioopzo.text.equations import (
@@ -26,6 +25,7 @@ from bioopzo.text.equations import (
     render,
     substitute,
 )
+from bioopzo.text.symbols import as_sympy
 
 
 def _same(name, function, more=0):
@@ -123,7 +123,7 @@ def _is_for_all(right, table, own):
 def _is_other(right):
     """Whether a text is that of another variable, in whatever words Brian2 may make that of."""
     try:
-        number, rest = str_to_sympy(right).as_coeff_Mul()
+        number, rest = as_sympy(right).as_coeff_Mul()
     except (AttributeError, SyntaxError, TypeError):  # no number: Brian2 says what is wrong
         return False
     return rest.is_Symbol and float(number) == 1
