@@ -133,7 +133,14 @@ class Model:
         elif isinstance(sizes, Network):
             network, sizes = sizes, [layer.size for layer in sizes.layers]
         sizes = checked_sizes(sizes)
-        if not layout and not network and (len(sizes) == 2 or recurrent or p != 1 or np.any(delay)):
+        if not isinstance(recurrent, bool):
+            raise InputError(f"recurrent is True or False, not {recurrent!r}")
+        wired = recurrent or p != 1 or bool(np.any(delay))
+        if wired and (layout or network):
+            raise InputError("recurrent, p and delay are properties of a network given as a list "
+                             "of sizes: " + ("an architecture has none" if layout else
+                             "say them where its projections are connected"))
+        if not layout and not network and (wired or len(sizes) == 2):
             network = layered(sizes).rewired(recurrent, p, delay)
         settings = _checked_settings(dict(
             neuron=neuron, reset=reset, refractory=refractory, error=error, coding=coding,
@@ -281,6 +288,8 @@ class Model:
                 mistakes += problem.mistakes
         if mistakes:
             raise EquationError(mistakes)
+        if self.given_network:  # what an edit says of all projections is bounded, too
+            topology.bound(blocks, self.given_network)
         return Entries(_tidy(blocks)), known
 
     @cached_property
@@ -325,7 +334,6 @@ class Model:
             self._drop(blocks)
         if self.given_network:
             topology.give_way(blocks, before, self.given_network)
-            topology.bound(blocks, self.given_network)
         return blocks
 
     def _of_rule(self):

@@ -145,6 +145,14 @@ def test_a_compiled_program_has_the_pairs_and_delays():
 
 SIDE_BY_SIDE = BASE.population("F", 3).connect("E", "readout").connect("F", "readout")
 REFUSED = {
+    "sizes' words": (lambda: bz.Model(E_I, recurrent=True), "where its projections are connected"),
+    "an architecture": (lambda: bz.Model("8x8-4C3-10", delay=2*ms), "an architecture has none"),
+    "yes": (lambda: bz.Model([4, 3, 2], recurrent="yes"), "True or False, not 'yes'"),
+    "half a neuron": (lambda: BASE.connect("E", "E", pairs=([0.5], [1])), r"i \(0 to 2\)"),
+    "no delay": (lambda: BASE.connect("E", "E", delay=[]*ms), "not an empty list"),
+    "NaN": (lambda: BASE.connect("E", "E", weights=("normal", np.nan, 1)), "finite numbers"),
+    "a NaN bound": (lambda: BASE.connect("E", "E", low=np.nan), "leave no room"),
+    "a letter": (lambda: BASE.population("É", 3), "letters, digits and _"),
     "layers that are none": (lambda: bz.Model(SIDE_BY_SIDE, local=True), "are no layers"),
     "no population": (lambda: BASE.connect("E", "X"), "unknown population 'X'.*E, error, input"),
     "no probability": (lambda: BASE.connect("E", "E", p=0), "above 0 and at most 1, not 0"),
@@ -232,3 +240,21 @@ def test_an_input_reaches_every_population_that_it_projects_onto():
     blocks = bz.Model(network, rule="dfa", coding="current").check().blocks
     assert blocks["forward_1.onset"] == blocks["input_readout.onset"] == "drive_post += w*x_pre"
     assert "do/dt = (drive - o)/tau_o : 1" in blocks["readout"]
+
+
+def test_an_edit_of_all_projections_reaches_the_bounded_ones():
+    """It was laid below the text that bounds them: half a network was edited, without a word."""
+    model = bz.Model(E_I, rule="opzo").edit({"forward.spike": "u_post += 2*w"}).check()
+    assert model.blocks["forward.spike"] == "u_post += 2*w"
+    assert model.blocks["E_I.spike"] == "u_post += 2*clip(w, 0, inf)"
+    assert model.blocks["I_E.hold"] == "push_post += 2*clip(w, -inf, 0)*alpha*z_pre"
+    again = model.edit({"E_I.spike": model.blocks["E_I.spike"]})
+    assert again.blocks == model.blocks
+    assert model.replace(rule="dfa").blocks["E_I.spike"] == "u_post += 2*clip(w, 0, inf)"
+
+
+def test_masks_of_numbers_and_delays_that_no_synapse_has():
+    mask = BASE.connect("E", "E", mask=np.ones((3, 3)), autapses=False)["E_E"].connection.mask
+    assert np.array_equal(mask, ~np.eye(3, dtype=bool))
+    few = BASE.connect("E", "E", pairs=([0], [1]), delay=np.arange(1, 9)*ms)
+    assert [p.connection.synapses for p in few.projections] == [1]

@@ -32,5 +32,9 @@ class ModelLike(Protocol):
         """How long the membrane is held after a spike."""
 
     @property
+    def state_reset(self) -> bool:
+        """Whether a trial begins with nothing of the one before."""
+
+    @property
     def rule(self) -> Any:
         """The `rules.Rule`, which says what it perturbs."""

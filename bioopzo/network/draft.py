@@ -28,7 +28,7 @@ def draft(model: ModelLike, varying: bool = False, events: bool = False,
     _feed(groups[network.input.name], groups[network.error.name], model.coding or "current",
           varying, events)
     synapses = {p.name: _synapses(blocks, network, p, perturbs) for p in network.projections}
-    hold_back(groups, synapses, network, step, getattr(model, "state_reset", True))
+    hold_back(groups, synapses, network, step, model.state_reset)
     return Assembly(groups, synapses, network)
 
 

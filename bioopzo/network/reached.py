@@ -12,6 +12,7 @@ from bioopzo.network.entries import Projection
 from bioopzo.network.layers import completed, layered
 from bioopzo.network.objects import GroupText, SynapseText
 from bioopzo.network.table import Network
+from bioopzo.network.topology import below
 from bioopzo.text.equations import Line, is_expression, parse
 
 
@@ -44,6 +45,7 @@ class _Noting:
     parameters: Mapping[str, Any]
     coding: str | None
     refractory: Any
+    state_reset: bool
     rule: Any
 
 
@@ -69,7 +71,7 @@ def reached_elsewhere(model: ModelLike) -> set[str]:
 def _reached(model, network, blocks, coding):
     noted = _Noted(blocks)
     objects = draft(_Noting(network, noted, model.parameters, coding, model.refractory,
-                            model.rule))
+                            model.state_reset, model.rule))
     made: dict[str, GroupText | SynapseText] = {**objects.groups, **objects.synapses}
     found: dict[str, set[Line | str]] = {}
     for name in noted.read:
@@ -81,6 +83,8 @@ def _reached(model, network, blocks, coding):
             if owner in entry.blocks:
                 text = text_of(blocks, entry, moment)
                 lines |= set(lines_of(name, text)) & set(_of_object(made[entry.name]))
+                if isinstance(entry, Projection) and moment in ("spike", "onset", "trial"):
+                    lines |= set(lines_of(name, below(blocks, entry, moment)))
         lines &= set(lines_of(name, blocks[name]))
     return {name: lines for name, lines in found.items() if lines}
 

@@ -83,26 +83,39 @@ def give_way(blocks: MutableMapping[str, str], before: Mapping[str, str], networ
 def bound(blocks: MutableMapping[str, str], network: Network) -> None:
     """Let weights act within their bounds, and come back into them between trials, in place."""
     for projection in network.projections:
-        if math.isinf(projection.low) and math.isinf(projection.high):
-            continue
-        inside = f"clip(w, {_number(projection.low)}, {_number(projection.high)})"
-        for moment in ("spike", "onset"):
+        for moment in ("spike", "onset", "trial"):
             text = text_of(blocks, projection, moment)
-            if text:
-                blocks[f"{projection.name}.{moment}"] = substitute(text, {"w": inside})
-        if projection.kind.startswith("forward"):
-            _append(blocks, projection, f"w = {inside}")
+            inside = _bounded(projection, moment, text)
+            if inside != text:
+                blocks[f"{projection.name}.{moment}"] = inside
 
 
-def _append(blocks: MutableMapping[str, str], projection: Projection, line: str) -> None:
-    """Put a line behind what a projection does between trials."""
-    text = text_of(blocks, projection, "trial")
-    blocks[f"{projection.name}.trial"] = f"{text}\n{line}".strip()
+def below(blocks: Mapping[str, str], projection: Projection, moment: str) -> str:
+    """What the bounds of a projection were put into, where its own block holds just that."""
+    own = f"{projection.name}.{moment}"
+    text = text_of({name: other for name, other in blocks.items() if name != own}, projection,
+                   moment)
+    inside = _bounded(projection, moment, text)
+    return text if inside != text and own in blocks \
+        and parse(inside, own) == parse(blocks[own], own) else ""
+
+
+def _bounded(projection, moment, text):
+    """The text of a projection at a moment, with its weights within their bounds."""
+    if math.isinf(projection.low) and math.isinf(projection.high):
+        return text
+    inside = f"clip(w, {_number(projection.low)}, {_number(projection.high)})"
+    if moment == "trial":
+        line = f"w = {inside}"
+        there = line in text.splitlines() or not projection.kind.startswith("forward")
+        return text if there else f"{text}\n{line}".strip()
+    # What stands there as a page shows it has been retyped, and stays as it is.
+    return inside.join(substitute(part, {"w": inside}) for part in text.split(inside))
 
 
 def _number(bound: float) -> str:
     """A bound as text."""
-    return {math.inf: "inf", -math.inf: "-inf"}.get(bound, f"{bound:.17g}")
+    return f"{bound:g}" if float(f"{bound:g}") == bound else repr(bound)
 
 
 def _lines(name, text):

@@ -1,6 +1,7 @@
 """From a user's words to populations and projections: which pairs, how they start, their bounds."""
 
 import math
+import re
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -61,7 +62,7 @@ def projections(source: Population, target: Population, name: str, which: Mappin
     there = getattr(connection, "mask", np.ones(connection.shape, bool))
     return [replace(made, name=f"{name}_{k}", blocks=(*blocks, f"{name}_{k}"), delay=one,
                     connection=of_mask(there & (chosen == k - 1)))
-            for k, one in enumerate(delays, 1)]
+            for k, one in enumerate(delays, 1) if (there & (chosen == k - 1)).any()]
 
 
 def distances(populations: Iterable[Population], projections: Iterable[Projection]
@@ -77,7 +78,7 @@ def distances(populations: Iterable[Population], projections: Iterable[Projectio
 
 
 def _check_name(what, name):
-    if not (isinstance(name, str) and name.isidentifier() and not name.startswith("_")):
+    if not (isinstance(name, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name)):
         raise InputError(f"the name of a {what} is letters, digits and _, e.g. 'E', not {name!r}")
     if name in KINDS or name in ("trial", "recurrent", "backward") or name.endswith(
             ("_pre", "_post")):
@@ -94,9 +95,9 @@ def _connection(name, source, target, which):
     shape = source.size, target.size
     p, asked = which["p"], [key for key in ("mask", "pairs") if which[key] is not None]
     asked += ["one_to_one"] * bool(which["one_to_one"])
-    if not isinstance(p, (int, float)) or isinstance(p, bool) or not 0 < p <= 1:
+    if not isinstance(p, (int, float, np.floating)) or isinstance(p, bool) or not 0 < p <= 1:
         raise InputError(f"{name}: p is a probability above 0 and at most 1, not {p!r}")
-    asked += ["p"] * (p < 1)
+    asked += ["p"] * bool(p < 1)
     if len(asked) > 1:
         raise InputError(f"{name}: {' and '.join(asked)} each say which neurons are connected: "
                          "give one")
@@ -108,6 +109,7 @@ def _connection(name, source, target, which):
         if mask.shape != shape or not np.isin(mask, (0, 1)).all():
             raise InputError(f"{name}: mask has a 0 or 1 for every pair, {shape[0]} x {shape[1]}; "
                              f"got {mask.dtype} {' x '.join(map(str, mask.shape))}")
+        mask = mask.astype(bool)
     elif which["pairs"] is not None:
         mask = _of_pairs(name, which["pairs"], shape)
     elif which["one_to_one"]:
@@ -126,16 +128,17 @@ def _connection(name, source, target, which):
 def _of_pairs(name, pairs, shape):
     """The mask of (i, j) pairs."""
     try:
-        i, j = (np.asarray(side, int) for side in pairs)
-        good = i.shape == j.shape and i.ndim == 1 and (i >= 0).all() and (j >= 0).all() \
-            and (i < shape[0]).all() and (j < shape[1]).all()
+        i, j = (np.asarray(side, float) for side in pairs)
+        good = i.shape == j.shape and i.ndim == 1 and all(
+            ((side % 1 == 0) & (side >= 0) & (side < size)).all()
+            for side, size in zip((i, j), shape))
     except (TypeError, ValueError):
         good = False
     if not good:
         raise InputError(f"{name}: pairs are two lists of the same length, i (0 to {shape[0] - 1}) "
                          f"and j (0 to {shape[1] - 1})")
     mask = np.zeros(shape, bool)
-    mask[i, j] = True
+    mask[i.astype(int), j.astype(int)] = True
     return mask
 
 
@@ -164,8 +167,9 @@ def _start(name, source, target, weights, bounds):
                              f"mean, sd) or ('lognormal', mean, sd), not {weights!r}")
         distribution, told = _DRAWN[weights[0]]
         centre, scale = told(*(float(x) for x in weights[1:]))
-        if scale < 0:
-            raise InputError(f"{name}: {weights!r} has a spread below 0")
+        if not (math.isfinite(centre) and 0 <= scale < math.inf):
+            raise InputError(f"{name}: {weights!r} needs finite numbers, and a spread that is not "
+                             "below 0")
         return Start("w", distribution, scale, centre=centre, sign=source.sign)
     shape = source.size, target.size
     if callable(weights):
@@ -193,6 +197,8 @@ def _delays(name, delay):
         raise InputError(f"{name}: delay is a time, e.g. 2*ms, or several, e.g. [1, 2, 5]*ms, not "
                          f"{delay!r}")
     found = sorted(set(np.ravel(np.asarray(delay, float)).tolist()))
+    if not found:
+        raise InputError(f"{name}: delay is a time, e.g. 2*ms, or several, not an empty list")
     if not all(0 <= one < math.inf for one in found):
         raise InputError(f"{name}: a delay is not negative, got {delay!r}")
     return found

@@ -20,6 +20,7 @@ from bioopzo.text.equations import Line, identifiers, is_expression, parse
 GIVEN = {
     "x": "input of the trial", "y": "target", "given": "1 at a spike of the input",
     "rate": "rate of the input", "Z": "sum of expo over the readouts",
+    "gradient": "derivative of the trial's loss by the weight",
     "N": "neurons of the population", "N_post": "postsynaptic neurons", "dt": "time step",
     **clock.MEANING,
 }
