@@ -23,6 +23,7 @@ def trained(network, epochs=2, **more):
 def test_the_gradient_is_that_of_the_loss(network):
     """Of expected activity, resets, delays and recurrence included: central differences, 1e-6."""
     run = trained(network)
+    assert not run.final["forward_1.gradient"].any(), "a trial's gradient ends with it"
     frozen = freeze(run, batches=1, batch=8)
     engine, samples = frozen.engine, frozen.samples[:8]
     inputs, targets = frozen.inputs[samples], frozen.targets[samples]

@@ -30,9 +30,18 @@ from pathlib import Path
 
 import numpy as np
 
-import bioopzo as bz
 from bioopzo.training.start import initial_weights
-from tests.benchmarks.rules_speed import CASES, STEPS, Program, given, save, show, take_turns
+from tests.benchmarks.rules_speed import (
+    CASES,
+    RULES,
+    STEPS,
+    USUAL,
+    Program,
+    given,
+    save,
+    show,
+    take_turns,
+)
 
 #: Trials of the torch libraries: uncounted ones, then those of a round.
 WARM, COUNTED = 5, 20
@@ -190,8 +199,8 @@ PEERS = {"Brian2": PlainBrian2, "BindsNET": BindsNET, "snnTorch": SnnTorch}
 def main():
     """Measure, print a table for each case, and save them if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rules", nargs="+", default=list(bz.rules.available()))
-    parser.add_argument("--cases", nargs="+", default=list(CASES))
+    parser.add_argument("--rules", nargs="+", default=RULES)
+    parser.add_argument("--cases", nargs="+", default=USUAL, choices=list(CASES))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json")
     asked = parser.parse_args()

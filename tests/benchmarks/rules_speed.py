@@ -53,6 +53,8 @@ CASES = {
     "wide": (images, (784, 1600, 1600, 10), (5, 25), {"input_gain": 0.5}),
 }
 USUAL = ("digits", "images")
+#: The rules that learn in the compiled program.
+RULES = [name for name in bz.rules.available() if not bz.rules.get(name, 1).gradient]
 
 
 def given(rule, case):
@@ -141,8 +143,7 @@ def save(found, path):
 def main():
     """Measure, print the tables, and save them if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rules", nargs="+", default=[
-        name for name in bz.rules.available() if not bz.rules.get(name, 1).gradient])
+    parser.add_argument("--rules", nargs="+", default=RULES)
     parser.add_argument("--cases", nargs="+", default=USUAL, choices=list(CASES))
     parser.add_argument("--dense", action="store_true")
     parser.add_argument("--precision", action="store_true")

@@ -64,7 +64,7 @@ class Sized(Program):
         state, constants, tables = self.given
         given = {**state, **constants, **tables, "trial.chunk": self.trials[1]*self.seconds}
         with open(os.path.join(self._folder.name, "chunk.in"), "wb") as file:
-            exchange.write(file, self.engine.manifest, given)
+            exchange.write(file, self.engine.manifest, given, self.engine.connections)
         self.command = [str(self.engine.directory/"main"), "--results_dir",
                         self._folder.name + os.sep]
 

@@ -278,6 +278,9 @@ class Machine:
         last.env |= weights  # what is set there (a bound, say) is set when all has been learned
         last.run(late)
         weights = {k: self.there(k, last.env[k]) for k in weights}
+        if self.gradient:  # of this trial: it means nothing to the next, or in the other engine
+            weights |= {k: jnp.zeros_like(v) for k, v in weights.items()
+                        if k.endswith(f".{GRADIENT}")}
         kept = {"weights": weights, "moments": moving["moments"], "updates": moving["updates"],
                 **{name: {k: jnp.asarray(plain(last.env[k])) for k in kept[name]}
                    for name in ("shared", "state")}}
