@@ -39,6 +39,18 @@ def test_no_synaptic_loop_is_left_as_brian2_writes_it(tmp_path, rule, lazy):
     assert network.index("elapsed_realtime = ") > network.index("_globally_running = false;\n\n")
 
 
+def test_a_projection_whose_name_begins_with_another_name_keeps_its_own_sizes(tmp_path):
+    task = bz.tasks.temporal_patterns(classes=3, inputs=12)
+    net = (bz.Network(inputs=12, readouts=3).population("a", 9).population("b", 8)
+           .connect("input", "a").connect("a", "a", name="a_a").connect("a", "b", name="a_a_b")
+           .connect("b", "readout"))
+    generate(bz.Model(net, rule="dfa").for_task(task), shape_of(task, 8), True, tmp_path)
+    code = (tmp_path / "code_objects" / "a_a_b_pre_codeobject.cpp").read_text()
+    assert "_post<8;" in code and "_post<9;" not in code
+    queue = tmp_path / "code_objects" / "before_run_a_a_b_pre_push_spikes.cpp"
+    assert "std::vector<int32_t> _neurons(9);" in queue.read_text()
+
+
 BODY = """for(int _idx=0; _idx<_N; _idx++)
     {
         const int32_t _postsynaptic_idx = _ptr_array_a__synaptic_post[_idx];

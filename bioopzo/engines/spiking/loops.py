@@ -4,7 +4,8 @@ Brian2 writes every loop over synapses for any connectivity: it looks up the two
 synapse in tables, and so the compiler cannot use vector instructions. Here every `Synapses` is
 all to all, presynaptic neuron first (synapse = pre*N_post + post), so that the synapses of one
 presynaptic neuron are an ordinary array. Only heads of loops and the look-ups are replaced; a
-file that does not look as expected is left as it is.
+file that does not look as expected is left as it is. And where a loop goes through the neurons that
+had an event, the queue of their events holds these neurons, not every synapse of theirs.
 """
 
 import re
@@ -32,19 +33,41 @@ APART = "#pragma GCC ivdep"
 EVENT = re.compile(r"for\(int _spiking_synapse_idx=0;\s*"
                    r"_spiking_synapse_idx<_num_spiking_synapses;\s*_spiking_synapse_idx\+\+\)\s*"
                    r"\{\s*const size_t _idx = \(\*_spiking_synapses\)\[_spiking_synapse_idx\];")
-EVENT_BY_NEURON = """for(int _block=0; _block<_num_spiking_synapses; _block+={post})
+EVENT_BY_NEURON = """for(int _block=0; _block<_num_spiking_synapses; _block++)
         for(int _post=0; _post<{post}; _post++)
         {{
-            const int _first = (*_spiking_synapses)[_block], _pre = _first/{post};
-            const int _idx = _first + _post;"""
+            const int _pre = (*_spiking_synapses)[_block];
+            const int _idx = _pre*{post} + _post;"""
+#: What the queue of a pathway is given: the source of every synapse, of which it lists those of a
+#: neuron that had an event. There are no delays (those of networks are text).
+QUEUE = re.compile(r"(int32_t\* sources = )[^;]*;"
+                   r"(\s*const size_t n_delays = )[^;]*;(\s*const size_t n_synapses = )[^;]*;")
+QUEUE_BY_NEURON = r"""std::vector<int32_t> _neurons({pre});
+    for(int _pre=0; _pre<{pre}; _pre++)
+        _neurons[_pre] = _pre;
+    \g<1>&_neurons[0];\g<2>real_delays.empty() ? 0 : 1;\g<3>{pre};"""
 
 
 def straighten(folder, synapses):
-    """Rewrite the generated files in `folder`; `synapses` is ``{name: (N_pre, N_post)}``."""
-    for path in sorted((Path(folder) / "code_objects").glob("*.cpp")):
-        for name, sizes in synapses.items():
-            if path.name.startswith(f"{name}_"):
-                path.write_text(by_neuron(path.read_text(), name, *sizes))
+    """Rewrite the generated files in `folder`; `synapses` is ``{name: (N_pre, N_post)}``.
+
+    The names are those of all `Synapses`; of those that are not all to all the sizes are None.
+    """
+    codes = Path(folder) / "code_objects"
+    for path in sorted(codes.glob("*_codeobject.cpp")):
+        # "a" and "a_b" may both be projections: the longer name is meant.
+        name = max((n for n in synapses if path.name.startswith(f"{n}_")), key=len, default=None)
+        if name is None or synapses[name] is None:
+            continue
+        code = path.read_text()
+        queue = codes / f"before_run_{path.name.removesuffix('_codeobject.cpp')}_push_spikes.cpp"
+        if EVENT.search(code):  # loop and queue together, or neither
+            filled = queue.read_text() if queue.exists() else ""
+            if [len(head.findall(text)) for head, text in (
+                    (EVENT, code), (EACH, code), (QUEUE, filled))] != [1, 0, 1]:
+                continue
+            queue.write_text(QUEUE.sub(QUEUE_BY_NEURON.format(pre=synapses[name][0]), filled))
+        path.write_text(by_neuron(code, name, *synapses[name]))
     network = Path(folder) / "network.cpp"
     network.write_text(quick_clock(network.read_text()))
 

@@ -43,9 +43,10 @@ def generate(model, shape, lazy, folder, precision="double"):
         except Exception as problem:
             raise explain(problem) from problem
         device.build(directory=str(folder), compile=False, run=False)
-        loops.straighten(folder, {name: (len(built[name].source), len(built[name].target))
-                                  for name, text in built.assembly.synapses.items()
-                                  if not isinstance(text.connection, Sparse)})
+        loops.straighten(folder, {
+            name: None if isinstance(text.connection, Sparse) else
+            (len(built[name].source), len(built[name].target))
+            for name, text in built.assembly.synapses.items()})
     _trim(Path(folder))
     return manifest
 
