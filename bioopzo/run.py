@@ -187,7 +187,7 @@ class Run:
         """
         return plots.raster(measures.record(self, sample, seed), ax)
 
-    def plot_anatomy(self, sample: int | None = None, neuron: tuple[int, int] | None = None,
+    def plot_anatomy(self, sample: int | None = None, neuron: tuple[int | str, int] | None = None,
                      seed: int = 0, fig: "Figure | None" = None) -> "Figure":
         """One trial of one synapse, all that its update is made of; see `plots.anatomy`.
 

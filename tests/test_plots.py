@@ -247,7 +247,7 @@ def test_anatomy_of_a_chosen_neuron_in_a_given_figure():
     np.testing.assert_array_equal(fig.axes[3].lines[0].get_ydata(),
                                   data.values["hidden_1.psi"][:, 3])
     for wrong in (4, (0, 1), (3, 0), (1, -1)):
-        with pytest.raises(InputError, match="hold 5, 4 neurons"):
+        with pytest.raises(InputError, match=r"hidden_1 \(5\), hidden_2 \(4\)"):
             plots.anatomy(data, neuron=wrong)
 
 

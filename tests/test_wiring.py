@@ -14,6 +14,7 @@ from fuzz.strategy import WIRINGS, Draw, wired
 
 import bioopzo as bz
 from bioopzo.errors import InputError
+from bioopzo.measures.rate import synaptic_operations
 from bioopzo.measures.recording import record
 from bioopzo.network.connections import Dense, Sparse
 from bioopzo.tasks import Task
@@ -258,3 +259,28 @@ def test_masks_of_numbers_and_delays_that_no_synapse_has():
     assert np.array_equal(mask, ~np.eye(3, dtype=bool))
     few = BASE.connect("E", "E", pairs=([0], [1]), delay=np.arange(1, 9)*ms)
     assert [p.connection.synapses for p in few.projections] == [1]
+
+
+def test_what_is_measured_drawn_and_exported_of_a_wired_network():
+    """Pictures said "hidden 1 ... 4" of projections, had no rates, and a recording fewer pairs."""
+    run = bz.train(bz.Model(E_I, rule="opzo"), XOR, trials=6, backend="numpy", progress=False)
+    titles = [ax.get_title(loc="left") for ax in run.plot().axes]
+    assert titles[2:] == ["From input into E", "From E into E", "Into I", "From I into E",
+                          "Into readout"]
+    names = {text.get_text() for text in run.plot_rates().texts}
+    assert names == {"E", "I"}
+    recording = record(run)
+    weights = recording.values["E_E.w"].reshape(-1, 8, 8)
+    absent = ~E_I["E_E"].connection.mask
+    assert np.all(weights[:, absent] == 0) and np.all(weights[0, ~absent] != 0)
+    change = bz.plots.anatomy(recording, ("I", 2)).axes[6].lines[1].get_ydata()
+    onto = recording.values["E_I.w"].reshape(-1, 8, 3)[:, :, 2]
+    assert np.abs(change).max() == pytest.approx(1e3 * np.abs(onto - onto[0]).max())
+    with pytest.raises(InputError, match=r"hidden populations and their sizes: E \(8\), I \(3\)"):
+        bz.plots.anatomy(recording, ("X", 0))
+    assert run.to_xarray()["final_E_E_w"].dims == ("E", "E_post")
+    fixed = E_I.connect("E", "I", "still", plastic=False)
+    twice = bz.train(bz.Model(fixed, rule="opzo"), XOR, trials=1, backend="numpy", progress=False)
+    rate, found = float(twice.arrays["rates/E"][-1]), synaptic_operations(twice)["E"]
+    synapses = fixed["E_E"].connection.synapses + 2 * 8 * 3 + 8 * 2
+    assert rate > 0 and found == pytest.approx(rate * float(XOR.duration) * synapses)

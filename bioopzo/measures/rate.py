@@ -246,7 +246,8 @@ def synaptic_operations(run: Any, evaluation: int = -1) -> dict[str, float]:
     found = {}
     for population in network.hidden:
         rate = float(run.arrays[f"rates/{population.name}"][evaluation])
+        sends = ("forward", "forward_readout", "fixed", "fixed_readout")
         fan_out = sum(p.connection.fan_out for p in network.out_of(population.name)
-                      if p in network.forward)
+                      if p.kind in sends)
         found[population.name] = rate * duration * population.size * fan_out
     return found

@@ -132,12 +132,12 @@ def final_accuracy(runs: Runs, ax: Axes | None = None, level: float = 0.95) -> A
 
 @styled
 def rates(run: Any, ax: Axes | None = None) -> Axes:
-    """Firing rate (Hz) of each hidden layer on held-out trials of a `run`, against training trials.
+    """Firing rate (Hz) of each hidden population on held-out trials of a `run`, against trials.
 
     Drawn into `ax`, by default a new figure of one column. Raises `InputError` when the run holds
     no rates.
     """
-    layers = sorted(name for name in run.arrays if name.startswith("rates/hidden"))
+    layers = _kept_rates(run)
     if not layers:
         raise InputError("the run holds no firing rates (rates/hidden_1 ...)")
     ax = axes_of(ax)
@@ -145,7 +145,7 @@ def rates(run: Any, ax: Axes | None = None) -> Axes:
     for k, name in enumerate(layers):
         line, = ax.plot(run.arrays["curve/trials"], run.arrays[name], marker="o", clip_on=False,
                         color=layer_colour(k, len(layers)), mec="white", mew=0.4)
-        ends.append((line, f"hidden {name.rpartition('_')[2]}"))
+        ends.append((line, name.partition("/")[2].replace("_", " ")))
     ax.set_xlim(left=0, right=run.arrays["curve/trials"][-1])
     ax.set_ylim(bottom=0)
     dress(ax, "Training trials", "Firing rate (Hz)")
@@ -198,10 +198,11 @@ def alignment(curves: Mapping[str, tuple[np.ndarray, Mapping[int, np.ndarray]]],
 def overview(run: Any) -> Figure:
     """Learning curve, firing rates, weights at start and end of one `run`; returns the figure."""
     count = len(_kept_weights(run))
-    fig = plt.figure(figsize=(PAGE_CM / 2.54, 5.6 / 2.54), layout="constrained")
+    fig = plt.figure(figsize=(PAGE_CM / 2.54, max(5.6, 1 + 1.8 * count) / 2.54),
+                     layout="constrained")
     grid = fig.add_gridspec(max(1, count), 3)
     learning_curves([run], fig.add_subplot(grid[:, 0]))
-    if any(name.startswith("rates/hidden") for name in run.arrays):
+    if _kept_rates(run):
         rates(run, fig.add_subplot(grid[:, 1]))
     _weight_panels(run, fig, [grid[k, 2] for k in range(count)])
     return fig
@@ -225,6 +226,11 @@ def weights(run: Any, fig: Figure | None = None) -> Figure:
     return fig
 
 
+def _kept_rates(run):
+    names = [name for name in run.arrays if name.startswith("rates/")]
+    return sorted(names, key=lambda name: (len(name), name))  # hidden_10 after hidden_2
+
+
 def _kept_weights(run):
     names = [f"snapshots/{name}.w" for name, told in recorded(run.meta)["projections"].items()
              if told["kind"] in ("forward", "forward_readout")]
@@ -232,18 +238,25 @@ def _kept_weights(run):
 
 
 def _weight_panels(run, fig, places):
-    """Histograms of the weights of a layer each, at start and end."""
+    """Histograms of the weights of a projection each, at start and end."""
     names = _kept_weights(run)
+    ends = [recorded(run.meta)["projections"][name[len("snapshots/"):-len(".w")]]["ends"]
+            for name in names]
+    targets = [target for _, target in ends]
     color = style(run.meta["rule"])[0]
     shared = None
     for k, (name, place) in enumerate(zip(names, places)):
         shared = ax = fig.add_subplot(place, sharex=shared)
         first, last = run.arrays[name][0].ravel(), run.arrays[name][-1].ravel()
+        there = (first != 0) | (last != 0)  # of a sparse projection, the pairs that are connected
+        first, last = first[there], last[there]
         edges = np.histogram_bin_edges(np.concatenate([first, last]), 30)
         ax.hist(first, edges, color=PALE, alpha=0.8)
         ax.hist(last, edges, histtype="step", color=color, lw=1.1)
-        target = "readout" if k == len(names) - 1 else f"hidden {k + 1}"
-        ax.set_title(f"Into {target}", loc="left", fontsize=SMALL, pad=2)
+        source, target = (end.replace("_", " ") for end in ends[k])
+        only = targets.count(targets[k]) == 1
+        ax.set_title(f"Into {target}" if only else f"From {source} into {target}", loc="left",
+                     fontsize=SMALL, pad=2)
         ax.yaxis.set_major_locator(MaxNLocator(2, integer=True))
         ax.tick_params(labelbottom=k == len(names) - 1)
         dress(ax, "Weight (1)" if k == len(names) - 1 else "",

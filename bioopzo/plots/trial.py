@@ -56,30 +56,27 @@ def raster(recording: Any, ax: Axes | None = None) -> Axes:
 
 
 @styled
-def anatomy(recording: Any, neuron: int | tuple[int, int] | None = None, fig: Figure | None = None
-            ) -> Figure:
+def anatomy(recording: Any, neuron: int | tuple[int | str, int] | None = None,
+            fig: Figure | None = None) -> Figure:
     """One trial of one synapse: all that its three-factor update is made of, on one time axis.
 
     `recording` is a `measures.Recording`. Rows: input, membrane with threshold and spikes,
     presynaptic trace, psi, error, top-down modulator g, and the change of the weight. `neuron` is
-    ``(layer, index)``, hidden layers counted from 1, or the index alone in the last hidden layer;
-    default: the neuron of that layer that fired most. The synapse is the one onto it that changed
+    ``(layer, index)``, hidden populations by name or counted from 1, or the index alone in the last
+    of them; default: the neuron there that fired most. The synapse is the one onto it that changed
     most. Drawn into `fig`, by default a new one. Returns the figure.
 
     Raises `InputError` for a neuron that does not exist.
     """
-    layer, index = _chosen(recording, neuron)
-    name, values, time = _hidden(recording)[layer - 1], recording.values, recording.time
-    synapses, before, shape = _onto(recording, name)
-    weights = values[f"{synapses}.w"].reshape(len(time), *shape)
-    change = weights[:, :, index] - weights[0, :, index]
-    pre = int(np.argmax(np.abs(change).max(axis=0)))
+    name, index = _chosen(recording, neuron)
+    values, time = recording.values, recording.time
+    before, pre, change = _most_changed(recording, name, index)
     if fig is None:
         fig = plt.figure(figsize=(COLUMN_CM / 2.54, 15 / 2.54), layout="constrained")
     axes = fig.subplots(7, 1, sharex=True,
                         gridspec_kw={"height_ratios": [1.3, 1.5, 1, 1, 1.3, 1, 1]})
     color = style(recording.meta["rule"])[0]
-    unit = f"neuron {index}, hidden {layer}"
+    unit = f"neuron {index}, {name.replace('_', ' ')}"
     _input_panel(axes[0], recording)
     theta = recording.meta["theta"]
     u = values[f"{name}.u"][:, index]
@@ -99,7 +96,7 @@ def anatomy(recording: Any, neuron: int | tuple[int, int] | None = None, fig: Fi
     axes[5].axhline(0, color=PALE, lw=0.6)
     axes[5].plot(time, values[f"{name}.g"][:, index], color=color)
     axes[6].axhline(0, color=PALE, lw=0.6)
-    axes[6].plot(time, 1e3 * change[:, pre], color=color)
+    axes[6].plot(time, 1e3 * change, color=color)
     titles = (("Input", None), (f"Membrane of {unit}", "$u$ (1)"),
               (f"Presynaptic trace, {before.replace('_', ' ')}, neuron {pre}",
                r"$\bar{x}$ (spikes)"),
@@ -124,12 +121,17 @@ def _hidden(recording):
             if told["kind"] == "hidden"]
 
 
-def _onto(recording, name):
-    """(name, source, shape) of the forward synapses onto a population."""
+def _most_changed(recording, name, index):
+    """(source, its neuron, change over time) of the synapse onto a neuron that changed most."""
+    found = []
     for synapses, told in recorded(recording.meta)["projections"].items():
         if told["kind"] == "forward" and told["ends"][1] == name:
-            return synapses, told["ends"][0], told["shape"]
-    raise InputError(f"the recording holds no forward synapses onto {name}")
+            weights = recording.values[f"{synapses}.w"].reshape(-1, *told["shape"])[:, :, index]
+            most = int(np.argmax(np.abs(weights - weights[0]).max(axis=0)))
+            found.append((told["ends"][0], most, weights[:, most] - weights[0, most]))
+    if not found:
+        raise InputError(f"the recording holds no forward synapses onto {name}")
+    return max(found, key=lambda told: np.abs(told[2]).max())
 
 
 def _end(recording):
@@ -137,16 +139,17 @@ def _end(recording):
 
 
 def _chosen(recording, neuron):
-    """(layer, index) of the neuron to show."""
-    layers = _hidden(recording)
-    depth = len(layers)
+    """(population, index) of the neuron to show."""
+    populations, names = recorded(recording.meta)["populations"], _hidden(recording)
     if neuron is None:
-        return depth, int(np.argmax(np.sum(recording.spikes[layers[-1]], axis=0)))
-    layer, index = neuron if np.ndim(neuron) else (depth, neuron)
-    if not 1 <= layer <= depth or not 0 <= index < recording.meta["sizes"][layer]:
-        raise InputError(f"there is no neuron {neuron!r}: the hidden layers 1 to {depth} hold "
-                         f"{', '.join(map(str, recording.meta['sizes'][1:-1]))} neurons")
-    return int(layer), int(index)
+        return names[-1], int(np.argmax(np.sum(recording.spikes[names[-1]], axis=0)))
+    layer, index = neuron if np.ndim(neuron) else (len(names), neuron)
+    name = layer if layer in names else dict(enumerate(names, 1)).get(layer)
+    if name is None or not 0 <= index < populations[name]["size"]:
+        there = ", ".join(f"{n} ({populations[n]['size']})" for n in names)
+        raise InputError(f"there is no neuron {neuron!r}; the hidden populations and their sizes: "
+                         f"{there}")
+    return name, int(index)
 
 
 def _shade(ax, recording):

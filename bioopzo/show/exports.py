@@ -45,6 +45,8 @@ def _dimensions(run, name, size):
     ends = [end if populations.get(end, {}).get("kind") in ("input", "hidden") else "readout"
             for end in ends]
     found = {end: populations[end]["size"] for end in ends}
+    if len(ends) == 2 and ends[0] == ends[1]:  # recurrent: no two dimensions have one name
+        found[f"{ends[1]}_post"] = populations[ends[1]]["size"]
     if prod(found.values()) == size:
         return found
     shape = run.meta.get("shapes", {}).get(name, [size])  # shared weights of a convolution

@@ -6,7 +6,12 @@ from brian2.units import second
 
 from bioopzo.engines.spiking.build import build
 from bioopzo.engines.spiking.session import runtime
-from bioopzo.engines.spiking.state import set_array, set_parameters, state_variables
+from bioopzo.engines.spiking.state import (
+    set_array,
+    set_parameters,
+    sparse,
+    state_variables,
+)
 
 
 def record(model, shape, state, data):
@@ -43,6 +48,9 @@ def record(model, shape, state, data):
         # Copies: Brian2 2.11 frees what a monitor hands out with the network.
         values = {f"{name}.{variable}": np.array(getattr(monitor, variable + "_")).T
                   for name, monitor in monitors.items() for variable in wanted[name]}
+        for name, connection in sparse(built.assembly.synapses).items():
+            for key in values.keys() & {f"{name}.w"}:
+                values[key] = np.array([connection.scattered(step) for step in values[key]])
     spikes = {name: values.pop(f"{name}.S").astype(int) for name in ["input", *layers]
               if f"{name}.S" in values}
     return spikes, values
