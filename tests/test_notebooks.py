@@ -67,11 +67,16 @@ FOUND = {
     "7_event_data": """
         assert run.complete and run.meta["backend"] == "rate" and task.inputs[sample].sum() > 100
     """,
+    "8_mnist_online": """
+        assert task.name == "digits" and {"eta", "input_gain"} <= set(model.for_task(task).regime)
+        assert set(comparison.runs) == set(p.rules) and (before != after).any()
+        assert operations > 0
+    """,
 }
 
 
 def test_there_is_a_notebook_for_every_topic():
-    assert NAMES == sorted(FOUND) and [name[0] for name in NAMES] == list("1234567")
+    assert NAMES == sorted(FOUND) and [name[0] for name in NAMES] == list("12345678")
 
 
 @pytest.mark.parametrize("name", NAMES)
