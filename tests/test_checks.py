@@ -406,3 +406,14 @@ def test_a_statement_among_equations_is_sent_to_blocks_that_exist(block):
 def test_a_statement_among_equations_that_have_no_statements_beside_them():
     with pytest.raises(EquationError, match="backward has equations only, such as 'x_post ="):
         model("bp").edit(with_line("backward", "u += 1", "bp")).check()
+
+
+def test_a_decision_that_does_not_wait_for_the_refractory_time_is_one_mistake():
+    """It was three, of lines that the user never wrote."""
+    with pytest.raises(EquationError) as caught:
+        model(refractory=2 * ms).edit(S="S = int(rand() < 2*chance)").check()
+    mistake, = caught.value.mistakes
+    assert mistake.where == "hidden.step (hidden_1, hidden_2)"
+    assert mistake.line == "S = int(rand() < 2*chance)"
+    assert "chance*int(not_refractory)" in mistake.remedy
+    model(refractory=2 * ms).edit(S="S = int(rand() < 2*chance*int(not_refractory))").check()

@@ -58,6 +58,7 @@ class Text:
     def mistakes(self):
         """Every `Mistake`, said once for all the layers that share a block."""
         found = [*self._kinds(), *self._unreached()]
+        found = found or [*self._impatient()]
         if not found:
             found = [*self._lines(), *self._parameters(), *self._unused(), *self._without_value()]
         if not found:
@@ -136,6 +137,18 @@ class Text:
                     yield "", block, Mistake(block, f"{line.name!r} is defined twice", shown,
                                              "leave one of the two lines out")
                 seen.add(line.name)
+
+    def _impatient(self):
+        """Neurons that have a refractory time and whose decision to spike does not wait for it."""
+        for population in self.model.network.hidden if float(self.model.refractory) else ():
+            group = self.draft.groups[population.name]
+            step = next((code.text for code in group.codes if code.name == "step"), "")
+            if not group.refractory:
+                line = next((x for x in parse(step, population.name) if x.name == "S"), None)
+                yield population.name, self._block_of(population.name, line), Mistake(
+                    "", "the neurons have a refractory time, and S does not wait for it",
+                    str(line or ""), "write chance*int(not_refractory) in place of chance, or leave "
+                    "refractory= out")
 
     def _unreached(self):
         """Blocks and lines of a user's or a rule's that no object of this network has."""
