@@ -147,8 +147,8 @@ class Text:
                 line = next((x for x in parse(step, population.name) if x.name == "S"), None)
                 yield population.name, self._block_of(population.name, line), Mistake(
                     "", "the neurons have a refractory time, and S does not wait for it",
-                    str(line or ""), "write chance*int(not_refractory) in place of chance, or leave "
-                    "refractory= out")
+                    str(line or ""), "write chance*int(not_refractory) in place of chance, or "
+                    "leave refractory= out")
 
     def _unreached(self):
         """Blocks and lines of a user's or a rule's that no object of this network has."""
