@@ -38,6 +38,13 @@ ROBUSTNESS_RATES = {
         "node_perturbation": {"rate": 0.003, "alpha_hz": 200.0}, "readout_only": {"rate": 0.03}},
 }
 
+BPTT_NETWORKS = {
+    "digits": {"task": "digits", "hidden": [32, 32], "recurrent": False,
+               "onto": ["forward_1", "forward_2"]},
+    "temporal patterns": {"task": "temporal_patterns", "hidden": [40], "recurrent": True,
+                          "onto": ["forward_1", "recurrent_1"]},
+}
+
 PARAMETERS = {
     "anatomy": {
         "full": {"trials": 600, "seed": 0, "layer": 2},
@@ -80,6 +87,13 @@ PARAMETERS = {
                  "batch": 256, "jacobian_batches": 25, "update_batches": 6},
         "quick": {"rules": ["opzo", "dfa"], "seeds": 3, "trials": 600, "evaluations": 2,
                   "points": [0, 1, 2], "batch": 128, "jacobian_batches": 8, "update_batches": 2},
+    },
+    "angle_to_bptt": {
+        "full": {"rules": ["opzo", "bp", "dfa", "dkp", "eprop", "reinforce", "node_perturbation"],
+                 "networks": BPTT_NETWORKS, "seeds": 5, "trials": 4000, "evaluations": 4,
+                 "batch": 128, "batches": 4},
+        "quick": {"rules": ["opzo", "bp"], "networks": BPTT_NETWORKS, "seeds": 3, "trials": 400,
+                  "evaluations": 1, "batch": 32, "batches": 1},
     },
     "gradient_variance": {
         "full": {"estimates": ["opzo", "dfa", "dkp", "eprop", "reinforce", "node_perturbation",

@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
-from brian2 import ms
+from brian2 import Hz, ms
 
 import bioopzo as bz
+from bioopzo.engines.rate.feed import presented
+from bioopzo.engines.rate.settings import open_engine, settings
 from bioopzo.errors import InputError
 from bioopzo.measures.rate import freeze, update_angle
+from bioopzo.training.start import initial_weights
 
 XOR = bz.tasks.xor()
 QUIET = {"evaluations": 1, "progress": False, "engine": "rate"}
@@ -75,3 +78,24 @@ def test_the_spiking_engine_and_its_text_say_what_it_is():
     slower = model.edit({"forward.trial": "w -= eta*tau_m*clip(gradient, -0.1, 0.1)"})
     run = bz.train(slower, XOR, seed=1, epochs=1, **QUIET)
     assert np.isfinite(run.final["forward_1.w"]).all()
+
+
+def test_the_derivative_of_a_spike_is_that_of_its_chance():
+    """It was that of the hazard times dt, up to e times as much where a neuron fires a lot."""
+    model = bz.Model([4, 30, 2], rule="bptt", rho0=1000*Hz, b=1.0, coding="current").for_task(XOR)
+    engine = open_engine(model, XOR, settings(activity="spikes", precision="double", batch=4), 3)
+    engine.put(initial_weights(model, np.random.default_rng(6)))
+    inputs, targets = presented(XOR)
+    found = engine.trial(inputs[:4], targets[:4], record=("hidden_1.chance", "hidden_1.dS_du"))
+    chance, slope = found["hidden_1.chance"], found["hidden_1.dS_du"]
+    dt, rho0, Delta = float(XOR.dt), 1000.0, float(model.parameters["Delta"])
+    p = -np.log(1 - chance)/(rho0*dt)
+    above = Delta*np.log(p/(1 - p))  # u - theta
+
+    def spikes(u):
+        return 1 - np.exp(-rho0*dt/(1 + np.exp(-u/Delta)))
+
+    seen = (p > 1e-6) & (p < 1 - 1e-6)
+    difference = (spikes(above + 1e-6) - spikes(above - 1e-6))[seen]/2e-6
+    assert chance.max() > 0.6 and seen.sum() > 1000
+    np.testing.assert_allclose(slope[seen], difference, rtol=1e-5)

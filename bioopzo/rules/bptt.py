@@ -2,7 +2,7 @@
 
 Source: Neftci, Mostafa, Zenke 2019, for the surrogate in place of a spike's derivative. With rates
 (`activity="rates"`) the gradient is exact, resets included; with spikes, a spike's derivative is
-dS_du, and what a spike resets is taken for given.
+dS_du, that of its chance, 1 - exp(-rho dt), and what a spike resets is taken for given.
 """
 
 from bioopzo.rules import Rule
@@ -20,7 +20,7 @@ def rule(depth: int) -> Rule:
         "Neftci et al. 2019",
         {
             "hidden": "dS_du : 1",
-            "hidden.sample": "dS_du = slope*psi*dt",
+            "hidden.chance": "dS_du = slope*psi*dt*(1 - chance)",
             "forward": "w : 1\ngradient : 1",
             "forward.trial": "w -= eta*tau_m*gradient",
             "forward_readout": "w : 1\ngradient : 1",
