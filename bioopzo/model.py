@@ -533,7 +533,8 @@ class Model:
     def for_task(self, task: Any, tuned: Mapping[str, object] | None = None) -> "Model":
         """The model with a task's coding and its regime (and tuned rates) as defaults.
 
-        A task without parameters has a regime that follows from its trials, see `network.regime`.
+        A task without parameters has a regime that follows from its trials, see `network.regime`;
+        so have the learning rates of a recurrent network.
 
         `task` is a `Task`, `tuned` maps names of parameters to values. Raises `InputError` when
         the sizes do not fit the task.
@@ -547,8 +548,12 @@ class Model:
             raise InputError(f"the model is written for {self.coding!r} input, task {task.name} "
                              f"gives {task.coding!r}")
         own = self._with(regime=_NOTHING) if self.regime else self
-        regime = task.parameters or derived(
-            task, self.sizes, own.parameters, {n: p.default for n, p in own.declared.items()})
+        regime = dict(task.parameters)
+        if not regime or self.layers.recurrent:
+            found = derived(task, self.layers, own.parameters,
+                            {n: p.default for n, p in own.declared.items()})
+            regime = found if not regime else {
+                **{n: found[n] for n in ("eta", "eta_o") if n in found}, **regime}
         regime = {"input_rate": task.input_rate, **regime, **(tuned or {})}
         return self._with(coding=task.coding, regime=Entries(regime))
 

@@ -19,6 +19,7 @@ from bioopzo.measures.recording import record
 from bioopzo.network.connections import Dense, Sparse
 from bioopzo.tasks import Task
 from bioopzo.training.start import initial_weights
+from bioopzo.training.tuned import key_of, tuned_parameters, untuned
 
 XOR = bz.tasks.xor()
 E_I = (bz.Network(inputs=4, readouts=2)
@@ -284,3 +285,26 @@ def test_what_is_measured_drawn_and_exported_of_a_wired_network():
     rate, found = float(twice.arrays["rates/E"][-1]), synaptic_operations(twice)["E"]
     synapses = fixed["E_E"].connection.synapses + 2 * 8 * 3 + 8 * 2
     assert rate > 0 and found == pytest.approx(rate * float(XOR.duration) * synapses)
+
+
+def test_a_recurrent_network_has_smaller_rates_and_weaker_synapses_of_its_own():
+    """With rates that were searched in layers, rules drove recurrent networks to chance."""
+    task = bz.tasks.temporal_patterns()
+    layers, loop = (bz.Model([80, 40, 10], rule="opzo", recurrent=r) for r in (False, True))
+    taken = tuned_parameters(task.name, layers)
+    assert taken["eta"] > 20*Hz and tuned_parameters(task.name, loop) == {}
+    assert untuned(task.name, loop) == ["eta", "eta_o"] and key_of(loop).startswith("opzo@")
+    plain = loop.for_task(task)
+    assert plain.parameters["eta"] < 2*Hz and plain.parameters["b"] == 1
+    start = initial_weights(plain, np.random.default_rng(0))
+    within = np.abs(start["recurrent_1.w"]).max() / np.sqrt(3/40)
+    assert within == pytest.approx(0.25*float(plain.parameters["gain"]), rel=0.01)
+
+
+@pytest.mark.compiled
+def test_a_recurrent_network_learns():
+    task = bz.tasks.temporal_patterns(classes=4, inputs=40)
+    reached = [bz.train(bz.Model([40, 24, 4], rule=rule, recurrent=True, b=0.0), task, trials=800,
+                        seed=31, progress=False, evaluations=1).test_accuracy
+               for rule in ("opzo", "readout_only")]
+    assert reached[0] > 0.9 > reached[1]

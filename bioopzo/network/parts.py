@@ -29,6 +29,8 @@ PARAMETERS = {
 PROTOCOL = {
     "gain": Parameter(2.0, "scale of initial weights: uniform within gain*sqrt(3/fan-in)", True),
     "input_gain": Parameter(1.0, "further scale of the first layer's initial weights", True),
+    "recurrent_gain": Parameter(0.25, "further scale of initial weights within a population: with "
+                                "1 and this gain, activity is chaotic", True),
     "input_rate": Parameter(200.0 * Hz, "rate of a Poisson input whose value is 1", True),
     "eta_final": Parameter(0.03, "learning rates fall linearly to this share at the end of a run"),
     "alpha_final": Parameter(1.0, "alpha falls linearly to this share at the end of a run", True),

@@ -10,34 +10,48 @@ sum of 784 inputs moves a membrane further than that of 64, and so does what eac
   power that they have on the digits, or less, and smaller where it is larger: what a neuron's error
   changes in its drive is eta times that power.
 
+In a recurrent network what a neuron learns comes back to it, so that rates are smaller still.
 Power is the mean over trials of the sum over neurons of the squared trace, a number without unit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from brian2.units.fundamentalunits import Quantity
 
+from bioopzo.network.table import Network
+
 #: Trials that are looked at, the first ones.
 LOOKED_AT = 1000
+#: What a neuron learns of neurons that it sends to in turn comes back to it. With this weight eta
+#: is 1.4 Hz for a recurrent layer of 40 on temporal patterns; e-prop learns with 2, not with 3.
+LOOP = 8.0
 #: Power of the traces on the digits: before the hidden layers, on average, and the readout.
 HIDDEN_POWER, READOUT_POWER = 24.0, 32.0
 
 
-def derived(task: Any, sizes: Sequence[int], values: Mapping[str, Any],
+def derived(task: Any, network: Network, values: Mapping[str, Any],
             defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters that follow from a task's trials: name -> value; none for a task without input.
 
-    `sizes` are those of the layers, `values` the parameters in force, by name, and `defaults` those
-    that are declared. Two digits, so that a trial more or less changes nothing.
+    `network` says what neurons learn from, `values` are the parameters in force, by name, and
+    `defaults` those that are declared. Two digits, so that a trial more or less changes nothing.
     """
     power = input_power(task, values["tau_m"])
     if not power > 0:
         return {}
-    # A hidden neuron at 100 Hz, the regime that the defaults lead to, has a trace of about 1.
-    hidden = float(np.mean([power, *sizes[1:-2]]))
-    scales = {"eta": HIDDEN_POWER / hidden, "eta_o": READOUT_POWER / sizes[-2]}
+
+    def incoming(population):
+        # A hidden neuron at 100 Hz, the regime that the defaults lead to, has a trace of about 1.
+        return sum(p.connection.fan_in * (power / task.n_in if p.source == network.input.name else
+                                          1.0 if network.ahead(p) else LOOP)
+                   for p in network.into(population.name) if p in network.forward)
+
+    hidden = [found for found in map(incoming, network.hidden) if found]
+    scales = {"eta_o": READOUT_POWER / (incoming(network.readout) or READOUT_POWER)}
+    if hidden:
+        scales["eta"] = HIDDEN_POWER / float(np.mean(hidden))
     spread = float(values["gain"]) * np.sqrt(power / task.n_in)
     return {"input_gain": _rounded(float(values["theta"]) / spread), **{
         name: _rounded(min(1.0, scale)) * defaults[name]

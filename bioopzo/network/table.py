@@ -230,6 +230,12 @@ class Network:
         return self.of("forward", "forward_readout")
 
     @property
+    def recurrent(self) -> bool:
+        """Whether synapses that learn lead back, or among neurons of the same distance."""
+        return any(not self.ahead(p) for p in self.of("forward")
+                   if self[p.source].kind == "hidden")
+
+    @property
     def layers(self) -> tuple[Population, ...]:
         """Input, hidden populations and readout."""
         return (self.input, *self.hidden, self.readout)

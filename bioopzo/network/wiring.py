@@ -158,7 +158,8 @@ def _bounds(name, source, bounds):
 
 def _start(name, source, target, weights, bounds):
     """How the weights start."""
-    scales = ("gain", "input_gain") if source.kind == "input" else ("gain",)
+    further = "input_gain" if source.kind == "input" else "recurrent_gain"
+    scales = ("gain", further) if source.kind == "input" or source is target else ("gain",)
     if weights is None:
         return Start("w", "uniform", 1.0, scales, sign=source.sign)
     if isinstance(weights, tuple) and weights and isinstance(weights[0], str):

@@ -75,7 +75,9 @@ def warn_of_chance(run: Run, task: Task) -> None:
         f"{run.meta['rule']} has learned nothing on {task.name} in {done} trials: "
         f"{100 * accuracy:.1f} % of held-out trials, where always the same answer is right in "
         f"{100 * chance:.1f} %. Hidden layers fire at {rates} Hz; smaller learning rates, or those "
-        "that bioopzo tune finds, may help", ModelWarning, stacklevel=2)
+        "that bioopzo tune finds, may help" + (
+            "; a recurrent network learns best where it is quiet, with a smaller drive b"
+            if run.model.layers.recurrent else ""), ModelWarning, stacklevel=2)
 
 
 def _advice(rates):

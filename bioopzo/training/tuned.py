@@ -1,5 +1,6 @@
 """Learning rates that were found by search, by task and rule."""
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -16,12 +17,17 @@ FILE = "data/tuned.json"
 
 
 def key_of(model: Model) -> str:
-    """The name under which a model's tuned values are kept: the rule and its changed options."""
+    """The name under which a model's tuned values are kept: the rule and its changed options.
+
+    With a hash of its network, where that is no list of layers.
+    """
     known = model.rule_name in rules.available()  # a rule added in another process is not
     usual = rules.options(model.rule_name) if known else {}
     changed = [f"{k}={v}" for k, v in sorted(model.options.items())
                if k not in usual or usual[k] != v]
-    return model.rule_name + (f"[{','.join(changed)}]" if changed else "")
+    network = model.given_network
+    wiring = f"@{hashlib.sha256(repr(network).encode()).hexdigest()[:8]}" if network else ""
+    return model.rule_name + (f"[{','.join(changed)}]" if changed else "") + wiring
 
 
 def table() -> dict[str, Any]:
@@ -33,10 +39,14 @@ def table() -> dict[str, Any]:
 def tuned_parameters(task: str, model: Model) -> dict[str, Any]:
     """Tuned values for a model on a task: name -> quantity; empty when none were searched.
 
-    A variant of a rule that was not searched by itself uses the rule's own values.
+    A variant of a rule that was not searched by itself uses the rule's own values, and so does a
+    network of another shape, but not a recurrent one: what it learns from its own neurons is much
+    more than what those values were found with.
     """
     entries = entries_of(table(), task)
-    entry = entries.get(key_of(model)) or entries.get(model.rule_name)
+    key = key_of(model)
+    near = [key.partition("@")[0], model.rule_name] if not model.layers.recurrent else []
+    entry = next((entries[name] for name in [key, *near] if name in entries), None)
     if entry is None:
         return {}
     return {name: with_unit(value, model.declared[name].default)
