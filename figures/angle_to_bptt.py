@@ -8,10 +8,11 @@ temporal patterns, from the input and from the layer itself. A perturbation is s
 a feedback matrix; where there is none, it is on in the rule's trials and off in those of the
 gradient. M starts at zero, so OPZO's curves begin with the second point.
 
-Networks learn in the spiking engine, one trial at a time, with the rates of `bioopzo tune`; their
-snapshots are measured in the rate engine with ``activity="spikes"``. Lines: mean over seeds; bands:
-95 % t-interval. Source: docs/design.md, section 2 (backpropagation through time); the angle is that
-of Lillicrap et al. 2016.
+Networks learn in the spiking engine, one trial at a time, with the rates of `bioopzo tune` in
+layers, and those that follow from the trials in the recurrent network (which has to be quiet: b =
+0). Their snapshots are measured in the rate engine with ``activity="spikes"``. Lines: mean over
+seeds; bands: 95 % t-interval. Source: docs/design.md, section 2 (backpropagation through time); the
+angle is that of Lillicrap et al. 2016.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +37,7 @@ def _network(network, p, jobs, progress):
     """The cosines of every rule in one network, by projection."""
     task = bz.tasks.get(network["task"])
     sizes = [task.n_in, *network["hidden"], task.n_out]
-    models = {rule: bz.Model(sizes, rule=rule, recurrent=network["recurrent"])
+    models = {rule: bz.Model(sizes, rule=rule, recurrent=network["recurrent"], b=network["b"])
               for rule in p["rules"]}
     trained = bz.compare(models, task, range(p["seeds"]), p["trials"], jobs=jobs,
                          evaluations=p["evaluations"], progress=progress).runs
@@ -71,8 +72,8 @@ def draw(data):
     networks = data["networks"]
     axes = fig.subplots(len(networks), 2, sharey=True)
     words = iter("ABCDEF")
-    for row, (name, network) in zip(axes, networks.items()):
-        for ax, onto in zip(row, next(iter(network["rules"].values()))):
+    for k, (name, network) in enumerate(networks.items()):
+        for ax, onto in zip(axes[k], next(iter(network["rules"].values()))):
             ends = []
             for level in (0, 1):
                 ax.axhline(level, color=plots.PALE, lw=0.6, zorder=1)
@@ -81,8 +82,8 @@ def draw(data):
                 ends.append((line, line.get_label()))
             meaning = f"; mean, 95 % interval, {len(data['seeds'])} seeds" * (ax is axes[0, 0])
             plots.note(ax, f"{name}: {onto.replace('_', ' ')}{meaning}")
-            plots.dress(ax, "Training trials" if row is axes[-1] else "",
-                        "cos(update, exact gradient)" if ax is row[0] else "")
+            plots.dress(ax, "Training trials" if k == len(networks) - 1 else "",
+                        "cos(update, exact gradient)" if ax is axes[k, 0] else "")
             plots.letter(ax, next(words))
             ax.set_xlim(0, network["trials"][-1])
             ax.set_ylim(-0.25, 1)
