@@ -1,4 +1,4 @@
-"""How near is each rule's update to the exact gradient, in layers and with recurrence?
+"""How near is each rule's update to the gradient through time, in layers and with recurrence?
 
 The cosine between a rule's change of the weights and the gradient of the trial's loss through time
 (`bptt`: the rate engine differentiates its own program of the trial, with psi for the derivative of
@@ -7,6 +7,9 @@ on the digits, into the lower and the upper layer. C, D: a recurrent network of 
 temporal patterns, from the input and from the layer itself. A perturbation is silent where there is
 a feedback matrix; where there is none, it is on in the rule's trials and off in those of the
 gradient. M starts at zero, so OPZO's curves begin with the second point.
+
+In the recurrent network the derivative of a spike is damped (dampening 0.2, a peak of about 0.3 as
+in Bellec et al. 2018): undamped, the gradient explodes as the network learns to fire.
 
 Networks learn in the spiking engine, one trial at a time, with the rates of `bioopzo tune` in
 layers, and those that follow from the trials in the recurrent network (which has to be quiet: b =
@@ -44,7 +47,7 @@ def _network(network, p, jobs, progress):
     points = list(range(p["evaluations"] + 1))
     todo = [(run, point) for runs in trained.values() for run in runs for point in points]
     with ThreadPoolExecutor(jobs) as pool:
-        found = list(tqdm(pool.map(lambda pair: _measured(*pair, network["onto"], p), todo),
+        found = list(tqdm(pool.map(lambda pair: _measured(*pair, network, p), todo),
                           total=len(todo), disable=not progress, desc="cosines"))
     found = np.array(found, dtype=object).reshape(len(trained), p["seeds"], len(points), -1)
     return {"trials": next(iter(trained.values()))[0].arrays["curve/trials"],
@@ -55,14 +58,15 @@ def _network(network, p, jobs, progress):
                       for rule, values in zip(trained, found)}}
 
 
-def _measured(run, point, onto, p):
+def _measured(run, point, network, p):
     """Cosine of the update of each projection with the gradient's; none where nothing changes."""
     run, rule = run.at(point), run.model.rule
     if rule.matrix and not run.final[f"feedback_1.{rule.matrix}"].any():
-        return [None] * len(onto)
-    angle = gradients.update_angle(run, against="bptt", batches=p["batches"], batch=p["batch"],
+        return [None] * len(network["onto"])
+    gradient = gradients.reference(run, "bptt").edit(dampening=network["dampening"])
+    angle = gradients.update_angle(run, against=gradient, batches=p["batches"], batch=p["batch"],
                                    seed=run.meta["seed"])
-    return [angle[f"{name}.w"][0] for name in onto]
+    return [angle[f"{name}.w"][0] for name in network["onto"]]
 
 
 @plots.styled
@@ -83,7 +87,7 @@ def draw(data):
             meaning = f"; mean, 95 % interval, {len(data['seeds'])} seeds" * (ax is axes[0, 0])
             plots.note(ax, f"{name}: {onto.replace('_', ' ')}{meaning}")
             plots.dress(ax, "Training trials" if k == len(networks) - 1 else "",
-                        "cos(update, exact gradient)" if ax is axes[k, 0] else "")
+                        "cos(update, gradient)" if ax is axes[k, 0] else "")
             plots.letter(ax, next(words))
             ax.set_xlim(0, network["trials"][-1])
             ax.set_ylim(-0.25, 1)

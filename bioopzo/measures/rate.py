@@ -158,12 +158,13 @@ def gradient_variance(run: Any, models: Mapping[str, Model | None], batches: int
 
 
 def update_angle(run: Any, model: Model | None = None, batches: int = 20,
-                 perturbed: bool | None = None, against: str = "bp", **given: Any
+                 perturbed: bool | None = None, against: str | Model = "bp", **given: Any
                  ) -> dict[str, tuple[float, float]]:
     """Cosine between the rule's update and backpropagation's on the same batch, averaged.
 
     The average is over `batches`; `model` is another rule on the weights of the `run` (default its
-    own); `against` is ``"bp"``, through space, or ``"bptt"``, the gradient of the trial's loss;
+    own); `against` is ``"bp"``, through space, ``"bptt"``, the gradient of the trial's loss, or a
+    model, as `reference` makes it (to edit its ``dampening``, say);
     further keywords are those of `freeze`. Both draw the same random numbers for the same
     variables. Backpropagation has no perturbation. With `perturbed` False the rule's is silent,
     too, so that both see the same activity and only the feedback differs; default for rules with a
@@ -175,7 +176,8 @@ def update_angle(run: Any, model: Model | None = None, batches: int = 20,
     if not perturbed:
         frozen.engine.course = frozen.engine.course.copy()
         frozen.engine.course[:, COLUMNS.index("sigma")] = 0
-    other = freeze(run, reference(run, against), batches, **given)
+    other = freeze(run, reference(run, against) if isinstance(against, str) else against, batches,
+                   **given)
     found: dict[str, list[float]] = {}
     for a, b in zip(updates(frozen, batches), updates(other, batches)):
         for key in b:

@@ -2,14 +2,20 @@
 
 Source: Neftci, Mostafa, Zenke 2019, for the surrogate in place of a spike's derivative. With rates
 (`activity="rates"`) the gradient is exact, resets included; with spikes, a spike's derivative is
-dS_du, that of its chance, 1 - exp(-rho dt), and what a spike resets is taken for given.
+dS_du, that of its chance, 1 - exp(-rho dt), and what a spike resets is taken for given. In a
+recurrent network that fires a lot this gradient explodes; `dampening` below 1 keeps it in bounds
+(Bellec et al. 2018 damp a spike's derivative to a peak of 0.3).
 """
 
-from bioopzo.rules import Rule
+from bioopzo.rules import Parameter, Rule
 
 REFERENCE = """
 Neftci EO, Mostafa H, Zenke F (2019). Surrogate gradient learning in spiking neural networks. IEEE
 Signal Processing Magazine 36(6), 51-63.
+
+Bellec G, Salaj D, Subramoney A, Legenstein R, Maass W (2018). Long short-term memory and
+learning-to-learn in networks of spiking neurons. Advances in Neural Information Processing
+Systems 31.
 """
 
 
@@ -20,11 +26,12 @@ def rule(depth: int) -> Rule:
         "Neftci et al. 2019",
         {
             "hidden": "dS_du : 1",
-            "hidden.chance": "dS_du = slope*psi*dt*(1 - chance)",
+            "hidden.chance": "dS_du = dampening*slope*psi*dt*(1 - chance)",
             "forward": "w : 1\ngradient : 1",
             "forward.trial": "w -= eta*tau_m*gradient",
             "forward_readout": "w : 1\ngradient : 1",
             "forward_readout.trial": "w -= eta_o*tau_m*gradient",
         },
+        {"dampening": Parameter(1.0, "of a spike's derivative: 1 is exact, less forgets", True)},
         reference=REFERENCE, needs=("xbar", "psi", "slope"), gradient=True,
     )
