@@ -17,7 +17,7 @@ from bioopzo import neurons, rules
 from bioopzo.arguments import checked_share, checked_sizes, checked_time, checked_value
 from bioopzo.checks.check import check
 from bioopzo.errors import EquationError, InputError, Mistake, ModelWarning, unknown
-from bioopzo.network import parts, paths, perturbation, topology
+from bioopzo.network import parts, paths, perturbation, topology, words
 from bioopzo.network.assembly import assemble
 from bioopzo.network.blocks import CARRIED, CODINGS, apply_edit, is_block, lay_over
 from bioopzo.network.connections import architecture
@@ -275,8 +275,9 @@ class Model:
         blocks = self._laid_over(self._of_network())
         blocks, _, known, _ = self._follow(blocks, perturbation.plain(self.depth))
         if not self.state_reset:
+            hidden = {"hidden", *(p.name for p in self.layers.hidden)}
             for name in [name for name in blocks if name.endswith(".trial")]:
-                own = self.cell.state if name == "hidden.trial" else ()
+                own = self._states if name.partition(".")[0] in hidden else ()
                 blocks[name] = render(line for line in parse(blocks[name])
                                       if not (CARRIED.match(line.name) or line.name in own))
         mistakes: list[Mistake] = []
@@ -288,6 +289,9 @@ class Model:
                 mistakes += problem.mistakes
         if mistakes:
             raise EquationError(mistakes)
+        if self.edits:
+            self._put_in(blocks, spikes=False)
+            words.leave_out(blocks, self.layers, self._said)
         if self.given_network:  # what an edit says of all projections is bounded, too
             topology.bound(blocks, self.given_network)
         return Entries(_tidy(blocks)), known
@@ -295,7 +299,9 @@ class Model:
     @cached_property
     def bare(self) -> Mapping[str, str]:
         """The blocks of the network alone, without rule, edits, surrogate and dropout."""
-        return Entries(_tidy(self._of_network()))
+        blocks = self._of_network()
+        self._put_in(blocks)
+        return Entries(_tidy(blocks))
 
     def _of_network(self):
         coding = self.coding or "current"
@@ -334,7 +340,23 @@ class Model:
             self._drop(blocks)
         if self.given_network:
             topology.give_way(blocks, before, self.given_network)
+        self._put_in(blocks)
         return blocks
+
+    @property
+    def _states(self):
+        """The variables of hidden neurons that go on between trials."""
+        others = {p.neuron for p in self.layers.hidden if p.neuron}
+        return {name for cell in (self.cell, *map(neurons.get, others)) for name in cell.state}
+
+    def _put_in(self, blocks, spikes=True):
+        """Give the words of a neuron's file their meaning in the blocks, in place."""
+        words.put_in(blocks, self.layers, self._said, self.coding in (None, "current"),
+                     bool(self.dropout), self.state_reset, spikes)
+
+    def _said(self, name):
+        """What hidden neurons called `name` say of their synapses; ``""``: the model's own."""
+        return words.said(neurons.get(name) if name else self.cell)
 
     def _of_rule(self):
         """The rule's blocks, under the names that this network has for its layers."""

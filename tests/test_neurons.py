@@ -85,7 +85,11 @@ def test_the_adaptive_neuron_is_the_edit_of_notebook_2():
         "p": "p = 1/(1 + exp(-(u - theta - a)/Delta)) : 1\nda/dt = -a/tau_a : 1",
         "hidden.reset": "u -= theta\na += beta\nxbar += 1\ncount += 1",
         "hidden.trial": "u = 0\na = 0\nxbar = 0"}, tau_a=40*ms, beta=0.3)
+    # To the neuron's file belongs what its synapses know of the adaptation, too.
     built_in = bz.Model(SIZES, neuron="alif")
+    plain = {"forward": bz.Model(SIZES).blocks["forward"]}
+    assert "forward.trial" in built_in.blocks
+    built_in = built_in.edit(plain)
     for name, text in edited.blocks.items():
         assert sorted(text.splitlines()) == sorted(built_in.blocks[name].splitlines())
     assert dict(built_in.parameters) == dict(edited.parameters)

@@ -65,7 +65,7 @@ def surrogate(kind: str) -> dict[str, str]:
         name, count = "localzo", "1"
     if name == "localzo" and count.isdigit() and int(count) > 0:
         draws = [f"z_{k} = abs(randn())" for k in range(1, int(count) + 1)]
-        terms = [f"int(abs(u - theta) < delta_z*z_{k})*z_{k}" for k in range(1, int(count) + 1)]
+        terms = [f"int(abs(u - threshold) < delta_z*z_{k})*z_{k}" for k in range(1, int(count) + 1)]
         return {
             "hidden": "\n".join(["psi : 1", *(f"z_{k} : 1" for k in range(1, int(count) + 1))]),
             "hidden.sample": "\n".join(
@@ -75,7 +75,7 @@ def surrogate(kind: str) -> dict[str, str]:
         raise unknown("surrogate", kind, [*SURROGATES, "localzo", "localzo_5"])
     if not SURROGATES[kind]:
         return {}
-    return {"hidden": f"distance = abs(u - theta)/delta_z : 1\npsi = {SURROGATES[kind]} : 1"}
+    return {"hidden": f"distance = abs(u - threshold)/delta_z : 1\npsi = {SURROGATES[kind]} : 1"}
 
 
 def dropout(rate: float, coding: str) -> dict[str, str]:
@@ -264,7 +264,7 @@ DRIVEN_READOUT = "do/dt = (drive - o)/tau_o : 1\ndrive : 1"
 def forward(coding_first: str) -> dict[str, str]:
     """Blocks of the forward synapses: the plain three-factor rule, and what a spike does."""
     return {
-        "forward": "dw/dt = -eta*xbar_pre*psi_post*g_post : 1",
+        "forward": "dw/dt = -eta*eligibility*g_post : 1",
         "forward_readout": "dw/dt = -eta_o*xbar_pre*g_post : 1",
         "forward.spike": "u_post += w",
         "forward_readout.spike": "o_post += w",

@@ -9,7 +9,7 @@ from bioopzo.network.blocks import unknown_blocks
 from bioopzo.network.layers import layered
 from bioopzo.neurons._leaky import LEAKY
 from bioopzo.text.entries import Entries
-from bioopzo.text.equations import defines, parse
+from bioopzo.text.equations import defines, parse, tree
 from bioopzo.text.parameters import Parameter
 from bioopzo.text.written import check_written
 
@@ -27,6 +27,13 @@ class Neuron:
     current `drive` and to which spikes add their weight, the trace xbar of its own spikes, the
     decision S to spike, and psi, the surrogate derivative that most rules read; a hazard rho and
     its greatest slope where it has them. `parameters` maps a name to a `Parameter`.
+
+    What its synapses need of it (`network.words`): `synapse` are equations of a synapse onto it
+    that define ``sensitivity``, how the weight moves the neuron's distance from its `threshold`
+    (an expression); without any it is xbar_pre. `receives` says what a spike raises in it, variable
+    -> amount in terms of w. `trace` are lines of a trace that its sources keep for its synapses:
+    equations (``""``), statements at a ``"spike"``, and equations where a source is a constant
+    current x (``"current"``).
     """
 
     name: str
@@ -35,10 +42,14 @@ class Neuron:
     blocks: Mapping[str, str]
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     reference: str = ""
+    synapse: str = ""
+    receives: Mapping[str, str] = field(default_factory=lambda: {"u": "w"})
+    trace: Mapping[str, str] = field(default_factory=dict)
+    threshold: str = "theta"
 
     def __post_init__(self):
-        object.__setattr__(self, "blocks", Entries(self.blocks))
-        object.__setattr__(self, "parameters", Entries(self.parameters))
+        for name in ("blocks", "parameters", "receives", "trace"):
+            object.__setattr__(self, name, Entries(getattr(self, name)))
 
     @property
     def state(self) -> tuple[str, ...]:
@@ -63,6 +74,24 @@ def check(made: Neuron) -> None:
     for name in ("hidden", "hidden.step", "hidden.threshold"):
         if name not in made.blocks:
             raise InputError(f"a neuron needs a block {name!r}")
+    _check_synapse(made)
+
+
+def _check_synapse(made):
+    """Refuse what a neuron says of its synapses where it would not be read."""
+    if made.synapse and not defines(made.synapse, "sensitivity"):
+        raise InputError("the synapse of a neuron defines sensitivity, as in "
+                         f"'sensitivity = xbar_pre : 1', and this one has {made.synapse!r}")
+    if not made.receives or not all(made.has(name) for name in made.receives):
+        raise InputError("receives names variables of the neuron that spikes raise, as in "
+                         f"{{'u': 'w'}}, not {dict(made.receives)!r}")
+    for amount in (*made.receives.values(), made.threshold):
+        tree(amount)
+    if made.trace and set(made.trace) != {"", "spike", "current"}:
+        raise InputError("a trace has equations (''), statements at a 'spike', and equations for a "
+                         f"'current', not {', '.join(map(repr, made.trace))}")
+    for text in made.trace.values():
+        parse(text)
 
 
 def check_pair(neuron: Neuron, rule: Any) -> None:

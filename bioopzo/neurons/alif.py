@@ -1,8 +1,16 @@
 """Adaptive threshold: every spike raises the threshold by beta, and the raise decays.
 
-Source: Bellec et al. 2018, with logistic escape noise. psi is the derivative of the hazard, so it
-follows the threshold; what a rule (eprop) or a surrogate (LocalZO) puts in its place measures the
-distance to theta alone. Credit runs through the membrane only, not through the adaptation.
+Source: Bellec et al. 2018, with logistic escape noise. psi follows the threshold theta + a, and so
+do the psi of a rule (eprop) and a surrogate (LocalZO).
+
+A synapse has the two-component eligibility of Bellec et al. 2020, equations 24 and 25: its weight
+moves the membrane (by xbar) and, through the spikes that this adds, the threshold (by epsilon). In
+a step of dt the paper has epsilon_a += dt*(psi*xbar - psi*beta*epsilon_a) - dt/tau_a*epsilon_a and
+the eligibility psi*(xbar - beta*epsilon_a); here psi has a peak of 1, so that slope*psi is the
+derivative of the hazard, and epsilon is beta*epsilon_a. What a spike takes from the membrane is
+left out, as in the paper. OPZO and node perturbation take their zbar through the membrane alone: a
+hold is short for the adaptation. bp sends credit down through psi, and gets the eligibility in each
+layer.
 """
 
 from brian2.units import Hz, ms
@@ -13,6 +21,9 @@ REFERENCE = """
 Bellec G, Salaj D, Subramoney A, Legenstein R, Maass W (2018). Long short-term memory and
 learning-to-learn in networks of spiking neurons. Advances in Neural Information Processing
 Systems 31.
+
+Bellec G, Scherr F, Subramoney A, Hajek E, Salaj D, Legenstein R, Maass W (2020). A solution to
+the learning dilemma for recurrent networks of spiking neurons. Nature Communications 11, 3625.
 """
 
 
@@ -45,4 +56,9 @@ def neuron() -> Neuron:
             "beta": Parameter(0.3, "raise of the threshold by a spike"),
         },
         reference=REFERENCE,
+        synapse="""
+            depsilon/dt = -epsilon/tau_a + beta*slope_post*psi_post*(xbar_pre - epsilon) : 1
+            sensitivity = xbar_pre - epsilon : 1
+        """,
+        threshold="theta + a",
     )

@@ -58,7 +58,7 @@ def branches(blocks: MutableMapping[str, str], depth: int, local: bool, intermed
     if intermediate:
         _intermediate(blocks, depth, intermediate)
         extra.append("zeta*g_mid_post")
-    rule = blocks.get("forward", "dw/dt = -eta*xbar_pre*psi_post*g_post : 1")
+    rule = blocks.get("forward", "dw/dt = -eta*eligibility*g_post : 1")
     blocks["forward"] = substitute(rule, {"g_post": f"(g_post + {' + '.join(extra)})"})
     return layers, ZETA
 

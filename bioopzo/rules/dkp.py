@@ -22,7 +22,7 @@ def rule(depth: int, scale: float = 0.5) -> Rule:
         "dkp", "direct feedback that follows the Kolen-Pollack rule",
         "Kolen & Pollack 1994; Webster et al. 2020",
         {
-            "forward": "dw/dt = -eta*xbar_pre*psi_post*g_post - decay*w : 1",
+            "forward": "dw/dt = -eta*eligibility*g_post - decay*w : 1",
             "forward_readout": "dw/dt = -eta_o*xbar_pre*g_post - decay*w : 1",
             "feedback": """
                 dB/dt = -eta_o*xbar_post*err_pre - decay*B : 1

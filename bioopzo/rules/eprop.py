@@ -17,9 +17,9 @@ def rule(depth: int, scale: float = 0.5) -> Rule:
     return Rule(
         "eprop", "filtered eligibility with fixed random feedback", "Bellec et al. 2020",
         {
-            "hidden": "psi = gamma*clip(1 - abs(u - theta)/theta, 0, 1) : 1",
+            "hidden": "psi = gamma*clip(1 - abs(u - threshold)/theta, 0, 1) : 1",
             "forward": """
-                debar/dt = (xbar_pre*psi_post - ebar)/tau_o : 1
+                debar/dt = (eligibility - ebar)/tau_o : 1
                 dw/dt = -eta*ebar*g_post : 1
             """,
             "forward.trial": "ebar = 0",

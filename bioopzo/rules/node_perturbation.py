@@ -31,7 +31,7 @@ def rule(depth: int, points: str = "one", place: str = "after", distribution: st
         blocks[key] = blocks.get(key, "") + "\n" + lines
     psi = "psi*" if place == "after" else ""
     blocks["hidden"] += f"\nf = gate*{psi}z : 1"
-    blocks["forward"] = "w : 1\ndE/dt = xbar_pre*f_post : second"
+    blocks["forward"] = "w : 1\ndE/dt = sensitivity*f_post : second"
     blocks["forward.trial"] = "w -= eta*modulator_post*E/(alpha*tau_o)\nE = 0*second"
     return Rule(
         "node_perturbation", "reward times the neuron's own perturbation", "Fiete & Seung 2006",

@@ -107,7 +107,7 @@ def rule(depth: int, place: str = "after", distribution: str = "rademacher", for
         blocks[f"hidden_{layer}.trial"] = "\n".join(
             f"{line.name} = 0" for line in parse(blocks[f"hidden_{layer}"]))
     if place == "before":
-        blocks["forward"] = "dw/dt = -eta*xbar_pre*g_post : 1"
+        blocks["forward"] = "dw/dt = -eta*sensitivity*g_post : 1"
     if not antithetic:
         blocks["error"] += "\no_mean : 1"
         blocks["error.pair"] = blocks.get("error.pair", "") + "\nDo -= o_mean\no_mean += kappa_o*Do"

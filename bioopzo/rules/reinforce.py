@@ -26,7 +26,7 @@ def rule(depth: int) -> Rule:
         score = drho*(S/clip(chance, 1e-12, 1) - 1) : Hz
     """
     blocks["forward"] = """
-        dE/dt = xbar_pre*score_post - E/tau_e : 1
+        dE/dt = sensitivity*score_post - E/tau_e : 1
         dw/dt = -eta*modulator_post*E : 1
     """
     blocks["forward.trial"] = "E = 0"
