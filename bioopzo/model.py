@@ -257,7 +257,9 @@ class Model:
 
     def _follow(self, blocks, known):
         network = completed(self.layers, self.rule, blocks)
-        return paths.follow(blocks, network, self.rule, known, bool(self.dropout))
+        several = {p.name: tuple(name for name, _ in self._said(p.neuron).receives)
+                   for p in self.layers.hidden}
+        return paths.follow(blocks, network, self.rule, known, bool(self.dropout), several)
 
     @property
     def written(self) -> Mapping[str, str]:
@@ -329,7 +331,8 @@ class Model:
             raise InputError("local and intermediate count hidden layers, and the populations of "
                              "this network are no layers, one behind the other: leave them out")
         self._check_hazard()
-        if self.rule.current:
+        # What passes a synapse enters what spikes raise: where that is not u, `paths` writes it.
+        if self.rule.current and ("push" not in self.rule.current or "u" in self.cell.receives):
             blocks["hidden"] = parts.with_current(blocks["hidden"], self.rule.current)
         before = dict(blocks)
         for name, text in self._of_rule():

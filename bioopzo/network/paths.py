@@ -23,21 +23,32 @@ from bioopzo.network.perturbation import PLACES, SENT, SOURCE
 from bioopzo.network.scores import Lost, score
 from bioopzo.network.stages import OWN_WAY, stage
 from bioopzo.network.table import Network
-from bioopzo.text.equations import Line, identifiers, is_expression, parse, render, substitute
+from bioopzo.text.equations import (
+    Line,
+    compose,
+    identifiers,
+    is_expression,
+    parse,
+    render,
+    substitute,
+)
 from bioopzo.text.influence import expanded, factor, on_way, share_of
 
 _FILTERED = re.compile(r"^(z\d+(_\w+)?|zbar(_\w+)?)$")
 _JUMPS = {"hidden": "u", "readout": "o", "local": "o"}
+_PUSH = re.compile(r"^push(_\w+)?_post$")
 
 
 def follow(blocks: Mapping[str, str], network: Network, rule: Any, known: frozenset[str],
-           masked: bool = False) -> "Followed":
+           masked: bool = False, receives: Mapping[str, tuple[str, ...]] | None = None
+           ) -> "Followed":
     """The blocks with the way of the perturbation that they imply, and what stands against it.
 
     `network` is complete, `rule` the `rules.Rule` in force, `known` the lines that may be written
-    anew (those of `perturbation.plain`), `masked` whether a mask of dropout stands before psi.
+    anew (those of `perturbation.plain`), `masked` whether a mask of dropout stands before psi;
+    `receives` are the variables that spikes raise in a population, where its neuron has several.
     """
-    way = _Way(dict(blocks), network, known)
+    way = _Way(dict(blocks), network, known, receives or {})
     place = PLACES.get(rule.current)
     if place:
         sending = [p for p in network.projections if network.perturbed(p)]
@@ -67,6 +78,11 @@ class Followed(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+def _words(names):
+    """What carries the perturbation into each of the variables `names` of a population."""
+    return [f"push_{name}" if k else "push" for k, name in enumerate(names)]
+
+
 @dataclass
 class _Way:
     """The blocks of a network while the way is written into them."""
@@ -74,10 +90,12 @@ class _Way:
     blocks: dict[str, str]
     network: Network
     known: frozenset[str]
+    receives: Mapping[str, tuple[str, ...]]
     mistakes: list[Mistake] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     made: set[str] = field(default_factory=set)
-    entries: dict[str, str] = field(default_factory=dict)  # population -> what spikes raise there
+    # population -> what spikes raise there
+    entries: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def try_each(self, step, entries, *more):
         for entry in entries:
@@ -97,12 +115,13 @@ class _Way:
         spike = parse(text_of(self.blocks, projection, "spike"))
         if spike and any("zbar" in self.lines(p) for p in self.network.hidden):
             block = f"{self._home(projection, 'spike')}.spike"
-            self._same_entry(target, self._jump(projection, target, spike, block, True)[0], block)
+            self._same_entry(target, self._jump(projection, target, spike, block, True), block)
 
-    def _same_entry(self, target, variable, block):
-        if self.entries.setdefault(target.name, variable) != variable:
-            raise Lost(block, f"spikes onto {target.name} raise {variable} here and "
-                       f"{self.entries[target.name]} elsewhere: the way of the perturbation "
+    def _same_entry(self, target, jumps, block):
+        if self.entries.setdefault(target.name, tuple(jumps)) != tuple(jumps):
+            raise Lost(block, f"spikes onto {target.name} raise {' and '.join(jumps)} here and "
+                       f"{' and '.join(self.entries[target.name])} elsewhere: the way of the "
+                       "perturbation "
                        "cannot be derived", "", "let all of them raise the same variable")
 
     def pass_on(self, projection: Projection) -> None:
@@ -113,25 +132,27 @@ class _Way:
         target = self.network[projection.target]
         block = f"{self._home(projection, 'spike')}.spike"
         sent = parse(text_of(self.blocks, projection, "hold"))
-        mine = [line for line in sent if line.name == "push_post"]
+        mine = [line for line in sent if _PUSH.match(line.name)]
         if any(str(line) not in self.known for line in mine):
             return  # somebody's own
         if sent and not mine:
             raise Lost(f"{self._home(projection, 'hold')}.hold", "the perturbation is no longer "
                         f"handed on to {projection.target}", str(sent[0]),
                         f"keep a line such as '{SENT}'")
-        variable, jump = self._jump(projection, target, spike, block)
-        self._same_entry(target, variable, block)
-        line = f"push_post += {factor(jump)}*alpha*z_pre"
-        if [str(x) for x in mine] == [line]:
+        jumps = self._jump(projection, target, spike, block)
+        self._same_entry(target, jumps, block)
+        lines = [f"{word}_post += {factor(jump)}*alpha*z_pre"
+                 for word, jump in zip(_words(jumps), jumps.values())]
+        if [str(x) for x in mine] == lines:
             return
-        self.made.add(line)
-        home = self._shared(projection, line)
-        texts = [line if x == mine[0] else str(x) for x in sent if x not in mine[1:]] or [line]
-        self.blocks[f"{home}.hold"] = "\n".join(texts)
+        self.made |= set(lines)
+        rest = [str(x) for x in sent if x not in mine]
+        place = sent.index(mine[0]) if mine else 0
+        texts = [*rest[:place], *lines, *rest[place:]]
+        self.blocks[f"{self._shared(projection)}.hold"] = "\n".join(texts)
 
-    def _shared(self, projection, line):
-        """The block for a line: that of the kind where nothing is written for one alone."""
+    def _shared(self, projection):
+        """The block for lines: that of the kind where nothing is written for one alone."""
         own, kind = projection.name, projection.kind
         alone = any(f"{name}{moment}" in self.blocks for moment in (".spike", ".hold")
                     for name in projection.blocks if name != kind)
@@ -143,7 +164,7 @@ class _Way:
         return found[-1] if found else entry.name
 
     def _jump(self, projection, target, spike, block, moving=False):
-        """(variable, amount) that a spike adds in its target on the way of u or o."""
+        """What a spike adds in its target on the way of u or o: variable -> amount."""
         inner = self.lines(target)
         usual = _JUMPS.get(target.kind, "u")
         way = on_way(inner, usual)
@@ -171,19 +192,20 @@ class _Way:
             else:
                 values[line.name] = f"({values.get(line.name, line.name)} {line.operator[0]} " \
                                     f"({right}))"
-        if len(found) != 1:
+        several = tuple(found) == self.receives.get(target.name)
+        if len(found) != 1 and not several:
             raise Lost(block, f"what a perturbation does in {target.name} cannot be derived: "
                         + (f"a spike adds to {' and '.join(found)}" if found else
                            f"no spike adds to {usual}"),
                         render(spike).replace("\n", "; "),
                         f"let a spike add to one variable of {target.name}, {OWN_WAY}")
-        (name, terms), = found.items()
-        line = inner.get(name)
-        if line is None or line.kind != "differential":
-            raise Lost(block, f"a spike adds to {name}, which has no differential equation: a "
-                        "perturbation that is held cannot enter it", str(line or ""),
-                        f"write it as d{name}/dt = -{name}/tau + ...")
-        return name, " + ".join(terms).replace("+ -", "- ")
+        for name in found:
+            line = inner.get(name)
+            if line is None or line.kind != "differential":
+                raise Lost(block, f"a spike adds to {name}, which has no differential equation: a "
+                           "perturbation that is held cannot enter it", str(line or ""),
+                           f"write it as d{name}/dt = -{name}/tau + ...")
+        return {name: " + ".join(terms).replace("+ -", "- ") for name, terms in found.items()}
 
     def _deciding(self, population, inner):
         """Variables of a population that its decision to spike depends on."""
@@ -242,11 +264,26 @@ class _Way:
         after = PLACES[current] == "after"
         if after and population.kind == "local" and "push" not in self.lines(population):
             return
-        name, word = usual, "z"
-        if after:
-            like = {p.name for p in self.network.of(population.kind)}
-            some = [value for key, value in self.entries.items() if key in like]
-            name, word = self.entries.get(population.name, (some or [usual])[0]), "push"
+        if not after:
+            self._enter(population, usual, "z", current)
+            return
+        like = {p.name for p in self.network.of(population.kind)}
+        some = [value for key, value in self.entries.items() if key in like]
+        names = self.entries.get(population.name, (some or [(usual,)])[0])
+        for name, word in zip(names, _words(names)):
+            self._declare(population, word)
+            self._enter(population, name, word, current.replace("push", word))
+
+    def _declare(self, population, word):
+        """Let a population have one push more, where the first has none of its own."""
+        for moment, line in (("", f"{word} : Hz"), ("hold", f"{word} = 0*Hz")):
+            if word not in self.lines(population, moment):
+                home = self._home(population, moment)
+                name = f"{home}.{moment}" if moment else home
+                self.blocks[name] = compose(self.blocks.get(name, ""), line)
+
+    def _enter(self, population, name, word, current):
+        """The term `current`, with a `word`, in the equation of `name`."""
         for base, line in self._effective(population):
             reads = word in identifiers(line.right)
             if reads and line.name != name:
@@ -260,9 +297,9 @@ class _Way:
             return  # said elsewhere
         self._scaled(population, line, word, current)
         hold = self.lines(population, "hold").get(word)
-        if after and (hold is None or hold.operator != "=" or not hold.right.startswith("0")):
+        if word != "z" and (hold is None or hold.operator != "=" or not hold.right.startswith("0")):
             raise Lost(f"{self._home(population, 'hold')}.hold", "push is not set to 0 before a "
-                        "new perturbation comes", str(hold or ""), "keep the line 'push = 0*Hz'")
+                       "new perturbation comes", str(hold or ""), f"keep the line '{word} = 0*Hz'")
 
     def _effective(self, population):
         """(block, line) of every differential equation of a population."""
@@ -345,7 +382,7 @@ class _Way:
         emptied = {line.name for line in parse(text_of(self.blocks, population, "reset"))
                    if line.operator in ("-=", "=")}
         lines, notes = stage(self.lines(population), block, target, name, source,
-                             entry or self.entries.get(population.name, target), emptied)
+                             entry or self.entries.get(population.name, (target,))[0], emptied)
         self.notes += [f"zbar takes {note}" for note in notes]
         return lines
 

@@ -43,6 +43,7 @@ def describe(blocks: MutableMapping[str, str], network: Network, coding: str,
 
     `of_neuron` gives the blocks of hidden neurons of another kind.
     """
+    _leave_to_each(blocks, network, of_neuron)
     for population in network.hidden:
         for name, text in (of_neuron(population.neuron) if population.neuron else {}).items():
             there = _lines(name, blocks.get(name, ""))
@@ -60,6 +61,31 @@ def describe(blocks: MutableMapping[str, str], network: Network, coding: str,
     for projection in network.projections:
         for moment, text in projection.text:
             blocks[".".join(filter(None, (projection.name, moment)))] = text
+
+
+def _leave_to_each(blocks, network, of_neuron):
+    """Let lines of the model's neuron that another one has no line for be of its populations only.
+
+    The other's own text, which is laid over, would leave them there.
+    """
+    others = {p.neuron: of_neuron(p.neuron) for p in network.hidden if p.neuron}
+    for name in [name for name in blocks if name.partition(".")[0] == "hidden"]:
+        if is_expression(name):
+            continue
+        lines = parse(blocks[name])
+        theirs = [{_target(x) for x in parse(other.get(name, ""))} for other in others.values()]
+        left = [x for x in lines if not all(_target(x) in targets for targets in theirs)]
+        if left:
+            blocks[name] = render(x for x in lines if x not in left)
+            for population in network.hidden:
+                if not population.neuron:
+                    own = population.name + name.removeprefix("hidden")
+                    blocks[own] = render(left)
+
+
+def _target(line):
+    """What a line sets, and how: a line replaces another of the same."""
+    return line.name, line.operator, line.kind == "statement"
 
 
 def give_way(blocks: MutableMapping[str, str], before: Mapping[str, str], network: Network

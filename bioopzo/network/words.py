@@ -219,7 +219,7 @@ def _everywhere(network, theirs):
 def _keep(blocks, base, trace, current, masked, reset):
     """Let a population keep a trace, if it does not yet."""
     text = trace["current"] if current else trace[""]
-    if all(defines(blocks.get(base, ""), name) for name in _moving(text)):
+    if all(defines(blocks.get(base, ""), line.name) for line in parse(text)):
         return
     blocks[base] = compose(blocks.get(base, ""), text)
     if not current:
@@ -228,7 +228,7 @@ def _keep(blocks, base, trace, current, masked, reset):
             rises = [replace(line, right="mask" if line.right == "1" else
                              f"mask*{factor(line.right)}") for line in rises]
         blocks[f"{base}.reset"] = compose(blocks.get(f"{base}.reset", ""), render(rises))
-    if reset:
+    if reset and _moving(text):
         nothing = "\n".join(f"{name} = 0" for name in _moving(text))
         blocks[f"{base}.trial"] = compose(blocks.get(f"{base}.trial", ""), nothing)
 

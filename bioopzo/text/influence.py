@@ -38,7 +38,7 @@ def on_way(lines: Mapping[str, Line], target: str) -> set[str]:
     reads, found = _reads(lines), {target}
     for _ in lines:
         found |= {word for name in found for word in reads.get(name, ())}
-    return found - {"push"}
+    return {name for name in found if not name.startswith("push")}
 
 
 def reached(lines: Mapping[str, Line], entry: str) -> set[str]:
