@@ -6,8 +6,8 @@ inhibitory conductance with E_i; both close with tau_s. A constant input is a cu
 Its sources keep sbar, their spikes after the conductance and a membrane at rest. A weight's
 sensitivity is sbar times the driving force of the moment, E_e - u or u - E_i by the sign of w; that
 open conductances shorten the membrane's memory is left out. A perturbation opens (or, where it is
-negative, closes) the conductance of its synapse, and zbar passes the membrane as it is at rest:
-OPZO needs its time course only. Plasticity is dense.
+negative, closes) the conductance of its synapse, never below 0, and zbar passes the membrane as it
+is at rest: OPZO needs its time course only. Plasticity is dense.
 
 Source: Gerstner et al. 2014, section 3.1, with logistic escape noise.
 """
@@ -40,6 +40,7 @@ def neuron() -> Neuron:
                 S : 1
                 chance : 1
             """,
+            "hidden.sample": "g_e = clip(g_e, 0, inf)\ng_i = clip(g_i, 0, inf)",
             "hidden.chance": "chance = 1 - exp(-rho*dt)",
             "hidden.step": "S = int(rand() < chance)",
             "hidden.threshold": "S > 0.5",

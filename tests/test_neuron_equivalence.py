@@ -1,0 +1,23 @@
+"""Every neuron that is more than a leaky membrane: both engines give the numbers of its text."""
+
+import pytest
+from test_equivalence import STREAM, case_of, compare, has_bite
+
+from bioopzo import neurons
+
+OWN = [name for name in neurons.available() if not neurons.is_leaky(neurons.get(name))]
+
+
+@pytest.mark.parametrize("rule, options", [("opzo", {}), ("eprop", {}), ("bp", {}),
+                                           ("opzo", {"place": "before"}), ("reinforce", {}),
+                                           ("node_perturbation", {})], ids=str)
+@pytest.mark.parametrize("neuron", OWN)
+def test_engines_agree_on_every_neuron(neuron, rule, options):
+    case = case_of(rule, options, neuron=neuron)
+    has_bite(case, *compare(case))
+
+
+@pytest.mark.parametrize("coding, more", [("spikes", {}), ("poisson", STREAM)], ids=str)
+@pytest.mark.parametrize("neuron", OWN)
+def test_engines_agree_on_spikes_into_every_neuron(neuron, coding, more):
+    compare(case_of("eprop", neuron=neuron, coding=coding, **{"plastic": (1, 1), **more}))
