@@ -4,8 +4,11 @@ For a leaky neuron they are the trace and psi, word for word, so that nothing ch
 with a state of its own they are what its file says, in every projection onto such a neuron.
 """
 
+import numpy as np
 import pytest
-from brian2 import ms
+from brian2 import Hz, ms
+from replay import draw
+from test_equivalence import case_of, spiking_run
 
 import bioopzo as bz
 from bioopzo.measures.rate import update_angle
@@ -130,3 +133,113 @@ def test_a_neurons_file_that_says_something_else_is_refused(tmp_path):
         path.write_text(source.replace(*change))
         with pytest.raises(bz.errors.InputError, match=says):
             bz.neurons.add(path)
+
+
+# ---------------------------------------------------------------------------- e-prop's options
+
+def test_the_feedback_of_e_prop():
+    one = [4, 3, 2]
+    symmetric = bz.Model(one, rule="eprop", feedback="symmetric").check()
+    assert symmetric.blocks["backward"] == "g_pre = w*g_post : 1 (summed)"
+    assert not symmetric.network.of("feedback")
+    text = symmetric.equations(60*ms)
+    assert "summed" in text["forward_2"] and "summed" not in text["forward_1"]
+    recurrent = bz.Model(one, rule="eprop", feedback="symmetric", recurrent=True, neuron="alif")
+    assert "summed" not in recurrent.check().equations(60*ms)["recurrent_1"]
+    with pytest.raises(bz.errors.InputError, match="layers below the last have none of"):
+        bz.Model(SIZES, rule="eprop", feedback="symmetric")
+    adaptive = bz.Model(SIZES, rule="eprop", feedback="adaptive").check().blocks
+    kolen = bz.Model(SIZES, rule="dkp").blocks
+    assert adaptive["feedback"] == kolen["feedback"]
+    assert adaptive["forward_readout"] == kolen["forward_readout"]
+
+
+def test_the_feedback_that_adapts_comes_to_the_readouts_weights():
+    """B and w change alike, and what they began with decays: after Kolen and Pollack."""
+    def cosine(**values):
+        model = bz.Model([64, 16, 10], rule="eprop", feedback="adaptive", **values)
+        run = bz.train(model, bz.tasks.digits(), trials=400, seed=2, evaluations=1,
+                       progress=False)
+        return bz.measures.cosine(run.matrix("feedback_1.B"), run.matrix("forward_2.w").T)
+
+    assert cosine(decay=0.2*Hz) > 0.95 > 0.6 > cosine(decay=0*Hz, eta_o=0.01*Hz)
+
+
+def test_regularised_rates_come_to_their_target():
+    model = bz.Model([64, 24, 10], rule="eprop")
+    with pytest.raises(bz.errors.InputError, match="regularised is True or False"):
+        model.replace(regularised=1)
+    rates = {}
+    for name, chosen in {"free": model, "drawn": model.replace(
+            regularised=True, f_0=60*Hz, c_reg=4*ms, tau_f=300*ms)}.items():
+        run = bz.train(chosen.check(), bz.tasks.digits(), trials=800, seed=2, evaluations=1,
+                       progress=False)
+        rates[name] = run.arrays["rates/hidden_1"][-1]
+    assert abs(rates["drawn"] - 60) < 12 < abs(rates["free"] - 60)
+
+
+# ---------------------------------------------------------------------------- traces of sources
+
+@pytest.mark.parametrize("coding", ["current", "spikes"])
+@pytest.mark.parametrize("neuron, options", [
+    ("logistic", {}), ("double_exponential", {}), ("double_exponential", {"shape": "alpha"}),
+    ("two_compartment", {})], ids=str)
+def test_the_trace_of_a_source_is_what_its_spikes_do_in_the_membrane(neuron, options, coding):
+    """A membrane that never spikes is the sum of its weights times their sensitivity."""
+    case = case_of("dfa", sizes=(4, 5, 3), neuron=neuron, coding=coding, plastic=(1,),
+                   values={"b": 0.0, "eta": 0.0})
+    plain, chosen = (bz.Model(case.sizes, rule="dfa", neuron=neuron, coding=coding, **more)
+                     for more in ({}, options))
+    edits = {name: text for name, text in chosen.blocks.items() if plain.blocks[name] != text}
+    edits |= {"tau_s": 3*ms} if options else {}
+    _, found = spiking_run(case, draw(case), edits | {"hidden.threshold": "S > 2"})
+    w = found["forward_1.w"][0].reshape(4, 5)
+    word = chosen.blocks["forward"].partition("eta*")[2].partition("_pre")[0]
+    assert word == ("xbar" if neuron == "logistic" else "sbar")
+    trace = found[f"input.{word if coding == 'spikes' else 'xbar'}"]
+    assert np.abs(found["hidden_1.u"]).max() > 0.05
+    np.testing.assert_allclose(found["hidden_1.u"], trace @ w, atol=1e-10)
+
+
+def test_an_alpha_function_has_one_time_constant():
+    model = bz.Model(SIZES, neuron="double_exponential", shape="alpha", tau_s=4*ms).check()
+    assert "dI/dt = -I/tau_s + arrived/tau_s" in model.blocks["hidden"]
+    assert "tau_r" not in model.parameters and model.parameters["tau_s"] == 4*ms
+    with pytest.raises(bz.errors.InputError, match="shape"):
+        bz.Model(SIZES, neuron="double_exponential", shape="beta")
+
+
+def test_a_source_keeps_a_trace_for_those_of_its_targets_that_read_it():
+    model = bz.Model(mixed("", "double_exponential"), rule="bp").check()
+    text = model.equations(60*ms)
+    assert "sbar" in text["E"] and "sbar" not in text["A"]
+    assert "arrived_post += w" in text["E_A"] and "u_post += (w" in text["A_E"]
+    assert "arrived" not in text["A_E"] and "u_post" not in text["E_A"].partition("spike")[2]
+    other = bz.Model(mixed("logistic", ""), rule="opzo", neuron="double_exponential").check()
+    assert other.equations(60*ms)["E_A"].count("arrived_post += w") == 1
+    assert "darrived" not in other.equations(60*ms)["E"]
+    control = bz.Model(SIZES, rule="readout_only", neuron="double_exponential")
+    assert not any("sbar" in text for text in control.blocks.values())
+
+
+def test_what_silences_a_neuron_silences_its_traces():
+    blocks = bz.Model(SIZES, rule="bp", neuron="two_compartment", dropout=0.2).check().blocks
+    assert "vbar += mask" in blocks["hidden.reset"]
+    assert blocks["forward.spike"] == "v_post += w*mask_pre"
+
+
+def test_a_statement_of_one_neuron_is_not_another_ones():
+    """adex sets its membrane at a spike, the plain one lowers it: each does its own."""
+    for neuron, first, second in (("adex", "logistic", ""), ("logistic", "", "adex")):
+        text = bz.Model(mixed(first, second), rule="bp", neuron=neuron).check().equations(60*ms)
+        assert "u = u_r" in text["A"] and "u -= theta" not in text["A"]
+        assert "u -= theta" in text["E"] and "u_r" not in text["E"] and "da/dt" not in text["E"]
+
+
+def test_conductances_get_a_perturbation_each():
+    blocks = bz.Model(SIZES, neuron="conductance").check().blocks
+    assert blocks["forward.hold"].splitlines() == [
+        "push_post += clip(w, 0, inf)*alpha*z_pre", "push_g_i_post += clip(-w, 0, inf)*alpha*z_pre"]
+    assert "dg_e/dt = -g_e/tau_s + sigma*push : 1" in blocks["hidden"]
+    assert "dg_i/dt = -g_i/tau_s + sigma*push_g_i : 1" in blocks["hidden"]
+    assert "push_g_i = 0*Hz" in blocks["hidden.hold"]

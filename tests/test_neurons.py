@@ -251,7 +251,7 @@ def test_the_command_line_lists_neurons_and_takes_files(write, tmp_path, monkeyp
 
 def test_the_rule_that_needs_a_hazard_says_which_neurons_have_one(write):
     rule = bz.rules.add(write(RULE.format("", "{'hidden': 'g = rho*second : 1'}"), "hazard.py"))
-    with pytest.raises(InputError, match="deterministic neuron has not; allowed: alif, erf, exp"):
+    with pytest.raises(InputError, match="deterministic neuron has not; allowed: adex, alif, cond"):
         bz.Model(SIZES, rule=rule, neuron="deterministic")
 
 
@@ -269,7 +269,8 @@ def test_weights_move_with_the_neuron_of_ones_own_in_both_engines(write):
 
 def test_what_is_more_than_noise_is_not_dropped_by_the_deterministic_activity(write):
     assert [name for name in neurons.available() if not neurons.is_leaky(neurons.get(name))] \
-        == ["alif"]
+        == ["adex", "alif", "conductance", "double_exponential", "eif", "izhikevich",
+            "two_compartment"]
     for name in ("alif", neurons.add(write())):
         with pytest.raises(InputError, match=f"{name} has a membrane or a state of its own"):
             bz.train(bz.Model([4, 5, 2], neuron=name), bz.tasks.xor(), engine="rate", trials=8,

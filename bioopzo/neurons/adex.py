@@ -56,7 +56,8 @@ def neuron() -> Neuron:
         },
         reference=REFERENCE,
         synapse="""
-            depsilon/dt = (c_a*sensitivity - epsilon)/tau_a + beta*slope_post*psi_post*sensitivity : 1
+            depsilon/dt = (c_a*sensitivity - epsilon)/tau_a + beta*rises*sensitivity : 1
+            rises = slope_post*psi_post : Hz
             dlost/dt = (epsilon - lost)/tau_m : 1
             sensitivity = xbar_pre - lost : 1
         """,

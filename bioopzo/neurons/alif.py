@@ -6,11 +6,15 @@ do the psi of a rule (eprop) and a surrogate (LocalZO).
 A synapse has the two-component eligibility of Bellec et al. 2020, equations 24 and 25: its weight
 moves the membrane (by xbar) and, through the spikes that this adds, the threshold (by epsilon). In
 a step of dt the paper has epsilon_a += dt*(psi*xbar - psi*beta*epsilon_a) - dt/tau_a*epsilon_a and
-the eligibility psi*(xbar - beta*epsilon_a); here psi has a peak of 1, so that slope*psi is the
-derivative of the hazard, and epsilon is beta*epsilon_a. What a spike takes from the membrane is
-left out, as in the paper. OPZO and node perturbation take their zbar through the membrane alone: a
-hold is short for the adaptation. bp sends credit down through psi, and gets the eligibility in each
-layer.
+the eligibility psi*(xbar - beta*epsilon_a). Here epsilon is beta*epsilon_a, and slope*psi the
+derivative of the hazard, since psi has a peak of 1. What a spike takes from the membrane is left
+out, as in the paper. With one hidden layer and expected activity, the rule bp is then 1.3 degrees
+from the gradient through time, and 26 without epsilon (`tests/test_eligibility.py`), and e-prop
+with symmetric feedback and this psi 5 and 27. With e-prop's own psi, a triangle five times as wide,
+epsilon takes more than the threshold does: 27, and 10 without it. A mask of dropout stands before
+psi in epsilon, too.
+
+OPZO and node perturbation take zbar through the membrane alone: a hold is short for the adaptation.
 """
 
 from brian2.units import Hz, ms

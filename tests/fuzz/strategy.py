@@ -26,8 +26,9 @@ VALUES = {"tau_m": "7*ms", "tau_o": "9*ms", "b": "0.9", "c": "0.3", "eta": "20*H
           "rho0": "400*Hz", "Delta": "0.25", "input_rate": "250*Hz", "tau_g": "5*ms",
           "rho_err": "700*Hz", "alpha": "80*Hz", "T_z": "4*ms", "T_w": "2*ms", "mu": "0.3",
           "n_M": "5.0", "kappa": "0.15", "kappa_o": "0.2", "decay": "0.7*Hz", "gamma": "0.8",
-          "tau_e": "12*ms", "zeta": "0.3"}
+          "tau_e": "12*ms", "zeta": "0.3", "tau_a": "25*ms", "c_reg": "9*ms", "tau_f": "30*ms"}
 OPTIONS = {
+    "eprop": {"feedback": ("random", "symmetric", "adaptive"), "regularised": (False, True)},
     "opzo": {"place": ("after", "before"), "distribution": ("rademacher", "gaussian"),
              "form": ("lms", "momentum", "plain"), "antithetic": (True, False),
              "local": (False, True), "intermediate": (None, 2)},
@@ -88,7 +89,8 @@ class Draw:
 
 
 #: Networks that are not layers, all to all.
-WIRINGS = ("recurrent", "sparse", "delayed", "sparse, delayed", "signs", "skip", "fixed")
+WIRINGS = ("recurrent", "sparse", "delayed", "sparse, delayed", "signs", "skip", "fixed",
+           "with adex", "with conductance", "with double_exponential")
 
 
 def wired(wiring, sizes):
@@ -101,9 +103,10 @@ def wired(wiring, sizes):
         return {"sizes": sizes}
     names = ["input", *(f"hidden_{k}" for k in range(1, len(sizes) - 1)), "readout"]
     network, signs = Network(inputs=sizes[0], readouts=sizes[-1]), wiring == "signs"
+    other = "alif" if wiring == "fixed" else wiring.partition("with ")[2]
     for name, size in zip(names[1:-1], sizes[1:-1]):
-        network = network.population(name, size, sign=int(signs), neuron="alif" if
-                                     wiring == "fixed" and name == "hidden_1" else "")
+        network = network.population(name, size, sign=int(signs),
+                                     neuron=other if name == "hidden_1" else "")
     for k, (source, target) in enumerate(pairwise(names), 1):
         network = network.connect(source, target, f"forward_{k}", low=-0.7 if k == 1 else -inf,
                                   plastic=wiring != "fixed" or k > 1)
@@ -113,8 +116,9 @@ def wired(wiring, sizes):
     if wiring == "skip":
         network = network.connect("hidden_1", "readout" if len(sizes) > 3 else "hidden_1", p=0.8)
         network = network.connect("input", "readout", weights=lambda i, j: 0.1*i - 0.2*j)
-    if wiring == "fixed":
-        network = network.connect("hidden_1", "hidden_1", plastic=False, delay=[1, 2]*ms)
+    if other:
+        network = network.connect("hidden_1", "hidden_1", delay=[1, 2]*ms,
+                                  plastic=wiring != "fixed")
     return {"sizes": network}
 
 
@@ -191,6 +195,8 @@ def draw_from(choose, seed=0):
         value = choose.one(values)
         if name == "intermediate" and depth < 2:
             value = None
+        if value == "symmetric" and depth > 1:
+            value = "adaptive"
         if value != rules.options(rule)[name]:
             options[name] = value
     neuron = choose.one(neurons.available())
