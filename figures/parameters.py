@@ -62,6 +62,10 @@ PARAMETERS = {
         "quick": {"membrane_range": [-0.5, 2.5], "points": 201, "sampled_points": 31,
                   "draws": 500, "seeds": 3, "Delta": 0.2, "delta_z": 0.5, "rho0_hz": 500.0},
     },
+    "neurons": {
+        "full": {"step_ms": 200, "spike_ms": 60, "current": 1.2, "weight": 0.2, "seed": 1},
+        "quick": {"step_ms": 80, "spike_ms": 40, "current": 1.2, "weight": 0.2, "seed": 1},
+    },
     "event_data": {
         "full": {"source": "simulated", "samples": 1000, "hidden": [100, 100], "trials": 2000,
                  "seed": 0, "shown": 0, "frames": [3, 5, 6, 13, 16, 25]},
