@@ -195,7 +195,7 @@ def test_the_trace_of_a_source_is_what_its_spikes_do_in_the_membrane(neuron, opt
     _, found = spiking_run(case, draw(case), edits | {"hidden.threshold": "S > 2"})
     w = found["forward_1.w"][0].reshape(4, 5)
     word = chosen.blocks["forward"].partition("eta*")[2].partition("_pre")[0]
-    assert word == ("xbar" if neuron == "logistic" else "sbar")
+    assert word == {"logistic": "xbar", "two_compartment": "dbar"}.get(neuron, "sbar")
     trace = found[f"input.{word if coding == 'spikes' else 'xbar'}"]
     assert np.abs(found["hidden_1.u"]).max() > 0.05
     np.testing.assert_allclose(found["hidden_1.u"], trace @ w, atol=1e-10)
@@ -220,6 +220,19 @@ def test_a_source_keeps_a_trace_for_those_of_its_targets_that_read_it():
     assert "darrived" not in other.equations(60*ms)["E"]
     control = bz.Model(SIZES, rule="readout_only", neuron="double_exponential")
     assert not any("sbar" in text for text in control.blocks.values())
+
+
+def test_two_kinds_of_targets_each_have_their_trace():
+    def onto(first, second, **more):
+        network = (Network(inputs=4, readouts=2).population("A", 3, neuron=first)
+                   .population("B", 3, neuron=second).connect("input", "A").connect("input", "B")
+                   .connect("A", "readout").connect("B", "readout"))
+        return bz.Model(network, rule="bp", coding="spikes", **more)
+
+    text = onto("double_exponential", "conductance").check().equations(60*ms)["input"]
+    assert "dsbar/dt" in text and "dcbar/dt" in text
+    with pytest.raises(bz.errors.InputError, match="two traces called Ibar, abar, sbar"):
+        onto("", "double_exponential", neuron="double_exponential", shape="alpha")
 
 
 def test_what_silences_a_neuron_silences_its_traces():

@@ -23,15 +23,8 @@ from bioopzo.network.perturbation import PLACES, SENT, SOURCE
 from bioopzo.network.scores import Lost, score
 from bioopzo.network.stages import OWN_WAY, stage
 from bioopzo.network.table import Network
-from bioopzo.text.equations import (
-    Line,
-    compose,
-    identifiers,
-    is_expression,
-    parse,
-    render,
-    substitute,
-)
+from bioopzo.text.equations import Line, compose, identifiers, is_expression, parse, render
+from bioopzo.text.equations import substitute as put
 from bioopzo.text.influence import expanded, factor, on_way, share_of
 
 _FILTERED = re.compile(r"^(z\d+(_\w+)?|zbar(_\w+)?)$")
@@ -171,7 +164,7 @@ class _Way:
         values: dict[str, str] = {}  # what is set before, put in where it is read
         found: dict[str, list[str]] = {}
         for line in spike:
-            right = substitute(line.right, values)
+            right = put(line.right, values)
             name = line.name.removesuffix("_post")
             if line.name.endswith("_post") and name in way:
                 if line.operator not in ("+=", "-="):

@@ -11,10 +11,11 @@ its target says.
 """
 
 import re
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from bioopzo.errors import InputError
 from bioopzo.network.draft import text_of
 from bioopzo.network.table import Network
 from bioopzo.text.equations import (
@@ -197,9 +198,9 @@ def _raises(line):
 
 def _put_traces(blocks, network, theirs, current, masked, reset):
     """The traces that sources keep for the synapses that read them."""
-    kept: dict[str, dict[str, Mapping[str, str]]] = {}
+    kept: dict[str, dict[str, dict[str, str]]] = {}
     for projection in network.projections:
-        trace = dict(theirs[projection.name].trace) if projection.name in theirs else {}
+        trace: dict[str, str] = dict(theirs.get(projection.name, Said()).trace)
         names = {f"{name}_pre" for name in _moving(trace.get("", ""))}
         if trace and names & identifiers(text_of(blocks, projection)):
             source = network[projection.source]
@@ -207,6 +208,12 @@ def _put_traces(blocks, network, theirs, current, masked, reset):
                 else source.name
             kept.setdefault(base, {})[str(trace)] = trace
     for base, traces in kept.items():
+        names = [line.name for trace in traces.values() for line in parse(trace[""])]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise InputError(f"{base} would keep two traces called {', '.join(twice)}, for two "
+                             "neurons that it projects to: give them other names in one of the two "
+                             "files, or let both neurons be of one kind")
         for trace in traces.values():
             _keep(blocks, base, trace, base == network.input.name and current,
                   masked and base != network.input.name, reset)
@@ -223,7 +230,7 @@ def _keep(blocks, base, trace, current, masked, reset):
         return
     blocks[base] = compose(blocks.get(base, ""), text)
     if not current:
-        rises = parse(trace["spike"])
+        rises = list(parse(trace["spike"]))
         if masked:
             rises = [replace(line, right="mask" if line.right == "1" else
                              f"mask*{factor(line.right)}") for line in rises]

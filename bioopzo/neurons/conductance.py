@@ -3,8 +3,8 @@
 A positive weight opens an excitatory conductance with the reversal potential E_e, a negative one an
 inhibitory conductance with E_i; both close with tau_s. A constant input is a current.
 
-Its sources keep sbar, their spikes after the conductance and a membrane at rest. A weight's
-sensitivity is sbar times the driving force of the moment, E_e - u or u - E_i by the sign of w; that
+Its sources keep cbar, their spikes after the conductance and a membrane at rest. A weight's
+sensitivity is cbar times the driving force of the moment, E_e - u or u - E_i by the sign of w; that
 open conductances shorten the membrane's memory is left out. A perturbation opens (or, where it is
 negative, closes) the conductance of its synapse, never below 0, and zbar passes the membrane as it
 is at rest: OPZO needs its time course only. Plasticity is dense.
@@ -58,13 +58,13 @@ def neuron() -> Neuron:
         receives={"g_e": "clip(w, 0, inf)", "g_i": "clip(-w, 0, inf)"},
         trace={
             "": """
-                dsbar/dt = (gbar - sbar)/tau_m : 1
+                dcbar/dt = (gbar - cbar)/tau_m : 1
                 dgbar/dt = -gbar/tau_s : 1
                 direct = 0 : 1
             """,
             "spike": "gbar += 1",
-            "current": "sbar = 0 : 1\ndirect = xbar : 1",
+            "current": "cbar = 0 : 1\ndirect = xbar : 1",
         },
-        synapse="sensitivity = direct_pre + sbar_pre*"
+        synapse="sensitivity = direct_pre + cbar_pre*"
                 "(int(w > 0)*(E_e - u_post) + int(w <= 0)*(u_post - E_i)) : 1",
     )

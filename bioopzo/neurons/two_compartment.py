@@ -4,7 +4,7 @@ Spikes raise the dendrite v, which leaks with tau_d; the soma u leaks with tau_m
 the dendrite included) towards g_d*v and the constant input. A spike of the soma resets the soma
 only: the dendrite does not know of it, and predicts the soma by g_d*v.
 
-Its sources keep sbar, their spikes after dendrite and soma, which takes the place of xbar in every
+Its sources keep dbar, their spikes after dendrite and soma, which takes the place of xbar in every
 rule for synapses onto such a neuron. The error reaches the soma's synapses as the modulator of the
 rule, and not through a dendrite of its own as in Guerguiev et al. 2017 and Sacramento et al. 2018.
 OPZO and node perturbation send their perturbation into the dendrite, and zbar passes both
@@ -58,9 +58,9 @@ def neuron() -> Neuron:
         reference=REFERENCE,
         receives={"v": "w"},
         trace={
-            "": "dsbar/dt = (g_d*vbar - sbar)/tau_m : 1\ndvbar/dt = -vbar/tau_d : 1",
+            "": "ddbar/dt = (g_d*vbar - dbar)/tau_m : 1\ndvbar/dt = -vbar/tau_d : 1",
             "spike": "vbar += 1",
-            "current": "sbar = xbar : 1",
+            "current": "dbar = xbar : 1",
         },
-        synapse="sensitivity = sbar_pre : 1",
+        synapse="sensitivity = dbar_pre : 1",
     )
