@@ -208,8 +208,8 @@ def _put_traces(blocks, network, theirs, current, masked, reset):
                 else source.name
             kept.setdefault(base, {})[str(trace)] = trace
     for base, traces in kept.items():
-        names = [line.name for trace in traces.values() for line in parse(trace[""])]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        there = [line.name for trace in traces.values() for line in parse(trace[""])]
+        twice = sorted({name for name in there if there.count(name) > 1})
         if twice:
             raise InputError(f"{base} would keep two traces called {', '.join(twice)}, for two "
                              "neurons that it projects to: give them other names in one of the two "
