@@ -1,11 +1,12 @@
 """How a model shows itself: by object, as a page of text and as HTML with typeset equations."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 from itertools import groupby
 from typing import Any
 
+import numpy as np
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity, have_same_dimensions
 
@@ -170,6 +171,21 @@ def given(model: Any) -> dict[str, str]:
     read = set().union(*map(identifiers, model.blocks.values()))
     stems = {name.removesuffix("_pre").removesuffix("_post") for name in read}
     return {name: meaning for name, meaning in GIVEN.items() if name in read | stems}
+
+
+def told(value: Any) -> str:
+    """What a user gives for a parameter, in a few words: never a value for each neuron."""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{told(one)} in {name}" for name, one in value.items())
+    if isinstance(value, tuple):
+        kind, first, second, *seed = value
+        told_ = f"uniform from {quantity(first)} to {quantity(second)}" if kind == "uniform" else \
+            f"{kind} around {quantity(first)} (sd {quantity(second)}" + \
+            " of the logarithm" * (kind == "lognormal") + ")"
+        return f"{told_}, seed {seed[0] if seed else 0}"
+    if np.ndim(value):
+        return f"{len(value)} values from {quantity(np.min(value))} to {quantity(np.max(value))}"
+    return quantity(value)
 
 
 def quantity(value: Any) -> str:
