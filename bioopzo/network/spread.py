@@ -19,7 +19,7 @@ from bioopzo.errors import InputError, unknown
 from bioopzo.network.asked import ModelLike
 from bioopzo.network.clock import Shape
 from bioopzo.network.draft import draft
-from bioopzo.network.entries import Population
+from bioopzo.network.entries import Population, Projection
 from bioopzo.network.objects import (
     Assembly,
     GroupText,
@@ -62,14 +62,14 @@ class Spread(Entries[Any]):
         return bool(np.ndim(self.at(name)))
 
     def __repr__(self):
-        return "\n".join(f"{name} = {brief(value)}" for name, value in self.items())
+        return "; ".join(f"{brief(value)} in {name}" for name, value in self.items())
 
 
 def brief(value: Any) -> str:
     """A value in a few words: an array by its size and range."""
     if not np.ndim(value):
         return str(value)
-    return f"{len(value)} values, {np.min(value)} to {np.max(value)}"
+    return f"{len(value)} values from {np.min(value)} to {np.max(value)}"
 
 
 def differs(value: Any) -> bool:
@@ -161,17 +161,27 @@ def constants(assembly: Assembly, model: ModelLike, shape: Shape) -> dict[str, A
     return found
 
 
+def in_synapses(model: ModelLike, parameter: str, projection: Projection) -> Any:
+    """The value of a `parameter` that synapses read: their own, or their target's neurons'."""
+    spread = model.spread.get(parameter)
+    if spread is None:
+        return float(model.parameters[parameter])
+    return np.array(spread.get(projection.name, spread.at(projection.target)), float)
+
+
 # ---------------------------------------------------------------------------- what a user gives
 
 class Readers:
     """Which objects of a `model` read which words, in text (`texts`) and where weights start."""
 
     def __init__(self, model: ModelLike) -> None:
-        self.network, objects = model.network, draft(model)
+        self.network, objects = model.network, draft(model, delays=False)
         self.texts: dict[str, set[str]] = {}
         for group in objects.groups.values():
             own = {line.name for line in parse(group.equations, group.name)}
             self.texts[group.name] = (names_used(group) | set(group.constants)) - own
+        if model.coding is None:  # a task will say
+            self.texts[self.network.input.name].add("input_rate")
         for synapse in objects.synapses.values():
             self.texts[synapse.name] = _read_by(synapse)
         self.starts = {p.name: set(p.start.parameters) if p.start else set()
@@ -216,20 +226,15 @@ def resolved(readers: Readers, name: str, value: Any, parameter: Any, base: Any)
         raise InputError(f"parameter {name} is one number, the same for the whole network, not "
                          f"{value!r:.80}")
     given = dict(value) if isinstance(value, Mapping) else _for_all(readers, name, value)
-    problems, values = [], {}
+    values = {}
     for key, one in given.items():
         if key not in network:
             raise unknown(f"population or projection of the parameter {name}", key,
                           [entry.name for entry in network.entries])
         if key not in readers.named(name):
-            raise InputError(f"nothing in {key} reads the parameter {name}; "
-                             f"{', '.join(readers.named(name)) or 'nothing at all'} does")
-        try:
-            values[key] = _value(name, network[key], one, parameter)
-        except InputError as problem:
-            problems.append(str(problem))
-    if problems:
-        raise InputError("\n".join(dict.fromkeys(problems)))
+            raise InputError(f"{key} does not read the parameter {name}; these do: "
+                             f"{', '.join(readers.named(name)) or 'none'}")
+        values[key] = _value(name, network[key], one, parameter)
     if not values:
         raise InputError(f"parameter {name} needs a value for a population or projection, not {{}}")
     mean = _mean(readers, name, values, base)
@@ -251,7 +256,7 @@ def _for_all(readers, name, value):
     if not reading:
         synapses = readers.projections(name)
         raise InputError(f"no neurons read the parameter {name}" + (
-            f", only synapses: give numbers, by projection, {name}={{{synapses[0]!r}: ...}} ("
+            f", only synapses do: give numbers by projection, {name}={{{synapses[0]!r}: ...}} (of "
             f"{', '.join(synapses)})" if synapses else ": give one number, or leave it out"))
     if not _is_drawn(value) and any(np.shape(value) != (p.size,) for p in reading):
         sizes = ", ".join(f"{p.name} ({p.size})" for p in reading)
@@ -284,7 +289,8 @@ def _value(name, entry, value, parameter):
 def _drawn(name, entry, told, parameter):
     """Values of a distribution, the same for the same (seed, parameter, population)."""
     if told[0] not in DISTRIBUTIONS or len(told) not in (3, 4):
-        forms = " or ".join(f"({word!r}, {', '.join(more)})" for word, more in DISTRIBUTIONS.items())
+        forms = " or ".join(f"({word!r}, {', '.join(more)})"
+                            for word, more in DISTRIBUTIONS.items())
         raise InputError(f"parameter {name} is drawn as {forms}, with a seed behind it if you "
                          f"like, not {told!r}")
     kind, first, second, *seed = told

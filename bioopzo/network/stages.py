@@ -18,9 +18,9 @@ def stage(inner: Mapping[str, Line], block: str, target: str, name: str, source:
 
     `inner` holds the lines of the population, from its `block`; `emptied` what a spike takes from
     or sets: there, the spikes that a perturbation causes take from the perturbation, and it stays
-    for a share of the time, the parameter `memory`. Where an equation is not linear its filter is that at rest. Returns
-    ``(lines, notes)``, the notes on what was taken for linear; raises `Lost` where no filter is
-    found.
+    for a share of the time, the parameter called `memory`. Where an equation is not linear its
+    filter is that at rest. Returns ``(lines, notes)``, the notes on what was taken for linear;
+    raises `Lost` where no filter is found.
     """
     way = [v for v in inner if v in reached(inner, entry) & on_way(inner, target)
            and inner[v].kind == "differential"]

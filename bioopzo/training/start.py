@@ -12,7 +12,7 @@ import numpy as np
 from bioopzo.model import Model
 from bioopzo.network.connections import Sparse
 from bioopzo.network.spread import recorded, values_at
-from bioopzo.show.model import told as given
+from bioopzo.show.model import parameter
 from bioopzo.tasks import Task
 
 
@@ -136,7 +136,7 @@ def provenance(model: Model, task: Task, trials: int, seed: int, backend: str, s
         "trials": trials, "seed": seed, "backend": backend, "split": split,
         "digest": model.digest, "edits": [list(e) for e in model.edits],
         "parameters": {k: str(v) for k, v in model.parameters.items()},
-        **({"spread": {name: {"given": given(model.given[name]), "values": recorded(one)}
+        **({"spread": {name: {"given": parameter(model, name), "values": recorded(one)}
                        for name, one in model.spread.items()}} if model.spread else {}),
         **({"freeze": list(model.freeze)} if model.freeze else {}),
         "state_reset": model.state_reset, "versions": versions(),

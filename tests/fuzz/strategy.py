@@ -17,7 +17,7 @@ from brian2.units import Hz, ms, second
 from bioopzo import neurons, rules
 from bioopzo.model import Model
 from bioopzo.network.kinds import KINDS, PopulationKind, moments_of
-from bioopzo.network.spread import Readers
+from bioopzo.network.spread import WHOLE, Readers
 from bioopzo.network.table import Network
 from bioopzo.text.equations import is_expression, parse, render
 
@@ -231,7 +231,8 @@ def draw_from(choose, seed=0):
 def spread_out(choose, model):
     """(name, value as text) of a parameter that differs: by population, neuron or projection."""
     readers = Readers(model)
-    name = choose.one(sorted(k for k in VALUES if k in model.declared and readers.named(k)))
+    name = choose.one(sorted(k for k in VALUES if k in model.declared and readers.named(k)
+                             and k not in WHOLE))
     base, entries = VALUES[name], readers.named(name)
     seed = choose.whole(0, 99)
 
@@ -239,7 +240,7 @@ def spread_out(choose, model):
         return choose.one((f"('lognormal', {base}, 0.3, {seed})",
                            f"('uniform', 0.7*{base}, 1.4*{base}, {seed})"))
 
-    if choose.chance(0.3):
+    if readers.populations(name) and choose.chance(0.3):
         return name, drawn()
     some = sorted({choose.one(entries) for _ in range(choose.whole(1, 3))})
     parts = []
