@@ -593,17 +593,12 @@ class Model:
     def _carried_values(self, values, plain, edits):
         """Those of the values that have a meaning (and their unit) under another rule, too."""
         read = self._read_by_table().union(*(identifiers(text) for _, text in edits))
-        kept = {}
-        for name, value in values.items():
-            if (have_same_dimensions(spread.sample(value), plain.declared[name].default)
-                    if name in plain.declared else name in read):
-                there = [entry.name for entry in plain.network.entries]
-                kept[name], lost = spread.without_others(value, there)
-                if lost:
-                    warnings.warn(f"{name} of {', '.join(lost)} was left out: under rule "
-                                  f"{plain.rule_name} there is no such population or projection",
-                                  ModelWarning, stacklevel=4)
-        return {name: value for name, value in kept.items() if value != {}}
+        kept = {name: value for name, value in values.items()
+                if (have_same_dimensions(spread.sample(value), plain.declared[name].default)
+                    if name in plain.declared else name in read)}
+        if any(map(spread.differs, kept.values())):
+            kept = spread.read_still(kept, spread.Readers(plain.edit(dict(edits))))
+        return kept
 
     def for_task(self, task: Any, tuned: Mapping[str, object] | None = None) -> "Model":
         """The model with a task's coding and its regime (and tuned rates) as defaults.

@@ -61,6 +61,12 @@ class Spread(Entries[Any]):
         """Whether neurons of the object called `name` have values of their own."""
         return bool(np.ndim(self.at(name)))
 
+    def __eq__(self, other):
+        return isinstance(other, Spread) and recorded(self) == recorded(other) \
+            and bool(np.all(self.base == other.base))
+
+    __hash__ = None  # type: ignore[assignment]
+
     def __repr__(self):
         return "; ".join(f"{brief(value)} in {name}" for name, value in self.items())
 
@@ -105,15 +111,6 @@ def sample(value: Any) -> Any:
     if _is_drawn(value):
         return value[1] if len(value) > 1 else 0.0
     return value
-
-
-def without_others(value: Any, names: Iterable[str]) -> tuple[Any, list[str]]:
-    """A value without what it says of others than the objects in `names`, and who they are."""
-    if not isinstance(value, Mapping):
-        return value, []
-    names = set(names)
-    lost = [name for name in value if name not in names]
-    return (Entries({k: v for k, v in value.items() if k in names}) if lost else value), lost
 
 
 def shrunk(value: Any) -> Any:
@@ -184,12 +181,14 @@ class Readers:
             self.texts[self.network.input.name].add("input_rate")
         for synapse in objects.synapses.values():
             self.texts[synapse.name] = _read_by(synapse)
+        self.words = set().union(*self.texts.values())
         self.starts = {p.name: set(p.start.parameters) if p.start else set()
                        for p in self.network.projections}
 
     def populations(self, word: str) -> list[Population]:
-        """The populations whose text reads a `word`."""
-        return [p for p in self.network.populations if word in self.texts[p.name]]
+        """The populations whose text reads a `word`, or for which others read it."""
+        return [p for p in self.network.populations
+                if word in self.texts[p.name] or own_name(word, p.name) in self.words]
 
     def projections(self, word: str) -> list[str]:
         """The projections whose text, or whose start, reads a `word`."""
@@ -213,6 +212,18 @@ class Readers:
 def _read_by(synapse):
     own = {line.name for line in parse(synapse.equations, synapse.name)}
     return set().union(*map(identifiers, synapse_texts(synapse))) - own
+
+
+def read_still(given: Mapping[str, Any], readers: Readers) -> dict[str, Any]:
+    """Values of parameters, without what they say of objects that do not read them."""
+    found = {}
+    for name, value in given.items():
+        if isinstance(value, Mapping):
+            value = Entries({key: x for key, x in value.items() if key in readers.named(name)})
+        if not differs(value) or (value if isinstance(value, Mapping)
+                                  else readers.populations(name)):
+            found[name] = value
+    return found
 
 
 def resolved(readers: Readers, name: str, value: Any, parameter: Any, base: Any) -> Spread:
@@ -307,7 +318,7 @@ def _drawn(name, entry, told, parameter):
             "uniform": "a high that is not below low", "normal": "an sd that is not below zero",
             "lognormal": "a mean above zero (of the values, not of their logarithm) and an sd that "
                          "is not below zero"}[kind])
-    rng = np.random.default_rng([whole_number(f"the seed of {name}", *(seed or [0]), least=0),
+    rng = np.random.default_rng([whole_number(f"the seed of {name}", seed[0] if seed else 0, least=0),
                                  zlib.crc32(name.encode()), zlib.crc32(entry.name.encode())])
     if kind == "uniform":
         values = rng.uniform(a, b, entry.size)
@@ -334,10 +345,9 @@ def _mean(readers, name, values, base):
 
 def notes(model: ModelLike, readers: Readers) -> Iterator[str]:
     """Where the text has one number of a parameter that is another for every neuron."""
-    texts = {word for words in readers.texts.values() for word in words}
     for name, spread in model.spread.items():
         for entry in model.network.populations:
-            if own_name(name, entry.name) in texts and spread.uneven(entry.name):
+            if own_name(name, entry.name) in readers.words and spread.uneven(entry.name):
                 yield (f"{own_name(name, entry.name)} is the mean over {entry.name}, whose neurons "
                        f"have values of {name} of their own: what other populations make of it "
                        "(zbar) is near, and not exact")
