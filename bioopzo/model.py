@@ -23,7 +23,7 @@ from bioopzo.arguments import (
 )
 from bioopzo.checks.check import check
 from bioopzo.errors import EquationError, InputError, Mistake, ModelWarning, unknown
-from bioopzo.network import parts, paths, perturbation, spread, topology
+from bioopzo.network import assigned, parts, paths, perturbation, spread, topology
 from bioopzo.network.assembly import assemble
 from bioopzo.network.blocks import CARRIED, CODINGS, apply_edit, is_block, lay_over
 from bioopzo.network.connections import architecture
@@ -188,7 +188,7 @@ class Model:
 
     def _compose(self):
         """Compose text and parameters now, so that what is wrong is said when it is written."""
-        _store(self, given=Entries({name: spread.kept(x) for name, x in self.given.items()}))
+        _store(self, given=Entries({name: assigned.kept(x) for name, x in self.given.items()}))
         problems = []
         for part in ("blocks", "parameters"):
             try:
@@ -266,7 +266,7 @@ class Model:
 
         And where a parameter that differs is read as one number.
         """
-        return (*self._followed.notes, *spread.notes(self, self._readers)) if self.spread \
+        return (*self._followed.notes, *assigned.notes(self, self._readers)) if self.spread \
             else self._followed.notes
 
     @cached_property
@@ -277,7 +277,7 @@ class Model:
 
     def _follow(self, blocks, known):
         network = completed(self.layers, self.rule, blocks)
-        apart = frozenset(name for name, value in self.given.items() if spread.differs(value))
+        apart = frozenset(name for name, value in self.given.items() if assigned.differs(value))
         return paths.follow(blocks, network, self.rule, known, bool(self.dropout), apart)
 
     @property
@@ -405,26 +405,15 @@ class Model:
 
         ``model.spread["tau_m"]["hidden_1"]`` is a number, or an array, one for each neuron.
         """
-        given = {name: value for name, value in self.given.items() if spread.differs(value)}
-        if not given:
+        if not any(map(assigned.differs, self.given.values())):
             return _NOTHING
-        problems, found = [], {}
-        for name, value in given.items():
-            try:
-                if self.layout and name == "gain":
-                    raise InputError("the gain of an architecture is one number")
-                found[name] = spread.resolved(self._readers, name, value, self.declared.get(name),
-                                              self._numbers.get(name))
-            except InputError as problem:
-                problems.append(str(problem))
-        if problems:
-            raise InputError("\n".join(problems))
-        return Entries(found)
+        return Entries(assigned.spreads(self._readers, self.given, self.declared, self._numbers,
+                                        bool(self.layout)))
 
     @cached_property
     def _readers(self):
         """Which objects read which parameters."""
-        return spread.Readers(self)
+        return assigned.Readers(self)
 
     @cached_property
     def _numbers(self):
@@ -437,7 +426,7 @@ class Model:
             try:
                 if name not in values and name not in free:
                     raise self._no_parameter(name, value)
-                if not spread.differs(value):
+                if not assigned.differs(value):
                     values[name] = checked_value(name, value, self.declared.get(name))
             except InputError as problem:
                 problems.append(str(problem))
@@ -560,7 +549,7 @@ class Model:
     def shrunk(self) -> "Model":
         """The same text with one neuron in every population: what its code is made from."""
         network = self.given_network
-        given = Entries({name: spread.shrunk(value) for name, value in self.given.items()})
+        given = Entries({name: assigned.shrunk(value) for name, value in self.given.items()})
         return self._with(sizes=(1,) * len(self.sizes), layout="", given=given,
                           given_network=network and network.shrunk())
 
@@ -594,10 +583,10 @@ class Model:
         """Those of the values that have a meaning (and their unit) under another rule, too."""
         read = self._read_by_table().union(*(identifiers(text) for _, text in edits))
         kept = {name: value for name, value in values.items()
-                if (have_same_dimensions(spread.sample(value), plain.declared[name].default)
+                if (have_same_dimensions(assigned.sample(value), plain.declared[name].default)
                     if name in plain.declared else name in read)}
-        if any(map(spread.differs, kept.values())):
-            kept = spread.read_still(kept, spread.Readers(plain.edit(dict(edits))))
+        if any(map(assigned.differs, kept.values())):
+            kept = assigned.read_still(kept, assigned.Readers(plain.edit(dict(edits))))
         return kept
 
     def for_task(self, task: Any, tuned: Mapping[str, object] | None = None) -> "Model":

@@ -261,6 +261,9 @@ def test_what_else_is_refused():
     with pytest.raises(EquationError, match="width has no default: give its value for hidden_2"):
         bz.Model(SIZES).edit({"psi": "psi = exp(-abs(u - theta)/width) : 1"},
                              width={"hidden_1": 0.2})
+    with pytest.raises(EquationError, match="tau_m_of_hidden_1 is what others call tau_m of one"):
+        bz.Model(SIZES).edit({"psi": "psi = exp(-abs(u)*ms/tau_m_of_hidden_1) : 1"},
+                             tau_m_of_hidden_1=3*ms, tau_m={"hidden_1": 4*ms})
     with pytest.raises(EquationError, match="tau_m of hidden_1 has 2 values"):
         bz.Model(SIZES).edit(tau_m={"hidden_1": [3, 4]*ms})
 

@@ -16,8 +16,8 @@ from brian2.units import Hz, ms, second
 
 from bioopzo import neurons, rules
 from bioopzo.model import Model
+from bioopzo.network.assigned import WHOLE, Readers
 from bioopzo.network.kinds import KINDS, PopulationKind, moments_of
-from bioopzo.network.spread import WHOLE, Readers
 from bioopzo.network.table import Network
 from bioopzo.text.equations import is_expression, parse, render
 
