@@ -55,10 +55,25 @@ def test_engines_agree(rule, spread, more):
     ("opzo", {"mu": "{'feedback_1': 0.2, 'hidden_2': array([.1, .3, .2])}", "memory": "{'hidden_2'"
               ": 0.6}", "rho0": "('normal', 400*Hz, 20*Hz, 2)", "alpha": "70*Hz"}),
     ("reinforce", {"tau_e": "{'hidden_1': array([9, 12, 15])*ms}", "kappa": "{'critic': .1}"}),
-    ("dkp", {"decay": "{'forward_1': .5*Hz, 'feedback_2': .9*Hz}"})], ids=str)
-def test_engines_agree_on_the_parameters_of_rules(rule, values):
-    outcome = run_draw(Draw(seed=4, sizes=(4, 3, 3, 2), rule=rule, spread=values))
+    ("dkp", {"decay": "{'forward_1': .5*Hz, 'feedback_2': .9*Hz}"}),
+    ("bp", {"input_rate": "{'input': array([100, 200, 300, 400])*Hz}"})], ids=str)
+def test_engines_agree_on_the_parameters_of_rules_and_inputs(rule, values):
+    outcome = run_draw(Draw(seed=4, sizes=(4, 3, 3, 2), rule=rule, spread=values,
+                            coding="poisson" if rule == "bp" else "current"))
     assert outcome.kind == "ran", outcome.detail
+
+
+@pytest.mark.parametrize("tau, word", [("('uniform', 5*ms, 9*ms)", "tau_m_pre"), (
+    "{'hidden_1': 5*ms, 'hidden_2': 8*ms}", "tau_m_of_hidden_2")], ids=["by neuron", "one"])
+def test_synapses_read_a_parameter_of_their_target_or_else_of_their_source(tau, word):
+    draw = Draw(seed=3, sizes=(4, 3, 3, 2), rule="dfa", spread={"tau_m": tau}, ops=((
+        ("times", "forward_readout:w", "tau_m/(7*ms)"), ("term", "forward:w", "- 0.01*w/tau_m")),))
+    outcome = run_draw(draw)
+    assert outcome.kind == "ran", outcome.detail
+    texts = draw.model().equations()
+    assert word in texts["forward_3"] + texts["readout"]
+    assert ("lazy" in outcome.forms["forward_3"]) == ("of" in word)
+    assert "tau_m" not in texts["readout"].replace(word, "")
 
 
 # ---------------------------------------------------------------------------- known answers

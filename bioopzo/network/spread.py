@@ -138,7 +138,9 @@ def _place(name, spread, synapse, reading):
         return own_name(name, synapse.name)
     if synapse.target in spread or synapse.target in reading:
         return f"{name}_post"
-    return f"{name}_pre" if synapse.source in reading else own_name(name, synapse.name)
+    if synapse.source in reading:  # one number is read by its own name: its text may be lazy
+        return f"{name}_pre" if spread.uneven(synapse.source) else own_name(name, synapse.source)
+    return own_name(name, synapse.name)
 
 
 def rename(synapse: SynapseText, names: Mapping[str, str]) -> None:
