@@ -348,6 +348,8 @@ def test_another_rule_keeps_the_values_that_it_has_a_place_for():
     decayed = bz.Model(SIZES, rule="dkp", eta_o={"forward_3": 4*Hz, "feedback_1": 5*Hz})
     assert decayed.replace(rule="bp").spread["eta_o"].keys() == {"forward_3"}
     assert "eta" not in model.replace(rule="readout_only").spread
+    control = bz.Model(SIZES, rule="readout_only", eta={"forward_2": 7*Hz})  # as a number would be
+    assert not control.spread and control.parameters["eta"] == 20*Hz
     assert model.unedited().spread == model.spread and not model.plain().spread
     assert model.shrunk().check().spread["tau_m"]["hidden_1"].size == 1
 

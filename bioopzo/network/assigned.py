@@ -25,6 +25,11 @@ DISTRIBUTIONS = {"normal": ("mean", "sd"), "uniform": ("low", "high"),
 WHOLE = ("T_z", "T_w", "alpha")
 
 
+def whole(name: str) -> bool:
+    """Whether the parameter called `name` is one number in any case."""
+    return name in WHOLE or name.endswith("_final")
+
+
 def differs(value: Any) -> bool:
     """Whether what a user gives for a parameter is more than one number."""
     if isinstance(value, Mapping) or _is_drawn(value):
@@ -127,10 +132,13 @@ def spreads(readers: Readers, given: Mapping[str, Any], declared: Mapping[str, A
     """The parameters in `given` that differ from object to object, each as a `Spread`.
 
     `declared` says what is known of parameters, `numbers` what they are where nothing is given;
-    `images` is whether the network is an architecture. Raises `InputError`.
+    `images` is whether the network is an architecture. What nothing reads is left out, as a number
+    would be. Raises `InputError`.
     """
     problems, found = [], {}
     for name, value in given.items():
+        if name in declared and not readers.named(name) and not whole(name):
+            continue
         taken = [own for entry in readers.network.entries
                  if (own := own_name(name, entry.name)) in {*declared, *given}]
         try:
@@ -156,7 +164,7 @@ def resolved(readers: Readers, name: str, value: Any, parameter: Any, base: Any)
     of the user's own. Raises `InputError`.
     """
     network = readers.network
-    if name in WHOLE or name.endswith("_final"):
+    if whole(name):
         raise InputError(f"parameter {name} is one number, the same for the whole network, not "
                          f"{value!r:.80}")
     given = dict(value) if isinstance(value, Mapping) else _for_all(readers, name, value)
