@@ -219,6 +219,12 @@ def test_the_rest_keeps_the_default_and_analyses_have_the_mean():
     assert not np.any(without_learning(values)["hidden_2.eta"])
 
 
+def test_a_list_of_numbers_with_units_is_an_array():
+    listed, array = (bz.Model(SIZES, tau_m={"hidden_1": tau}) for tau in (
+        [4*ms, 5*ms, 6*ms], [4, 5, 6]*ms))
+    assert listed.digest == array.digest and listed.spread == array.spread
+
+
 def test_a_value_cannot_be_changed_from_outside():
     values = np.array([4.0, 5, 6])*ms
     model = bz.Model(SIZES, tau_m={"hidden_1": values})
@@ -254,6 +260,7 @@ REFUSED = {
     "a synapse's": ({"eta": {"forward_1": [1, 2]*Hz}}, "eta of forward_1 is one number"),
     "too many": ({"tau_m": {"hidden_1": [1, 2]*ms}}, "2 values, and hidden_1 has 3 neurons"),
     "a start": ({"gain": {"hidden_1": 2}}, "hidden_1 does not read the parameter gain"),
+    "two units": ({"tau_m": {"hidden_1": [5*ms, 6, 7*ms]}}, "numbers of one unit, not .5. . mse"),
     "infinite": ({"b": {"hidden_1": [1, 2, np.inf]}}, "needs finite numbers"),
     "a word": ({"b": {"hidden_1": "x"}}, "b of hidden_1 needs a number, not 'x'"),
     "no parameter": ({"tau_n": {"hidden_1": 3*ms}}, "unknown parameter 'tau_n'"),

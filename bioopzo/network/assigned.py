@@ -6,7 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from brian2.units.fundamentalunits import Quantity, get_dimensions, have_same_dimensions
+from brian2.units.fundamentalunits import (
+    DimensionMismatchError,
+    Quantity,
+    get_dimensions,
+    have_same_dimensions,
+)
 
 from bioopzo.arguments import checked_value, checked_values, whole_number
 from bioopzo.errors import InputError, unknown
@@ -45,13 +50,21 @@ def _is_drawn(value):
 
 
 def kept(value: Any) -> Any:
-    """What a user gives for a parameter, as a model keeps it: nobody changes it later."""
+    """What a user gives for a parameter, as a model keeps it: nobody changes it later.
+
+    Raises `InputError` for a list of what is no number, or of several units.
+    """
     if isinstance(value, Mapping):
         return Entries({key: kept(one) for key, one in value.items()})
     if _is_drawn(value):
         return tuple(value)
-    if isinstance(value, (np.ndarray, list, tuple)) and differs(value):
-        value = value.copy() if isinstance(value, np.ndarray) else np.array(value, float)
+    if isinstance(value, (list, tuple)):
+        try:
+            value = Quantity(list(value))  # of numbers with a unit each
+        except (TypeError, ValueError, DimensionMismatchError):
+            raise InputError(f"values in a list are numbers of one unit, not {value!r}") from None
+    if isinstance(value, np.ndarray) and value.ndim:
+        value = value.copy()
         value.flags.writeable = False
     return value
 
