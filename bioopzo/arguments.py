@@ -39,6 +39,16 @@ def checked_sizes(sizes: Any) -> tuple[int, ...]:
     return sizes
 
 
+def checked_names(names: Any) -> tuple[str, ...]:
+    """`names`, each once, as a tuple; a text is one name."""
+    names = (names,) if isinstance(names, str) else names
+    try:
+        return tuple(dict.fromkeys(names))
+    except TypeError:
+        raise InputError(f"freeze is a list of projections, e.g. ['forward_1'], not {names!r}"
+                         ) from None
+
+
 def checked_share(name: str, value: object) -> float:
     """`value`, the option `name`, if it is a share from 0 to less than 1."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
@@ -68,15 +78,29 @@ def checked_value(name: str, value: Any, parameter: Any) -> Any:
         raise InputError(f"parameter {name} needs a number, not {value!r}") from None
     if number.ndim or not np.isfinite(number):
         raise InputError(f"parameter {name} needs one finite number, not {value!r}")
+    return checked_values(name, value, parameter)
+
+
+def checked_values(name: str, values: Any, parameter: Any, why: str = "") -> Any:
+    """The `values` of a parameter, a number or an array, as floats with their unit.
+
+    `name` and `parameter` are as of `checked_value`, `why` is added to what is said of values
+    that are not above zero. Raises `InputError`.
+    """
+    numbers = np.asarray(values, dtype=float)
+    if not np.isfinite(numbers).all():
+        raise InputError(f"parameter {name} needs finite numbers, not {values!r:.80}")
     if parameter is None:
-        return value * 1.0
-    if not have_same_dimensions(value, parameter.default):
-        raise InputError(f"parameter {name} has the unit {parameter.unit} (e.g. "
-                         f"{name}={parameter.default!r}), not that of {value!r}")
-    if parameter.positive and number <= 0:
+        return values * 1.0
+    if not have_same_dimensions(values, parameter.default):
+        example = f"{name.partition(' of ')[0]}={parameter.default!r}"
+        raise InputError(f"parameter {name} has the unit {parameter.unit} (e.g. {example}), not "
+                         f"that of {values!r:.80}")
+    if parameter.positive and numbers.min() <= 0:
+        least = values.min() if numbers.ndim else values
         raise InputError(f"parameter {name} ({parameter.meaning}) must be above zero, "
-                         f"got {value!r}")
-    return value * 1.0
+                         f"got {least!r}{why}")
+    return values * 1.0
 
 
 def choice(where: str, name: str, value: object, allowed: Collection[str]) -> str:

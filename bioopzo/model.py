@@ -14,10 +14,16 @@ from brian2.units import second
 from brian2.units.fundamentalunits import Quantity, have_same_dimensions
 
 from bioopzo import neurons, rules
-from bioopzo.arguments import checked_share, checked_sizes, checked_time, checked_value
+from bioopzo.arguments import (
+    checked_names,
+    checked_share,
+    checked_sizes,
+    checked_time,
+    checked_value,
+)
 from bioopzo.checks.check import check
 from bioopzo.errors import EquationError, InputError, Mistake, ModelWarning, unknown
-from bioopzo.network import parts, paths, perturbation, topology, words
+from bioopzo.network import assigned, parts, paths, perturbation, spread, topology, words
 from bioopzo.network.assembly import assemble
 from bioopzo.network.blocks import CARRIED, CODINGS, apply_edit, is_block, lay_over
 from bioopzo.network.connections import architecture
@@ -35,7 +41,7 @@ from bioopzo.text.parameters import Parameter
 
 #: What `Model.replace` may change, beside rule, options and parameters.
 _SETTINGS = ("neuron", "reset", "refractory", "error", "coding", "surrogate", "dropout",
-             "state_reset")
+             "state_reset", "freeze")
 _NOTHING: Entries[Any] = Entries({})
 #: The rule that teaches the readout only.
 CONTROL = "readout_only"
@@ -75,11 +81,18 @@ class Model:
         Of a list of sizes: whether hidden layers project onto themselves (``"recurrent_1"`` ...),
         with which probability two neurons are connected (but onto the readout), and the delay of
         the spikes between hidden neurons. Other networks are made with `Network`.
+    freeze : sequence of str
+        Projections whose weights stay as they start, e.g. ``["forward_1"]``.
     options : mapping
         Options of the rule, e.g. ``{"place": "before"}``; they may also be given as keywords, and
         those of the neuron as keywords only.
     **parameters
-        Any parameter of the model by name, with its unit, e.g. ``tau_m=10*ms``.
+        Any parameter of the model by name, with its unit, e.g. ``tau_m=10*ms``: a number; an
+        array, a value for each neuron; a distribution, ``("normal", mean, sd)``, ``("uniform",
+        low, high)`` or ``("lognormal", mean, sd)`` (the mean of the values, the sd of their
+        logarithm), with a seed behind it (default 0); or a mapping from populations to these, or
+        from projections to numbers: ``eta={"forward_1": 20*Hz, "forward_2": 5*Hz}``. What a
+        mapping does not name keeps its default.
 
     Raises
     ------
@@ -106,6 +119,7 @@ class Model:
     state_reset: bool
     options: Mapping[str, object]
     given: Mapping[str, object]
+    freeze: tuple[str, ...] = ()
     regime: Mapping[str, object] = field(default_factory=dict)
     edits: tuple[tuple[str, str], ...] = ()
     given_network: Network | None = None
@@ -114,7 +128,7 @@ class Model:
                  neuron: str = "logistic", reset: str = "soft", refractory: Quantity = 0 * second,
                  error: str = "graded", coding: str | None = None, surrogate: str = "escape",
                  dropout: float = 0.0, state_reset: bool = True, recurrent: bool = False,
-                 p: float = 1.0, delay: Any = 0 * second,
+                 p: float = 1.0, delay: Any = 0 * second, freeze: Iterable[str] = (),
                  options: Mapping[str, object] | None = None, **parameters: Any) -> None:
         options = dict(options or {})
         own = {key: parameters.pop(key) for key in neurons.options(neuron) if key in parameters}
@@ -144,7 +158,7 @@ class Model:
             network = layered(sizes).rewired(recurrent, p, delay)
         settings = _checked_settings(dict(
             neuron=neuron, reset=reset, refractory=refractory, error=error, coding=coding,
-            surrogate=surrogate, dropout=dropout, state_reset=state_reset))
+            surrogate=surrogate, dropout=dropout, state_reset=state_reset, freeze=freeze))
         _store(self, sizes=sizes, layout=layout, rule_name=rule, **settings,
                neuron_options=Entries(own),
                options=Entries(options), given=Entries(dict(parameters)),
@@ -174,6 +188,7 @@ class Model:
 
     def _compose(self):
         """Compose text and parameters now, so that what is wrong is said when it is written."""
+        _store(self, given=Entries({name: assigned.kept(x) for name, x in self.given.items()}))
         problems = []
         for part in ("blocks", "parameters"):
             try:
@@ -195,12 +210,13 @@ class Model:
         """Connectivity that is not all to all: ``{"forward_1": Convolution, ...}``."""
         if not self.layout:
             return Entries({})
-        return Entries(architecture(self.layout, float(self.parameters["gain"]))[1])
+        return Entries(architecture(self.layout, float(self._numbers["gain"]))[1])
 
     @cached_property
     def layers(self) -> Network:
         """The `Network` that the rule is laid over: of layers, or the one that was given."""
-        return self.given_network or layered(self.sizes, self.connections)
+        network = self.given_network or layered(self.sizes, self.connections)
+        return network.frozen(self.freeze) if self.freeze else network
 
     @cached_property
     def network(self) -> Network:
@@ -246,8 +262,12 @@ class Model:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Where the way of a perturbation is near the text's, and not the text's own."""
-        return self._followed.notes
+        """Where the way of a perturbation is near the text's, and not the text's own.
+
+        And where a parameter that differs is read as one number.
+        """
+        return (*self._followed.notes, *assigned.notes(self, self._readers)) if self.spread \
+            else self._followed.notes
 
     @cached_property
     def _followed(self):
@@ -259,7 +279,8 @@ class Model:
         network = completed(self.layers, self.rule, blocks)
         several = {p.name: tuple(name for name, _ in self._said(p.neuron).receives)
                    for p in self.layers.hidden}
-        return paths.follow(blocks, network, self.rule, known, bool(self.dropout), several)
+        apart = frozenset(name for name, value in self.given.items() if assigned.differs(value))
+        return paths.follow(blocks, network, self.rule, known, bool(self.dropout), several, apart)
 
     @property
     def written(self) -> Mapping[str, str]:
@@ -295,7 +316,7 @@ class Model:
             self._put_in(blocks, spikes=False)
             words.leave_out(blocks, self.layers, self._said)
         if self.given_network:  # what an edit says of all projections is bounded, too
-            topology.bound(blocks, self.given_network)
+            topology.bound(blocks, self.layers)
         return Entries(_tidy(blocks)), known
 
     @cached_property
@@ -313,7 +334,9 @@ class Model:
             **parts.forward(coding),
         }
         if self.given_network:
-            topology.describe(blocks, self.given_network, coding, self._of_neuron)
+            topology.describe(blocks, self.layers, coding, self._of_neuron)
+        elif self.freeze:
+            blocks.update(parts.FIXED)
         return blocks
 
     def _of_neuron(self, name):
@@ -342,7 +365,7 @@ class Model:
         if self.dropout:
             self._drop(blocks)
         if self.given_network:
-            topology.give_way(blocks, before, self.given_network)
+            topology.give_way(blocks, before, self.layers)
         self._put_in(blocks)
         return blocks
 
@@ -388,7 +411,38 @@ class Model:
 
     @cached_property
     def parameters(self) -> Mapping[str, Any]:
-        """The value of every parameter: name -> quantity, defaults overridden by those given."""
+        """The value of every parameter: name -> quantity, defaults overridden by those given.
+
+        Of one that differs from object to object (`spread`), the mean. What other text reads of
+        one population's is a parameter of its own, e.g. ``tau_m_of_hidden_1``.
+        """
+        values = dict(self._numbers)
+        if self.spread:
+            read = set().union(*map(identifiers, self.blocks.values()))
+            values.update({name: one.mean for name, one in self.spread.items()})
+            values.update({name: value for name, value in spread.own_names(self).items()
+                           if name in read})
+        return Entries(values)
+
+    @cached_property
+    def spread(self) -> Mapping[str, spread.Spread]:
+        """The parameters that differ from object to object: name -> values by object.
+
+        ``model.spread["tau_m"]["hidden_1"]`` is a number, or an array, one for each neuron.
+        """
+        if not any(map(assigned.differs, self.given.values())):
+            return _NOTHING
+        return Entries(assigned.spreads(self._readers, self.given, self.declared, self._numbers,
+                                        bool(self.layout)))
+
+    @cached_property
+    def _readers(self):
+        """Which objects read which parameters."""
+        return assigned.Readers(self)
+
+    @cached_property
+    def _numbers(self):
+        """The value of every parameter where nothing else is said of an object."""
         values = {name: p.default for name, p in self.declared.items()}
         values.update({name: value for name, value in self.regime.items() if name in values})
         free = set().union(*map(identifiers, self._own_texts()))
@@ -397,14 +451,15 @@ class Model:
             try:
                 if name not in values and name not in free:
                     raise self._no_parameter(name, value)
-                values[name] = checked_value(name, value, self.declared.get(name))
+                if not assigned.differs(value):
+                    values[name] = checked_value(name, value, self.declared.get(name))
             except InputError as problem:
                 problems.append(str(problem))
         for projection in self.given_network.projections if self.given_network else ():
             problems += [f"projection {projection.name} starts with the parameter {name!r}: give "
                          f"its value, {name}=..." for name in (
                              projection.start.parameters if projection.start else ())
-                         if name not in values]
+                         if name not in {*values, *self.given}]
         if problems:
             raise InputError("\n".join(problems))
         return Entries(values)
@@ -519,7 +574,8 @@ class Model:
     def shrunk(self) -> "Model":
         """The same text with one neuron in every population: what its code is made from."""
         network = self.given_network
-        return self._with(sizes=(1,) * len(self.sizes), layout="",
+        given = Entries({name: assigned.shrunk(value) for name, value in self.given.items()})
+        return self._with(sizes=(1,) * len(self.sizes), layout="", given=given,
                           given_network=network and network.shrunk())
 
     def _carried(self, plain):
@@ -551,9 +607,12 @@ class Model:
     def _carried_values(self, values, plain, edits):
         """Those of the values that have a meaning (and their unit) under another rule, too."""
         read = self._read_by_table().union(*(identifiers(text) for _, text in edits))
-        return {name: value for name, value in values.items()
-                if (have_same_dimensions(value, plain.declared[name].default)
+        kept = {name: value for name, value in values.items()
+                if (have_same_dimensions(assigned.sample(value), plain.declared[name].default)
                     if name in plain.declared else name in read)}
+        if any(map(assigned.differs, kept.values())):
+            kept = assigned.read_still(kept, assigned.Readers(plain.edit(dict(edits))))
+        return kept
 
     def for_task(self, task: Any, tuned: Mapping[str, object] | None = None) -> "Model":
         """The model with a task's coding and its regime (and tuned rates) as defaults.
@@ -627,6 +686,11 @@ class Model:
         }
         if self.given_network:
             content["network"] = repr(self.given_network)
+        if self.freeze:
+            content["freeze"] = self.freeze
+        if self.spread:
+            content["spread"] = {name: spread.recorded(one) for name, one in sorted(
+                self.spread.items())}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def diff(self, other: "Model | None" = None) -> Difference:
@@ -666,7 +730,8 @@ def _mistakes(problem):
 def _checked_settings(settings):
     """Settings of a model as it keeps them; `InputError` for those that cannot be used."""
     checks = {"refractory": lambda value: checked_time("refractory", value),
-              "dropout": lambda value: checked_share("dropout", value), "state_reset": bool}
+              "dropout": lambda value: checked_share("dropout", value), "state_reset": bool,
+              "freeze": checked_names}
     if settings.get("coding") not in (None, *CODINGS):
         raise unknown("input coding", settings["coding"], CODINGS)
     return {name: checks.get(name, lambda value: value)(value)

@@ -20,7 +20,7 @@ from bioopzo.engines.spiking.session import runtime
 from bioopzo.engines.spiking.state import get_array, set_array, set_parameters, state_variables
 from bioopzo.model import Model
 from bioopzo.network.clock import Shape, time_course
-from bioopzo.network.objects import constants
+from bioopzo.network.spread import constants
 from bioopzo.training.spiking import shift_last_spikes
 
 #: Rules that both engines run: bptt is the rate engine's alone (tests/test_bptt.py).

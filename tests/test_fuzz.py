@@ -41,11 +41,11 @@ def test_a_difference_is_found_and_reduced(monkeypatch):
     """The comparison has teeth: a rate engine that is told another eta disagrees."""
     from bioopzo.engines.rate import engine
 
-    original = engine.objects.constants
+    original = engine.spread.constants
     draw = Draw(3, (3, 2, 2), "bp", plastic=(1, 1, 0),
                 ops=((("append", "readout.step", "o *= 0.98"),),))
     assert run(draw).kind == "ran"
-    monkeypatch.setattr(engine.objects, "constants", lambda *arguments: {
+    monkeypatch.setattr(engine.spread, "constants", lambda *arguments: {
         key: value*(1 + 1e-6*key.endswith("eta_o")) for key, value in original(
             *arguments).items()})
     outcome = run(draw)

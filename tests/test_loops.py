@@ -11,7 +11,7 @@ from bioopzo.engines.spiking.chunk import Chunk
 from bioopzo.engines.spiking.numbers import TRAINING, keys
 from bioopzo.engines.spiking.sources import generate
 from bioopzo.network.clock import shape_of, time_course
-from bioopzo.network.objects import constants
+from bioopzo.network.spread import constants
 from bioopzo.training.start import initial_weights
 
 pytestmark = [pytest.mark.compiled,

@@ -14,7 +14,7 @@ from bioopzo.engines.spiking.build import assemble
 from bioopzo.engines.spiking.chunk import Chunk
 from bioopzo.engines.spiking.numbers import TRAINING, keys
 from bioopzo.network.clock import Shape, time_course
-from bioopzo.network.objects import constants
+from bioopzo.network.spread import constants
 from bioopzo.training.start import initial_weights
 
 RULES = BOTH

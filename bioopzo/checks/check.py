@@ -87,6 +87,8 @@ def _shadows(model, around):
     """Numbers of the notebook with a parameter's name and unit, and another value."""
     for name, value in model.parameters.items():
         mine = around.get(name)
+        if name in model.spread:
+            continue
         if mine is not None and have_same_dimensions(mine, value) and float(mine) != float(value):
             yield (f"{name} = {mine!r} in the notebook is not the model's {name} = {value!r}: "
                    f"equations read the model's; model.edit({name}={name}) would change it")

@@ -473,7 +473,9 @@ class Text:
             yield f"{word} is computed, but since the edit no line reads it"
         zero = [name for name in self.model.given if float(self.model.parameters[name]) == 0]
         if zero:
-            levels, without = self.taught(), self.taught(self.model.parameters)
+            levels, without = self.taught(), self.taught({
+                name: value for name, value in self.model.parameters.items()
+                if name not in self.model.spread})
             for name in self.draft.synapses:
                 if without.get(f"{name}.w", 0) < levels.get(f"{name}.w", 0):
                     yield f"{name} does not learn, since {', '.join(zero)} is 0"

@@ -19,6 +19,7 @@ from bioopzo.measures.angles import cosine
 from bioopzo.model import Model
 from bioopzo.network.clock import COLUMNS
 from bioopzo.network.kinds import kind_of
+from bioopzo.network.spread import in_synapses
 from bioopzo.text.equations import defines
 
 
@@ -121,12 +122,12 @@ def updates(frozen: Frozen, batches: int) -> Iterator[dict[str, np.ndarray]]:
 
     `frozen` is a `Frozen` network. Yields ``{"forward_1.w": array (pre, post), ...}``.
     """
-    rates = frozen.engine.model.parameters
-    network = frozen.engine.model.network
+    model, network = frozen.engine.model, frozen.engine.model.network
     hidden = {f"{p.name}.w" for population in network.hidden
               for p in network.into(population.name)}
     for changes, _ in frozen.trials(batches):
-        yield {key: change / float(rates["eta" if key in hidden else "eta_o"])
+        yield {key: change / in_synapses(model, "eta" if key in hidden else "eta_o",
+                                         network[key.removesuffix(".w")])
                for key, change in changes.items() if key.endswith(".w")}
 
 

@@ -24,6 +24,10 @@ class ModelLike(Protocol):
         """The value of every parameter."""
 
     @property
+    def spread(self) -> Mapping[str, Any]:
+        """The `spread.Spread` of every parameter that differs from object to object."""
+
+    @property
     def coding(self) -> str | None:
         """How inputs are given; None: as currents."""
 

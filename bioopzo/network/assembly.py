@@ -22,8 +22,6 @@ Inputs that are given as events are handed over by event too: an input neuron kn
 next spike and looks up another only when that has come.
 """
 
-from dataclasses import replace
-
 from brian2.units.fundamentalunits import Quantity
 
 from bioopzo.network.asked import ModelLike
@@ -37,14 +35,13 @@ from bioopzo.network.objects import (
     Event,
     names_used,
     synapse_texts,
-    with_right,
 )
+from bioopzo.network.spread import declare, own_names, rename
 from bioopzo.network.sums import set_sum_order, store_subexpressions
 from bioopzo.text.equations import (
     identifiers,
     parse,
     render,
-    substitute,
     unit_text,
 )
 
@@ -73,6 +70,7 @@ def assemble(model: ModelLike, duration: Quantity | None = None, varying: bool =
     precision : ``"double"`` or ``"single"``
     """
     assembly = draft(model, varying, events, step)
+    declare(assembly, model)
     assembly.roles = roles(assembly)
     if gated:
         gate(assembly)
@@ -83,7 +81,7 @@ def assemble(model: ModelLike, duration: Quantity | None = None, varying: bool =
     store_subexpressions(assembly)
     _add_events(assembly)
     _link(assembly)
-    _declare_parameters(assembly, model.parameters)
+    _declare_parameters(assembly, {**model.parameters, **own_names(model)})
     return assembly
 
 
@@ -149,17 +147,9 @@ def _declare_parameters(assembly, parameters):
                     break
             else:
                 synapse.constants[name] = unit_text(parameters[name])
-        _rename(synapse, shared)
+        rename(synapse, shared)
     for obj in objects + list(assembly.synapses.values()):
-        obj.equations = "\n".join([obj.equations, *(f"{name} : {u} (shared, constant)"
-                                                    for name, u in obj.constants.items())]).strip()
-
-
-def _rename(synapse, names):
-    """Replace names on every right-hand side of a synapse object."""
-    def renamed(text):
-        return render(with_right(x, substitute(x.right, names)) for x in parse(text))
-
-    synapse.equations = renamed(synapse.equations)
-    synapse.pathways = [replace(p, text=renamed(p.text)) for p in synapse.pathways]
-    synapse.codes = [replace(c, text=renamed(c.text)) for c in synapse.codes]
+        own = {line.name for line in parse(obj.equations, obj.name)}
+        obj.equations = "\n".join([obj.equations, *(
+            f"{name} : {u} (shared, constant)" for name, u in obj.constants.items()
+            if name not in own)]).strip()

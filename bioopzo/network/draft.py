@@ -19,8 +19,11 @@ from bioopzo.text.equations import compose, is_expression, parse, render
 
 
 def draft(model: ModelLike, varying: bool = False, events: bool = False,
-          step: Quantity | None = None) -> Assembly:
-    """The `Assembly` of a model as written; arguments as of `assembly.assemble`."""
+          step: Quantity | None = None, delays: bool = True) -> Assembly:
+    """The `Assembly` of a model as written; arguments as of `assembly.assemble`.
+
+    `delays` False lets spikes arrive at once: enough to see who reads what.
+    """
     network, blocks = model.network, model.blocks
     groups = {"trial": _trial()}
     perturbs = bool(model.rule.perturbs)
@@ -28,7 +31,8 @@ def draft(model: ModelLike, varying: bool = False, events: bool = False,
     _feed(groups[network.input.name], groups[network.error.name], model.coding or "current",
           varying, events)
     synapses = {p.name: _synapses(blocks, network, p, perturbs) for p in network.projections}
-    hold_back(groups, synapses, network, step, model.state_reset)
+    if delays:
+        hold_back(groups, synapses, network, step, model.state_reset)
     return Assembly(groups, synapses, network)
 
 

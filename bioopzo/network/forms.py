@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 from brian2.core.namespace import DEFAULT_UNITS
 from brian2.units.fundamentalunits import Quantity
 
@@ -22,6 +23,7 @@ from bioopzo.network.objects import (
     synapse_texts,
     with_right,
 )
+from bioopzo.network.spread import own_name, own_names, values_at
 from bioopzo.text.equations import identifiers, linear_terms, parse, render, substitute, tree
 from bioopzo.text.functions import FUNCTIONS
 from bioopzo.text.symbols import as_sympy
@@ -94,7 +96,8 @@ def _proved(model, assembly, synapse, terms, duration, step, longest):
                 modes[trace] = _modes(model, assembly, synapse.source, trace)
                 for mode in modes[trace]:
                     _refuse_long(model, duration, mode.tau, longest)
-            _refuse_fast(model, name, told.own.get(name, "0"), duration, step, longest)
+            _refuse_fast(model, synapse.target, name, told.own.get(name, "0"), duration, step,
+                         longest)
             _refuse_reads(synapse, name, terms)
             ready[name] = told
         except _Unproved as reason:
@@ -142,7 +145,8 @@ def _terms(model, assembly, synapse, line, written):
     target = assembly.groups[synapse.target]
     local = {x.name for x in parse(target.equations)}
     known = local | set(readable(assembly.network)[target.name]) | {"N"}
-    names = {*FUNCTIONS, *DEFAULT_UNITS, *model.parameters, "t", "dt", "pi", "e", "j"} - local
+    names = {*FUNCTIONS, *DEFAULT_UNITS, *model.parameters, *own_names(model), "t", "dt", "pi",
+             "e", "j"} - local
     names -= {other.name for other in parse(synapse.equations, synapse.name)}
 
     def postsynaptic(factor):
@@ -186,8 +190,14 @@ def _modes(model, assembly, name, trace):
     line = own.get(trace)
     match = line and line.kind == "differential" and (line.flags, line.unit) == ("", "1") \
         and re.match(_DECAY.format(trace), line.right)
-    if not match or identifiers(match["tau"]) & own.keys() or not _number(model, match["tau"]):
+    apart = model.spread.keys() & identifiers(match["tau"]) if match else set()
+    if any(model.spread[word].uneven(name) for word in apart):
+        raise _Unproved(f"{trace} decays differently in every neuron of {name}")
+    if not match or identifiers(match["tau"]) & own.keys() - apart \
+            or not _number(values_at(model, name), match["tau"]):
         raise _Unproved(f"{trace} does more than decay with a time constant")
+    # Its time constant is read by the target, too, which may have another one of that name.
+    tau = substitute(match["tau"], {word: own_name(word, name) for word in apart})
     elsewhere = [*(c.text for c in group.codes if c.clock == "step" or c.order < 0),
                  *(event.text for event in group.events)]
     changed = {x.name for text in elsewhere for x in parse(text, name)}
@@ -208,10 +218,10 @@ def _modes(model, assembly, name, trace):
     jump = substitute(jumps[0].right, words) if jumps else ""
     to = match["to"]
     if not to:
-        return (Mode(trace, f"{trace}_pre", match["tau"], jump),)
+        return (Mode(trace, f"{trace}_pre", tau, jump),)
     if not steady(to) or own[to].unit != "1":
         raise _Unproved(f"{trace} decays to {to}, which changes within a trial")
-    return (Mode(trace, f"({trace}_pre - {to}_pre)", match["tau"], jump), Mode(to, f"{to}_pre"))
+    return (Mode(trace, f"({trace}_pre - {to}_pre)", tau, jump), Mode(to, f"{to}_pre"))
 
 
 def _changed(synapse, name):
@@ -222,10 +232,13 @@ def _changed(synapse, name):
                         for line in parse(text, synapse.name) if line.name.endswith(suffix))
 
 
-def _number(model, text, **known):
-    """The value of a constant expression in base units, or None where it is no constant."""
+def _number(values, text, **known):
+    """The value of a constant expression in base units, or None where it is no constant.
+
+    `values` are those of parameters; one that differs from neuron to neuron is no constant.
+    """
     values = {**{unit: float(value) for unit, value in DEFAULT_UNITS.items()},
-              **{key: float(value) for key, value in model.parameters.items()}, **known}
+              **{key: float(value) for key, value in values.items() if not np.ndim(value)}, **known}
     expression = as_sympy(text)
     value = expression.subs({symbol: values[str(symbol)] for symbol in expression.free_symbols
                              if str(symbol) in values})
@@ -233,15 +246,19 @@ def _number(model, text, **known):
 
 
 def _refuse_long(model, duration, tau, longest):
-    if tau and duration is not None and float(duration) / abs(_number(model, tau)) > longest:
+    values = {**model.parameters, **own_names(model)}
+    if tau and duration is not None and float(duration) / abs(_number(values, tau)) > longest:
         raise _Unproved(f"a trial is longer than {longest:g} {tau}")
 
 
-def _refuse_fast(model, name, rate, duration, step, longest):
+def _refuse_fast(model, target, name, rate, duration, step, longest):
     """A variable's own decay, `rate`, is the same all through a trial, and not too fast."""
-    number = _number(model, rate, plastic=1.0)
+    number = _number(values_at(model, target), rate, plastic=1.0)
     if number is None:
-        raise _Unproved(f"{name} decays at a rate that changes within a trial")
+        uneven = any(spread.uneven(target) and word in identifiers(rate)
+                     for word, spread in model.spread.items())
+        raise _Unproved(f"{name} decays at a rate that " + (
+            f"differs in every neuron of {target}" if uneven else "changes within a trial"))
     if duration is not None and abs(number) * float(duration) > longest:
         raise _Unproved(f"a trial is longer than {longest:g} time constants of {name}")
     if step is not None and abs(number) * float(step) > FASTEST_LAZY_DECAY:

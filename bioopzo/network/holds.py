@@ -92,9 +92,17 @@ def filters(model: ModelLike, layer: Population) -> list[float] | None:
     if layer.distance is None or not words & {"push", "z"} \
             or not {"tau_m", "tau_o", "memory"} <= model.parameters.keys():
         return None
-    membranes = layer.distance - ("push" in words)
-    tau_m, tau_o, memory = (float(model.parameters[x]) for x in ("tau_m", "tau_o", "memory"))
-    return [*[memory * tau_m] * membranes, tau_o]
+    way = model.network.way(layer) or [layer] * (layer.distance - 1)
+    return [*(_at(model, "memory", p.name) * _at(model, "tau_m", p.name)
+              for p in [*[layer] * ("push" not in words), *way]),
+            _at(model, "tau_o", model.network.readout.name)]
+
+
+def _at(model, parameter, name):
+    """The value of a `parameter` in a population: of neurons that differ, the mean."""
+    if parameter in model.spread:
+        return float(model.spread[parameter].one(name))
+    return float(model.parameters[parameter])
 
 
 def _follows(model, layer):

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bioopzo.network.asked import ModelLike
-from bioopzo.network.clock import Shape
 from bioopzo.network.connections import Sparse
 from bioopzo.network.table import Network
 from bioopzo.text.equations import Line, identifiers, linear, parse
@@ -187,16 +185,3 @@ def _which(connection):
 
 def _indent(text):
     return "    " + text.strip().replace("\n", "\n    ")
-
-
-def constants(assembly: Assembly, model: ModelLike, shape: Shape) -> dict[str, float]:
-    """The value of every shared constant of every object: ``{"hidden_1.tau_m": 0.01, ...}``."""
-    special = {"steps": shape.steps, "rows": shape.rows,
-               "refractory_period": float(model.refractory), "chunk": 0.0}
-    objects: dict[str, GroupText | SynapseText] = {**assembly.groups, **assembly.synapses}
-    values = {}
-    for name, obj in objects.items():
-        for key in obj.constants:
-            values[f"{name}.{key}"] = (special[key] if key in special
-                                       else float(model.parameters[key]))
-    return values

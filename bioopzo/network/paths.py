@@ -21,6 +21,7 @@ from bioopzo.network.draft import text_of
 from bioopzo.network.entries import Population, Projection
 from bioopzo.network.perturbation import PLACES, SENT, SOURCE
 from bioopzo.network.scores import Lost, score
+from bioopzo.network.spread import own_name
 from bioopzo.network.stages import OWN_WAY, stage
 from bioopzo.network.table import Network
 from bioopzo.text.equations import Line, compose, identifiers, is_expression, parse, render
@@ -33,15 +34,16 @@ _PUSH = re.compile(r"^push(_\w+)?_post$")
 
 
 def follow(blocks: Mapping[str, str], network: Network, rule: Any, known: frozenset[str],
-           masked: bool = False, receives: Mapping[str, tuple[str, ...]] | None = None
-           ) -> "Followed":
+           masked: bool = False, receives: Mapping[str, tuple[str, ...]] | None = None,
+           apart: frozenset[str] = frozenset()) -> "Followed":
     """The blocks with the way of the perturbation that they imply, and what stands against it.
 
     `network` is complete, `rule` the `rules.Rule` in force, `known` the lines that may be written
     anew (those of `perturbation.plain`), `masked` whether a mask of dropout stands before psi;
-    `receives` are the variables that spikes raise in a population, where its neuron has several.
+    `receives` are the variables that spikes raise in a population, where its neuron has several,
+    `apart` the parameters that differ from population to population.
     """
-    way = _Way(dict(blocks), network, known, receives or {})
+    way = _Way(dict(blocks), network, known, receives or {}, apart)
     place = PLACES.get(rule.current)
     if place:
         sending = [p for p in network.projections if network.perturbed(p)]
@@ -84,6 +86,7 @@ class _Way:
     network: Network
     known: frozenset[str]
     receives: Mapping[str, tuple[str, ...]]
+    apart: frozenset[str] = frozenset()
     mistakes: list[Mistake] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     made: set[str] = field(default_factory=set)
@@ -365,17 +368,29 @@ class _Way:
         lines, source = [], SOURCE
         for k, other in enumerate(through, 1):
             lines += self._stage(other, "u", f"z{k}", source,
-                                 "u" if place == "before" and k == 1 else None)
+                                 "u" if place == "before" and k == 1 else None, population)
             source = f"{self._slope(population, other)}*z{k}"
-        return lines + self._stage(last, "o", name, source, None)
+        return lines + self._stage(last, "o", name, source, None, population)
 
-    def _stage(self, population, target, name, source, entry):
-        """Lines of what a perturbation leaves in the membrane `target` of a population."""
+    def _theirs(self, other, population):
+        """The parameters of another population that differ, in words that a `population` has."""
+        return {} if other == population else {word: own_name(word, other.name)
+                                               for word in self.apart}
+
+    def _stage(self, population, target, name, source, entry, reader):
+        """Lines of what a perturbation leaves in the membrane `target` of a population.
+
+        They are lines of the `reader`, and the parameters in them those of the population.
+        """
         block = self._home(population, "") if population.name in self.blocks else population.kind
         emptied = {line.name for line in parse(text_of(self.blocks, population, "reset"))
                    if line.operator in ("-=", "=")}
-        lines, notes = stage(self.lines(population), block, target, name, source,
-                             entry or self.entries.get(population.name, (target,))[0], emptied)
+        theirs = self._theirs(population, reader)
+        inner = {line.name: replace(line, right=put(line.right, theirs))
+                 for line in self.lines(population).values()}
+        lines, notes = stage(inner, block, target, name, source,
+                             entry or self.entries.get(population.name, (target,))[0], emptied,
+                             theirs.get("memory", "memory"))
         self.notes += [f"zbar takes {note}" for note in notes]
         return lines
 
@@ -385,6 +400,7 @@ class _Way:
         if "slope" not in theirs or "slope" not in mine:
             return "slope"  # said elsewhere
         texts = [expanded("slope", lines) for lines in (mine, theirs)]
+        texts[1] = put(texts[1], self._theirs(other, population))
         if texts[0] == texts[1]:
             return "slope"
         moving = sorted(identifiers(texts[1]) & theirs.keys())

@@ -43,6 +43,7 @@ class _Noting:
     network: Network
     blocks: Mapping[str, str]
     parameters: Mapping[str, Any]
+    spread: Mapping[str, Any]
     coding: str | None
     refractory: Any
     state_reset: bool
@@ -70,8 +71,8 @@ def reached_elsewhere(model: ModelLike) -> set[str]:
 
 def _reached(model, network, blocks, coding):
     noted = _Noted(blocks)
-    objects = draft(_Noting(network, noted, model.parameters, coding, model.refractory,
-                            model.state_reset, model.rule))
+    objects = draft(_Noting(network, noted, model.parameters, model.spread, coding,
+                            model.refractory, model.state_reset, model.rule))
     made: dict[str, GroupText | SynapseText] = {**objects.groups, **objects.synapses}
     found: dict[str, set[Line | str]] = {}
     for name in noted.read:

@@ -13,14 +13,14 @@ OWN_WAY = "or write what the perturbation does yourself"
 
 
 def stage(inner: Mapping[str, Line], block: str, target: str, name: str, source: str, entry: str,
-          emptied: Container[str]) -> tuple[list[Line], list[str]]:
+          emptied: Container[str], memory: str = "memory") -> tuple[list[Line], list[str]]:
     """Lines of what is left of a `source` that enters `entry`, in the membrane `target`, as `name`.
 
     `inner` holds the lines of the population, from its `block`; `emptied` what a spike takes from
     or sets: there, the spikes that a perturbation causes take from the perturbation, and it stays
-    for `memory` of the time. Where an equation is not linear its filter is that at rest. Returns
-    ``(lines, notes)``, the notes on what was taken for linear; raises `Lost` where no filter is
-    found.
+    for a share of the time, the parameter called `memory`. Where an equation is not linear its
+    filter is that at rest. Returns ``(lines, notes)``, the notes on what was taken for linear;
+    raises `Lost` where no filter is found.
     """
     way = [v for v in inner if v in reached(inner, entry) & on_way(inner, target)
            and inner[v].kind == "differential"]
@@ -46,7 +46,7 @@ def stage(inner: Mapping[str, Line], block: str, target: str, name: str, source:
                              f"{sympy_to_str(share)} that it has where {' and '.join(moving)} is "
                              "0; the perturbation itself is sent as spikes are")
             if other == v and v in emptied:
-                share = share / sympy.Symbol("memory", real=True)
+                share = share / sympy.Symbol(memory, real=True)
             if share != 0:
                 terms.append(as_term(share, names[other]))
         if v == entry:

@@ -166,6 +166,23 @@ class Network:
         return Network(self.populations, (*new, *(x for x in self.projections
                                                   if x.name not in links)))
 
+    def frozen(self, names: Iterable[str]) -> "Network":
+        """The network where the weights of the projections in `names` stay as they start.
+
+        Raises `InputError` for names of other projections, and where nothing would learn.
+        """
+        names, plastic = tuple(names), {p.name for p in self.forward}
+        for name in names:
+            if name not in {*plastic, *(p.name for p in self.of("fixed", "fixed_readout"))}:
+                raise unknown("projection to freeze", name, sorted(plastic))
+        if plastic <= set(names):
+            raise InputError(f"with {', '.join(names)} frozen nothing learns: leave one of "
+                             f"{', '.join(sorted(plastic))} out")
+        return Network(self.populations, (
+            replace(p, kind=(kind := p.kind.replace("forward", "fixed")),
+                    blocks=tuple(kind if block == p.kind else block for block in p.blocks))
+            if p.name in names else p for p in self.projections))
+
     def _placed(self, populations, projections):
         """The network, with every population's distance from the readout."""
         distance = wiring.distances(populations, projections)

@@ -9,13 +9,15 @@ from types import MappingProxyType
 from typing import Any
 
 from bioopzo.errors import InputError
+from bioopzo.network.spread import recorded
 from bioopzo.show.html import table, wrapped
-from bioopzo.show.model import quantity
+from bioopzo.show.model import parameter, quantity
 from bioopzo.text.equations import is_expression, parse
 
 #: What is said of a model besides its text and its parameters.
 SETTINGS = ("rule_name", "options", "neuron", "neuron_options", "reset", "refractory", "error",
-            "coding", "surrogate", "dropout", "state_reset", "sizes", "layout", "given_network")
+            "coding", "surrogate", "dropout", "state_reset", "sizes", "layout", "given_network",
+            "freeze")
 
 
 @dataclass(frozen=True)
@@ -97,15 +99,25 @@ def difference(model: Any, other: Any = None) -> Difference:
             blocks[name] = pairs
     parameters = {}
     for name in dict.fromkeys([*other.parameters, *model.parameters]):
-        before, after = (m.parameters.get(name) for m in (other, model))
-        if before is None or after is None or float(before) != float(after):
-            parameters[name] = tuple("" if value is None else quantity(value)
-                                     for value in (before, after))
+        if pair := _values(name, other, model):
+            parameters[name] = pair
     return Difference(*names, settings, blocks, parameters)
+
+
+def _values(name, *models):
+    """What a parameter is in two models, as text; nothing where that is the same."""
+    known = [(recorded(m.spread[name]), float(m.spread[name].base)) if name in m.spread
+             else float(m.parameters[name]) if name in m.parameters else None for m in models]
+    if known[0] == known[1]:
+        return ()
+    before, after = ("" if name not in m.parameters else parameter(m, name) for m in models)
+    return before, f"others: {after}" if before == after else after
 
 
 def _setting(model, name):
     value = getattr(model, name)
+    if name == "freeze":
+        return ", ".join(value) or "none"
     if name == "refractory":
         return quantity(value)
     if name == "given_network":

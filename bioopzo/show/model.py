@@ -1,16 +1,18 @@
 """How a model shows itself: by object, as a page of text and as HTML with typeset equations."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 from itertools import groupby
 from typing import Any
 
+import numpy as np
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity, have_same_dimensions
 
 from bioopzo.network import clock
 from bioopzo.network.kinds import KINDS, SHOWN, SYNAPSE_MOMENTS, kind_of, moments_of
+from bioopzo.network.spread import own_name
 from bioopzo.show.html import math, table, wrapped
 from bioopzo.show.network import described, drawing
 from bioopzo.text import typeset
@@ -127,7 +129,8 @@ def _heading(model):
     options = {"reset": (model.reset, "soft"), "surrogate": (model.surrogate, "escape"),
                "coding": (model.coding, None), "dropout": (model.dropout, 0.0),
                "state_reset": (model.state_reset, True),
-               "refractory": (quantity(model.refractory), "0 ms")}
+               "refractory": (quantity(model.refractory), "0 ms"),
+               "freeze": (", ".join(model.freeze), "")}
     changed = {name: value for name, (value, usual) in options.items() if value != usual}
     changed |= model.options
     if changed:
@@ -172,6 +175,29 @@ def given(model: Any) -> dict[str, str]:
     return {name: meaning for name, meaning in GIVEN.items() if name in read | stems}
 
 
+def told(value: Any) -> str:
+    """What a user gives for a parameter, in a few words: never a value for each neuron."""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{told(one)} in {name}" for name, one in value.items())
+    if isinstance(value, tuple):
+        kind, first, second, *seed = value
+        words = {"uniform": f"from {quantity(first)} to {quantity(second)}",
+                 "normal": f"around {quantity(first)}, sd {quantity(second)}",
+                 "lognormal": f"around {quantity(first)}, sd of the logarithm {quantity(second)}"}
+        return f"{kind} {words[kind]} (seed {seed[0] if seed else 0})"
+    if np.ndim(value):
+        return f"{len(value)} values from {quantity(np.min(value))} to {quantity(np.max(value))}"
+    return quantity(value)
+
+
+def parameter(model: Any, name: str) -> str:
+    """The value of a parameter of a `model`, for people; of one that differs, by object."""
+    if name not in model.spread:
+        return quantity(model.parameters[name])
+    given, base = model.given[name], model.spread[name].base
+    return told(given) + f"; {quantity(base)} elsewhere" * isinstance(given, Mapping)
+
+
 def quantity(value: Any) -> str:
     """A number with its unit for people, e.g. ``10 ms``, ``500 Hz``, ``0.1``."""
     return " ".join(part for part in _number(value) if part)
@@ -188,11 +214,19 @@ def _number(value):
 
 def parameter_rows(model: Any, symbol: Callable[[str], str] = typeset.symbol
                    ) -> Iterator[tuple[str, str, str, str, str, str]]:
-    """A row a parameter: symbol, name, value, unit, meaning, source."""
+    """A row a parameter: symbol, name, value, unit, meaning, source.
+
+    The value of one that differs is its mean.
+    """
+    owned = {own_name(name, entry.name): f"{name} of {entry.name}"
+             for name in model.spread for entry in model.network.entries}
     for name, value in model.parameters.items():
         known = model.declared.get(name)
         number, unit = _number(value)
-        meaning, source = (known.meaning, known.source) if known else ("given with an edit", "")
+        meaning, source = (known.meaning, known.source) if known else (
+            owned.get(name, "given with an edit"), "")
+        if name in model.spread:
+            number, meaning = f"~{number}", f"{meaning}: {parameter(model, name)}"
         yield symbol(name), name, number, unit or "1", meaning, source
 
 

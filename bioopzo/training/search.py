@@ -39,6 +39,7 @@ def search_space(model: Model, ranges: Ranges | None = None) -> dict[str, tuple[
     without one. Raises `InputError` for a name that the text does not use and for an empty range.
     """
     used = set().union(*map(identifiers, model.blocks.values())) & model.declared.keys()
+    used -= model.spread.keys()  # what differs is the user's
     space = {name: told.search for name, told in model.declared.items()
              if name in used and told.search}
     for name, limits in (ranges or {}).items():

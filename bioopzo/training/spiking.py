@@ -16,7 +16,7 @@ from bioopzo.errors import InputError
 from bioopzo.model import Model
 from bioopzo.network.assembly import assemble
 from bioopzo.network.clock import shape_of, time_course
-from bioopzo.network.objects import constants
+from bioopzo.network.spread import constants
 from bioopzo.run import Run
 from bioopzo.tasks import Task
 from bioopzo.training.guards import LEARNED, not_finite, stopped, warn_of_rates

@@ -11,6 +11,8 @@ import numpy as np
 
 from bioopzo.model import Model
 from bioopzo.network.connections import Sparse
+from bioopzo.network.spread import recorded, values_at
+from bioopzo.show.model import parameter
 from bioopzo.tasks import Task
 
 
@@ -62,7 +64,7 @@ def scheduled(values: Mapping[str, float], model: Model, progress: float, own_ra
 def without_learning(values: Mapping[str, float]) -> dict[str, float]:
     """The constants with every learning rate of weights, eta, eta_o ..., at 0."""
     rates = {key for key in values if key.split(".")[1].split("_")[0] == "eta"}
-    return {key: 0.0 if key in rates else value for key, value in values.items()}
+    return {key: 0.0 * value if key in rates else value for key, value in values.items()}
 
 
 def learning_rates(model: Model, rate: float | None = None, schedule: str | None = None) -> str:
@@ -88,7 +90,8 @@ def initial_weights(model: Model, rng: np.random.Generator) -> dict[str, np.ndar
     for projection, start in sorted(starting, key=lambda pair: pair[1].rank):
         connection = projection.connection
         size = np.sqrt(3 / connection.fan_in) if start.distribution == "uniform" else 1.0
-        for factor in (start.scale, *(float(model.parameters[p]) for p in start.parameters)):
+        there = values_at(model, projection.name)
+        for factor in (start.scale, *(float(there[name]) for name in start.parameters)):
             size *= factor
         drawn = _drawn(start, size, int(np.prod(connection.shape)), rng)
         drawn = start.sign * np.abs(drawn) if start.sign else drawn
@@ -133,5 +136,8 @@ def provenance(model: Model, task: Task, trials: int, seed: int, backend: str, s
         "trials": trials, "seed": seed, "backend": backend, "split": split,
         "digest": model.digest, "edits": [list(e) for e in model.edits],
         "parameters": {k: str(v) for k, v in model.parameters.items()},
+        **({"spread": {name: {"given": parameter(model, name), "values": recorded(one)}
+                       for name, one in model.spread.items()}} if model.spread else {}),
+        **({"freeze": list(model.freeze)} if model.freeze else {}),
         "state_reset": model.state_reset, "versions": versions(),
     }

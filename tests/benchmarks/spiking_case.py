@@ -18,7 +18,7 @@ from bioopzo.engines.spiking import feed
 from bioopzo.engines.spiking.build import assemble
 from bioopzo.engines.spiking.chunk import Chunk
 from bioopzo.network.clock import Shape, shape_of, time_course
-from bioopzo.network.objects import constants
+from bioopzo.network.spread import constants
 from bioopzo.training.start import initial_weights
 
 SIZES = (256, 128, 10)

@@ -11,15 +11,17 @@ from functools import cache
 from itertools import pairwise
 from math import inf
 
+import numpy as np
 from brian2.units import Hz, ms, second
 
 from bioopzo import neurons, rules
 from bioopzo.model import Model
+from bioopzo.network.assigned import WHOLE, Readers
 from bioopzo.network.kinds import KINDS, PopulationKind, moments_of
 from bioopzo.network.table import Network
 from bioopzo.text.equations import is_expression, parse, render
 
-UNITS = {"Hz": Hz, "ms": ms, "second": second}
+UNITS = {"Hz": Hz, "ms": ms, "second": second, "array": np.array}
 #: Faster than a user's: little happens within few steps.
 VALUES = {"tau_m": "7*ms", "tau_o": "9*ms", "b": "0.9", "c": "0.3", "eta": "20*Hz",
           "eta_o": "12*Hz",
@@ -63,15 +65,17 @@ class Draw:
     values: dict = field(default_factory=dict)
     ops: tuple = ()
     wiring: str = ""
+    spread: dict = field(default_factory=dict)
+    freeze: tuple = ()
 
     def bare(self):
         """The model without edits."""
         model = Model(**wired(self.wiring, self.sizes), rule=self.rule, neuron=self.neuron,
                       reset=self.reset, refractory=self.refractory*ms, error=self.error,
                       coding=self.coding, surrogate=self.surrogate, dropout=self.dropout,
-                      state_reset=self.state_reset, options=self.options)
+                      state_reset=self.state_reset, options=self.options, freeze=self.freeze)
         chosen = {k: quantity(v) for k, v in VALUES.items() if k in model.declared}
-        return model.edit(chosen)
+        return model.edit({**chosen, **{k: quantity(v) for k, v in self.spread.items()}})
 
     def model(self):
         """The model with its edits, in their order."""
@@ -217,9 +221,42 @@ def draw_from(choose, seed=0):
         model = draw.bare()
     except Exception:
         return draw  # what is wrong says the run
+    if choose.chance(0.35):
+        draw = replace(draw, spread=dict(
+            spread_out(choose, model) for _ in range(choose.one((1, 1, 2, 3)))),
+            freeze=(choose.one(p.name for p in model.layers.forward),) * choose.chance(0.2))
+        try:
+            model = draw.bare()
+        except Exception:
+            return draw
     writer = Writer(choose, model)
     ops = tuple(writer.op() for _ in range(choose.one((0, 1, 1, 2, 2, 3))))
     return replace(draw, ops=ops, values=_read(writer.values, ops))
+
+
+def spread_out(choose, model):
+    """(name, value as text) of a parameter that differs: by population, neuron or projection."""
+    readers = Readers(model)
+    name = choose.one(sorted(k for k in VALUES if k in model.declared and readers.named(k)
+                             and k not in WHOLE))
+    base, entries = VALUES[name], readers.named(name)
+    seed = choose.whole(0, 99)
+
+    def drawn():
+        return choose.one((f"('lognormal', {base}, 0.3, {seed})",
+                           f"('uniform', 0.7*{base}, 1.4*{base}, {seed})"))
+
+    if readers.populations(name) and choose.chance(0.3):
+        return name, drawn()
+    some = sorted({choose.one(entries) for _ in range(choose.whole(1, 3))})
+    parts = []
+    for entry in some:
+        size = getattr(model.network[entry], "size", 0)
+        form = choose.whole(0, 2) if size else 0
+        factors = [choose.whole(70, 140) / 101 for _ in range(size or 1)]
+        parts.append(f"{entry!r}: " + (drawn() if form == 2 else f"{factors[0]}*{base}"
+                                       if form == 0 else f"array({factors})*{base}"))
+    return name, "{" + ", ".join(parts) + "}"
 
 
 def _read(values, ops):
@@ -771,6 +808,10 @@ def smaller(draw):
         yield replace(draw, options={n: v for n, v in draw.options.items() if n != name})
     for name in draw.values:
         yield replace(draw, values={n: v for n, v in draw.values.items() if n != name})
+    for name in draw.spread:
+        yield replace(draw, spread={n: v for n, v in draw.spread.items() if n != name})
+    if draw.freeze:
+        yield replace(draw, freeze=())
     for k in range(len(draw.plastic)):
         if len(draw.plastic) > 1:
             yield replace(draw, plastic=draw.plastic[:k] + draw.plastic[k + 1:])

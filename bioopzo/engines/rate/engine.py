@@ -23,7 +23,7 @@ from bioopzo.engines.rate.translate import program
 from bioopzo.engines.spiking.code import abstract_code
 from bioopzo.engines.tools import ONE_AT_A_TIME
 from bioopzo.errors import InputError, unknown
-from bioopzo.network import objects
+from bioopzo.network import spread
 from bioopzo.network.assembly import assemble
 
 UPDATES = ("trial", "step")
@@ -96,7 +96,9 @@ class Engine:
             + [key for key in self.program.learned if key.endswith(".w")])
         if not self.immediate:
             self._refuse_running_eligibilities()
-        self.constants = objects.constants(self.assembly, model, shape)
+        # Of a population whose neurons differ, a row: the same for all samples.
+        self.constants = {key: value[None] if np.ndim(value) else value for key, value
+                          in spread.constants(self.assembly, model, shape).items()}
         self.weights = {key: np.zeros(self.connections[key.split(".")[0]].shape, self.dtype)
                         for key in self.program.learned}
         self.shared = {key: np.zeros((1, self.sizes[key.split(".")[0]]), self.dtype)

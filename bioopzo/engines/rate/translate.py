@@ -372,8 +372,8 @@ class _Builder:
         bare, _, side = word.rpartition("_")
         if side in ends:
             group = self.assembly.groups[ends[side]]
-            scalar = (bare == "N" or bare in group.constants
-                      or group.links.get(bare, ("",))[0] == "trial")
+            scalar = bare == "N" or group.links.get(bare, ("",))[0] == "trial" or (
+                bare in group.constants and "shared" in self.lines[group.name][bare].flags)
             return "scalar" if scalar else side, None
         known = {"t": ("scalar", Ref("clock", "t")), "dt": ("scalar", Ref("constant", "dt")),
                  "i": ("pre", Ref("index", synapse.source)),

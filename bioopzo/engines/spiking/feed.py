@@ -5,7 +5,7 @@ import numpy as np
 from bioopzo.engines.spiking.build import assemble
 from bioopzo.errors import InputError
 from bioopzo.network.clock import shape_of
-from bioopzo.network.objects import constants
+from bioopzo.network.spread import constants
 
 #: What a chunk's tables may weigh, and how many trials and steps it may hold: in single precision,
 #: Brian2 finds the right row of a table among 2^20 and no more.

@@ -5,7 +5,7 @@ import numpy as np
 from brian2.core.variables import ArrayVariable
 
 from bioopzo.network.connections import Sparse
-from bioopzo.network.objects import constants
+from bioopzo.network.spread import constants
 
 
 def set_parameters(built, model, shape):
