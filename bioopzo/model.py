@@ -381,6 +381,10 @@ class Model:
             raise InputError("readouts of single layers (local, intermediate) compare themselves "
                              "with the target, and error='reward' tells only the reward of the "
                              "action that was taken: leave them out")
+        if "window" in identifiers(self.rule.blocks.get("critic.step", "")):
+            raise InputError(f"rule {self.rule_name} compares the loss under +z with that under -z "
+                             "in one trial, and with error='reward' a trial has one action and "
+                             "one reward: use points='one'")
 
     @cached_property
     def parameters(self) -> Mapping[str, Any]:
@@ -426,6 +430,10 @@ class Model:
         if places or name in blocks:
             return InputError(f"{name} is no parameter but a line of {', '.join(places) or name}: "
                               f"give its text, e.g. {name}=\"{name} = ... : 1\", not {value!r}")
+        for kind, table in parts.ERROR_PARAMETERS.items():
+            if name in table:
+                return InputError(f"{name} belongs to another error population: say "
+                                  f"error={kind!r}, Model(..., error={kind!r}, {name}={value!r})")
         return unknown("parameter", name, self.declared)
 
     def edit(self, changes: Mapping[str, Any] | None = None, /, **named: Any) -> "Model":

@@ -31,7 +31,7 @@ PARAMETERS = {
     "rho0": 400.0, "Delta": 0.25, "input_rate": 250.0, "tau_g": 0.005, "rho_err": 700.0,
     "alpha": 80.0, "T_z": 0.009, "T_w": 0.005, "mu": 0.3, "n_M": 5.0, "kappa": 0.15,
     "kappa_o": 0.2, "decay": 0.7, "gamma": 0.8, "memory": 0.4,
-    "tau_e": 0.012,
+    "tau_e": 0.012, "temperature": 0.8, "kappa_r": 0.2,
 }
 
 
@@ -108,6 +108,7 @@ class Data:
     arrivals: np.ndarray
     positive: np.ndarray
     negative: np.ndarray
+    lots: np.ndarray
 
 
 def draw(case, seed=1):
@@ -124,12 +125,14 @@ def draw(case, seed=1):
         inputs = rng.random((trials, sizes[0]))
     rows = total if case.varying else trials
     targets = np.eye(sizes[-1])[rng.integers(sizes[-1], size=rows)]
+    if case.error == "reward":  # what every action would pay
+        targets = rng.random((rows, sizes[-1]))
     normal = "distribution" in rules.options(case.rule) and case.option(
         "distribution") == "gaussian"
     held = [rng.standard_normal((total, n)) if normal else rng.random((total, n))
             for n in sizes[1:-1]]
     return Data(weights, feedback, inputs, targets, [rng.random((total, n)) for n in sizes[1:-1]],
-                held, *(rng.random((total, n)) for n in (sizes[0], sizes[-1], sizes[-1])))
+                held, *(rng.random((total, n)) for n in (sizes[0], *sizes[-1:]*3)))
 
 
 # ---------------------------------------------------------------------------- the replay
@@ -156,6 +159,7 @@ class Replay:
         self.push = [np.zeros(n) for n in sizes]
         self.last = [np.full(n, -1e4) for n in sizes]
         self.o, self.err, self.decision, self.cost = (np.zeros(self.m) for _ in range(4))
+        self.action, self.policy, self.told, self.baseline = (*np.zeros((2, self.m)), 0.0, 0.0)
         self.plastic, self.step = 0.0, 0
         self.gate = case.mask
         self.read = self.gate / self.gate.sum()
@@ -204,7 +208,8 @@ class Replay:
         self.membranes(on * self.sigma[n])
         self.rule.filter(on * self.sigma[n])
         # error
-        loss = self.errors(y, on * self.gate[n], t)
+        loss = self.rewarded(y, n, t) if self.case.error == "reward" else self.errors(
+            y, on * self.gate[n], t)
         # feedback
         self.psi = [None, *(self.surrogate(u) for u in self.u[1:-1]), np.ones(self.m)]
         self.g[-1] = self.err.copy()
@@ -212,7 +217,8 @@ class Replay:
         # escape
         self.escape(t)
         self.decision += self.read[n] * self.o
-        self.cost += self.read[n] * loss
+        if self.case.error != "reward":
+            self.cost += self.read[n] * loss
         self.rule.observe(loss, n, on * self.window[n])
         # plasticity
         self.rule.learn(self.gate[n])
@@ -230,7 +236,7 @@ class Replay:
         self.costs.append(self.cost.copy())
         self.rule.end_trial()  # still with `plastic` of the trial that ends
         self.plastic = float(case.plastic[trial])
-        self.decision[:], self.cost[:] = 0, 0
+        self.decision[:], self.cost[:], self.action[:], self.told = 0, 0, 0, 0.0
         if case.state_reset:
             for values in (*self.u[1:-1], *self.xbar):
                 values[:] = 0
@@ -274,6 +280,25 @@ class Replay:
             self.err += size * (self.data.positive[t] < np.maximum(delta, 0) * chance)
             self.err -= size * (self.data.negative[t] < np.maximum(-delta, 0) * chance)
         return (1 - c) * y * (np.log(e.sum()) - o) + c * (o - y) ** 2 / self.m
+
+    def rewarded(self, payoffs, n, t):
+        """The policy's error times the reward of its action, from the step after that on."""
+        gate, taken = self.gate[n], self.action.sum()
+        reward = self.action @ payoffs
+        better = reward - self.baseline
+        self.err = (self.plastic * gate * taken * better * (self.policy - self.action)
+                    / self.temperature)
+        news = gate * taken * (1 - self.told)
+        loss = -news * better * self.action * self.gate.sum()
+        self.told += news
+        self.baseline += self.plastic * self.kappa_r * news * better
+        if gate and not taken:
+            self.policy = np.exp(self.o / self.temperature)
+            self.policy /= self.policy.sum()
+            taken = np.searchsorted(np.cumsum(self.policy), self.data.lots[t, 0])
+            self.action[taken] = 1
+        self.cost = -self.action * reward
+        return loss
 
     def hazard(self, u):
         x = (u - self.theta) / self.Delta
@@ -349,6 +374,9 @@ class Replay:
     def state(self):
         """What is compared, by the package's names."""
         out = {"readout.o": self.o, "error.err": self.err}
+        if self.case.error == "reward":
+            out |= {"error.action": self.action, "error.policy": self.policy,
+                    "error.baseline": np.full(self.m, self.baseline)}
         for at in range(1, self.L + 2):
             out[f"forward_{at}.w"] = self.w[at].ravel()
         for at in range(1, self.L + 1):
@@ -638,7 +666,7 @@ def inject(model):
         for k in range(1, model.depth + 1):
             for line in lines:
                 edits[f"hidden_{k}.{kind}"] = _numbers(line, f"{table}_{k}")
-    for block, table in (("input.step", "arrivals"), ("error.event.positive", "positive"),
+    for block, table in (("input.step", "arrivals"), ("error.sample", "lots"), ("error.event.positive", "positive"),
                          ("error.event.negative", "negative")):
         if "rand" in model.blocks.get(block, ""):
             edits[block] = _numbers(model.blocks[block], table)
@@ -706,7 +734,8 @@ class Network:
         data = self.data
         return {**{f"escape_{k}": v for k, v in enumerate(data.escape, 1)},
                 **{f"held_{k}": v for k, v in enumerate(data.held, 1)},
-                "arrivals": data.arrivals, "positive": data.positive, "negative": data.negative}
+                "arrivals": data.arrivals, "positive": data.positive, "negative": data.negative,
+                "lots": data.lots}
 
     def advance(self, trials):
         """Run the next trials as one chunk, starting its clock at 0 again."""

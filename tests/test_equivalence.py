@@ -51,6 +51,9 @@ VARIANTS = [
     case_of("dkp", {}, neuron="exponential", coding="poisson", **STREAM),
     case_of("opzo", {"local": True, "intermediate": 2}, sizes=(4, 5, 4, 3, 3)),
     case_of("dfa", {"local": True, "intermediate": 2}, coding="spikes"),
+    *(case_of(rule, error="reward")
+      for rule in ("opzo", "eprop", "reinforce", "node_perturbation")),
+    case_of("bp", error="reward", coding="poisson", sizes=(6, 5, 2), warmup=0),
 ]
 #: Edited texts. What acts on w without the error acts in trials without plasticity too where
 #: Brian2 runs it; the rate engine changes no weight there: so plasticity stays on.
@@ -94,7 +97,7 @@ def tables(case, data, program, trial):
         layer = int(owner.rpartition("_")[2]) - 1 if owner.startswith("hidden") else None
         table = {"S": data.arrivals if layer is None else data.escape[layer],
                  "z": None if layer is None else data.held[layer],
-                 "positive": data.positive, "negative": data.negative}[name]
+                 "positive": data.positive, "negative": data.negative, "lot": data.lots}[name]
         found[place] = table[trial*case.steps:(trial + 1)*case.steps, None]
     return found
 

@@ -226,7 +226,9 @@ WILLIAMS = "Williams 1992"
 #: What comes back is the reward of what was done, and nothing else. `y` holds what each action
 #: would pay in this trial: no text may read it but the sum over the one action that was taken. That
 #: is drawn in the first step of the gate, with the chances softmax(o/temperature), by one random
-#: number (unit 0's) against cumulative sums, and counts from the next step on.
+#: number (unit 0's) against cumulative sums. From the next step on there is an error; the loss,
+#: for rules that have a critic, is the news of that step alone: what neurons do later has no share
+#: in the reward. Averaged over the reading, it is the baseline less the reward.
 REWARD = {
     "error": """
         y : 1
@@ -239,11 +241,13 @@ REWARD = {
         action : 1
         policy : 1
         acted : 1
+        told : 1
         reward : 1
         baseline : 1
         choosing = gate*(1 - acted) : 1
+        news = gate*acted*(1 - told) : 1
         err = plastic*gate*acted*(reward - baseline)*(policy - action)/temperature : 1
-        loss = acted*action*(baseline - reward) : 1
+        loss = news*action*(baseline - reward)/clip(read, 1e-9, 1) : 1
         cost : 1
     """,
     "error.sample": "lot = rand()",
@@ -259,16 +263,20 @@ REWARD = {
     "error.step": """
         policy += choosing*(expo/Z - policy)
         action += choosing*(int(below <= drawn*Z) - int(upto <= drawn*Z)*int(i < N - 1))
-        baseline += kappa_r*read*acted*(reward - baseline)
+        baseline += kappa_r*news*(reward - baseline)
+        told += news
         cost = -action*reward
     """,
-    "error.trial": "cost = 0\naction = 0\npolicy = 0",
+    "error.trial": "cost = 0\naction = 0\npolicy = 0\ntold = 0",
 }
 ERROR_PARAMETERS = {
     "graded": {},
     "reward": {
         "temperature": Parameter(1.0, "how much the choice of an action explores", True, WILLIAMS),
         "kappa_r": Parameter(0.05, "rate of the running baseline of the reward", True, WILLIAMS),
+        # Faster, a policy is sure of itself before it has tried enough.
+        "eta": Parameter(5.0 * Hz, "learning rate of the hidden weights", search=(0.5, 50)),
+        "eta_o": Parameter(1.0 * Hz, "learning rate of the readout weights", search=(0.1, 10)),
     },
     "spiking": {
         "tau_g": Parameter(5 * ms, "decay of the modulator concentration", True),
