@@ -666,7 +666,8 @@ def inject(model):
         for k in range(1, model.depth + 1):
             for line in lines:
                 edits[f"hidden_{k}.{kind}"] = _numbers(line, f"{table}_{k}")
-    for block, table in (("input.step", "arrivals"), ("error.sample", "lots"), ("error.event.positive", "positive"),
+    for block, table in (("input.step", "arrivals"), ("error.sample", "lots"),
+                         ("error.event.positive", "positive"),
                          ("error.event.negative", "negative")):
         if "rand" in model.blocks.get(block, ""):
             edits[block] = _numbers(model.blocks[block], table)
