@@ -26,7 +26,7 @@ VALUES = {"tau_m": "7*ms", "tau_o": "9*ms", "b": "0.9", "c": "0.3", "eta": "20*H
           "rho0": "400*Hz", "Delta": "0.25", "input_rate": "250*Hz", "tau_g": "5*ms",
           "rho_err": "700*Hz", "alpha": "80*Hz", "T_z": "4*ms", "T_w": "2*ms", "mu": "0.3",
           "n_M": "5.0", "kappa": "0.15", "kappa_o": "0.2", "decay": "0.7*Hz", "gamma": "0.8",
-          "tau_e": "12*ms", "zeta": "0.3"}
+          "tau_e": "12*ms", "zeta": "0.3", "temperature": "0.7", "kappa_r": "0.2"}
 OPTIONS = {
     "opzo": {"place": ("after", "before"), "distribution": ("rademacher", "gaussian"),
              "form": ("lms", "momentum", "plain"), "antithetic": (True, False),
@@ -202,7 +202,8 @@ def draw_from(choose, seed=0):
     steps = choose.whole(12, 30)
     draw = Draw(
         seed, sizes, rule, options, neuron, choose.one(("soft", "hard")),
-        choose.one((0.0, 0.0, 2.0, 3.5)), choose.one(("graded", "graded", "spiking")),
+        choose.one((0.0, 0.0, 2.0, 3.5)), choose.one(("graded", "graded", "spiking",
+                                                                    "reward")),
         choose.one(("current", "poisson", "spikes")), choose.one(SURROGATES),
         choose.one((0.0, 0.0, 0.0, 0.3)), state_reset, choose.chance(0.25), steps,
         choose.whole(0, steps // 4), tuple(plastic),
