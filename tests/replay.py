@@ -31,7 +31,8 @@ PARAMETERS = {
     "rho0": 400.0, "Delta": 0.25, "input_rate": 250.0, "tau_g": 0.005, "rho_err": 700.0,
     "alpha": 80.0, "T_z": 0.009, "T_w": 0.005, "mu": 0.3, "n_M": 5.0, "kappa": 0.15,
     "kappa_o": 0.2, "decay": 0.7, "gamma": 0.8, "memory": 0.4,
-    "tau_e": 0.012, "temperature": 0.8, "kappa_r": 0.2,
+    "tau_e": 0.012, "temperature": 0.8, "kappa_r": 0.2, "tau_minus": 0.008, "A_plus": 0.9, "A_minus": 0.6,
+    "beta": 3.0, "tau_rise": 0.006,
 }
 
 
@@ -224,6 +225,7 @@ class Replay:
         self.rule.learn(self.gate[n])
         # thresholds, synapses (spikes, then the feedback synapses), resets
         self.send()
+        self.rule.spiked()
         if on * self.pair[n]:
             self.rule.paired()
         self.resets()
@@ -330,6 +332,8 @@ class Replay:
         """psi: the slope of the hazard, scaled so that its peak is 1."""
         if self.case.rule == "eprop":
             return self.gamma * np.maximum(0, 1 - np.abs(u - self.theta) / self.theta)
+        if self.case.rule == "superspike":
+            return 1 / (1 + self.beta * np.abs(u - self.theta)) ** 2
         if self.case.neuron == "deterministic":
             s = 1 / (1 + np.exp(-4 * (u - self.theta)))
             return 4 * s * (1 - s)
@@ -412,6 +416,8 @@ class ReadoutOnly:
     def feedback(self): ...
 
     def observe(self, loss, n, window): ...
+
+    def spiked(self): ...
 
     def paired(self): ...
 
@@ -521,6 +527,67 @@ class Reinforce(ReadoutOnly):
             gain = np.outer(net.xbar[at - 1], self.score(at))
             self.E[at] += net.dt * (gain - self.E[at] / net.tau_e)
         super().learn(gate)
+
+
+class RewardModulatedSTDP(Reinforce):
+    """E rises with xbar when the target spikes, falls with ybar when the source does.
+
+    Both at what traces are before the spikes of the step raise them; E decays with tau_e.
+    """
+
+    def __init__(self, net):
+        super().__init__(net)
+        self.ybar = [np.zeros(n) for n in net.case.sizes]
+
+    def end_trial(self):
+        super().end_trial()
+        if self.case.state_reset:
+            for ybar in self.ybar:
+                ybar[:] = 0
+
+    def filter(self, sigma):
+        net = self.net
+        self.ybar = [relax(ybar, 0, net.tau_minus, net.dt) for ybar in self.ybar]
+
+    def spiked(self):
+        net = self.net
+        for at in self.hidden:
+            if at > 1 or self.case.coding != "current":
+                self.E[at] -= net.A_minus * np.outer(net.S[at - 1], self.ybar[at])
+            self.E[at] += net.A_plus * np.outer(net.xbar[at - 1], net.S[at])
+        for at in self.hidden:
+            self.ybar[at] = self.ybar[at] + net.S[at]
+
+    def learn(self, gate):
+        net, surprise = self.net, gate * self.net.plastic * (self.loss - self.Lbar)
+        for at in self.hidden:
+            net.w[at] -= net.dt * net.eta * surprise * self.E[at]
+            self.E[at] -= net.dt * self.E[at] / net.tau_e
+        ReadoutOnly.learn(self, gate)
+
+
+class SuperSpike(Eprop):
+    """xbar*psi after two filters, tau_rise and tau_o, each by forward Euler."""
+
+    def __init__(self, net):
+        super().__init__(net)
+        self.ehat = [None, *(np.zeros_like(w) for w in net.w[1:])]
+
+    def end_trial(self):
+        super().end_trial()
+        if self.case.state_reset:
+            for at in self.hidden:
+                self.ehat[at][:] = 0
+
+    def learn(self, gate):
+        net = self.net
+        for at in self.hidden:
+            net.w[at] -= net.dt * net.eta * self.ehat[at] * net.g[at]
+            target = np.outer(net.xbar[at - 1], net.psi[at])
+            if self.case.state_reset or net.plastic:
+                self.ehat[at] += net.dt / net.tau_o * (self.ebar[at] - self.ehat[at])
+                self.ebar[at] += net.dt / net.tau_rise * (target - self.ebar[at])
+        ReadoutOnly.learn(self, gate)
 
 
 class Perturbing:
@@ -651,7 +718,7 @@ BOTH = [name for name in rules.available() if name != "bptt"]
 REPLAYS = {
     "bp": Backpropagation, "dfa": Direct, "dkp": KolenPollack, "eprop": Eprop,
     "node_perturbation": NodePerturbation, "opzo": Opzo, "readout_only": ReadoutOnly,
-    "reinforce": Reinforce,
+    "reinforce": Reinforce, "rstdp": RewardModulatedSTDP, "superspike": SuperSpike,
 }
 
 

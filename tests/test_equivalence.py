@@ -52,7 +52,10 @@ VARIANTS = [
     case_of("opzo", {"local": True, "intermediate": 2}, sizes=(4, 5, 4, 3, 3)),
     case_of("dfa", {"local": True, "intermediate": 2}, coding="spikes"),
     *(case_of(rule, error="reward")
-      for rule in ("opzo", "eprop", "reinforce", "node_perturbation")),
+      for rule in ("opzo", "eprop", "reinforce", "node_perturbation", "rstdp")),
+    case_of("rstdp", coding="spikes", reset="hard"),
+    case_of("rstdp", coding="poisson", refractory=0.003),
+    case_of("superspike", coding="spikes"),
     case_of("bp", error="reward", coding="poisson", sizes=(6, 5, 2), warmup=0),
 ]
 #: Edited texts. What acts on w without the error acts in trials without plasticity too where
@@ -286,6 +289,16 @@ STATEMENTS = {
     "a quotient at spikes": {"forward.spike": "u_post += w\nw /= 1.03"},
     "sums at spikes": {"forward.spike": "u_post += w\nw += 0.02*xbar_post\nw -= 0.01*w*xbar_pre"},
     "set to neurons' values": {"forward.spike": "u_post += w\nw = 0.9*w + 0.1*xbar_pre*psi_post"},
+    "at spikes of the target": {"forward.post": "w += 0.02*xbar_pre"},
+    "set at spikes of the target": {"forward.post": "w = 0.9*w + 0.1*xbar_pre*psi_post"},
+    "a bound at spikes of both": {"forward.spike": "u_post += w\nw -= 0.03*xbar_post",
+                                  "forward.post": "w += 0.02*xbar_pre\nw = clip(w, -0.4, 0.4)"},
+    "does not factor at spikes of the target": {
+        "forward.post": "w = clip(w + 0.05*(xbar_pre - xbar_post), -0.5, 0.5)"},
+    "what spikes of the target send": {"forward.post": "u_post += 0.05*w\nxbar_pre += 0.01*w"},
+    "an eligibility that spikes of the target set": {
+        "forward": "dw/dt = -eta*E*g_post : 1\ndE/dt = -E/tau_o : 1",
+        "forward.post": "E = 0.5*E + xbar_pre\nE = clip(E, 0, 0.7)", "forward.trial": "E = 0"},
     "does not factor at spikes": {
         "forward.spike": "u_post += w\nw = clip(w + 0.05*(xbar_pre - xbar_post), -0.5, 0.5)"},
     "a change that does not factor": {

@@ -26,7 +26,9 @@ VALUES = {"tau_m": "7*ms", "tau_o": "9*ms", "b": "0.9", "c": "0.3", "eta": "20*H
           "rho0": "400*Hz", "Delta": "0.25", "input_rate": "250*Hz", "tau_g": "5*ms",
           "rho_err": "700*Hz", "alpha": "80*Hz", "T_z": "4*ms", "T_w": "2*ms", "mu": "0.3",
           "n_M": "5.0", "kappa": "0.15", "kappa_o": "0.2", "decay": "0.7*Hz", "gamma": "0.8",
-          "tau_e": "12*ms", "zeta": "0.3", "temperature": "0.7", "kappa_r": "0.2"}
+          "tau_e": "12*ms", "zeta": "0.3", "temperature": "0.7", "kappa_r": "0.2",
+          "tau_minus": "8*ms", "A_plus": "0.9", "A_minus": "0.6", "beta": "3.0",
+          "tau_rise": "4*ms"}
 OPTIONS = {
     "opzo": {"place": ("after", "before"), "distribution": ("rademacher", "gaussian"),
              "form": ("lms", "momentum", "plain"), "antithetic": (True, False),
