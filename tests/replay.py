@@ -31,8 +31,8 @@ PARAMETERS = {
     "rho0": 400.0, "Delta": 0.25, "input_rate": 250.0, "tau_g": 0.005, "rho_err": 700.0,
     "alpha": 80.0, "T_z": 0.009, "T_w": 0.005, "mu": 0.3, "n_M": 5.0, "kappa": 0.15,
     "kappa_o": 0.2, "decay": 0.7, "gamma": 0.8, "memory": 0.4,
-    "tau_e": 0.012, "temperature": 0.8, "kappa_r": 0.2, "tau_minus": 0.008, "A_plus": 0.9, "A_minus": 0.6,
-    "beta": 3.0, "tau_rise": 0.006,
+    "tau_e": 0.012, "temperature": 0.8, "kappa_r": 0.2, "tau_minus": 0.008, "A_plus": 0.9,
+    "A_minus": 0.6, "beta": 3.0, "tau_rise": 0.006,
 }
 
 

@@ -18,7 +18,6 @@ from bioopzo.engines.rate.arrays import (
 )
 from bioopzo.network.connections import Dense
 
-
 #: The axis of (batch, pre, post) along which values of neurons on a side are all the same.
 _ACROSS = {"pre": 2, "post": 1}
 
