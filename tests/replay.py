@@ -32,7 +32,7 @@ PARAMETERS = {
     "alpha": 80.0, "T_z": 0.009, "T_w": 0.005, "mu": 0.3, "n_M": 5.0, "kappa": 0.15,
     "kappa_o": 0.2, "decay": 0.7, "gamma": 0.8, "memory": 0.4,
     "tau_e": 0.012, "temperature": 0.8, "kappa_r": 0.2, "tau_minus": 0.008, "A_plus": 0.9,
-    "A_minus": 0.6, "beta": 3.0, "tau_rise": 0.006,
+    "A_minus": 0.6, "steepness": 3.0, "tau_rise": 0.006,
 }
 
 
@@ -333,7 +333,7 @@ class Replay:
         if self.case.rule == "eprop":
             return self.gamma * np.maximum(0, 1 - np.abs(u - self.theta) / self.theta)
         if self.case.rule == "superspike":
-            return 1 / (1 + self.beta * np.abs(u - self.theta)) ** 2
+            return 1 / (1 + self.steepness * np.abs(u - self.theta)) ** 2
         if self.case.neuron == "deterministic":
             s = 1 / (1 + np.exp(-4 * (u - self.theta)))
             return 4 * s * (1 - s)

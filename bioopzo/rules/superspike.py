@@ -22,7 +22,7 @@ def rule(depth: int, scale: float = 0.5) -> Rule:
         "superspike", "twice filtered eligibility with fixed random feedback",
         "Zenke & Ganguli 2018",
         {
-            "hidden": "psi = 1/(1 + beta*abs(u - theta))**2 : 1",
+            "hidden": "psi = 1/(1 + steepness*abs(u - theta))**2 : 1",
             "forward": """
                 debar/dt = (xbar_pre*psi_post - ebar)/tau_rise : 1
                 dehat/dt = (ebar - ehat)/tau_o : 1
@@ -31,7 +31,7 @@ def rule(depth: int, scale: float = 0.5) -> Rule:
             "forward.trial": "ebar = 0\nehat = 0",
             "feedback": "B : 1\ng_post = B*err_pre : 1 (summed)",
         },
-        {"beta": Parameter(5.0, "steepness of the surrogate derivative", True, search=(1, 20)),
+        {"steepness": Parameter(5.0, "of the surrogate derivative", True, search=(1, 20)),
          "tau_rise": Parameter(5.0 * ms, "rise of the eligibility", True)},
         reference=REFERENCE, matrix="B", feedback_scale=scale, needs=("u", "xbar", "g"),
     )
