@@ -16,7 +16,7 @@ Neural Computation 30, 1514-1541.
 def rule(depth: int, scale: float = 0.5) -> Rule:
     """SuperSpike: dw/dt = -eta*ehat*g; ehat is xbar*psi after two filters, tau_rise and tau_o.
 
-    psi is the fast sigmoid's derivative, 1/(1 + beta*|u - theta|)^2.
+    psi is the fast sigmoid's derivative, 1/(1 + steepness*|u - theta|)^2.
     """
     return Rule(
         "superspike", "twice filtered eligibility with fixed random feedback",
