@@ -55,14 +55,14 @@ def with_reward(task: Task, reward: Callable[[int, int], float] | str | None = N
         raise InputError(f"{task.name}: its targets are payoffs already")
     where = f"{task.name}_reward"
     count = task.n_out if actions is None else whole(where, "actions", actions, least=2)
-    if reward is None and task.labels is None:
-        raise InputError(f"{where}: the samples of {task.name} have no class that could be "
-                         "rewarded: give a reward, a function of (sample, action) or a text")
     if reward is None:
-        payoffs = one_hot(task.labels, count) if count >= task.n_out else None
-        if payoffs is None:
+        if task.labels is None:
+            raise InputError(f"{where}: the samples of {task.name} have no class that could be "
+                             "rewarded: give a reward, a function of (sample, action) or a text")
+        if count < task.n_out:
             raise InputError(f"{where}: actions must be at least the {task.n_out} classes, not "
                              f"{count}, unless a reward is given")
+        payoffs = one_hot(task.labels, count)
     elif isinstance(reward, str):
         payoffs = _of_text(where, reward, task, count, np.random.default_rng(
             whole(where, "seed", seed, least=0)))

@@ -49,8 +49,8 @@ def bandit(
     name = "bandit"
     contexts = whole(name, "contexts", contexts)
     arms = whole(name, "arms", arms, least=2)
-    chances = [number(name, word, value, least=0, below=1.0001)
-               for word, value in (("best", best), ("other", other))]
+    high = number(name, "best", best, least=0, below=1.0001)
+    low = number(name, "other", other, least=0, below=1.0001)
     units = whole(name, "units", units)
     noise = number(name, "noise", noise, least=0)
     sizes = (whole(name, "train", train), whole(name, "validation", validation, least=0),
@@ -60,7 +60,7 @@ def bandit(
     context = np.concatenate([rng.permutation(np.arange(size) % contexts) for size in sizes])
     labels = good[context]
     shown = (context[:, None] == np.repeat(np.arange(contexts), units)).astype(float)
-    chance = np.where(labels[:, None] == np.arange(arms), *chances)
+    chance = np.where(labels[:, None] == np.arange(arms), high, low)
     return Task(
         name=name,
         inputs=shown + noise*rng.standard_normal(shown.shape),
