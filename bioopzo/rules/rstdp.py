@@ -36,7 +36,7 @@ def rule(depth: int) -> Rule:
         "rstdp", "loss times the order of the spikes that preceded it",
         "Florian 2007; Izhikevich 2007", blocks,
         {**parameters,
-         "eta": Parameter(0.1 * Hz, "learning rate of the hidden weights", search=(0.01, 2)),
+         "eta": Parameter(0.02 * Hz, "learning rate of the hidden weights", search=(0.002, 0.5)),
          "tau_e": Parameter(20.0 * ms, "memory of the eligibility", True, search=(0.005, 0.05)),
          "tau_minus": Parameter(10.0 * ms, "memory of a postsynaptic spike", True),
          "A_plus": Parameter(1.0, "rise of the eligibility, pre before post"),
