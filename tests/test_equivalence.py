@@ -561,17 +561,17 @@ def test_a_batch_gives_the_mean_of_its_samples(case, activity):
     assert max(apart) > 1e-4, "the samples do not differ"
 
 
-def one_step(edits, spikes, **settings):
-    """Weights of the second layer before and after a trial in which given neurons spike once."""
+def one_step(edits, spikes, key="forward_2.w", **settings):
+    """Weights before and after a trial in which given neurons of the first layer spike once."""
     case = case_of("readout_only", plastic=(1,), steps=30, values={"eta_o": 0.0})
     engine = engine_of(case, edits={
         "hidden_1.step": f"S = int(fresh > 0.5)*({spikes})", **edits}, **settings)
     engine.weights["forward_1.w"] = np.abs(engine.weights["forward_1.w"])
-    before = engine.weights["forward_2.w"]
+    before = engine.weights[key]
     count = 4
     inputs = np.repeat(np.arange(count)[:, None], case.sizes[0], axis=1).astype(float)
     shown(engine, operation_by_operation, True, inputs, samples(case, count)[1])
-    return before, np.asarray(engine.weights["forward_2.w"])
+    return before, np.asarray(engine.weights[key])
 
 
 def test_what_sets_a_weight_acts_once_a_moment_and_not_once_a_sample():
@@ -588,6 +588,16 @@ def test_rates_set_a_weight_as_often_as_a_spike_is_expected():
                              activity="rates")
     np.testing.assert_allclose(found[1], before[1]*0.5**4)
     np.testing.assert_allclose(found[0], before[0])
+
+
+def test_so_does_what_sets_a_weight_at_postsynaptic_spikes():
+    before, found = one_step({"forward_1.post": "w *= 0.5"},
+                             "int(i == 1) + int(i == 2)*int(drive > 0)", "forward_1.w")
+    factors = np.array([1, 0.5, 0.5, 1, 1])
+    np.testing.assert_allclose(found, before*factors)
+    before, found = one_step({"forward_1.post": "w = 0"}, "0.5*int(i == 1)", "forward_1.w",
+                             activity="rates")
+    np.testing.assert_allclose(found, before*np.where(np.arange(5) == 1, 0.5**4, 1))
 
 
 def test_random_numbers_of_synapses_are_their_own():
