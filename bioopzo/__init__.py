@@ -11,7 +11,7 @@ _PLACES = {
     "network.table": "Network", "run": "Run",
     "training.compare": "compare", "training.train": "train",
 }
-_MODULES = ("measures", "neurons", "plots", "rules", "tasks")
+_MODULES = ("measures", "neurons", "plots", "rules", "tasks", "texts")
 #: Modules that were public here before they moved: they still are.
 _MOVED = ("figures", "gradients", "notebooks", "optimizers", "spiking")
 __all__ = [*(name for names in _PLACES.values() for name in names.split()), *_MODULES, *_MOVED]

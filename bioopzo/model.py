@@ -69,7 +69,9 @@ class Model:
         ``neuron=bioopzo.neurons.add("my_neuron.py")``.
     reset : ``"soft"`` (the neuron's own, u -= theta) or ``"hard"`` (u = 0).
     refractory : time, default none.
-    error : ``"graded"`` or ``"spiking"`` error population.
+    error : ``"graded"`` or ``"spiking"`` error population, ``"reward"`` (an action is drawn from
+        the readout, and only its reward comes back) or None (taken from the task: graded where it
+        shows targets).
     coding : ``"current"``, ``"poisson"``, ``"spikes"`` or None (taken from the task).
     surrogate : ``"escape"``, ``"localzo_normal"``, ``"localzo_uniform"``, ``"localzo_laplace"``,
         ``"localzo"`` or ``"localzo_5"`` (samples): what psi is; default the escape noise's own.
@@ -112,7 +114,7 @@ class Model:
     neuron_options: Mapping[str, object]
     reset: str
     refractory: Quantity
-    error: str
+    error: str | None
     coding: str | None
     surrogate: str
     dropout: float
@@ -126,7 +128,7 @@ class Model:
 
     def __init__(self, sizes: Iterable[int] | str | Network, rule: str = "opzo",
                  neuron: str = "logistic", reset: str = "soft", refractory: Quantity = 0 * second,
-                 error: str = "graded", coding: str | None = None, surrogate: str = "escape",
+                 error: str | None = None, coding: str | None = None, surrogate: str = "escape",
                  dropout: float = 0.0, state_reset: bool = True, recurrent: bool = False,
                  p: float = 1.0, delay: Any = 0 * second, freeze: Iterable[str] = (),
                  options: Mapping[str, object] | None = None, **parameters: Any) -> None:
@@ -205,6 +207,11 @@ class Model:
         """Number of hidden layers; the most steps from a hidden population to the readout."""
         return self.given_network.depth if self.given_network else len(self.sizes) - 2
 
+    @property
+    def feedback(self) -> str:
+        """What kind of error population there is: as given, else graded."""
+        return self.error or "graded"
+
     @cached_property
     def connections(self) -> Mapping[str, Any]:
         """Connectivity that is not all to all: ``{"forward_1": Convolution, ...}``."""
@@ -236,9 +243,11 @@ class Model:
     @cached_property
     def declared(self) -> Mapping[str, Parameter]:
         """Every parameter the blocks declare: name -> `Parameter`."""
-        parts.error(self.error)
-        table = {**parts.PARAMETERS, **parts.PROTOCOL, **parts.ERROR_PARAMETERS[self.error],
+        parts.error(self.feedback)
+        table = {**parts.PARAMETERS, **parts.PROTOCOL, **parts.ERROR_PARAMETERS[self.feedback],
                  **self.cell.parameters}
+        if self.feedback == "reward":
+            del table["c"]  # there is no loss to be mixed
         for population in self.given_network.hidden if self.given_network else ():
             if population.neuron:
                 table = {**neurons.get(population.neuron).parameters, **table}
@@ -330,7 +339,7 @@ class Model:
         coding = self.coding or "current"
         blocks = {
             **parts.hidden(self.cell.blocks, self.reset, self.refractory > 0 * second),
-            **parts.inputs(coding), **parts.readout(), **parts.error(self.error),
+            **parts.inputs(coding), **parts.readout(), **parts.error(self.feedback),
             **parts.forward(coding),
         }
         if self.given_network:
@@ -354,6 +363,8 @@ class Model:
             raise InputError("local and intermediate count hidden layers, and the populations of "
                              "this network are no layers, one behind the other: leave them out")
         self._check_hazard()
+        if self.feedback == "reward":
+            self._check_reward()
         # What passes a synapse enters what spikes raise: where that is not u, `paths` writes it.
         if self.rule.current and ("push" not in self.rule.current or "u" in self.cell.receives):
             blocks["hidden"] = parts.with_current(blocks["hidden"], self.rule.current)
@@ -408,6 +419,20 @@ class Model:
             allowed = [name for name in neurons.available() if neurons.get(name).has("rho")]
             raise InputError(f"rule {self.rule_name} needs the hazard rho, which the {self.neuron} "
                              f"neuron has not; allowed: {', '.join(allowed)}")
+
+    def _check_reward(self):
+        """Refuse a rule that needs more than the reward of what was done."""
+        if self.rule.gradient:
+            raise InputError(f"rule {self.rule_name} follows the gradient of a loss, and where "
+                             "only a reward comes back there is none: use another rule")
+        if self.rule.branches:
+            raise InputError("readouts of single layers (local, intermediate) compare themselves "
+                             "with the target, and error='reward' tells only the reward of the "
+                             "action that was taken: leave them out")
+        if "window" in identifiers(self.rule.blocks.get("critic.step", "")):
+            raise InputError(f"rule {self.rule_name} compares the loss under +z with that under -z "
+                             "in one trial, and with error='reward' a trial has one action and "
+                             "one reward: use points='one'")
 
     @cached_property
     def parameters(self) -> Mapping[str, Any]:
@@ -485,6 +510,10 @@ class Model:
         if places or name in blocks:
             return InputError(f"{name} is no parameter but a line of {', '.join(places) or name}: "
                               f"give its text, e.g. {name}=\"{name} = ... : 1\", not {value!r}")
+        for kind, table in parts.ERROR_PARAMETERS.items():
+            if name in table:
+                return InputError(f"{name} belongs to another error population: say "
+                                  f"error={kind!r}, Model(..., error={kind!r}, {name}={value!r})")
         return unknown("parameter", name, self.declared)
 
     def edit(self, changes: Mapping[str, Any] | None = None, /, **named: Any) -> "Model":
@@ -615,13 +644,13 @@ class Model:
         return kept
 
     def for_task(self, task: Any, tuned: Mapping[str, object] | None = None) -> "Model":
-        """The model with a task's coding and its regime (and tuned rates) as defaults.
+        """The model with a task's coding, feedback and regime (and tuned rates) as defaults.
 
         A task without parameters has a regime that follows from its trials, see `network.regime`;
         so have the learning rates of a recurrent network.
 
         `task` is a `Task`, `tuned` maps names of parameters to values. Raises `InputError` when
-        the sizes do not fit the task.
+        sizes, coding or error do not fit the task.
         """
         for where, mine, theirs in (("inputs", self.sizes[0], task.n_in),
                                     ("readouts", self.sizes[-1], task.n_out)):
@@ -631,7 +660,16 @@ class Model:
         if self.coding not in (None, task.coding):
             raise InputError(f"the model is written for {self.coding!r} input, task {task.name} "
                              f"gives {task.coding!r}")
-        own = self._with(regime=_NOTHING) if self.regime else self
+        rewarded = task.feedback == "reward"
+        if self.error is not None and rewarded != (self.error == "reward"):
+            raise InputError(
+                f"task {task.name} only says what the action taken is worth, and the model has a "
+                f"{self.error} error, which needs the target: leave error out, or say "
+                "error='reward'" if rewarded else
+                f"the model learns by reward only, and task {task.name} shows the target: "
+                "bioopzo.tasks.with_reward(task) keeps it back")
+        kind = "reward" if rewarded else self.error
+        own = self._with(regime=_NOTHING, error=kind)
         regime = dict(task.parameters)
         if not regime or self.layers.recurrent:
             found = derived(task, self.layers, own.parameters,
@@ -639,7 +677,7 @@ class Model:
             regime = found if not regime else {
                 **{n: found[n] for n in ("eta", "eta_o") if n in found}, **regime}
         regime = {"input_rate": task.input_rate, **regime, **(tuned or {})}
-        return self._with(coding=task.coding, regime=Entries(regime))
+        return self._with(coding=task.coding, error=kind, regime=Entries(regime))
 
     def without_noise(self) -> "Model":
         """The model with the deterministic neuron, which is the limit of escape noise.

@@ -31,7 +31,8 @@ PARAMETERS = {
     "rho0": 400.0, "Delta": 0.25, "input_rate": 250.0, "tau_g": 0.005, "rho_err": 700.0,
     "alpha": 80.0, "T_z": 0.009, "T_w": 0.005, "mu": 0.3, "n_M": 5.0, "kappa": 0.15,
     "kappa_o": 0.2, "decay": 0.7, "gamma": 0.8, "memory": 0.4,
-    "tau_e": 0.012,
+    "tau_e": 0.012, "temperature": 0.8, "kappa_r": 0.2, "tau_minus": 0.008, "A_plus": 0.9,
+    "A_minus": 0.6, "steepness": 3.0, "tau_rise": 0.006,
 }
 
 
@@ -108,6 +109,7 @@ class Data:
     arrivals: np.ndarray
     positive: np.ndarray
     negative: np.ndarray
+    lots: np.ndarray
 
 
 def draw(case, seed=1):
@@ -124,12 +126,14 @@ def draw(case, seed=1):
         inputs = rng.random((trials, sizes[0]))
     rows = total if case.varying else trials
     targets = np.eye(sizes[-1])[rng.integers(sizes[-1], size=rows)]
+    if case.error == "reward":  # what every action would pay
+        targets = rng.random((rows, sizes[-1]))
     normal = "distribution" in rules.options(case.rule) and case.option(
         "distribution") == "gaussian"
     held = [rng.standard_normal((total, n)) if normal else rng.random((total, n))
             for n in sizes[1:-1]]
     return Data(weights, feedback, inputs, targets, [rng.random((total, n)) for n in sizes[1:-1]],
-                held, *(rng.random((total, n)) for n in (sizes[0], sizes[-1], sizes[-1])))
+                held, *(rng.random((total, n)) for n in (sizes[0], *sizes[-1:]*3)))
 
 
 # ---------------------------------------------------------------------------- the replay
@@ -156,6 +160,7 @@ class Replay:
         self.push = [np.zeros(n) for n in sizes]
         self.last = [np.full(n, -1e4) for n in sizes]
         self.o, self.err, self.decision, self.cost = (np.zeros(self.m) for _ in range(4))
+        self.action, self.policy, self.told, self.baseline = (*np.zeros((2, self.m)), 0.0, 0.0)
         self.plastic, self.step = 0.0, 0
         self.gate = case.mask
         self.read = self.gate / self.gate.sum()
@@ -204,7 +209,8 @@ class Replay:
         self.membranes(on * self.sigma[n])
         self.rule.filter(on * self.sigma[n])
         # error
-        loss = self.errors(y, on * self.gate[n], t)
+        loss = self.rewarded(y, n, t) if self.case.error == "reward" else self.errors(
+            y, on * self.gate[n], t)
         # feedback
         self.psi = [None, *(self.surrogate(u) for u in self.u[1:-1]), np.ones(self.m)]
         self.g[-1] = self.err.copy()
@@ -212,12 +218,14 @@ class Replay:
         # escape
         self.escape(t)
         self.decision += self.read[n] * self.o
-        self.cost += self.read[n] * loss
+        if self.case.error != "reward":
+            self.cost += self.read[n] * loss
         self.rule.observe(loss, n, on * self.window[n])
         # plasticity
         self.rule.learn(self.gate[n])
         # thresholds, synapses (spikes, then the feedback synapses), resets
         self.send()
+        self.rule.spiked()
         if on * self.pair[n]:
             self.rule.paired()
         self.resets()
@@ -230,7 +238,7 @@ class Replay:
         self.costs.append(self.cost.copy())
         self.rule.end_trial()  # still with `plastic` of the trial that ends
         self.plastic = float(case.plastic[trial])
-        self.decision[:], self.cost[:] = 0, 0
+        self.decision[:], self.cost[:], self.action[:], self.told = 0, 0, 0, 0.0
         if case.state_reset:
             for values in (*self.u[1:-1], *self.xbar):
                 values[:] = 0
@@ -275,6 +283,25 @@ class Replay:
             self.err -= size * (self.data.negative[t] < np.maximum(-delta, 0) * chance)
         return (1 - c) * y * (np.log(e.sum()) - o) + c * (o - y) ** 2 / self.m
 
+    def rewarded(self, payoffs, n, t):
+        """The policy's error times the reward of its action, from the step after that on."""
+        gate, taken = self.gate[n], self.action.sum()
+        reward = self.action @ payoffs
+        better = reward - self.baseline
+        self.err = (self.plastic * gate * taken * better * (self.policy - self.action)
+                    / self.temperature)
+        news = gate * taken * (1 - self.told)
+        loss = -news * better * self.action * self.gate.sum()
+        self.told += news
+        self.baseline += self.plastic * self.kappa_r * news * better
+        if gate and not taken:
+            self.policy = np.exp(self.o / self.temperature)
+            self.policy /= self.policy.sum()
+            taken = np.searchsorted(np.cumsum(self.policy), self.data.lots[t, 0])
+            self.action[taken] = 1
+        self.cost = -self.action * reward
+        return loss
+
     def hazard(self, u):
         x = (u - self.theta) / self.Delta
         return self.rho0 * {
@@ -305,6 +332,8 @@ class Replay:
         """psi: the slope of the hazard, scaled so that its peak is 1."""
         if self.case.rule == "eprop":
             return self.gamma * np.maximum(0, 1 - np.abs(u - self.theta) / self.theta)
+        if self.case.rule == "superspike":
+            return 1 / (1 + self.steepness * np.abs(u - self.theta)) ** 2
         if self.case.neuron == "deterministic":
             s = 1 / (1 + np.exp(-4 * (u - self.theta)))
             return 4 * s * (1 - s)
@@ -349,6 +378,9 @@ class Replay:
     def state(self):
         """What is compared, by the package's names."""
         out = {"readout.o": self.o, "error.err": self.err}
+        if self.case.error == "reward":
+            out |= {"error.action": self.action, "error.policy": self.policy,
+                    "error.baseline": np.full(self.m, self.baseline)}
         for at in range(1, self.L + 2):
             out[f"forward_{at}.w"] = self.w[at].ravel()
         for at in range(1, self.L + 1):
@@ -384,6 +416,8 @@ class ReadoutOnly:
     def feedback(self): ...
 
     def observe(self, loss, n, window): ...
+
+    def spiked(self): ...
 
     def paired(self): ...
 
@@ -493,6 +527,67 @@ class Reinforce(ReadoutOnly):
             gain = np.outer(net.xbar[at - 1], self.score(at))
             self.E[at] += net.dt * (gain - self.E[at] / net.tau_e)
         super().learn(gate)
+
+
+class RewardModulatedSTDP(Reinforce):
+    """E rises with xbar when the target spikes, falls with ybar when the source does.
+
+    Both at what traces are before the spikes of the step raise them; E decays with tau_e.
+    """
+
+    def __init__(self, net):
+        super().__init__(net)
+        self.ybar = [np.zeros(n) for n in net.case.sizes]
+
+    def end_trial(self):
+        super().end_trial()
+        if self.case.state_reset:
+            for ybar in self.ybar:
+                ybar[:] = 0
+
+    def filter(self, sigma):
+        net = self.net
+        self.ybar = [relax(ybar, 0, net.tau_minus, net.dt) for ybar in self.ybar]
+
+    def spiked(self):
+        net = self.net
+        for at in self.hidden:
+            if at > 1 or self.case.coding != "current":
+                self.E[at] -= net.A_minus * np.outer(net.S[at - 1], self.ybar[at])
+            self.E[at] += net.A_plus * np.outer(net.xbar[at - 1], net.S[at])
+        for at in self.hidden:
+            self.ybar[at] = self.ybar[at] + net.S[at]
+
+    def learn(self, gate):
+        net, surprise = self.net, gate * self.net.plastic * (self.loss - self.Lbar)
+        for at in self.hidden:
+            net.w[at] -= net.dt * net.eta * surprise * self.E[at]
+            self.E[at] -= net.dt * self.E[at] / net.tau_e
+        ReadoutOnly.learn(self, gate)
+
+
+class SuperSpike(Eprop):
+    """xbar*psi after two filters, tau_rise and tau_o, each by forward Euler."""
+
+    def __init__(self, net):
+        super().__init__(net)
+        self.ehat = [None, *(np.zeros_like(w) for w in net.w[1:])]
+
+    def end_trial(self):
+        super().end_trial()
+        if self.case.state_reset:
+            for at in self.hidden:
+                self.ehat[at][:] = 0
+
+    def learn(self, gate):
+        net = self.net
+        for at in self.hidden:
+            net.w[at] -= net.dt * net.eta * self.ehat[at] * net.g[at]
+            target = np.outer(net.xbar[at - 1], net.psi[at])
+            if self.case.state_reset or net.plastic:
+                self.ehat[at] += net.dt / net.tau_o * (self.ebar[at] - self.ehat[at])
+                self.ebar[at] += net.dt / net.tau_rise * (target - self.ebar[at])
+        ReadoutOnly.learn(self, gate)
 
 
 class Perturbing:
@@ -623,7 +718,7 @@ BOTH = [name for name in rules.available() if name != "bptt"]
 REPLAYS = {
     "bp": Backpropagation, "dfa": Direct, "dkp": KolenPollack, "eprop": Eprop,
     "node_perturbation": NodePerturbation, "opzo": Opzo, "readout_only": ReadoutOnly,
-    "reinforce": Reinforce,
+    "reinforce": Reinforce, "rstdp": RewardModulatedSTDP, "superspike": SuperSpike,
 }
 
 
@@ -638,7 +733,8 @@ def inject(model):
         for k in range(1, model.depth + 1):
             for line in lines:
                 edits[f"hidden_{k}.{kind}"] = _numbers(line, f"{table}_{k}")
-    for block, table in (("input.step", "arrivals"), ("error.event.positive", "positive"),
+    for block, table in (("input.step", "arrivals"), ("error.sample", "lots"),
+                         ("error.event.positive", "positive"),
                          ("error.event.negative", "negative")):
         if "rand" in model.blocks.get(block, ""):
             edits[block] = _numbers(model.blocks[block], table)
@@ -706,7 +802,8 @@ class Network:
         data = self.data
         return {**{f"escape_{k}": v for k, v in enumerate(data.escape, 1)},
                 **{f"held_{k}": v for k, v in enumerate(data.held, 1)},
-                "arrivals": data.arrivals, "positive": data.positive, "negative": data.negative}
+                "arrivals": data.arrivals, "positive": data.positive, "negative": data.negative,
+                "lots": data.lots}
 
     def advance(self, trials):
         """Run the next trials as one chunk, starting its clock at 0 again."""

@@ -51,6 +51,12 @@ VARIANTS = [
     case_of("dkp", {}, neuron="exponential", coding="poisson", **STREAM),
     case_of("opzo", {"local": True, "intermediate": 2}, sizes=(4, 5, 4, 3, 3)),
     case_of("dfa", {"local": True, "intermediate": 2}, coding="spikes"),
+    *(case_of(rule, error="reward")
+      for rule in ("opzo", "eprop", "reinforce", "node_perturbation", "rstdp")),
+    case_of("rstdp", coding="spikes", reset="hard"),
+    case_of("rstdp", coding="poisson", refractory=0.003),
+    case_of("superspike", coding="spikes"),
+    case_of("bp", error="reward", coding="poisson", sizes=(6, 5, 2), warmup=0),
 ]
 #: Edited texts. What acts on w without the error acts in trials without plasticity too where
 #: Brian2 runs it; the rate engine changes no weight there: so plasticity stays on.
@@ -94,7 +100,7 @@ def tables(case, data, program, trial):
         layer = int(owner.rpartition("_")[2]) - 1 if owner.startswith("hidden") else None
         table = {"S": data.arrivals if layer is None else data.escape[layer],
                  "z": None if layer is None else data.held[layer],
-                 "positive": data.positive, "negative": data.negative}[name]
+                 "positive": data.positive, "negative": data.negative, "lot": data.lots}[name]
         found[place] = table[trial*case.steps:(trial + 1)*case.steps, None]
     return found
 
@@ -283,6 +289,16 @@ STATEMENTS = {
     "a quotient at spikes": {"forward.spike": "u_post += w\nw /= 1.03"},
     "sums at spikes": {"forward.spike": "u_post += w\nw += 0.02*xbar_post\nw -= 0.01*w*xbar_pre"},
     "set to neurons' values": {"forward.spike": "u_post += w\nw = 0.9*w + 0.1*xbar_pre*psi_post"},
+    "at spikes of the target": {"forward.post": "w += 0.02*xbar_pre"},
+    "set at spikes of the target": {"forward.post": "w = 0.9*w + 0.1*xbar_pre*psi_post"},
+    "a bound at spikes of both": {"forward.spike": "u_post += w\nw -= 0.03*xbar_post",
+                                  "forward.post": "w += 0.02*xbar_pre\nw = clip(w, -0.4, 0.4)"},
+    "does not factor at spikes of the target": {
+        "forward.post": "w = clip(w + 0.05*(xbar_pre - xbar_post), -0.5, 0.5)"},
+    "what spikes of the target send": {"forward.post": "u_post += 0.05*w\nxbar_pre += 0.01*w"},
+    "an eligibility that spikes of the target set": {
+        "forward": "dw/dt = -eta*E*g_post : 1\ndE/dt = -E/tau_o : 1",
+        "forward.post": "E = 0.5*E + xbar_pre\nE = clip(E, 0, 0.7)", "forward.trial": "E = 0"},
     "does not factor at spikes": {
         "forward.spike": "u_post += w\nw = clip(w + 0.05*(xbar_pre - xbar_post), -0.5, 0.5)"},
     "a change that does not factor": {
@@ -545,17 +561,17 @@ def test_a_batch_gives_the_mean_of_its_samples(case, activity):
     assert max(apart) > 1e-4, "the samples do not differ"
 
 
-def one_step(edits, spikes, **settings):
-    """Weights of the second layer before and after a trial in which given neurons spike once."""
+def one_step(edits, spikes, key="forward_2.w", **settings):
+    """Weights before and after a trial in which given neurons of the first layer spike once."""
     case = case_of("readout_only", plastic=(1,), steps=30, values={"eta_o": 0.0})
     engine = engine_of(case, edits={
         "hidden_1.step": f"S = int(fresh > 0.5)*({spikes})", **edits}, **settings)
     engine.weights["forward_1.w"] = np.abs(engine.weights["forward_1.w"])
-    before = engine.weights["forward_2.w"]
+    before = engine.weights[key]
     count = 4
     inputs = np.repeat(np.arange(count)[:, None], case.sizes[0], axis=1).astype(float)
     shown(engine, operation_by_operation, True, inputs, samples(case, count)[1])
-    return before, np.asarray(engine.weights["forward_2.w"])
+    return before, np.asarray(engine.weights[key])
 
 
 def test_what_sets_a_weight_acts_once_a_moment_and_not_once_a_sample():
@@ -572,6 +588,16 @@ def test_rates_set_a_weight_as_often_as_a_spike_is_expected():
                              activity="rates")
     np.testing.assert_allclose(found[1], before[1]*0.5**4)
     np.testing.assert_allclose(found[0], before[0])
+
+
+def test_so_does_what_sets_a_weight_at_postsynaptic_spikes():
+    before, found = one_step({"forward_1.post": "w *= 0.5"},
+                             "int(i == 1) + int(i == 2)*int(drive > 0)", "forward_1.w")
+    factors = np.array([1, 0.5, 0.5, 1, 1])
+    np.testing.assert_allclose(found, before*factors)
+    before, found = one_step({"forward_1.post": "w = 0"}, "0.5*int(i == 1)", "forward_1.w",
+                             activity="rates")
+    np.testing.assert_allclose(found, before*np.where(np.arange(5) == 1, 0.5**4, 1))
 
 
 def test_random_numbers_of_synapses_are_their_own():

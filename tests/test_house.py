@@ -32,7 +32,7 @@ FLOORS = (
     ("engines",),
     ("checks",),
     ("model",),
-    ("measures",),
+    ("measures", "texts"),
     ("run",),
     ("training",),
     ("studies",),
@@ -49,7 +49,7 @@ MOST_LONG, LONG = 5, 400
 #: Rooms whose public functions say the types of everything they take and give.
 HINTED = ("arguments", "datasets", "errors", "files", "lazily", "measures", "model", "moved",
           "network", "neurons", "plots", "registry", "rules", "run", "show", "tasks", "text",
-          "training")
+          "texts", "training")
 #: Modules of these rooms that do not yet: to be replaced.
 NOT_YET_HINTED = ("bioopzo.network.connections",)
 

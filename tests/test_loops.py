@@ -19,13 +19,16 @@ pytestmark = [pytest.mark.compiled,
 
 
 def small(rule):
-    """A task, a model written for it and its shape."""
+    """A task, a model written for it and its shape; names of synapses may begin alike."""
     task = bz.tasks.temporal_patterns(classes=3, inputs=12)
-    model = bz.Model([12, 9, 8, 3], rule=rule).for_task(task)
+    sizes = [12, 9, 8, 3] if rule != "eprop" else (
+        bz.Network(inputs=12, readouts=3).population("E", 9).population("E_2", 8)
+        .connect("input", "E", "to_E").connect("E", "E_2", "to_E_2").connect("E_2", "readout"))
+    model = bz.Model(sizes, rule=rule).for_task(task)
     return task, model, shape_of(task, 8)
 
 
-@pytest.mark.parametrize("rule", ["opzo", "bp", "dkp"])
+@pytest.mark.parametrize("rule", ["opzo", "bp", "dkp", "rstdp"])
 @pytest.mark.parametrize("lazy", [True, False])
 def test_no_synaptic_loop_is_left_as_brian2_writes_it(tmp_path, rule, lazy):
     _, model, shape = small(rule)
@@ -74,7 +77,7 @@ def test_a_loop_whose_synapses_share_what_they_change_is_not_split(where, apart)
     assert loops.APART not in loops.by_neuron(other, "a", 3, 4)
 
 
-@pytest.mark.parametrize("rule", ["opzo", "bp", "eprop"])
+@pytest.mark.parametrize("rule", ["opzo", "bp", "eprop", "rstdp"])
 def test_same_results_to_rounding(tmp_path, monkeypatch, rule):
     task, model, shape = small(rule)
     samples = np.arange(shape.rows)
@@ -92,7 +95,10 @@ def test_same_results_to_rounding(tmp_path, monkeypatch, rule):
         weights = initial_weights(model, np.random.default_rng(1))
         outcomes.append(engine.run(Chunk(40, {**engine.start, **weights}, values, tables)))
     plain, quick = outcomes
-    assert plain.state["hidden_2.count"].sum() > 100
+    second = "E_2" if rule == "eprop" else "hidden_2"
+    assert plain.state[f"{second}.count"].sum() > 100
+    for name, start in weights.items():
+        assert not name.endswith(".w") or np.abs(plain.state[name] - start).max() > 1e-4
     np.testing.assert_allclose(quick.decision, plain.decision, rtol=0, atol=1e-9)
     for name, value in plain.state.items():
         np.testing.assert_allclose(quick.state[name], value, rtol=1e-9, atol=1e-9, err_msg=name)

@@ -158,6 +158,9 @@ REFUSED = {
     "a membrane that is set": ({"forward.spike": "u_post = u_post + w"}, "a spike sets u_post"),
     "a membrane that is not linear": (
         {"u": "du/dt = (b + drive - u**3)/tau_m : 1"}, "du/dt is not linear in u"),
+    "a leak with a condition": (
+        {"readout:o": "do/dt = -o/tau_o*(1 + 0.1*int(o > 0.39)) + sigma*push : 1"},
+        "do/dt is not linear in o"),
     "what has no equation": ({"forward.spike": "drive_post += w"}, "no differential equation"),
     "push set elsewhere": ({"hidden.step": M.blocks["hidden.step"] + "\npush = 0*Hz"},
                            "hidden.step: push carries the rule's perturbation"),

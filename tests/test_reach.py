@@ -46,7 +46,7 @@ def test_a_block_that_no_object_has_is_refused(rule, edit, words):
 
 @pytest.mark.parametrize("key, text", [
     ("forwrad", "w : 1"), ("hidden.rset", "u = 0"), ("recurrent.spike", "u_post += w"),
-    ("forward.post", "u_post += w"), ("hidden_7", "a : 1"), ("critic", "a : 1"),
+    ("forward.after", "u_post += w"), ("hidden_7", "a : 1"), ("critic", "a : 1"),
     ("feedback.pair.learn", "M += 1"), ("backward", "g_pre = w*g_post : 1 (summed)")])
 def test_a_name_that_is_no_block_of_this_network_is_refused_at_once(key, text):
     with pytest.raises(EquationError, match=f"unknown line or block '{key}'"):
@@ -85,6 +85,7 @@ def test_a_line_over_which_every_layer_has_its_own_is_refused():
     ("forward.hold", "w = w", "perturbs nothing"),
     ("hidden.on.burst", "u = 0", "hidden.event.burst"),
     ("readout.reset", "o = 0", "readout.threshold"),
+    ("forward_readout.post", "w = 0.9*w", "(readout) sends no spikes"),
     ("forward_2.onset", "drive_post += w*xbar_pre", "sends spikes")])
 def test_a_block_of_a_rules_file_that_never_runs_is_refused(tmp_path, block, text, words):
     path = tmp_path / "mine.py"

@@ -44,7 +44,8 @@ def influences(draft):
                       for line in parse(text, name) if line.right]
     for name, synapse in draft.synapses.items():
         texts = [(synapse.equations, ""), *((code.text, "") for code in synapse.codes)]
-        texts += [(path.text, f"{synapse.source}.{path.event}") for path in synapse.pathways]
+        ends = {"pre": synapse.source, "post": synapse.target}
+        texts += [(path.text, f"{ends[path.side]}.{path.happening}") for path in synapse.pathways]
         for text, event in texts:
             found += [Influence(owner_of(draft, name, line.name), name, line.right, event)
                       for line in parse(text, name) if line.right]

@@ -209,7 +209,7 @@ class Text:
                 known.update(not_refractory=Quantity(1.0), lastspike=SPECIAL["t"])
                 settable |= {"not_refractory", "lastspike"}
         else:
-            ends = {"pre": obj.source, "post": obj.target}
+            ends, known["j"] = {"pre": obj.source, "post": obj.target}, Quantity(1.0)
             for end, group in ends.items():
                 known[f"N_{end}"] = Quantity(1.0)
                 known |= {f"{word}_{end}": value for word, _, value in self._linked(group)}

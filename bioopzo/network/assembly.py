@@ -92,7 +92,7 @@ def _add_events(assembly):
     for synapse in assembly.synapses.values():
         group = assembly.groups[synapse.source]
         for path in synapse.pathways:
-            if path.event != "spike" and path.event not in {e.name for e in group.events}:
+            if path.happening != "spike" and path.event not in {e.name for e in group.events}:
                 # The onset comes after the trial clock (order 0), the new input and the reset.
                 condition, when, order = {"hold": ("hold > 0.5", "noise", 0),
                                           "pair": ("pair > 0.5", "thresholds", 0),

@@ -20,7 +20,7 @@ from bioopzo.text.equations import (
 
 CODINGS = ("current", "poisson", "spikes")
 #: What goes on from one trial into the next when the state is not reset.
-CARRIED = re.compile(r"^(u|xbar|ebar|o|err|z\d+|zbar|not_refractory|lastspike)$")
+CARRIED = re.compile(r"^(u|xbar|ybar|ebar|ehat|o|err|z\d+|zbar|not_refractory|lastspike)$")
 
 
 def lay_over(blocks: MutableMapping[str, str], name: str, text: str, where: str) -> None:

@@ -162,6 +162,8 @@ def _synapses(blocks, network, projection, perturbs):
                           projection.kind, projection.connection)
     if text_of(blocks, network[projection.source], "threshold"):
         _add_pathway(synapse, "pre", "spike", text_of(blocks, projection, "spike"))
+    if text_of(blocks, network[projection.target], "threshold"):
+        _add_pathway(synapse, "post", "post", text_of(blocks, projection, "post"))
     _add_pathway(synapse, "onset", "onset", _onset(blocks, network, projection))
     if from_hidden and perturbs:
         _add_pathway(synapse, "hold", "hold", text_of(blocks, projection, "hold"))

@@ -291,6 +291,8 @@ def _refuse_reads(synapse, name, terms):
         for x in parse(path.text, synapse.name):
             if x.name == name and followed:
                 raise _Unproved(f"{name} is set within a trial, and another equation follows it")
+            if path.side == "post" and name in (x.name, *identifiers(x.right)):
+                raise _Unproved(f"{name} is read or set at postsynaptic spikes")
             # After the spikes of its step and before the traces rise, what is kept is not settled.
             if path.event == "pair" and (name in identifiers(x.right) or (
                     x.name == name and x.operator not in ("+=", "-="))):

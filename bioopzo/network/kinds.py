@@ -42,18 +42,20 @@ NEURON_MOMENTS = {
     "hold": Moment("when z is drawn", "noise"),
     "pair": Moment("at the end of a pair of holds", "thresholds"),
 }
-#: Of synapses: what they do at an event of their source, and between two trials.
+#: Of synapses: what they do at an event of their source, or a spike of their target, and between
+#: two trials.
 SYNAPSE_MOMENTS = {
     "": Moment(""),
     "onset": Moment("at the start of a trial", "start", 6),
     "spike": Moment("at a presynaptic spike", "synapses"),
+    "post": Moment("at a postsynaptic spike", "synapses", 5),  # after what comes in has acted
     "hold": Moment("when z is drawn", "noise", 5),
     "pair": Moment("at the end of a pair of holds", "synapses", 10, named=True),
     "trial": Moment("between two trials", "start", -7, "trial"),
 }
 #: The order in which the blocks of an object are shown.
-SHOWN = ("", "chance", "step", "sample", "threshold", "reset", "spike", "onset", "event", "on",
-         "trial", "hold", "pair")
+SHOWN = ("", "chance", "step", "sample", "threshold", "reset", "spike", "post", "onset", "event",
+         "on", "trial", "hold", "pair")
 
 
 @dataclass(frozen=True)

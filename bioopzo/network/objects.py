@@ -53,13 +53,23 @@ class GroupText:
 
 @dataclass(frozen=True)
 class Pathway:
-    """What synapses do when `event` happens in their source."""
+    """What synapses do when `event` happens in their source; ``"post"``: their target spikes."""
 
     name: str
     event: str
     text: str
     when: str
     order: int = 0
+
+    @property
+    def side(self) -> str:
+        """Whose event it is, ``"pre"`` or ``"post"``."""
+        return "post" if self.event == "post" else "pre"
+
+    @property
+    def happening(self) -> str:
+        """The event as the neurons of that side call it."""
+        return "spike" if self.side == "post" else self.event
 
 
 @dataclass
@@ -161,7 +171,8 @@ def _describe(obj):
         parts.append(f"# {obj.source} -> {obj.target}" + _which(obj.connection)
                      + (f", {obj.form}" if obj.form else ""))
         parts.append(obj.equations)
-        parts += [f"on {p.event} of {obj.source} [{p.when}]:\n" + _indent(p.text)
+        ends = {"pre": obj.source, "post": obj.target}
+        parts += [f"on {p.happening} of {ends[p.side]} [{p.when}]:\n" + _indent(p.text)
                   for p in obj.pathways]
     else:
         parts.append(f"# {obj.size} neurons" if obj.size > 1 else "# 1 unit")

@@ -222,8 +222,62 @@ ERRORS = {
         "error.trial": "err = 0",
     },
 }
+WILLIAMS = "Williams 1992"
+#: What comes back is the reward of what was done, and nothing else. `y` holds what each action
+#: would pay in this trial: no text may read it but the sum over the one action that was taken. That
+#: is drawn in the first step of the gate, with the chances softmax(o/temperature), by one random
+#: number (unit 0's) against cumulative sums. From the next step on there is an error; the loss,
+#: for rules that have a critic, is the news of that step alone: what neurons do later has no share
+#: in the reward. Averaged over the reading, it is the baseline less the reward.
+REWARD = {
+    "error": """
+        y : 1
+        Z : 1
+        expo = exp(o/temperature) : 1
+        below : 1
+        upto : 1
+        lot : 1
+        drawn : 1
+        action : 1
+        policy : 1
+        acted : 1
+        told : 1
+        reward : 1
+        baseline : 1
+        choosing = gate*(1 - acted) : 1
+        news = gate*acted*(1 - told) : 1
+        err = plastic*gate*acted*(reward - baseline)*(policy - action)/temperature : 1
+        loss = news*action*(baseline - reward)/clip(read, 1e-9, 1) : 1
+        cost : 1
+    """,
+    "error.sample": "lot = rand()",
+    "softmax": """
+        Z_post = expo_pre : 1 (summed)
+        below_post = expo_pre*int(i < j) : 1 (summed)
+        upto_post = expo_pre*int(i <= j) : 1 (summed)
+        drawn_post = lot_pre*int(i == 0) : 1 (summed)
+        acted_post = action_pre : 1 (summed)
+        reward_post = action_pre*y_pre : 1 (summed)
+    """,
+    # The last interval has no upper end, whatever rounding makes of the sums.
+    "error.step": """
+        policy += choosing*(expo/Z - policy)
+        action += choosing*(int(below <= drawn*Z) - int(upto <= drawn*Z)*int(i < N - 1))
+        baseline += kappa_r*news*(reward - baseline)
+        told += news
+        cost = -action*reward
+    """,
+    "error.trial": "cost = 0\naction = 0\npolicy = 0\ntold = 0",
+}
 ERROR_PARAMETERS = {
     "graded": {},
+    "reward": {
+        "temperature": Parameter(1.0, "how much the choice of an action explores", True, WILLIAMS),
+        "kappa_r": Parameter(0.05, "rate of the running baseline of the reward", True, WILLIAMS),
+        # Faster, a policy is sure of itself before it has tried enough.
+        "eta": Parameter(5.0 * Hz, "learning rate of the hidden weights", search=(0.5, 50)),
+        "eta_o": Parameter(1.0 * Hz, "learning rate of the readout weights", search=(0.1, 10)),
+    },
     "spiking": {
         "tau_g": Parameter(5 * ms, "decay of the modulator concentration", True),
         "rho_err": Parameter(1000.0 * Hz, "rate of an error unit at an error of 1", True),
@@ -232,13 +286,15 @@ ERROR_PARAMETERS = {
 
 
 def error(kind: str) -> dict[str, str]:
-    """Blocks of the error population of a `kind`: graded, or spiking.
+    """Blocks of the error population of a `kind`: graded, spiking, or reward only.
 
     Spiking: a positive and a negative Poisson unit per readout, whose spikes raise and lower a
-    modulator concentration `err`.
+    modulator concentration `err`. Reward: see `REWARD`.
     """
+    if kind == "reward":
+        return dict(REWARD)
     if kind not in ERRORS:
-        raise unknown("error population", kind, ERRORS)
+        raise unknown("error population", kind, [*ERRORS, "reward"])
     base = """
         y : 1
         Z : 1

@@ -125,6 +125,10 @@ def why_unreached(name: str, model: ModelLike) -> tuple[str, str]:
     if moment == "on":
         word = rest.partition(".")[2]
         return (f"there is no event {word!r}", f"say when it happens, block '{owner}.event.{word}'")
+    if moment == "post":
+        targets = ", ".join(dict.fromkeys(
+            entry.target for entry in entries if isinstance(entry, Projection)))
+        return (f"its target ({targets}) sends no spikes", "leave the block out")
     if moment in ("spike", "onset", "hold"):
         sources = ", ".join(dict.fromkeys(
             entry.source for entry in entries if isinstance(entry, Projection)))

@@ -38,6 +38,8 @@ RULE_STYLE = {
     "eprop": ("#CC79A7", "P", "e-prop"),
     "node_perturbation": ("#009E73", "D", "Node pert."),
     "reinforce": ("#E69F00", "X", "REINFORCE"),
+    "rstdp": ("#B22222", ">", "R-STDP"),
+    "superspike": ("#4B6CB7", "h", "SuperSpike"),
     "readout_only": ("#8C8C8C", "d", "Readout only"),
 }
 #: For rules and labels of the user's own, by order of appearance in a figure.

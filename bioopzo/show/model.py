@@ -123,7 +123,7 @@ def text(model: Any) -> str:
 def _heading(model):
     shape = model.layout or "-".join(map(str, model.sizes))
     edited = f", {len(model.edits)} edited" if model.edits else ""
-    yield (f"Model {shape}, rule {model.rule_name}, {model.neuron} neuron, {model.error} error, "
+    yield (f"Model {shape}, rule {model.rule_name}, {model.neuron} neuron, {model.feedback} error, "
            f"digest {model.digest}{edited}")
     yield model.rule.summary[:1].upper() + model.rule.summary[1:]
     options = {"reset": (model.reset, "soft"), "surrogate": (model.surrogate, "escape"),

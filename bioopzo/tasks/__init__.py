@@ -7,7 +7,7 @@ to one process by `add`; the same file put into this folder is built in.
 
 What a task's file may import of this package is what is public here: ``Task``, which it returns,
 and ``consecutive_splits``, ``gate`` and ``one_hot``, which make parts of it; ``choose`` and
-``InputError`` for its options.
+``InputError`` for its options. `with_reward` makes of a task one that only pays for what is done.
 """
 
 import inspect
@@ -16,6 +16,7 @@ from os import PathLike
 
 from bioopzo.errors import InputError
 from bioopzo.registry import Folder, choose
+from bioopzo.tasks._reward import with_reward
 from bioopzo.tasks.trials import Task, consecutive_splits, gate, one_hot
 
 _FOLDER = Folder("task", __name__, Task, tried=None, helpers=("trials",))
@@ -25,8 +26,8 @@ globals().update(_FOLDER.available())
 from bioopzo.tasks.yin_yang import yin_yang_samples  # noqa: E402  (after the line above)
 
 __all__ = ["InputError", "Task", "add", "available", "choose", "consecutive_splits", "defaults",
-           "gate", "get", "one_hot", "options", "summary", "yin_yang_samples",
-           *_FOLDER.available()]
+           "gate", "get", "one_hot", "options", "summary", "with_reward",
+           "yin_yang_samples", *_FOLDER.available()]
 
 
 def __dir__():

@@ -16,6 +16,7 @@ from bioopzo.errors import InputError, nearest
 
 CODINGS = ("current", "poisson", "spikes")
 SPLITS = ("train", "validation", "test")
+FEEDBACKS = ("target", "reward")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,6 +44,9 @@ class Task:
     hidden | whole numbers | (32, 32) | hidden layer sizes used when the user gives none
     parameters | name -> number or quantity | {} | model parameters this task is known to work with
     description | text | '' | one or two sentences, with the source
+    feedback | 'target', 'reward' | 'target' | 'reward': `targets` (samples, m) are what each of m
+        actions would pay, and only the payoff of the action that was taken comes back; `labels` are
+        then the best actions
 
     Raises `InputError`, naming the culprit and what is allowed, for anything inconsistent.
     """
@@ -60,6 +64,7 @@ class Task:
     hidden: tuple[int, ...] = (32, 32)
     parameters: Mapping[str, object] = field(default_factory=dict)
     description: str = ""
+    feedback: str = "target"
 
     def __post_init__(self):
         if not isinstance(self.name, str) or not self.name:
@@ -68,6 +73,7 @@ class Task:
         steps = step_count(where, self.duration, self.dt)
         quantity(where, "input_rate", self.input_rate, Hz)
         choice(where, "coding", self.coding, CODINGS)
+        choice(where, "feedback", self.feedback, FEEDBACKS)
 
         inputs = _checked_inputs(self, steps)
         samples = len(inputs)
@@ -85,6 +91,8 @@ class Task:
             hidden=_checked_hidden(where, self.hidden),
             parameters=_checked_parameters(where, self.parameters),
         )
+        if self.feedback == "reward":
+            _check_payoffs(self)
 
     @property
     def samples(self) -> int:
@@ -145,6 +153,8 @@ class Task:
     def __repr__(self):
         sizes = ", ".join(f"{split} {len(members)}" for split, members in self.splits.items())
         kind = "targets over time" if self.labels is None else f"{self.classes} classes"
+        if self.feedback == "reward":
+            kind = "actions, by reward"
         return (
             f"<Task {self.name!r}: {sizes}; {self.n_in} inputs ({self.coding}), "
             f"{self.n_out} outputs ({kind}); trials of {self.duration}, {self.steps} steps>"
@@ -288,6 +298,16 @@ def _checked_targets(where, targets, samples, steps):
         )
     _finite(where, "targets", targets)
     return _frozen(targets, np.float64)
+
+
+def _check_payoffs(task):
+    """Refuse payoffs that change within a trial, one action, and a gate too short to act in."""
+    if task.targets.ndim != 2 or task.n_out < 2:
+        raise InputError(f"{task.name}: with feedback 'reward' targets are the payoffs of at least "
+                         f"2 actions, (samples, actions), not {task.targets.shape}")
+    if task.mask.sum() < 2:
+        raise InputError(f"{task.name}: with feedback 'reward' the mask needs 2 steps at least: "
+                         "one in which an action is taken, and one in which it is rewarded")
 
 
 def _checked_labels(where, labels, samples, classes):

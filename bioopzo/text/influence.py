@@ -51,8 +51,14 @@ def reached(lines: Mapping[str, Line], entry: str) -> set[str]:
 
 @functools.lru_cache(maxsize=1024)
 def share_of(text: str, name: str) -> sympy.Expr:
-    """The derivative of the expression `text` by one of its names, `name`, simplified."""
-    return sympy.simplify(sympy.diff(as_sympy(text), as_sympy(name)))
+    """The derivative of the expression `text` by one of its names, `name`, simplified.
+
+    ``nan`` where there is none: of a condition, say.
+    """
+    try:
+        return sympy.simplify(sympy.diff(as_sympy(text), as_sympy(name)))
+    except AttributeError:  # sympy's conditions have no derivative
+        return sympy.nan
 
 
 def as_term(share: sympy.Expr, name: str) -> str:

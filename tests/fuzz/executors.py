@@ -58,12 +58,15 @@ def task_of(draw):
               else rng.random((count, n_in)))
     labels = rng.integers(n_out, size=count)
     targets = np.eye(n_out)[labels]
-    if draw.varying:
+    rewarded = draw.error == "reward"
+    if rewarded:
+        targets = rng.standard_normal((count, n_out))  # what every action pays
+    elif draw.varying:
         targets = np.eye(n_out)[rng.integers(n_out, size=(count, steps))]
     mask = (np.arange(steps) >= draw.warmup).astype(float)
     splits = {"train": np.arange(count), "validation": np.arange(0), "test": np.arange(0)}
-    return Task("drawn", inputs, targets, None if draw.varying else labels, mask, splits,
-                draw.coding, steps * ms)
+    return Task("drawn", inputs, targets, None if targets.ndim == 3 else labels, mask, splits,
+                draw.coding, steps * ms, feedback="reward" if rewarded else "target")
 
 
 def key_of(draw, done, plastic, trial):

@@ -28,7 +28,9 @@ VALUES = {"tau_m": "7*ms", "tau_o": "9*ms", "b": "0.9", "c": "0.3", "eta": "20*H
           "rho0": "400*Hz", "Delta": "0.25", "input_rate": "250*Hz", "tau_g": "5*ms",
           "rho_err": "700*Hz", "alpha": "80*Hz", "T_z": "4*ms", "T_w": "2*ms", "mu": "0.3",
           "n_M": "5.0", "kappa": "0.15", "kappa_o": "0.2", "decay": "0.7*Hz", "gamma": "0.8",
-          "tau_e": "12*ms", "zeta": "0.3", "tau_a": "25*ms", "c_reg": "9*ms", "tau_f": "30*ms"}
+          "tau_e": "12*ms", "zeta": "0.3", "tau_a": "25*ms", "c_reg": "9*ms", "tau_f": "30*ms",
+          "temperature": "0.7", "kappa_r": "0.2", "tau_minus": "8*ms", "A_plus": "0.9",
+          "A_minus": "0.6", "steepness": "3.0", "tau_rise": "4*ms"}
 OPTIONS = {
     "eprop": {"feedback": ("random", "symmetric", "adaptive"), "regularised": (False, True)},
     "opzo": {"place": ("after", "before"), "distribution": ("rademacher", "gaussian"),
@@ -212,7 +214,8 @@ def draw_from(choose, seed=0):
     steps = choose.whole(12, 30)
     draw = Draw(
         seed, sizes, rule, options, neuron, choose.one(("soft", "hard")),
-        choose.one((0.0, 0.0, 2.0, 3.5)), choose.one(("graded", "graded", "spiking")),
+        choose.one((0.0, 0.0, 2.0, 3.5)), choose.one(("graded", "graded", "spiking",
+                                                                    "reward")),
         choose.one(("current", "poisson", "spikes")), choose.one(SURROGATES),
         choose.one((0.0, 0.0, 0.0, 0.3)), state_reset, choose.chance(0.25), steps,
         choose.whole(0, steps // 4), tuple(plastic),
@@ -526,6 +529,21 @@ class Writer:
             "w *= .99", "w = 0.97*w", f"w /= {self.value()} + 1", f"w -= {self.small()}*w",
             f"w += {self.small()}*xbar_post" if key.startswith("forward.") else "w *= 1.01",
             f"w *= 1 - {self.small()}*int(w > {self.number()})"))),)
+
+    def as_at_postsynaptic_spikes(self):
+        lines = [self.choose.one((
+            f"w += {self.small()}*xbar_pre", f"w = clip(w, -{self.value()}, {self.value()})",
+            "w *= 0.97", f"w -= {self.small()}*w*xbar_pre", f"u_post += {self.small()}*w",
+            f"xbar_pre -= {self.small()}", f"w = 0.9*w + {self.small()}*rand()",
+            f"w += {self.small()}*(xbar_pre > xbar_post)", f"w -= {self.small()}*i/(1 + j)"))
+            for _ in range(self.choose.one((1, 1, 2)))]
+        key = self.choose.one(("forward.post", "forward_1.post", "forward.post"))
+        if self.choose.chance(0.3) and "forward.trial" not in self.blocks and not any(
+                line.name == "E" for line in parse(self.blocks.get("forward", ""))):
+            return (("edit", "forward", "dE/dt = -E/(9*ms) : 1\ndw/dt = -eta*E*xbar_post : 1"),
+                    ("edit", "forward.trial", "E = 0"),
+                    ("append", key, f"E = 0.8*E + {self.number()}*xbar_pre"))
+        return (("append", key, "\n".join(lines)),)
 
     def as_between_trials(self):
         lines = [self.choose.one((

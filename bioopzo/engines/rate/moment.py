@@ -18,6 +18,9 @@ from bioopzo.engines.rate.arrays import (
 )
 from bioopzo.network.connections import Dense
 
+#: The axis of (batch, pre, post) along which values of neurons on a side are all the same.
+_ACROSS = {"pre": 2, "post": 1}
+
 
 class Moment:
     """What every variable holds, `env`, while operations run.
@@ -163,14 +166,16 @@ class Moment:
         if key in machine.program.eligibilities:
             if key in self.env:
                 value = sum(self.full(node.owner, term) for term in node.terms)
-                event = 1.0 if node.activity is None else plain(
-                    self.value(node.activity))[..., None]
+                event = 1.0 if node.activity is None else jnp.expand_dims(
+                    plain(self.value(node.activity)), _ACROSS[node.side])
                 self.env[key] = self._where(event, value, self.env[key])
             return
         event = None if node.activity is None else jnp.broadcast_to(
-            plain(self.value(node.activity)), (self.batch, machine.connections[node.owner].pre))
-        value = sum(self._mean(node.owner, term, event) for term in node.terms)
-        any_ = 1.0 if event is None else 1 - jnp.prod(1 - event, axis=0)[:, None]
+            plain(self.value(node.activity)),
+            (self.batch, getattr(machine.connections[node.owner], node.side)))
+        value = sum(self._mean(node.owner, term, event, node.side) for term in node.terms)
+        any_ = 1.0 if event is None else jnp.expand_dims(
+            1 - jnp.prod(1 - event, axis=0), _ACROSS[node.side] - 1)
         self.env[key] = self._where(any_, value, self.env[key])
 
     def _where(self, event, new, old):
@@ -196,30 +201,32 @@ class Moment:
         shape = (self.batch, *self.machine.connections[owner].shape)
         self.machine.check_room(f"{owner}: {term.text}, for every sample and synapse,",
                                 int(np.prod(shape)) * jnp.dtype(self.dtype).itemsize)
-        axis = {"pre": 2, "post": 1}
 
         def found(side, ref):
             value = plain(self.value(ref))
-            return jnp.expand_dims(value, axis[side]) if side in axis else value
+            return jnp.expand_dims(value, _ACROSS[side]) if side in _ACROSS else value
         value = evaluate(term.code, {word: found(*place) for word, place in term.reads.items()})
         for side, ref in (("pre", term.pre), ("post", term.post)):
             if ref is not None:
                 value = value * found(side, ref)
         return jnp.broadcast_to(masked(self.machine.connections[owner], value), shape)
 
-    def _mean(self, owner, term, event):
-        """The mean of a term over the samples, weighted by the size of their `event`."""
+    def _mean(self, owner, term, event, side="pre"):
+        """The mean of a term over the samples, weighted by the size of their `event` on a side."""
         share = 1 / self.batch if event is None else event / jnp.maximum(
             event.sum(axis=0), jnp.finfo(self.dtype).tiny)
         if term.literal or (term.synaptic & self.machine.program.eligibilities):
             value = self.full(owner, term)
-            return (value * (share if event is None else share[:, :, None])).sum(axis=0)
+            return (value * (share if event is None else jnp.expand_dims(
+                share, _ACROSS[side]))).sum(axis=0)
         if term.pre is None and term.post is None:
             return self.code(term)
         connection = self.machine.connections[owner]
         P, Q = self._sides(term)
         if event is None:
             return self._outer(connection, P, Q) / self.batch * self.code(term)
+        if side == "post":
+            return self._outer(connection, P, share if Q is None else share * Q) * self.code(term)
         return self._outer(connection, share if P is None else share * P, Q) * self.code(term)
 
     def _sides(self, term):

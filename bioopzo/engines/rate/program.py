@@ -70,8 +70,8 @@ class Node:
     `kind`: ``"element"`` (`code` on a group's arrays), ``"sum"`` (`terms` summed through synapses
     `into` their ``"post"`` or ``"pre"`` side), ``"change"`` (a synaptic variable changes by
     `terms`), ``"set"`` (it becomes them) or ``"together"`` (`parts`, all from the old values).
-    `gate` is a condition on the trial's clock; `activity` the size of the presynaptic event at
-    which synapses act.
+    `gate` is a condition on the trial's clock; `activity` the size of the event at which synapses
+    act, of the neurons on their `side`.
     """
 
     kind: str
@@ -83,6 +83,7 @@ class Node:
     terms: tuple[Term, ...] = ()
     into: str = ""
     activity: Ref | None = None
+    side: str = "pre"
     differential: bool = False
     parts: tuple["Node", ...] = ()
 

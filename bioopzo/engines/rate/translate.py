@@ -246,8 +246,8 @@ class _Builder:
         self._group_code(name, text, *self._occasion(name, event), holding=False)
 
     def _pathway(self, name, path):
-        source = self.assembly.synapses[name].source
-        self._synapse_code(name, path.text, *self._occasion(source, path.event))
+        occasion = self._occasion(self._end(name, path.side), path.happening)
+        self._synapse_code(name, path.text, *occasion, path.side)
 
     # ------------------------------------------------------------------ groups
 
@@ -394,8 +394,8 @@ class _Builder:
             ref = self._read(synapse.source if end == "pre" else synapse.target, bare)
         return side, ref
 
-    def _terms(self, name, text, activity=None, target=""):
-        """The `Term`s of synaptic text."""
+    def _terms(self, name, text, activity=None, target="", side="pre"):
+        """The `Term`s of synaptic text, at an event of the neurons on one `side`."""
         text, _ = self._drawn(self._plain(name, text), f"{name}.{target}")
         owner = lambda word: "scalar" if word in _NOT_NAMES else self._of(name, word)[0]  # noqa: E731
         try:
@@ -403,13 +403,13 @@ class _Builder:
         except Mixed as problem:
             reads = {word: self._found(name, word) for word in sorted(words(text))}
             if activity:
-                text, reads["_event"] = f"_event*({text})", ("pre", activity)
+                text, reads["_event"] = f"_event*({text})", (side, activity)
             said, mixed = (substitute(part, {copy + end: word + end for copy, word in
                                              self.assembly.stored.items()
                                              for end in ("_pre", "_post")})
                            for part in problem.args[:2])
             return [Term(None, None, text, reads, f"the term {said} ({mixed} mixes owners)")]
-        return [self._factors(name, factors, activity) for factors in found]
+        return [self._factors(name, factors, activity, side) for factors in found]
 
     def _plain(self, name, text):
         """Text without units, and with the synapses' own subexpressions put in."""
@@ -422,7 +422,7 @@ class _Builder:
                                  if word not in self.lines[name] and word not in
                                  self.assembly.synapses[name].constants})
 
-    def _factors(self, name, factors, activity):
+    def _factors(self, name, factors, activity, event_side):
         """A `Term` whose parts of neurons are operations of their own."""
         code, sides = factors.synapse, {"pre": None, "post": None}
         for side, text in (("pre", factors.pre), ("post", factors.post)):
@@ -431,9 +431,10 @@ class _Builder:
             elif text != "1":
                 code = f"({text})*({code})" if code != "1" else text
         if activity:
-            sides["pre"] = activity if sides["pre"] is None else self._temporary(
-                self.assembly.synapses[name].source, name, "_event*_value",
-                {"_event": activity, "_value": sides["pre"]})
+            value = sides[event_side]
+            sides[event_side] = activity if value is None else self._temporary(
+                self._end(name, event_side), name, "_event*_value",
+                {"_event": activity, "_value": value})
         reads = {word: self._found(name, word) for word in sorted(words(code))}
         return Term(sides["pre"], sides["post"], code, reads,
                     f"{factors.pre}*{factors.post}*{factors.synapse}")
@@ -447,9 +448,9 @@ class _Builder:
         group = synapse.source if side == "pre" else synapse.target
         return self._temporary(group, name, text, reads)
 
-    def _sum(self, name, text, into, target, activity=None, gate=""):
-        """What text adds up to at the neurons of one side."""
-        terms = self._terms(name, text, activity, target)
+    def _sum(self, name, text, into, target, activity=None, gate="", side="pre"):
+        """What text adds up to at the neurons of one side, `into`."""
+        terms = self._terms(name, text, activity, target, side)
         self.count += 1
         key = f"{self._end(name, into)}.{name}_sum@{self.count}"
         self._emit("sum", name, key, terms, into=into, gate=gate)
@@ -465,7 +466,7 @@ class _Builder:
         group = self._end(name, into)
         self._emit("element", group, f"{group}.{bare}", code="_sum", reads={"_sum": found})
 
-    def _synapse_code(self, name, text, gate="", activity=None):
+    def _synapse_code(self, name, text, gate="", activity=None, side="pre"):
         self._refuse_order(name, text)
         for line in parse(text, name):
             if is_condition(line.right):
@@ -475,10 +476,10 @@ class _Builder:
                 if line.operator not in ("+=", "-="):
                     raise EquationError(f"{name}: {str(line)!r}: synapses change a neuron's "
                                         "variable with += or -=")
-                found = self._sum(name, line.right, into, line.name, activity, gate)
+                found = self._sum(name, line.right, into, line.name, activity, gate, side)
                 self._add(name, into, bare, line.operator[0], found, gate)
             else:
-                self._learn(name, line, gate, activity)
+                self._learn(name, line, gate, activity, side)
 
     def _refuse_order(self, name, text):
         """Refuse what depends on the order in which the synapses of a neuron are served."""
@@ -501,16 +502,16 @@ class _Builder:
                                     self._value(f"{group}.not_refractory"))
         self._emit("element", group, key, code=code, reads=reads, gate=gate)
 
-    def _learn(self, name, line, gate="", activity=None):
+    def _learn(self, name, line, gate="", activity=None, side="pre"):
         """A statement on a synaptic variable: it changes by something, or is set to it."""
         key, right = f"{name}.{line.name}", line.right
         if line.operator in ("+=", "-="):
             right = right if line.operator == "+=" else f"-({right})"
-            self._emit("change", name, key, self._terms(name, right, activity, line.name),
+            self._emit("change", name, key, self._terms(name, right, activity, line.name, side),
                        gate=gate)
             return
         terms = self._terms(name, whole_right(line), None, line.name)
-        self._emit("set", name, key, terms, gate=gate, activity=activity)
+        self._emit("set", name, key, terms, gate=gate, activity=activity, side=side)
 
     def _plasticity(self, name):
         """Euler's step of every differential equation of a synapse, all from the old values."""

@@ -134,14 +134,15 @@ def _add_codes(group, text, clocks):
 
 
 def _synapses(text, objects, clocks, namespace):
-    paths = {p.name: p.text for p in text.pathways}
-    events = {p.name: p.event for p in text.pathways}
+    paths = {side: {p.name: p.text for p in text.pathways if p.side == side} or None
+             for side in ("pre", "post")}
+    events = {p.name: p.happening for p in text.pathways}
     lines = [replace(x, flags="(clock-driven)") if x.kind == "differential" and not x.flags else x
              for x in parse(text.equations, text.name)]
     try:
         synapses = b2.Synapses(
             objects[text.source], objects[text.target], render(lines) or None,
-            on_pre=paths or None, on_event=events or "spike", method="euler",
+            on_pre=paths["pre"], on_post=paths["post"], on_event=events or "spike", method="euler",
             clock=clocks["step"], name=text.name, namespace=namespace)
     except Exception as problem:
         raise explain(problem, text.name) from problem

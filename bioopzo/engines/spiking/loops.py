@@ -38,14 +38,20 @@ EVENT_BY_NEURON = """for(int _block=0; _block<_num_spiking_synapses; _block++)
         {{
             const int _pre = (*_spiking_synapses)[_block];
             const int _idx = _pre*{post} + _post;"""
+#: The same where it is the targets that had an event: of their synapses, one in every N_post.
+EVENT_OF_TARGET = """for(int _block=0; _block<_num_spiking_synapses; _block++)
+        for(int _pre=0; _pre<{pre}; _pre++)
+        {{
+            const int _post = (*_spiking_synapses)[_block];
+            const int _idx = _pre*{post} + _post;"""
 #: What the queue of a pathway is given: the source of every synapse, of which it lists those of a
 #: neuron that had an event. There are no delays (those of networks are text).
 QUEUE = re.compile(r"(int32_t\* sources = )[^;]*;"
                    r"(\s*const size_t n_delays = )[^;]*;(\s*const size_t n_synapses = )[^;]*;")
-QUEUE_BY_NEURON = r"""std::vector<int32_t> _neurons({pre});
-    for(int _pre=0; _pre<{pre}; _pre++)
-        _neurons[_pre] = _pre;
-    \g<1>&_neurons[0];\g<2>real_delays.empty() ? 0 : 1;\g<3>{pre};"""
+QUEUE_BY_NEURON = r"""std::vector<int32_t> _neurons({count});
+    for(int _neuron=0; _neuron<{count}; _neuron++)
+        _neurons[_neuron] = _neuron;
+    \g<1>&_neurons[0];\g<2>real_delays.empty() ? 0 : 1;\g<3>{count};"""
 
 
 def straighten(folder, synapses):
@@ -66,7 +72,8 @@ def straighten(folder, synapses):
             if [len(head.findall(text)) for head, text in (
                     (EVENT, code), (EACH, code), (QUEUE, filled))] != [1, 0, 1]:
                 continue
-            queue.write_text(QUEUE.sub(QUEUE_BY_NEURON.format(pre=synapses[name][0]), filled))
+            count = synapses[name][_of_target(code, name)]
+            queue.write_text(QUEUE.sub(QUEUE_BY_NEURON.format(count=count), filled))
         path.write_text(by_neuron(code, name, *synapses[name]))
     network = Path(folder) / "network.cpp"
     network.write_text(quick_clock(network.read_text()))
@@ -82,11 +89,18 @@ def by_neuron(code, name, pre, post):
             if head is EACH and len(SUM.findall(body)) == 1:
                 nested = SUM_BY_NEURON
                 body = SUM.sub(r"_sum += _synaptic_var;\n    }\n    \g<into> += _sum;\n    }", body)
-            if _apart(body):
+            if head is EVENT and _of_target(before, name):
+                nested = EVENT_OF_TARGET
+            elif _apart(body):
                 nested = nested.replace("for(int _post", f"\n{APART}\n    for(int _post")
             number = "float" if "float _synaptic_var" in body else "double"
             return before + nested.format(pre=pre, post=post, number=number) + body
     return code
+
+
+def _of_target(code, name):
+    """Whether the code of a pathway of the synapses `name` is that at postsynaptic spikes."""
+    return f"= {name}_post.peek()" in code
 
 
 def _apart(body):
