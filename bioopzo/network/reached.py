@@ -47,6 +47,7 @@ class _Noting:
     refractory: Any
     state_reset: bool
     rule: Any
+    changing: bool
 
 
 def reached(model: ModelLike) -> dict[str, set[Line | str]]:
@@ -54,7 +55,7 @@ def reached(model: ModelLike) -> dict[str, set[Line | str]]:
 
     A condition stands as a text. Lines are missing where every object has others over them.
     """
-    return _reached(model, model.network, model.blocks, model.coding)
+    return _reached(model, model.network, model.blocks, model.coding, model.changing)
 
 
 def reached_elsewhere(model: ModelLike) -> set[str]:
@@ -65,13 +66,13 @@ def reached_elsewhere(model: ModelLike) -> set[str]:
     network = completed(layered((1,) * (len(model.network.layers) + 1)), model.rule, model.blocks)
     return set().union(*(
         _reached(model, network, {**model.blocks, **parts.inputs(coding), **parts.forward(coding),
-                                  **model.rule.blocks}, coding) for coding in CODINGS))
+                                  **model.rule.blocks}, coding, False) for coding in CODINGS))
 
 
-def _reached(model, network, blocks, coding):
+def _reached(model, network, blocks, coding, changing):
     noted = _Noted(blocks)
     objects = draft(_Noting(network, noted, model.parameters, coding, model.refractory,
-                            model.state_reset, model.rule))
+                            model.state_reset, model.rule, changing))
     made: dict[str, GroupText | SynapseText] = {**objects.groups, **objects.synapses}
     found: dict[str, set[Line | str]] = {}
     for name in noted.read:
@@ -124,6 +125,9 @@ def why_unreached(name: str, model: ModelLike) -> tuple[str, str]:
     if moment == "on":
         word = rest.partition(".")[2]
         return (f"there is no event {word!r}", f"say when it happens, block '{owner}.event.{word}'")
+    if moment == "onset" and model.changing:
+        return ("the input changes within a trial, and acts in every step",
+                "edit the line drive_post, a sum over synapses, in place of it")
     if moment in ("spike", "onset", "hold"):
         sources = ", ".join(dict.fromkeys(
             entry.source for entry in entries if isinstance(entry, Projection)))

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -28,15 +29,18 @@ class Task:
     field | shape or unit | default | meaning
     ----- | ------------- | ------- | -------
     name | text | | used in messages and figures
-    inputs | (samples, n_in) float64 (float32 stays so with coding 'current'), or (samples, steps,
-        n_in) uint8 or an `EventInputs` with coding 'spikes' | | what the input neurons get, see
-        `coding`; only an `EventInputs` may hold counts above 1, for the rate engine
+    inputs | (samples, n_in) or (samples, steps, n_in) float64 (float32 stays so with coding
+        'current', and in time), (samples, steps, n_in) uint8 or an `EventInputs` with coding
+        'spikes' | | what the input neurons get, see `coding`; only an `EventInputs` may hold counts
+        above 1, for the rate engine
     targets | (samples, m) or (samples, steps, m) float64 | | what the m readout units should show
     labels | (samples,) int64, or None | | the class of each sample; None for regression over time
-    mask | (steps,) of 0 and 1, float64 | | 1 while the target is shown and the readout is read
+    mask | (steps,) of 0 and 1, float64, or (samples, steps) where trials have their own | | 1 while
+        the target is shown and the readout is read, which counts the same in every trial
     splits | 'train', 'validation', 'test' -> sample indices | | disjoint; 'train' is not empty
-    coding | 'current', 'poisson', 'spikes' | 'current' | 'current': constant input over the trial;
-        'poisson': an input of 1 fires at `input_rate`; 'spikes': 1 is a spike in that time step
+    coding | 'current', 'poisson', 'spikes' | 'current' | 'current': a current, which is constant
+        over the trial or, with `inputs` in time, changes from step to step; 'poisson': an input of
+        1 fires at `input_rate`, likewise; 'spikes': 1 is a spike in that time step
     duration | time | 60 ms | length of one trial
     dt | time | 1 ms | time step; divides `duration`
     input_rate | Hz | 200 Hz | Poisson rate of an input of 1; used with coding 'poisson' only
@@ -80,7 +84,7 @@ class Task:
             inputs=inputs,
             targets=targets,
             labels=labels,
-            mask=_checked_mask(where, self.mask, steps),
+            mask=_checked_mask(where, self.mask, samples, steps),
             splits=_checked_splits(where, self.splits, samples),
             hidden=_checked_hidden(where, self.hidden),
             parameters=_checked_parameters(where, self.parameters),
@@ -94,7 +98,32 @@ class Task:
     @property
     def steps(self) -> int:
         """Number of time steps in one trial."""
-        return len(self.mask)
+        return self.mask.shape[-1]
+
+    @property
+    def in_time(self) -> bool:
+        """Whether every step of a trial has inputs of its own."""
+        return self.coding == "spikes" or self.inputs.ndim == 3
+
+    @property
+    def changing(self) -> bool:
+        """Whether a current or a Poisson rate changes within a trial."""
+        return self.coding != "spikes" and self.in_time
+
+    @cached_property
+    def _masks(self):
+        found, numbers = np.unique(np.atleast_2d(self.mask), axis=0, return_inverse=True)
+        return found, np.resize(numbers, self.samples)
+
+    @property
+    def masks(self) -> np.ndarray:
+        """The different masks of the trials (masks, steps)."""
+        return self._masks[0]
+
+    @property
+    def mask_numbers(self) -> np.ndarray:
+        """Which of the different `masks` every sample has (samples,)."""
+        return self._masks[1]
 
     @property
     def n_in(self) -> int:
@@ -234,16 +263,18 @@ def _checked_inputs(task, steps):
             raise _wrong_steps(task, task.inputs.steps, steps)
         return task.inputs
     where, inputs = task.name, _array(task.name, "inputs", task.inputs)
-    wanted = "(samples, steps, n_in)" if task.coding == "spikes" else "(samples, n_in)"
-    if inputs.ndim != (3 if task.coding == "spikes" else 2) or 0 in inputs.shape:
+    spikes = task.coding == "spikes"
+    wanted = "" if spikes else "(samples, n_in) or, where they change within a trial, "
+    wanted += "(samples, steps, n_in)"
+    if inputs.ndim not in ((3,) if spikes else (2, 3)) or 0 in inputs.shape:
         raise InputError(
             f"{where}: inputs with coding {task.coding!r} must have the shape {wanted}, "
             f"none of them 0, not {inputs.shape}"
         )
     _finite(where, "inputs", inputs)
-    if task.coding == "spikes":
-        if inputs.shape[1] != steps:
-            raise _wrong_steps(task, inputs.shape[1], steps)
+    if inputs.ndim == 3 and inputs.shape[1] != steps:
+        raise _wrong_steps(task, inputs.shape[1], steps)
+    if spikes:
         if not ((inputs == 0) | (inputs == 1)).all():
             raise InputError(
                 f"{where}: inputs with coding 'spikes' must be 0 or 1 (at most one spike per "
@@ -262,8 +293,8 @@ def _checked_inputs(task, steps):
                 f"{task.input_rate} is more than one spike per dt={task.dt}; "
                 "lower input_rate or dt"
             )
-    # Big image sets come as float32: half the memory.
-    single = task.coding == "current" and inputs.dtype == np.float32
+    # Big image sets, and what changes in time, come as float32: half the memory.
+    single = inputs.dtype == np.float32 and (task.coding == "current" or inputs.ndim == 3)
     return _frozen(inputs, np.float32 if single else np.float64)
 
 
@@ -305,16 +336,19 @@ def _checked_labels(where, labels, samples, classes):
     return _frozen(labels, np.int64)
 
 
-def _checked_mask(where, mask, steps):
+def _checked_mask(where, mask, samples, steps):
     mask = _array(where, "mask", mask)
-    if mask.shape != (steps,):
+    if mask.shape not in ((steps,), (samples, steps)):
         raise InputError(
-            f"{where}: mask must have one value per step, ({steps},), not {mask.shape}"
+            f"{where}: mask must have one value per step, ({steps},), or, where trials have masks "
+            f"of their own, one per sample and step, ({samples}, {steps}), not {mask.shape}"
         )
     if not ((mask == 0) | (mask == 1)).all():
         raise InputError(f"{where}: mask must hold only 0 and 1")
-    if not mask.any():
-        raise InputError(f"{where}: mask is 0 throughout, so the readout is never read")
+    silent = ~np.atleast_2d(mask).any(axis=1)
+    if silent.any():
+        which = f" in sample {np.flatnonzero(silent)[0]}" if mask.ndim == 2 else ""
+        raise InputError(f"{where}: mask is 0 throughout{which}, so the readout is never read")
     return _frozen(mask, np.float64)
 
 
