@@ -17,6 +17,7 @@ from bioopzo.errors import InputError, nearest
 
 CODINGS = ("current", "poisson", "spikes")
 SPLITS = ("train", "validation", "test")
+ORDERS = ("shuffled", "given")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -45,6 +46,9 @@ class Task:
     dt | time | 1 ms | time step; divides `duration`
     input_rate | Hz | 200 Hz | Poisson rate of an input of 1; used with coding 'poisson' only
     hidden | whole numbers | (32, 32) | hidden layer sizes used when the user gives none
+    order | 'shuffled', 'given' | 'shuffled' | how training trials are shown: each pass in another
+        order, or in that of `splits` ("train", then "validation" where that is not evaluated): a
+        curriculum, blocks, a reversal
     parameters | name -> number or quantity | {} | model parameters this task is known to work with
     description | text | '' | one or two sentences, with the source
 
@@ -64,6 +68,7 @@ class Task:
     hidden: tuple[int, ...] = (32, 32)
     parameters: Mapping[str, object] = field(default_factory=dict)
     description: str = ""
+    order: str = "shuffled"
 
     def __post_init__(self):
         if not isinstance(self.name, str) or not self.name:
@@ -72,6 +77,7 @@ class Task:
         steps = step_count(where, self.duration, self.dt)
         quantity(where, "input_rate", self.input_rate, Hz)
         choice(where, "coding", self.coding, CODINGS)
+        choice(where, "order", self.order, ORDERS)
 
         inputs = _checked_inputs(self, steps)
         samples = len(inputs)
@@ -152,7 +158,7 @@ class Task:
         return dataclasses.replace(self, **changes)
 
     def presentation(self, split: str, trials: int, rng: np.random.Generator) -> np.ndarray:
-        """The sample shown in each of `trials` trials: epochs of a split, each reshuffled.
+        """The sample shown in each of `trials` trials: epochs of a split, each in its `order`.
 
         Every sample of the split is shown once before any is shown again. The answer is int64,
         exactly `trials` long. `rng` is a `numpy.random.Generator`. `InputError` for an unknown or
@@ -169,6 +175,8 @@ class Task:
         if not len(members):
             raise InputError(f"{self.name}: the split {split!r} is empty, nothing can be shown")
         epochs = -(-trials // len(members))
+        if self.order == "given":
+            return np.tile(members, epochs)[:trials]
         return np.concatenate([rng.permutation(members) for _ in range(epochs)])[:trials]
 
     def __repr__(self):
