@@ -14,14 +14,12 @@ from bioopzo.network.objects import (
 from bioopzo.text.equations import Line, depends_on, identifiers, parse, render, substitute
 
 
-_MOMENTS = {"drive", "sum", "step"}
-
-
 def _rank(population):
     """Where a population stands in the backward order: readouts first, then the top layer."""
     return 0 if population.distance is None else population.distance - 1
 
 
+_MOMENTS = {"drive", "sum", "step"}
 #: When the currents of an input that changes within a trial are summed: it is in, and the trial
 #: has begun, but no membrane has moved yet. What they read is computed just before.
 DRIVE = ("start", 6)

@@ -1,5 +1,6 @@
 """Tasks from a user's own arrays, and tasks put together: other labels, one after the other."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from brian2.units.fundamentalunits import Quantity
 from numpy.typing import ArrayLike
 
 from bioopzo.arguments import number, step_count, whole
-from bioopzo.errors import InputError
+from bioopzo.errors import InputError, nearest
 from bioopzo.tasks.trials import SPLITS, Task, consecutive_splits, gate, one_hot
 
 #: The share of a trial after which a target is shown, where nobody says.
@@ -57,12 +58,21 @@ def from_arrays(inputs: ArrayLike, targets: ArrayLike, mask: ArrayLike | None = 
         duration = in_time[0] * dt if in_time else 60 * ms
     if mask is None:
         mask = gate(name, duration, dt, int(WARMUP * step_count(name, duration, dt)) * dt)
+    fields = [field.name for field in dataclasses.fields(Task)]
+    for key in more:
+        if key not in fields:
+            raise InputError(f"{name}: a Task has no field {key!r}{nearest(key, fields)}; its "
+                             f"fields are {', '.join(fields)}")
     if splits is None:
         count = len(inputs)
-        shares = [int(number(name, key, share, least=0, below=1) * count)
-                  for key, share in (("validation", validation), ("test", test))]
+        validation, test = (number(name, key, share, least=0, below=1) for key, share in (
+            ("validation", validation), ("test", test)))
+        if validation + test >= 1:
+            raise InputError(f"{name}: validation={validation} and test={test} leave nothing to "
+                             "learn from: together they are less than 1")
+        shares = [int(share * count) for share in (validation, test)]
         order = np.random.default_rng(whole(name, "seed", seed, least=0)).permutation(count)
-        cut = consecutive_splits(max(0, count - sum(shares)), *shares)
+        cut = consecutive_splits(count - sum(shares), *shares)
         splits = {key: np.sort(order[members]) for key, members in cut.items()}
     return Task(name=name, inputs=inputs, targets=wanted, labels=labels, mask=mask, splits=splits,
                 duration=duration, dt=dt, **more)
@@ -77,8 +87,8 @@ def relabelled(task: Task, order: Sequence[int]) -> Task:
         raise InputError(f"{task.name} has no classes, so they cannot be changed")
     new = np.asarray(order)
     if new.shape != (task.n_out,) or sorted(new.tolist()) != list(range(task.n_out)):
-        raise InputError(f"{task.name}: order names each of the classes 0 to {task.n_out - 1} once, "
-                         f"not {order!r}")
+        raise InputError(f"{task.name}: order names each of the classes 0 to {task.n_out - 1} "
+                         f"once, not {order!r}")
     targets = np.empty_like(task.targets)
     targets[..., new] = task.targets
     return task.replace(name=f"{task.name}, relabelled", labels=new[task.labels], targets=targets)

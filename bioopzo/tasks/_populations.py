@@ -59,8 +59,8 @@ def drawn_delays(where: str, delay: Quantity | tuple[Quantity, Quantity], dt: Qu
                  ) -> tuple[np.ndarray, int]:
     """(a delay in steps for every sample, the longest there can be).
 
-    `delay` is a time, or the shortest and the longest, between which one of so many `values`, evenly
-    spaced, is drawn: trials have as many different masks.
+    `delay` is a time, or the shortest and the longest, between which one of so many `values`,
+    evenly spaced, is drawn: trials have as many different masks.
     """
     ends = tuple(delay) if isinstance(delay, (tuple, list)) else (delay, delay)
     if len(ends) != 2:

@@ -1,4 +1,4 @@
-"""Delayed match to sample: is the second stimulus the first one again?"""
+"""Delayed match to sample: whether the second stimulus is the first one again."""
 
 import numpy as np
 from brian2.units import Hz, ms

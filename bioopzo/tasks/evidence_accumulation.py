@@ -1,4 +1,4 @@
-"""Evidence accumulation: on which side were more cues, asked after a delay?"""
+"""Evidence accumulation: on which side more cues were, asked after a delay."""
 
 import numpy as np
 from brian2.units import Hz, ms
@@ -46,8 +46,8 @@ def evidence_accumulation(
     Inputs are Poisson rates (samples, steps, 4*group). The class is the side of most cues. Raises
     `InputError` for impossible options.
 
-    Source: Bellec et al. 2020 (e-prop), after Morcos & Harvey 2016, in a shorter form. The published
-    protocol: ``n_cues=7, cue=100*ms, gap=50*ms, delay=1050*ms, recall=150*ms``.
+    Source: Bellec et al. 2020 (e-prop), after Morcos & Harvey 2016, in a shorter form. The
+    published protocol: ``n_cues=7, cue=100*ms, gap=50*ms, delay=1050*ms, recall=150*ms``.
     """
     name = "evidence_accumulation"
     cues = whole(name, "n_cues", n_cues)

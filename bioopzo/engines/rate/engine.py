@@ -325,8 +325,8 @@ class Engine:
 def train_together(engines, batches, room=0):
     """Train engines of one text as one program: the costs of each, see `Engine.train`.
 
-    `batches` holds (inputs, targets, constants, rates, masks) of each. The engines differ in weights,
-    seeds and parameters only, and are equally far.
+    `batches` holds (inputs, targets, constants, rates) of each, and the masks where samples have
+    their own. The engines differ in weights, seeds and parameters only, and are equally far.
     """
     first, count = engines[0], len(batches[0][0])
     with jax.enable_x64(first.dtype == np.float64):
