@@ -17,9 +17,9 @@ from bioopzo.tasks.trials import SPLITS, Task, consecutive_splits, gate, one_hot
 WARMUP = 1 / 3
 
 
-def from_arrays(inputs: ArrayLike, targets: ArrayLike, mask: ArrayLike | None = None,
+def from_arrays(inputs: Any, targets: ArrayLike, mask: Any = None,
                 duration: Quantity | None = None, dt: Quantity = 1 * ms, name: str = "own",
-                splits: Mapping[str, ArrayLike] | None = None, validation: float = 0.15,
+                splits: Mapping[str, Any] | None = None, validation: float = 0.15,
                 test: float = 0.15, seed: int = 0, **more: Any) -> Task:
     """A `Task` from arrays: what is shown in each trial, and what is wanted.
 

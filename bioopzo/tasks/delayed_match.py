@@ -74,7 +74,14 @@ def delayed_match(
         dt=dt,
         input_rate=rate,
         hidden=(60,),
-        parameters={"tau_m": 20 * ms, "tau_o": 20 * ms},
+        parameters={
+            "rho0": 500 * Hz,
+            "Delta": 0.3,
+            "tau_m": 20 * ms,
+            "tau_o": 20 * ms,
+            "b": 0.5,
+            "gain": 1.5,
+        },
         description=(f"Two of {stimuli} stimuli with a delay between them: the same or not? After "
                      "Miller, Erickson & Desimone 1996."),
     )

@@ -84,7 +84,14 @@ def evidence_accumulation(
         dt=dt,
         input_rate=rate,
         hidden=(60,),
-        parameters={"tau_m": 20 * ms, "tau_o": 20 * ms},
+        parameters={
+            "rho0": 500 * Hz,
+            "Delta": 0.3,
+            "tau_m": 20 * ms,
+            "tau_o": 20 * ms,
+            "b": 0.5,
+            "gain": 1.5,
+        },
         description=(f"{cues} cues left or right, then a delay, then the question which were more. "
                      "After Bellec et al. 2020, shortened."),
     )

@@ -79,7 +79,14 @@ def store_recall(
         dt=dt,
         input_rate=rate,
         hidden=(60,),
-        parameters={"tau_m": 20 * ms, "tau_o": 20 * ms},
+        parameters={
+            "rho0": 500 * Hz,
+            "Delta": 0.3,
+            "tau_m": 20 * ms,
+            "tau_o": 20 * ms,
+            "b": 0.5,
+            "gain": 1.5,
+        },
         description=("A value is stored at one cue and recalled at another, with other values "
                      "between them. After Bellec et al. 2018, one store and recall a trial."),
     )

@@ -14,6 +14,14 @@ from brian2.units.fundamentalunits import Quantity
 from bioopzo.arguments import choice, quantity, step_count, whole
 from bioopzo.datasets.events import EventInputs
 from bioopzo.errors import InputError, nearest
+from bioopzo.tasks._arrays import (
+    as_array,
+    check_finite,
+    checked_labels,
+    checked_mask,
+    checked_targets,
+    frozen,
+)
 
 CODINGS = ("current", "poisson", "spikes")
 SPLITS = ("train", "validation", "test")
@@ -81,16 +89,16 @@ class Task:
 
         inputs = _checked_inputs(self, steps)
         samples = len(inputs)
-        targets = _checked_targets(where, self.targets, samples, steps)
+        targets = checked_targets(where, self.targets, samples, steps)
         labels = self.labels
         if labels is not None:
-            labels = _checked_labels(where, labels, samples, targets.shape[-1])
+            labels = checked_labels(where, labels, samples, targets.shape[-1])
         _set(
             self,
             inputs=inputs,
             targets=targets,
             labels=labels,
-            mask=_checked_mask(where, self.mask, samples, steps),
+            mask=checked_mask(where, self.mask, samples, steps),
             splits=_checked_splits(where, self.splits, samples),
             hidden=_checked_hidden(where, self.hidden),
             parameters=_checked_parameters(where, self.parameters),
@@ -234,34 +242,6 @@ def _set(task, **values):
         object.__setattr__(task, name, value)
 
 
-def _array(where, name, value):
-    try:
-        array = np.asarray(value)
-    except ValueError:  # rows of different lengths
-        array = np.asarray(None)
-    if array.dtype.kind not in "biuf":
-        raise InputError(f"{where}: {name} must be a rectangular array of numbers")
-    return array
-
-
-def _frozen(array, dtype):
-    ours = array.dtype == dtype and array.flags.owndata and array.flags.c_contiguous
-    # Frozen already, by another Task (replace is cheap) or by whoever made a big array for one.
-    if ours and not array.flags.writeable:
-        return array
-    array = np.array(array, dtype=dtype, order="C")
-    array.flags.writeable = False
-    return array
-
-
-def _finite(where, name, array):
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        first = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise InputError(
-            f"{where}: {name} must be finite, but {name}{list(first)} = {array[first]}"
-        )
-
-
 def _checked_inputs(task, steps):
     if isinstance(task.inputs, EventInputs):  # checked when made
         if task.coding != "spikes":
@@ -270,7 +250,7 @@ def _checked_inputs(task, steps):
         if task.inputs.steps != steps:
             raise _wrong_steps(task, task.inputs.steps, steps)
         return task.inputs
-    where, inputs = task.name, _array(task.name, "inputs", task.inputs)
+    where, inputs = task.name, as_array(task.name, "inputs", task.inputs)
     spikes = task.coding == "spikes"
     wanted = "" if spikes else "(samples, n_in) or, where they change within a trial, "
     wanted += "(samples, steps, n_in)"
@@ -279,7 +259,7 @@ def _checked_inputs(task, steps):
             f"{where}: inputs with coding {task.coding!r} must have the shape {wanted}, "
             f"none of them 0, not {inputs.shape}"
         )
-    _finite(where, "inputs", inputs)
+    check_finite(where, "inputs", inputs)
     if inputs.ndim == 3 and inputs.shape[1] != steps:
         raise _wrong_steps(task, inputs.shape[1], steps)
     if spikes:
@@ -288,7 +268,7 @@ def _checked_inputs(task, steps):
                 f"{where}: inputs with coding 'spikes' must be 0 or 1 (at most one spike per "
                 f"neuron and step), but they span {inputs.min()} to {inputs.max()}"
             )
-        return _frozen(inputs, np.uint8)
+        return frozen(inputs, np.uint8)
     if task.coding == "poisson":
         if inputs.min() < 0:
             raise InputError(
@@ -303,7 +283,7 @@ def _checked_inputs(task, steps):
             )
     # Big image sets, and what changes in time, come as float32: half the memory.
     single = inputs.dtype == np.float32 and (task.coding == "current" or inputs.ndim == 3)
-    return _frozen(inputs, np.float32 if single else np.float64)
+    return frozen(inputs, np.float32 if single else np.float64)
 
 
 def _wrong_steps(task, found, steps):
@@ -311,53 +291,6 @@ def _wrong_steps(task, found, steps):
         f"{task.name}: inputs have {found} time steps, but duration={task.duration} "
         f"with dt={task.dt} makes {steps}"
     )
-
-
-def _checked_targets(where, targets, samples, steps):
-    targets = _array(where, "targets", targets)
-    if (
-        targets.ndim not in (2, 3)
-        or targets.shape[0] != samples
-        or (targets.ndim == 3 and targets.shape[1] != steps)
-        or targets.shape[-1] == 0
-    ):
-        raise InputError(
-            f"{where}: targets must have the shape (samples, outputs) = ({samples}, m) or "
-            f"(samples, steps, outputs) = ({samples}, {steps}, m), not {targets.shape}"
-        )
-    _finite(where, "targets", targets)
-    return _frozen(targets, np.float64)
-
-
-def _checked_labels(where, labels, samples, classes):
-    labels = _array(where, "labels", labels)
-    if labels.dtype.kind not in "iu" or labels.shape != (samples,):
-        raise InputError(
-            f"{where}: labels must be None or {samples} whole numbers, one per sample, "
-            f"not {labels.dtype} of shape {labels.shape}"
-        )
-    if labels.min() < 0 or labels.max() >= classes:
-        raise InputError(
-            f"{where}: labels must lie in 0 ... {classes - 1} (there are {classes} outputs), "
-            f"but they span {labels.min()} to {labels.max()}"
-        )
-    return _frozen(labels, np.int64)
-
-
-def _checked_mask(where, mask, samples, steps):
-    mask = _array(where, "mask", mask)
-    if mask.shape not in ((steps,), (samples, steps)):
-        raise InputError(
-            f"{where}: mask must have one value per step, ({steps},), or, where trials have masks "
-            f"of their own, one per sample and step, ({samples}, {steps}), not {mask.shape}"
-        )
-    if not ((mask == 0) | (mask == 1)).all():
-        raise InputError(f"{where}: mask must hold only 0 and 1")
-    silent = ~np.atleast_2d(mask).any(axis=1)
-    if silent.any():
-        which = f" in sample {np.flatnonzero(silent)[0]}" if mask.ndim == 2 else ""
-        raise InputError(f"{where}: mask is 0 throughout{which}, so the readout is never read")
-    return _frozen(mask, np.float64)
 
 
 def _checked_splits(where, splits, samples):
@@ -369,7 +302,7 @@ def _checked_splits(where, splits, samples):
     checked = {}
     owner = np.full(samples, -1)
     for number, split in enumerate(SPLITS):
-        members = _array(where, f"splits[{split!r}]", splits[split])
+        members = as_array(where, f"splits[{split!r}]", splits[split])
         if members.ndim != 1 or (members.dtype.kind not in "iu" and members.size):
             raise InputError(
                 f"{where}: splits[{split!r}] must be a list of sample indices, "
@@ -389,7 +322,7 @@ def _checked_splits(where, splits, samples):
                 f"{other!r} and {split!r} ({taken.size} such samples)"
             )
         owner[members] = number
-        checked[split] = _frozen(members, np.int64)
+        checked[split] = frozen(members, np.int64)
     if not checked["train"].size:
         raise InputError(f"{where}: splits['train'] is empty, nothing can be learned")
     return MappingProxyType(checked)
