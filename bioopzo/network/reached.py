@@ -131,12 +131,15 @@ def why_unreached(name: str, model: ModelLike) -> tuple[str, str]:
     if moment in ("spike", "onset", "hold"):
         sources = ", ".join(dict.fromkeys(
             entry.source for entry in entries if isinstance(entry, Projection)))
-        has = {"spike": "sends no spikes, but acts from the start of a trial on",
+        has = {"spike": "sends no spikes, but acts " + (
+                   "in every step" if model.changing else "from the start of a trial on"),
                "onset": "sends spikes, and nothing from the start of a trial on",
                "hold": "is not perturbed"}[moment]
         other = {"spike": "onset", "onset": "spike"}.get(moment)
         return (f"its source ({sources}) {has}",
-                f"write block '{owner}.{other}'" if other else "leave the block out")
+                "edit the line drive_post, a sum over synapses" if moment == "spike"
+                and model.changing else f"write block '{owner}.{other}'" if other else
+                "leave the block out")
     return ("no object of this network reads it", "leave the block out")
 
 
