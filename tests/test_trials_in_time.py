@@ -1,6 +1,8 @@
 """Inputs that change within a trial, masks and delays of each trial's own, an order of trials."""
 
+import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import brian2 as b2
 import numpy as np
@@ -317,6 +319,7 @@ def test_a_task_is_made_of_arrays():
     ({"mask": np.ones((39, 30))}, r"one per sample and step, \(40, 30\)"),
     ({"mask": np.arange(40)[:, None] > np.ones(30)*7}, "0 throughout in sample 0"),
     ({"coding": "poisson", "inputs": -np.ones((40, 30, 5))}, "must not be negative"),
+    ({"classes": 1}, "classes=1, and there is a class 1"),
     ({"validation": 0.6, "test": 0.6}, "leave nothing to learn from"),
     ({"order": "random"}, "order"), ({"codign": "poisson"}, "no field 'codign'.*'coding'")])
 def test_arrays_that_do_not_fit_are_refused(change, says):
@@ -336,6 +339,62 @@ def test_what_has_no_meaning_in_a_changing_trial_is_refused(monkeypatch):
     monkeypatch.setattr(clock, "MOST_ROWS_OF_COURSES", 4*STEPS)
     with pytest.raises(InputError, match="5 different masks of 24 steps; there is room for 4"):
         bz.train(model_of(), task, trials=2)
+
+
+class Environment:
+    """What `tasks.neurogym` asks of an environment: trials of two lengths, answers at the end."""
+
+    action_space = SimpleNamespace(n=4)
+
+    def __init__(self, dt, answers=(2, 2)):
+        self.answers, self.unwrapped, self.dt = answers, self, dt
+
+    def seed(self, seed):
+        self.rng = np.random.default_rng(seed)
+
+    def new_trial(self):
+        steps = self.rng.integers(4, 6)
+        self.ob, self.gt = self.rng.random((steps, 3)), np.zeros(steps, int)
+        self.gt[-2:] = self.answers
+
+
+def test_a_task_of_neurogym_becomes_one_of_ours(monkeypatch):
+    monkeypatch.setitem(sys.modules, "neurogym", SimpleNamespace(
+        make=lambda name, **options: Environment(**options)))
+    task = bz.tasks.neurogym("Fake-v0", trials=20, env_dt=4*ms, validation=0.2, test=0.2)
+    assert (task.name, task.steps, task.n_in, task.classes) == ("Fake-v0", 20, 3, 3)
+    assert task.changing and set(task.labels) == {1} and len(task.masks) == 2
+    assert set(task.mask.sum(axis=1)) == {8} and (task.mask[:, :8] == 0).all()
+    short = task.mask[:, -1] == 0
+    assert short.any() and not task.inputs[short, 16:].any()
+    np.testing.assert_array_equal(task.inputs[:, 0::4], task.inputs[:, 3::4])
+    for change, says in (({"options": {"answers": (1, 2)}}, "asks for 2 choices"),
+                         ({"options": {"answers": (0, 0)}}, "asks for 0 choices"),
+                         ({"env_dt": 1.5*ms}, "multiple of dt")):
+        with pytest.raises(InputError, match=says):
+            bz.tasks.neurogym("Fake-v0", trials=4, **change)
+
+
+def test_a_task_of_neurogym_may_follow_numbers(monkeypatch):
+    class Following(Environment):
+        action_space = SimpleNamespace()
+
+        def new_trial(self):
+            super().new_trial()
+            self.gt = self.ob[:, :2]
+
+    monkeypatch.setitem(sys.modules, "neurogym", SimpleNamespace(
+        make=lambda name, **options: Following(**options)))
+    task = bz.tasks.neurogym("Fake-v0", trials=12, env_dt=2*ms)
+    assert task.labels is None and task.targets.shape == (12, 10, 2)
+    np.testing.assert_allclose(task.targets, task.inputs[..., :2], rtol=1e-6)
+    assert set(task.mask.sum(axis=1)) == {8, 10}
+
+
+def test_a_missing_neurogym_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "neurogym", None)
+    with pytest.raises(InputError, match="pip install neurogym torch"):
+        bz.tasks.neurogym()
 
 
 # ---------------------------------------------------------------------------- the tasks
@@ -402,3 +461,18 @@ def test_pattern_generation_as_published_has_one_frozen_pattern():
 def test_options_of_memory_tasks_are_checked(name, options, says):
     with pytest.raises(InputError, match=says):
         bz.tasks.get(name, **{"train": 4, "validation": 1, "test": 1, **options})
+
+
+def test_the_comparison_has_teeth(monkeypatch):
+    """A rate engine that is told the mask of another trial disagrees."""
+    from fuzz import executors
+
+    class Wrong(Masks):
+        def __getitem__(self, samples):
+            return (self.numbers[samples] + 1) % (self.numbers.max() + 1)
+
+    draw = Draw(11, (3, 3, 2), "opzo", coding="poisson", changing=True, masks=True, steps=28,
+                plastic=(1, 1, 0))
+    assert run(draw).kind == "ran"
+    monkeypatch.setattr(executors, "Masks", Wrong)
+    assert run(draw).kind == "rate engine differs from dense"

@@ -19,8 +19,8 @@ WARMUP = 1 / 3
 
 def from_arrays(inputs: Any, targets: ArrayLike, mask: Any = None,
                 duration: Quantity | None = None, dt: Quantity = 1 * ms, name: str = "own",
-                splits: Mapping[str, Any] | None = None, validation: float = 0.15,
-                test: float = 0.15, seed: int = 0, **more: Any) -> Task:
+                classes: int | None = None, splits: Mapping[str, Any] | None = None,
+                validation: float = 0.15, test: float = 0.15, seed: int = 0, **more: Any) -> Task:
     """A `Task` from arrays: what is shown in each trial, and what is wanted.
 
     Parameters
@@ -33,6 +33,8 @@ def from_arrays(inputs: Any, targets: ArrayLike, mask: Any = None,
     duration, dt : time
         A trial and a step; by default a trial has as many steps as the arrays, or 60 ms.
     name : str
+    classes : int, optional
+        How many there are; default the highest one and those below.
     splits : mapping, optional
         ``"train"``, ``"validation"``, ``"test"`` -> indices; default a random share each, of which
         `validation` and `test`, drawn with `seed`.
@@ -52,7 +54,11 @@ def from_arrays(inputs: Any, targets: ArrayLike, mask: Any = None,
         if len(labels) and labels.min() < 0:
             raise InputError(f"{name}: classes are counted from 0, and the smallest is "
                              f"{labels.min()}")
-        wanted = one_hot(labels, int(labels.max(initial=1)) + 1)
+        most = int(labels.max(initial=1))
+        classes = most + 1 if classes is None else whole(name, "classes", classes)
+        if most >= classes:
+            raise InputError(f"{name}: classes={classes}, and there is a class {most}")
+        wanted = one_hot(labels, classes)
     in_time = [array.shape[1] for array in (inputs, wanted) if len(array.shape) == 3]
     if duration is None:
         duration = in_time[0] * dt if in_time else 60 * ms

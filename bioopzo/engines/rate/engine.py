@@ -217,6 +217,9 @@ class Engine:
         given = {key: np.asarray(value, self.dtype)
                  for key, value in zip(self.machines[True].given, (inputs, targets))}
         if self.shape.masks > 1:
+            if masks is None:
+                raise InputError("samples of this task have masks of their own: say which, "
+                                 "masks=task.mask_numbers[samples]")
             given[MASK] = np.asarray(masks, self.dtype)[..., None]
         return given
 
