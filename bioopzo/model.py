@@ -125,6 +125,7 @@ class Model:
     regime: Mapping[str, object] = field(default_factory=dict)
     edits: tuple[tuple[str, str], ...] = ()
     given_network: Network | None = None
+    changing: bool = False
 
     def __init__(self, sizes: Iterable[int] | str | Network, rule: str = "opzo",
                  neuron: str = "logistic", reset: str = "soft", refractory: Quantity = 0 * second,
@@ -164,7 +165,7 @@ class Model:
         _store(self, sizes=sizes, layout=layout, rule_name=rule, **settings,
                neuron_options=Entries(own),
                options=Entries(options), given=Entries(dict(parameters)),
-               regime=_NOTHING, edits=(), given_network=network)
+               regime=_NOTHING, edits=(), given_network=network, changing=False)
         self._compose()
 
     def _with(self, **changes):
@@ -340,7 +341,7 @@ class Model:
         blocks = {
             **parts.hidden(self.cell.blocks, self.reset, self.refractory > 0 * second),
             **parts.inputs(coding), **parts.readout(), **parts.error(self.feedback),
-            **parts.forward(coding),
+            **parts.forward(coding, self.changing),
         }
         if self.given_network:
             topology.describe(blocks, self.layers, coding, self._of_neuron)
@@ -647,7 +648,9 @@ class Model:
         """The model with a task's coding, feedback and regime (and tuned rates) as defaults.
 
         A task without parameters has a regime that follows from its trials, see `network.regime`;
-        so have the learning rates of a recurrent network.
+        so have the learning rates of a recurrent network. Where the input is a current that changes
+        within a trial, the text says so: ``drive_post = w*x_pre : 1 (summed)``, in every step, in
+        place of what happens at the start of a trial.
 
         `task` is a `Task`, `tuned` maps names of parameters to values. Raises `InputError` when
         sizes, coding or error do not fit the task.
@@ -677,7 +680,8 @@ class Model:
             regime = found if not regime else {
                 **{n: found[n] for n in ("eta", "eta_o") if n in found}, **regime}
         regime = {"input_rate": task.input_rate, **regime, **(tuned or {})}
-        return self._with(coding=task.coding, error=kind, regime=Entries(regime))
+        return self._with(coding=task.coding, error=kind, changing=task.changing,
+                          regime=Entries(regime))
 
     def without_noise(self) -> "Model":
         """The model with the deterministic neuron, which is the limit of escape noise.

@@ -43,7 +43,7 @@ def test_a_constant_input_is_multiplied_once_a_trial(rule):
     model = bz.Model([task.inputs.shape[-1], 7, 5, task.targets.shape[-1]], rule=rule)
     engine = open_engine(model.for_task(task), task, settings(batch=11))
     inputs, targets = np.zeros((1, 11, model.sizes[0])), np.zeros((1, 11, model.sizes[-1]))
-    asked = engine.asked(inputs, targets, None, None, 0)
+    asked = engine.asked(inputs, targets, None, None)
     program = jax.make_jaxpr(engine.machines[True].trial)(
         asked[0], {key: value[0] for key, value in asked[1].items()}, *asked[3:5],
         asked[5], np.int32(0), np.float32(0.1))

@@ -19,6 +19,7 @@ from bioopzo.tasks._spike_templates import draw_templates, noisy_copies
 
 EVERY = sorted(tasks.available())
 #: Those of event data have tests of their own.
+MEMORY = ("delayed_match", "evidence_accumulation", "store_recall")
 TASKS = [name for name in EVERY if "engine" not in tasks.defaults(name)]
 
 # Published generator (Kriener et al. 2022): seed, size, sha256 of samples (<f8), of labels (<i8).
@@ -90,13 +91,17 @@ def test_task_is_consistent(made, name):
     task = made[name]
     assert task.name == name
     assert task.inputs.shape[0] == task.samples == len(task.targets)
-    assert task.steps == round(float(task.duration / task.dt)) == len(task.mask)
+    assert task.steps == round(float(task.duration / task.dt)) == task.mask.shape[-1]
     members = np.concatenate(list(task.splits.values()))
     np.testing.assert_array_equal(np.sort(members), np.arange(task.samples))
     for array in (task.inputs, task.targets, task.mask, *task.splits.values()):
         assert not array.flags.writeable
     warmup = 3 if name in DATASETS else 20  # steps; dt is 1 ms
-    np.testing.assert_array_equal(task.mask, np.arange(task.steps) >= warmup)
+    if name in MEMORY:  # read when asked, which differs from trial to trial
+        assert 1 < len(task.masks) < 10 and task.mask.shape == (task.samples, task.steps)
+        assert len(set(task.mask.sum(axis=1))) == 1
+    else:
+        np.testing.assert_array_equal(task.mask, np.arange(task.steps) >= warmup)
     named = {"theta"} if name in DATASETS else {"rho0", "Delta"}
     assert named | {"tau_m", "tau_o", "b", "gain"} <= set(task.parameters)
     if task.labels is not None:
@@ -243,7 +248,7 @@ NAN = np.array([[0, 1], [1, 0], [np.nan, 0], [1, 1]])
         ({"labels": [0, 1, -1, 1]}, "labels must lie in .* span -1 to 1"),
         ({"labels": [0.0, 1, 0, 1]}, "labels must be None or 4 whole numbers.*float64"),
         ({"labels": [0, 1]}, "labels must be None or 4 whole numbers"),
-        ({"mask": [1, 1]}, r"mask must have one value per step, \(3,\), not \(2,\)"),
+        ({"mask": [1, 1]}, r"mask must have one value per step, \(3,\), or,.* not \(2,\)"),
         ({"mask": [0, 0, 0]}, "mask is 0 throughout"),
         ({"mask": [0, 0.5, 1]}, "mask must hold only 0 and 1"),
         ({"duration": 3}, "duration must be a time with its unit.*not 3, which has no unit"),

@@ -29,6 +29,7 @@ from bioopzo.text.functions import OF_BRIAN2, TABLE
 SPECIAL = {"t": second, "dt": second, "N": 1, "i": 1}
 RESERVED = {*SPECIAL, *DEFAULT_CONSTANTS, "t_in_timesteps", "j", "xi", "lastspike",
             "not_refractory", "step", "steps", "row", "rows", "seed", "chunk", "course",
+            "mask_number",
             "schedule", "stimulus", "target",
             "draws", "t_of_run", "trials_before", "trial_key", "step_key", "uniform_number",
             "normal_number", "whole_number", "floor_number", "ceil_number", "copied",

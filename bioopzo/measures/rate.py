@@ -12,7 +12,7 @@ import numpy as np
 
 from bioopzo.arguments import whole_number
 from bioopzo.engines.rate.engine import Engine
-from bioopzo.engines.rate.feed import presented
+from bioopzo.engines.rate.feed import Masks, presented
 from bioopzo.engines.rate.settings import open_engine, settings
 from bioopzo.errors import InputError, unknown
 from bioopzo.measures.angles import cosine
@@ -28,7 +28,7 @@ class Frozen:
     """An engine with a network's weights in it, and the order of samples to show it.
 
     `inputs` and `targets` are those of the task, by sample; `samples` (trials,) are the indices to
-    show, `batch` at a time.
+    show, `batch` at a time; `masks` tells which of the task's each has.
     """
 
     engine: Engine
@@ -36,6 +36,7 @@ class Frozen:
     targets: Any
     samples: np.ndarray
     batch: int
+    masks: Masks
 
     def trials(self, batches: int) -> Iterator[tuple[dict[str, np.ndarray], ...]]:
         """Show so many batches with plasticity on; nothing is applied.
@@ -45,7 +46,8 @@ class Frozen:
         """
         for k in range(batches):
             part = self.samples[k * self.batch:(k + 1) * self.batch]
-            yield self.engine.changes(self.inputs[part], self.targets[part])
+            yield self.engine.changes(self.inputs[part], self.targets[part],
+                                      masks=self.masks[part])
 
 
 def freeze(run: Any, model: Model | None = None, batches: int = 50, seed: int = 0,
@@ -87,7 +89,7 @@ def freeze(run: Any, model: Model | None = None, batches: int = 50, seed: int = 
     needed = batches * chosen.batch
     samples = np.concatenate([rng.permutation(members) for _ in range(-(-needed // len(members)))])
     inputs, targets = presented(run.task)
-    return Frozen(engine, inputs, targets, samples[:needed], chosen.batch)
+    return Frozen(engine, inputs, targets, samples[:needed], chosen.batch, Masks(run.task))
 
 
 def _members(task, split):

@@ -32,6 +32,10 @@ class ModelLike(Protocol):
         """How inputs are given; None: as currents."""
 
     @property
+    def changing(self) -> bool:
+        """Whether a current or a Poisson rate changes within a trial."""
+
+    @property
     def refractory(self) -> Quantity:
         """How long the membrane is held after a spike."""
 

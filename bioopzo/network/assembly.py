@@ -48,7 +48,8 @@ from bioopzo.text.equations import (
 
 def assemble(model: ModelLike, duration: Quantity | None = None, varying: bool = False,
              lazy: bool = True, events: bool = False, gated: bool = True,
-             step: Quantity | None = None, precision: str = "double") -> Assembly:
+             step: Quantity | None = None, precision: str = "double",
+             masks: bool = False) -> Assembly:
     """The `Assembly` of a model.
 
     Parameters
@@ -68,8 +69,10 @@ def assemble(model: ModelLike, duration: Quantity | None = None, varying: bool =
     step : time, optional
         Of the simulation; what decays within a few steps is not lazy.
     precision : ``"double"`` or ``"single"``
+    masks : bool
+        Whether trials have masks of their own.
     """
-    assembly = draft(model, varying, events, step)
+    assembly = draft(model, varying, events, step, masks)
     declare(assembly, model)
     assembly.roles = roles(assembly)
     if gated:

@@ -41,6 +41,10 @@ TICK = "\n".join([
     "draws = step_key(trial_key(row*dt), step)",  # of this step's random numbers
     *(f"{name} = {'plastic*' * (name in OF_LEARNING)}course(step*dt, {k})"
       for k, name in enumerate(COLUMNS))])
+#: The same where trials have masks of their own: the courses stand one below the other.
+TICK_OF_ITS_OWN = TICK.replace("course(step*dt", "course((mask_number(row*dt)*steps + step)*dt")
+#: Rows that all courses may have together: they are a table of every chunk (24 MB).
+MOST_ROWS_OF_COURSES = 2**19
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,8 @@ class Shape:
     """What of a task a network is built for: everything else is data handed in later.
 
     `steps` a trial, `dt`, whether the target is `varying` within a trial, `rows`, the most trials
-    that one chunk can hold, and `events`, the most of one trial where inputs are given as events
-    (else 0).
+    that one chunk can hold, `events`, the most of one trial where inputs are given as events
+    (else 0), and `masks`, room for so many different masks (1: all trials have the same).
     """
 
     steps: int
@@ -57,6 +61,7 @@ class Shape:
     varying: bool
     rows: int
     events: int = 0
+    masks: int = 1
 
     @property
     def duration(self) -> Quantity:
@@ -72,30 +77,61 @@ class Shape:
 def shape_of(task: Any, rows: int) -> Shape:
     """The `Shape` of a `task` (a `Task`) for chunks of at most `rows` trials.
 
-    Room for events is a power of two, so that tasks share programs.
+    Room for events and for masks is a power of two, so that tasks share programs.
     """
     events = 0
     if hasattr(task.inputs, "most"):  # inputs given as lists of events
         events = 1 << max(1, task.inputs.most - 1).bit_length()
-    return Shape(task.steps, float(task.dt), task.targets.ndim == 3, rows, events)
+    return Shape(task.steps, float(task.dt), task.targets.ndim == 3, rows, events,
+                 _room(len(masks_of(task)[0])))
+
+
+def masks_of(task: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    """The different masks of a `task` (masks, steps), and which of them each sample has.
+
+    None: all samples have the same.
+    """
+    if np.ndim(task.mask) == 1:
+        return np.asarray(task.mask, float)[None], None
+    return task.masks, task.mask_numbers
+
+
+def _room(masks):
+    """Room for so many different masks: a power of two."""
+    return 1 << (masks - 1).bit_length()
 
 
 def time_course(model: ModelLike, task: Any) -> np.ndarray:
     """What changes within a trial, as an array (steps, len(COLUMNS)); see `MEANING`.
 
+    Where trials have masks of their own, the courses of all different masks, in the order of
+    `masks_of`, one below the other, with zeros below them for the room that `Shape` has.
+
     `model` says what its rule perturbs and for how long, `task` (a `Task`) when its target is
     shown. The weights in ``read`` sum to 1. ``window`` is the mean over +z minus the mean over -z,
     or the mean over one hold.
 
-    Raises `InputError` when the trial is too short for one pair of holds, and when holds are too
-    short for their effect to be read (`network.holds`).
+    Raises `InputError` when the trial is too short for one pair of holds, when holds are too
+    short for their effect to be read (`network.holds`), and for more different masks than fit.
     """
-    mask = np.asarray(task.mask, dtype=float)
     check_delays(model.network, float(task.dt), task.steps)
+    masks, _ = masks_of(task)
+    room = _room(len(masks))
+    if room > 1 and room * task.steps > MOST_ROWS_OF_COURSES:
+        raise InputError(f"task {task.name} has {len(masks)} different masks of {task.steps} steps;"
+                         f" there is room for {MOST_ROWS_OF_COURSES // task.steps}: draw delays "
+                         "from fewer values, or in larger steps")
+    found = np.zeros((room * task.steps, len(COLUMNS)))
+    for k, mask in enumerate(masks):
+        found[k * task.steps:(k + 1) * task.steps] = _course_of(model, mask, float(task.dt))
+    return found
+
+
+def _course_of(model, mask, dt):
+    """The time course of trials with a mask, checked."""
     perturbs = model.rule.perturbs
     if not perturbs:
         return np.column_stack(list(_course(mask, "", 0, 0, 1.0).values()))
-    dt = float(task.dt)
     hold, window = (round(float(model.parameters[name]) / dt) for name in ("T_z", "T_w"))
     check_holds(model, dt, hold, lambda steps: _course(mask, perturbs, steps, window, dt))
     return np.column_stack(list(_course(mask, perturbs, hold, window, dt).values()))
@@ -154,10 +190,12 @@ def _course(mask, perturbs, hold, window, dt):
 def ticks(course: np.ndarray, plastic: float, first: int, count: int) -> dict[str, np.ndarray]:
     """What the clock says in `count` steps from `first` on, as `TICK` does: name -> array.
 
-    `course` is a `time_course`, `plastic` 1 or 0.
+    `course` is a `time_course`, `plastic` 1 or 0. With an axis of samples, (steps, samples,
+    columns), so has what it says: (steps, samples, 1).
     """
-    said = {name: course[first:first + count, k] * (plastic if name in OF_LEARNING else 1.0)
-            for k, name in enumerate(COLUMNS)}
+    own = course.ndim > 2
+    said = {name: course[first:first + count, ..., slice(k, k + 1) if own else k]
+            * (plastic if name in OF_LEARNING else 1.0) for k, name in enumerate(COLUMNS)}
     said["plastic"] = np.full(count, plastic)
     said["fresh"] = (np.arange(first, first + count) == 0).astype(float)
     return said

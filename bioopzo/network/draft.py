@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from brian2.units.fundamentalunits import Quantity
 
 from bioopzo.network.asked import ModelLike
-from bioopzo.network.clock import CLOCK, CLOCK_NAMES, TICK
+from bioopzo.network.clock import CLOCK, CLOCK_NAMES, TICK, TICK_OF_ITS_OWN
 from bioopzo.network.delays import hold_back
 from bioopzo.network.entries import Population, Projection
 from bioopzo.network.kinds import NEURON_MOMENTS, SYNAPSE_MOMENTS, kind_of
@@ -19,18 +19,21 @@ from bioopzo.text.equations import compose, is_expression, parse, render
 
 
 def draft(model: ModelLike, varying: bool = False, events: bool = False,
-          step: Quantity | None = None, delays: bool = True) -> Assembly:
+          step: Quantity | None = None, masks: bool = False, delays: bool = True) -> Assembly:
     """The `Assembly` of a model as written; arguments as of `assembly.assemble`.
 
     `delays` False lets spikes arrive at once: enough to see who reads what.
     """
     network, blocks = model.network, model.blocks
-    groups = {"trial": _trial()}
+    groups = {"trial": _trial(TICK_OF_ITS_OWN if masks else TICK)}
     perturbs = bool(model.rule.perturbs)
     groups.update((p.name, _group(blocks, network, p, perturbs)) for p in network.populations)
     _feed(groups[network.input.name], groups[network.error.name], model.coding or "current",
-          varying, events)
+          model.changing, varying, events)
     synapses = {p.name: _synapses(blocks, network, p, perturbs) for p in network.projections}
+    if model.changing:  # what acts from the start of a trial on is no longer the same then
+        for synapse in synapses.values():
+            synapse.pathways = [path for path in synapse.pathways if path.event != "onset"]
     if delays:
         hold_back(groups, synapses, network, step, model.state_reset)
     return Assembly(groups, synapses, network)
@@ -57,13 +60,13 @@ def _named(blocks, entry, moment):
     return dict.fromkeys(key.rpartition(".")[2] for key in blocks if key.startswith(heads))
 
 
-def _trial():
+def _trial(tick):
     """The trial's clock, which every other object reads."""
     return GroupText(
         "trial", 1, "\n".join([
             render(parse(CLOCK)), "t_of_run : second (shared)", "draws : 1 (shared)",
             "step : integer (shared)", "row : integer (shared)"]),
-        "trial", codes=[Code("clock", render(parse(TICK)), "start", 0)],
+        "trial", codes=[Code("clock", render(parse(tick)), "start", 0)],
         constants={"steps": "integer", "rows": "integer", "chunk": "second"})
 
 
@@ -107,10 +110,10 @@ def _group(blocks, network, population, perturbs):
     return group
 
 
-def _feed(source, target, coding, varying, events):
+def _feed(source, target, coding, changing, varying, events):
     """Statements that hand a trial's input and target to the network."""
     table, index, clock = "stimulus", "row*dt", "trial"
-    if coding == "spikes":
+    if coding == "spikes" or changing:
         index, clock = "(row*steps + step)*dt", "step"
     if coding == "spikes" and events:
         _feed_events(source)
@@ -123,7 +126,7 @@ def _feed(source, target, coding, varying, events):
     for group in (source, target):
         group.links.update({"row": ("trial", "row")})
         group.equations += "\nrow : integer"
-        if clock == "step" or (group is source and coding == "spikes"):
+        if clock == "step" or (group is source and (coding == "spikes" or changing)):
             group.links["step"] = ("trial", "step")
             group.equations += "\nstep : integer"
             if not (group is source and events):  # lists of events hold steps of a trial

@@ -312,17 +312,24 @@ def error(kind: str) -> dict[str, str]:
 #: What is around synapses that do not learn.
 FIXED = {"fixed": "w : 1", "fixed.spike": "u_post += w",
          "fixed_readout": "w : 1", "fixed_readout.spike": "o_post += w"}
-#: What a constant input does through its synapses, and a readout that it reaches directly.
+#: What a constant input does through its synapses, what one does that changes within a trial (with
+#: the weights of every step), and a readout that it reaches directly.
 ONSET = "drive_post += w*x_pre"
+DRIVE = "drive_post = w*x_pre : 1 (summed)"
 DRIVEN_READOUT = "do/dt = (drive - o)/tau_o : 1\ndrive : 1"
 
 
-def forward(coding_first: str) -> dict[str, str]:
-    """Blocks of the forward synapses: the plain three-factor rule, and what a spike does."""
+def forward(coding_first: str, changing: bool = False) -> dict[str, str]:
+    """Blocks of the forward synapses: the plain three-factor rule, and what a spike does.
+
+    `changing`: a current input changes within a trial.
+    """
+    current = coding_first == "current"
     return {
         "forward": "dw/dt = -eta*eligibility*g_post : 1",
         "forward_readout": "dw/dt = -eta_o*xbar_pre*g_post : 1",
         "forward.spike": "u_post += w",
         "forward_readout.spike": "o_post += w",
-        "forward_1.onset": ONSET if coding_first == "current" else "",
+        "forward_1": DRIVE if current and changing else "",
+        "forward_1.onset": ONSET if current and not changing else "",
     }

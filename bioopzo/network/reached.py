@@ -48,6 +48,7 @@ class _Noting:
     refractory: Any
     state_reset: bool
     rule: Any
+    changing: bool
 
 
 def reached(model: ModelLike) -> dict[str, set[Line | str]]:
@@ -55,7 +56,7 @@ def reached(model: ModelLike) -> dict[str, set[Line | str]]:
 
     A condition stands as a text. Lines are missing where every object has others over them.
     """
-    return _reached(model, model.network, model.blocks, model.coding)
+    return _reached(model, model.network, model.blocks, model.coding, model.changing)
 
 
 def reached_elsewhere(model: ModelLike) -> set[str]:
@@ -66,13 +67,13 @@ def reached_elsewhere(model: ModelLike) -> set[str]:
     network = completed(layered((1,) * (len(model.network.layers) + 1)), model.rule, model.blocks)
     return set().union(*(
         _reached(model, network, {**model.blocks, **parts.inputs(coding), **parts.forward(coding),
-                                  **model.rule.blocks}, coding) for coding in CODINGS))
+                                  **model.rule.blocks}, coding, False) for coding in CODINGS))
 
 
-def _reached(model, network, blocks, coding):
+def _reached(model, network, blocks, coding, changing):
     noted = _Noted(blocks)
     objects = draft(_Noting(network, noted, model.parameters, model.spread, coding,
-                            model.refractory, model.state_reset, model.rule))
+                            model.refractory, model.state_reset, model.rule, changing))
     made: dict[str, GroupText | SynapseText] = {**objects.groups, **objects.synapses}
     found: dict[str, set[Line | str]] = {}
     for name in noted.read:
@@ -129,15 +130,21 @@ def why_unreached(name: str, model: ModelLike) -> tuple[str, str]:
         targets = ", ".join(dict.fromkeys(
             entry.target for entry in entries if isinstance(entry, Projection)))
         return (f"its target ({targets}) sends no spikes", "leave the block out")
+    if moment == "onset" and model.changing:
+        return ("the input changes within a trial, and acts in every step",
+                "edit the line drive_post, a sum over synapses, in place of it")
     if moment in ("spike", "onset", "hold"):
         sources = ", ".join(dict.fromkeys(
             entry.source for entry in entries if isinstance(entry, Projection)))
-        has = {"spike": "sends no spikes, but acts from the start of a trial on",
+        has = {"spike": "sends no spikes, but acts " + (
+                   "in every step" if model.changing else "from the start of a trial on"),
                "onset": "sends spikes, and nothing from the start of a trial on",
                "hold": "is not perturbed"}[moment]
         other = {"spike": "onset", "onset": "spike"}.get(moment)
         return (f"its source ({sources}) {has}",
-                f"write block '{owner}.{other}'" if other else "leave the block out")
+                "edit the line drive_post, a sum over synapses" if moment == "spike"
+                and model.changing else f"write block '{owner}.{other}'" if other else
+                "leave the block out")
     return ("no object of this network reads it", "leave the block out")
 
 

@@ -62,9 +62,15 @@ def input_power(task: Any, tau: Quantity) -> float:
     """The power of the traces of a task's inputs, which decay with `tau`."""
     inputs = np.asarray(task.inputs[np.sort(task.splits["train"])[:LOOKED_AT]], float)
     if task.coding == "current":
+        if inputs.ndim == 3:  # as a membrane follows it
+            keeps = np.exp(-float(task.dt) / float(tau))
+            for k in range(task.steps):
+                inputs[:, k] = (1 - keeps) * inputs[:, k] + (keeps * inputs[:, k - 1] if k else 0)
         return float(np.square(inputs).sum(axis=-1).mean())
+    if inputs.ndim == 3:
+        inputs = inputs.mean(axis=1)
     rate = inputs * float(task.input_rate) if task.coding == "poisson" else (
-        inputs.mean(axis=1) / float(task.dt))
+        inputs / float(task.dt))
     held = rate * float(tau)  # the mean of a trace; that of its square has the spikes' noise too
     return float((np.square(held) + held / 2).sum(axis=-1).mean())
 

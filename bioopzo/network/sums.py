@@ -19,8 +19,16 @@ def _rank(population):
     return 0 if population.distance is None else population.distance - 1
 
 
+_MOMENTS = {"drive", "sum", "step"}
+#: When the currents of an input that changes within a trial are summed: it is in, and the trial
+#: has begun, but no membrane has moved yet. What they read is computed just before.
+DRIVE = ("start", 6)
+
+
 def set_sum_order(assembly: Assembly) -> None:
     """Sums of modulators follow the backward order; those of errors come before all of them.
+
+    What drives the target of an input is summed before all else.
 
     Where several projections sum into one variable of a population, each has its own, and the
     variable is what they add up to.
@@ -29,7 +37,9 @@ def set_sum_order(assembly: Assembly) -> None:
         for line in parse(synapse.equations, synapse.name):
             if "summed" in line.flags:
                 into = synapse.target if line.name.endswith("_post") else synapse.source
-                synapse.sums[line.name] = kind_of(synapse.kind).sums or (
+                drives = line.name == "drive_post" and \
+                    assembly.network[synapse.source].kind == "input"
+                synapse.sums[line.name] = DRIVE if drives else kind_of(synapse.kind).sums or (
                     "feedback", 10 * _rank(assembly.network[into]))
     shares: dict[tuple[str, str], list[tuple[SynapseText, str]]] = {}
     for synapse in assembly.synapses.values():
@@ -86,10 +96,11 @@ def store_subexpressions(assembly: Assembly) -> None:
         right = {word: line.right for word, line in table.items()}
         places: dict[tuple[str, str, int], list[str]] = {}
         for word in table:
-            for kind in ("sum", "step"):
+            for kind in ("drive", "sum", "step"):
                 if (word, kind) in asked:
-                    late = bool(depends_on(word, right) & summed)
+                    late = kind != "drive" and bool(depends_on(word, right) & summed)
                     when, order = ("plasticity", -2) if kind == "step" else (
+                        DRIVE[0], DRIVE[1] - 1) if kind == "drive" else (
                         ("error", 2 * late) if name in errors else
                         ("feedback", 10 * _rank(assembly.network[name]) + 2 * late))
                     places.setdefault((f"store_{kind}{int(late)}", when, order), []).append(
@@ -110,13 +121,16 @@ def _readings(assembly, name):
         for line in parse(synapse.equations, synapse.name):
             for suffix, end in (("_pre", synapse.source), ("_post", synapse.target)):
                 if end == name:
-                    yield from ((synapse, suffix, word.removesuffix(suffix), _moment(line))
+                    yield from ((synapse, suffix, word.removesuffix(suffix),
+                                 _moment(synapse, line))
                                 for word in identifiers(line.right) if word.endswith(suffix))
 
 
-def _moment(line):
+def _moment(synapse, line):
     """When an equation of synapses is evaluated."""
-    return "sum" if "summed" in line.flags else "step"
+    if "summed" not in line.flags:
+        return "step"
+    return "drive" if synapse.sums[line.name] == DRIVE else "sum"
 
 
 def _read_by_statements(assembly, name):
@@ -134,7 +148,7 @@ def _alone_stored(group, table, asked, always, others):
     stored.
     """
     kinds = {word: kind for word, kind in asked
-             if (word, {"sum": "step", "step": "sum"}[kind]) not in asked}
+             if not any((word, other) in asked for other in _MOMENTS - {kind})}
     texts = [*(line.right for line in parse(group.equations, group.name) if line.name not in table),
              group.threshold, group.reset, *(code.text for code in group.codes),
              *(text for event in group.events for text in (event.condition, event.text))]
@@ -160,5 +174,6 @@ def _another(group, name):
 def _read_instead(synapse, word, kind, other):
     """Let equations of synapses that are evaluated at one moment read another word."""
     synapse.equations = render(
-        with_right(line, substitute(line.right, {word: other})) if _moment(line) == kind else line
+        with_right(line, substitute(line.right, {word: other}))
+        if _moment(synapse, line) == kind else line
         for line in parse(synapse.equations, synapse.name))

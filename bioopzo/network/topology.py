@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from dataclasses import replace
 
 from bioopzo.network import parts
 from bioopzo.network.draft import text_of
@@ -52,9 +53,10 @@ def describe(blocks: MutableMapping[str, str], network: Network, coding: str,
                 blocks[population.name + name.removeprefix("hidden")] = "\n".join(map(str, own))
     if network.of("fixed", "fixed_readout"):
         blocks.update(parts.FIXED)
-    onset = blocks.pop("forward_1.onset", "")
+    onset, drive = blocks.pop("forward_1.onset", ""), blocks.pop("forward_1", "")
     for projection in network.out_of(network.input.name):
         blocks[f"{projection.name}.onset"] = onset
+        blocks[projection.name] = drive
     direct = any(p.target == network.readout.name for p in network.out_of(network.input.name))
     if direct and coding == "current":
         blocks["readout"] = compose(blocks["readout"], parts.DRIVEN_READOUT)
@@ -114,6 +116,11 @@ def bound(blocks: MutableMapping[str, str], network: Network) -> None:
             inside = _bounded(projection, moment, text)
             if inside != text:
                 blocks[f"{projection.name}.{moment}"] = inside
+        for line in parse(text_of(blocks, projection)):
+            inside = _bounded(projection, "", line.right)
+            if line.name == "drive_post" and "summed" in line.flags and inside != line.right:
+                blocks[projection.name] = compose(blocks.get(projection.name, ""),
+                                                  str(replace(line, right=inside)))
 
 
 def below(blocks: Mapping[str, str], projection: Projection, moment: str) -> str:

@@ -14,7 +14,7 @@ Neural Computation 30, 1514-1541.
 
 
 def rule(depth: int, scale: float = 0.5) -> Rule:
-    """SuperSpike: dw/dt = -eta*ehat*g; ehat is the eligibility after two filters, tau_rise and tau_o.
+    """SuperSpike: dw/dt = -eta*ehat*g; ehat is the eligibility filtered with tau_rise and tau_o.
 
     psi is the fast sigmoid's derivative, 1/(1 + steepness*|u - threshold|)^2.
     """

@@ -10,7 +10,6 @@ from bioopzo.tasks._spike_templates import draw_templates, noisy_copies
 from bioopzo.tasks.trials import Task, consecutive_splits, gate
 
 CYCLES = np.array([1, 2, 3])  # of the sinusoids, per trial
-SIZES = {"train": 600, "validation": 90, "test": 90}
 
 
 def pattern_generation(
@@ -19,6 +18,9 @@ def pattern_generation(
     inputs: int = 40,
     spikes_per_input: int = 10,
     jitter: Quantity = 2 * ms,
+    train: int = 600,
+    validation: int = 90,
+    test: int = 90,
     duration: Quantity = 200 * ms,
     dt: Quantity = 1 * ms,
     warmup: Quantity = 20 * ms,
@@ -33,16 +35,21 @@ def pattern_generation(
     inputs | 40 | input neurons
     spikes_per_input | 10 | spikes of every input neuron in every template, in distinct time steps
     jitter | 2 ms | standard deviation of the Gaussian shift of each spike, clipped into the trial
+    train, validation, test | 600, 90, 90 | samples
     duration, dt | 200 ms, 1 ms | trial length and time step
     warmup | 20 ms | time before the target is shown and the readout read
     seed | 0 | of templates, curves and samples
 
-    Inputs are (780, steps, inputs) spikes, targets (780, steps, outputs): for each pattern and
-    output a sum of three sinusoids with 1, 2 and 3 cycles per trial, random amplitudes and phases,
-    scaled to a largest value of 1. `labels` is None. 600 training, 90 validation and 90 test
-    samples, patterns in turn. Raises `InputError` for impossible options.
+    Inputs are (samples, steps, inputs) spikes, targets (samples, steps, outputs): for each pattern
+    and output a sum of three sinusoids with 1, 2 and 3 cycles per trial, random amplitudes and
+    phases, scaled to a largest value of 1. `labels` is None. Patterns come in turn. Raises
+    `InputError` for impossible options.
 
-    Source: the pattern generation of Nicola & Clopath 2017 and Bellec et al. 2020, shortened.
+    Source: the pattern generation of Nicola & Clopath 2017 and Bellec et al. 2020, shortened. That
+    of Bellec et al., for a recurrent network of 100 neurons (``Model([100, 100, 3],
+    recurrent=True, rule="eprop")``): one frozen pattern of 1 s at 50 Hz, ``patterns=1, outputs=3,
+    inputs=100, spikes_per_input=50, jitter=0*ms, duration=1000*ms, warmup=0*ms, train=100,
+    validation=1, test=1``.
     """
     name = "pattern_generation"
     patterns = whole(name, "patterns", patterns)
@@ -56,14 +63,16 @@ def pattern_generation(
     rng = np.random.default_rng(whole(name, "seed", seed, least=0))
     templates = draw_templates(rng, patterns, inputs, count, steps)
     curves = _curves(rng, patterns, outputs, steps)
-    which = np.concatenate([np.arange(size) % patterns for size in SIZES.values()])
+    sizes = (whole(name, "train", train), whole(name, "validation", validation, least=0),
+             whole(name, "test", test, least=0))
+    which = np.concatenate([np.arange(size) % patterns for size in sizes])
     return Task(
         name=name,
         inputs=noisy_copies(name, rng, templates, which, steps, float(jitter / dt), deletion=0),
         targets=curves[which],
         labels=None,
         mask=gate(name, duration, dt, warmup),
-        splits=consecutive_splits(**SIZES),
+        splits=consecutive_splits(*sizes),
         coding="spikes",
         duration=duration,
         dt=dt,

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -13,10 +14,19 @@ from brian2.units.fundamentalunits import Quantity
 from bioopzo.arguments import choice, quantity, step_count, whole
 from bioopzo.datasets.events import EventInputs
 from bioopzo.errors import InputError, nearest
+from bioopzo.tasks._arrays import (
+    as_array,
+    check_finite,
+    checked_labels,
+    checked_mask,
+    checked_targets,
+    frozen,
+)
 
 CODINGS = ("current", "poisson", "spikes")
 SPLITS = ("train", "validation", "test")
 FEEDBACKS = ("target", "reward")
+ORDERS = ("shuffled", "given")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -29,19 +39,25 @@ class Task:
     field | shape or unit | default | meaning
     ----- | ------------- | ------- | -------
     name | text | | used in messages and figures
-    inputs | (samples, n_in) float64 (float32 stays so with coding 'current'), or (samples, steps,
-        n_in) uint8 or an `EventInputs` with coding 'spikes' | | what the input neurons get, see
-        `coding`; only an `EventInputs` may hold counts above 1, for the rate engine
+    inputs | (samples, n_in) or (samples, steps, n_in) float64 (float32 stays so with coding
+        'current', and in time), (samples, steps, n_in) uint8 or an `EventInputs` with coding
+        'spikes' | | what the input neurons get, see `coding`; only an `EventInputs` may hold counts
+        above 1, for the rate engine
     targets | (samples, m) or (samples, steps, m) float64 | | what the m readout units should show
     labels | (samples,) int64, or None | | the class of each sample; None for regression over time
-    mask | (steps,) of 0 and 1, float64 | | 1 while the target is shown and the readout is read
+    mask | (steps,) of 0 and 1, float64, or (samples, steps) where trials have their own | | 1 while
+        the target is shown and the readout is read, which counts the same in every trial
     splits | 'train', 'validation', 'test' -> sample indices | | disjoint; 'train' is not empty
-    coding | 'current', 'poisson', 'spikes' | 'current' | 'current': constant input over the trial;
-        'poisson': an input of 1 fires at `input_rate`; 'spikes': 1 is a spike in that time step
+    coding | 'current', 'poisson', 'spikes' | 'current' | 'current': a current, which is constant
+        over the trial or, with `inputs` in time, changes from step to step; 'poisson': an input of
+        1 fires at `input_rate`, likewise; 'spikes': 1 is a spike in that time step
     duration | time | 60 ms | length of one trial
     dt | time | 1 ms | time step; divides `duration`
     input_rate | Hz | 200 Hz | Poisson rate of an input of 1; used with coding 'poisson' only
     hidden | whole numbers | (32, 32) | hidden layer sizes used when the user gives none
+    order | 'shuffled', 'given' | 'shuffled' | how training trials are shown: each pass in another
+        order, or in that of `splits` ("train", then "validation" where that is not evaluated): a
+        curriculum, blocks, a reversal
     parameters | name -> number or quantity | {} | model parameters this task is known to work with
     description | text | '' | one or two sentences, with the source
     feedback | 'target', 'reward' | 'target' | 'reward': `targets` (samples, m) are what each of m
@@ -64,6 +80,7 @@ class Task:
     hidden: tuple[int, ...] = (32, 32)
     parameters: Mapping[str, object] = field(default_factory=dict)
     description: str = ""
+    order: str = "shuffled"
     feedback: str = "target"
 
     def __post_init__(self):
@@ -74,19 +91,20 @@ class Task:
         quantity(where, "input_rate", self.input_rate, Hz)
         choice(where, "coding", self.coding, CODINGS)
         choice(where, "feedback", self.feedback, FEEDBACKS)
+        choice(where, "order", self.order, ORDERS)
 
         inputs = _checked_inputs(self, steps)
         samples = len(inputs)
-        targets = _checked_targets(where, self.targets, samples, steps)
+        targets = checked_targets(where, self.targets, samples, steps)
         labels = self.labels
         if labels is not None:
-            labels = _checked_labels(where, labels, samples, targets.shape[-1])
+            labels = checked_labels(where, labels, samples, targets.shape[-1])
         _set(
             self,
             inputs=inputs,
             targets=targets,
             labels=labels,
-            mask=_checked_mask(where, self.mask, steps),
+            mask=checked_mask(where, self.mask, samples, steps),
             splits=_checked_splits(where, self.splits, samples),
             hidden=_checked_hidden(where, self.hidden),
             parameters=_checked_parameters(where, self.parameters),
@@ -102,7 +120,32 @@ class Task:
     @property
     def steps(self) -> int:
         """Number of time steps in one trial."""
-        return len(self.mask)
+        return self.mask.shape[-1]
+
+    @property
+    def in_time(self) -> bool:
+        """Whether every step of a trial has inputs of its own."""
+        return self.coding == "spikes" or self.inputs.ndim == 3
+
+    @property
+    def changing(self) -> bool:
+        """Whether a current or a Poisson rate changes within a trial."""
+        return self.coding != "spikes" and self.in_time
+
+    @cached_property
+    def _masks(self):
+        found, numbers = np.unique(np.atleast_2d(self.mask), axis=0, return_inverse=True)
+        return found, np.resize(numbers, self.samples)
+
+    @property
+    def masks(self) -> np.ndarray:
+        """The different masks of the trials (masks, steps)."""
+        return self._masks[0]
+
+    @property
+    def mask_numbers(self) -> np.ndarray:
+        """Which of the different `masks` every sample has (samples,)."""
+        return self._masks[1]
 
     @property
     def n_in(self) -> int:
@@ -131,7 +174,7 @@ class Task:
         return dataclasses.replace(self, **changes)
 
     def presentation(self, split: str, trials: int, rng: np.random.Generator) -> np.ndarray:
-        """The sample shown in each of `trials` trials: epochs of a split, each reshuffled.
+        """The sample shown in each of `trials` trials: epochs of a split, each in its `order`.
 
         Every sample of the split is shown once before any is shown again. The answer is int64,
         exactly `trials` long. `rng` is a `numpy.random.Generator`. `InputError` for an unknown or
@@ -148,6 +191,8 @@ class Task:
         if not len(members):
             raise InputError(f"{self.name}: the split {split!r} is empty, nothing can be shown")
         epochs = -(-trials // len(members))
+        if self.order == "given":
+            return np.tile(members, epochs)[:trials]
         return np.concatenate([rng.permutation(members) for _ in range(epochs)])[:trials]
 
     def __repr__(self):
@@ -207,34 +252,6 @@ def _set(task, **values):
         object.__setattr__(task, name, value)
 
 
-def _array(where, name, value):
-    try:
-        array = np.asarray(value)
-    except ValueError:  # rows of different lengths
-        array = np.asarray(None)
-    if array.dtype.kind not in "biuf":
-        raise InputError(f"{where}: {name} must be a rectangular array of numbers")
-    return array
-
-
-def _frozen(array, dtype):
-    ours = array.dtype == dtype and array.flags.owndata and array.flags.c_contiguous
-    # Frozen already, by another Task (replace is cheap) or by whoever made a big array for one.
-    if ours and not array.flags.writeable:
-        return array
-    array = np.array(array, dtype=dtype, order="C")
-    array.flags.writeable = False
-    return array
-
-
-def _finite(where, name, array):
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        first = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise InputError(
-            f"{where}: {name} must be finite, but {name}{list(first)} = {array[first]}"
-        )
-
-
 def _checked_inputs(task, steps):
     if isinstance(task.inputs, EventInputs):  # checked when made
         if task.coding != "spikes":
@@ -243,23 +260,25 @@ def _checked_inputs(task, steps):
         if task.inputs.steps != steps:
             raise _wrong_steps(task, task.inputs.steps, steps)
         return task.inputs
-    where, inputs = task.name, _array(task.name, "inputs", task.inputs)
-    wanted = "(samples, steps, n_in)" if task.coding == "spikes" else "(samples, n_in)"
-    if inputs.ndim != (3 if task.coding == "spikes" else 2) or 0 in inputs.shape:
+    where, inputs = task.name, as_array(task.name, "inputs", task.inputs)
+    spikes = task.coding == "spikes"
+    wanted = "" if spikes else "(samples, n_in) or, where they change within a trial, "
+    wanted += "(samples, steps, n_in)"
+    if inputs.ndim not in ((3,) if spikes else (2, 3)) or 0 in inputs.shape:
         raise InputError(
             f"{where}: inputs with coding {task.coding!r} must have the shape {wanted}, "
             f"none of them 0, not {inputs.shape}"
         )
-    _finite(where, "inputs", inputs)
-    if task.coding == "spikes":
-        if inputs.shape[1] != steps:
-            raise _wrong_steps(task, inputs.shape[1], steps)
+    check_finite(where, "inputs", inputs)
+    if inputs.ndim == 3 and inputs.shape[1] != steps:
+        raise _wrong_steps(task, inputs.shape[1], steps)
+    if spikes:
         if not ((inputs == 0) | (inputs == 1)).all():
             raise InputError(
                 f"{where}: inputs with coding 'spikes' must be 0 or 1 (at most one spike per "
                 f"neuron and step), but they span {inputs.min()} to {inputs.max()}"
             )
-        return _frozen(inputs, np.uint8)
+        return frozen(inputs, np.uint8)
     if task.coding == "poisson":
         if inputs.min() < 0:
             raise InputError(
@@ -272,9 +291,9 @@ def _checked_inputs(task, steps):
                 f"{task.input_rate} is more than one spike per dt={task.dt}; "
                 "lower input_rate or dt"
             )
-    # Big image sets come as float32: half the memory.
-    single = task.coding == "current" and inputs.dtype == np.float32
-    return _frozen(inputs, np.float32 if single else np.float64)
+    # Big image sets, and what changes in time, come as float32: half the memory.
+    single = inputs.dtype == np.float32 and (task.coding == "current" or inputs.ndim == 3)
+    return frozen(inputs, np.float32 if single else np.float64)
 
 
 def _wrong_steps(task, found, steps):
@@ -284,58 +303,14 @@ def _wrong_steps(task, found, steps):
     )
 
 
-def _checked_targets(where, targets, samples, steps):
-    targets = _array(where, "targets", targets)
-    if (
-        targets.ndim not in (2, 3)
-        or targets.shape[0] != samples
-        or (targets.ndim == 3 and targets.shape[1] != steps)
-        or targets.shape[-1] == 0
-    ):
-        raise InputError(
-            f"{where}: targets must have the shape (samples, outputs) = ({samples}, m) or "
-            f"(samples, steps, outputs) = ({samples}, {steps}, m), not {targets.shape}"
-        )
-    _finite(where, "targets", targets)
-    return _frozen(targets, np.float64)
-
-
 def _check_payoffs(task):
     """Refuse payoffs that change within a trial, one action, and a gate too short to act in."""
     if task.targets.ndim != 2 or task.n_out < 2:
         raise InputError(f"{task.name}: with feedback 'reward' targets are the payoffs of at least "
                          f"2 actions, (samples, actions), not {task.targets.shape}")
-    if task.mask.sum() < 2:
+    if task.mask.sum(axis=-1).min() < 2:
         raise InputError(f"{task.name}: with feedback 'reward' the mask needs 2 steps at least: "
                          "one in which an action is taken, and one in which it is rewarded")
-
-
-def _checked_labels(where, labels, samples, classes):
-    labels = _array(where, "labels", labels)
-    if labels.dtype.kind not in "iu" or labels.shape != (samples,):
-        raise InputError(
-            f"{where}: labels must be None or {samples} whole numbers, one per sample, "
-            f"not {labels.dtype} of shape {labels.shape}"
-        )
-    if labels.min() < 0 or labels.max() >= classes:
-        raise InputError(
-            f"{where}: labels must lie in 0 ... {classes - 1} (there are {classes} outputs), "
-            f"but they span {labels.min()} to {labels.max()}"
-        )
-    return _frozen(labels, np.int64)
-
-
-def _checked_mask(where, mask, steps):
-    mask = _array(where, "mask", mask)
-    if mask.shape != (steps,):
-        raise InputError(
-            f"{where}: mask must have one value per step, ({steps},), not {mask.shape}"
-        )
-    if not ((mask == 0) | (mask == 1)).all():
-        raise InputError(f"{where}: mask must hold only 0 and 1")
-    if not mask.any():
-        raise InputError(f"{where}: mask is 0 throughout, so the readout is never read")
-    return _frozen(mask, np.float64)
 
 
 def _checked_splits(where, splits, samples):
@@ -347,7 +322,7 @@ def _checked_splits(where, splits, samples):
     checked = {}
     owner = np.full(samples, -1)
     for number, split in enumerate(SPLITS):
-        members = _array(where, f"splits[{split!r}]", splits[split])
+        members = as_array(where, f"splits[{split!r}]", splits[split])
         if members.ndim != 1 or (members.dtype.kind not in "iu" and members.size):
             raise InputError(
                 f"{where}: splits[{split!r}] must be a list of sample indices, "
@@ -367,7 +342,7 @@ def _checked_splits(where, splits, samples):
                 f"{other!r} and {split!r} ({taken.size} such samples)"
             )
         owner[members] = number
-        checked[split] = _frozen(members, np.int64)
+        checked[split] = frozen(members, np.int64)
     if not checked["train"].size:
         raise InputError(f"{where}: splits['train'] is empty, nothing can be learned")
     return MappingProxyType(checked)

@@ -42,7 +42,8 @@ class Plan:
 
     `total` batches of `batch` trials are drawn from `samples`, in all `epochs` passes through
     them. After each number of batches in `marks`, the first of which is 0, held-out trials are
-    shown: `held_out`, all of them, after the last, and `few` of them, the same ones, before.
+    shown: `held_out`, all of them, after the last, and `few` of them, the same ones, before. Every
+    pass is shuffled, unless the task has an order of its own (`in_order`).
     """
 
     samples: np.ndarray
@@ -52,6 +53,7 @@ class Plan:
     epochs: float
     marks: tuple[int, ...]
     few: np.ndarray
+    in_order: bool = False
 
     @property
     def trials(self) -> int:
@@ -76,7 +78,9 @@ class Plan:
         """
         for number in range(start, self.total):
             epoch, k = divmod(number, self.in_epoch)
-            if k == 0 or number == start:
+            if self.in_order:
+                order = self.samples
+            elif k == 0 or number == start:
                 order = generator(epoch).permutation(self.samples)
             yield number, order[k * self.batch:(k + 1) * self.batch]
 
@@ -135,8 +139,10 @@ def planned(task: Task, split: str = "test", trials: int | None = None,
     if trials is not None and epochs is not None:
         raise InputError("give trials or epochs, not both")
     samples = task.splits["train"]
+    in_order = task.order == "given"
     if split == "test":
-        samples = np.sort(np.concatenate([samples, task.splits["validation"]]))
+        samples = np.concatenate([samples, task.splits["validation"]])
+        samples = samples if in_order else np.sort(samples)
     trials = trials if trials is None else whole_number("trials", trials)
     batch = default_batch(len(samples), trials) if batch is None else batch
     in_epoch = len(samples) // batch
@@ -161,7 +167,8 @@ def planned(task: Task, split: str = "test", trials: int | None = None,
     if evaluation_trials is None:
         evaluation_trials = max(LEAST_SHOWN, int(SHARE * total * batch / (len(marks) - 1)))
     few = evenly_drawn(task, split, whole_number("evaluation_trials", evaluation_trials))
-    return Plan(samples, np.asarray(task.splits[split]), batch, total, epochs, tuple(marks), few)
+    return Plan(samples, np.asarray(task.splits[split]), batch, total, epochs, tuple(marks), few,
+                in_order)
 
 
 def _marks(evaluations, total, batch):

@@ -13,7 +13,7 @@ import numpy as np
 from bioopzo.engines.rate import settings as engine_settings
 from bioopzo.engines.rate.devices import Placement, gathered
 from bioopzo.engines.rate.engine import train_together
-from bioopzo.engines.rate.feed import presented
+from bioopzo.engines.rate.feed import Masks, presented
 from bioopzo.engines.rate.settings import Settings, learning_rate, open_engine
 from bioopzo.errors import InputError, NonFiniteError
 from bioopzo.files import writable
@@ -106,9 +106,10 @@ class Driver:
         self.log, self.chosen = log, replace(chosen, batch=plan.batch)
         self.engine = open_engine(self.model, self.task, self.chosen, seed)
         self.inputs, self.targets = presented(self.task)
+        self.masks = Masks(self.task)
         weights = np.random.default_rng(np.random.SeedSequence(seed).spawn(2)[1])
         self.engine.put(initial_weights(self.model, weights))
-        a_trial = 4 * self.task.n_in * (self.task.steps if self.task.coding == "spikes" else 1)
+        a_trial = 4 * self.task.n_in * (self.task.steps if self.task.in_time else 1)
         self.most = int(np.clip(CALL_BYTES // (a_trial * plan.batch), 1, CALL_BATCHES))
         self.in_evaluation = int(np.clip(EVALUATION_BYTES // a_trial, 1, EVALUATION_BATCH))
         # Batches a call: a program is left about once a second, for Ctrl-C and a bar. Processes
@@ -171,7 +172,7 @@ class Driver:
                   for key in scheduled_names(engine.constants, self.model, own)}
         return (np.stack([self.inputs[part] for part in parts]),
                 np.stack([self.targets[part] for part in parts]),
-                moving, None if None in rates else rates)
+                moving, None if None in rates else rates, self.masks[parts])
 
     def learned(self, stretch: Stretch, costs: np.ndarray) -> None:
         """Take down what some batches cost; stop where it is not finite."""
@@ -200,7 +201,7 @@ class Driver:
             part = np.resize(members[first:first + size], size)
             keep = min(size, count - first)
             decision, cost, fired = self.engine.evaluate(self.inputs[part], self.targets[part],
-                                                         number)
+                                                         number, masks=self.masks[part])
             decisions.append(decision[:keep])
             losses.append(cost[:keep].sum(axis=1))
             for name, values in fired.items():
@@ -236,7 +237,8 @@ class Driver:
         engine.put(initial_weights(self.model, weights))
         engine.constants = without_learning(engine.constants)
         _, part = next(self.plan.batches(shuffled(self.seed)))
-        engine.train(self.inputs[part][None], self.targets[part][None])
+        masks = self.masks[part[None]]
+        engine.train(self.inputs[part][None], self.targets[part][None], masks=masks)
         return not_finite({key: gathered(value) for key, value in {
             **engine.weights, **engine.shared, **engine.state}.items()}) is not None
 

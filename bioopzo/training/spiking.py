@@ -97,7 +97,7 @@ class Driver:
                                             chosen.precision)
         assembly = assemble(self.model, self.shape.duration, self.shape.varying, chosen.lazy,
                             bool(self.shape.events), step=self.shape.step,
-                            precision=chosen.precision)
+                            precision=chosen.precision, masks=self.shape.masks > 1)
         run.meta.update(backend=self.engine.name, precision=chosen.precision,
                         build_s=round(self.engine.build_s, 3),
                         learning_rates=learning_rates(self.model), forms={

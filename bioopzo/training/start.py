@@ -23,6 +23,8 @@ def task_digest(task: Task) -> str:
     inputs = getattr(task.inputs, "arrays", (task.inputs,))  # of events: those that make them up
     for array in (*inputs, task.targets, task.mask, *map(task.splits.get, sorted(task.splits))):
         content.update(np.ascontiguousarray(array))  # type: ignore[arg-type]
+    if task.order != "shuffled":
+        content.update(task.order.encode())
     return content.hexdigest()
 
 

@@ -129,7 +129,7 @@ def memory(rule, steps):
     run()
     seconds, peak = time.process_time() - start, resident("VmHWM")
     inputs, targets = rate_case.batches_of(rate_case.image_task(784, steps, BATCH), BATCH, 1)
-    asked = engine.asked(inputs, targets, None, [rate_case.RATE], 0)
+    asked = engine.asked(inputs, targets, None, [rate_case.RATE])
     found = engine.programs["train"].lower(*asked, np.int32(0), np.int32(1)).compile()
     sizes = found.memory_analysis()
     parts = {name: getattr(sizes, f"{name}_size_in_bytes") / 1e6

@@ -18,6 +18,7 @@ import numpy as np
 from brian2 import ms
 
 from bioopzo.engines.rate.engine import Engine
+from bioopzo.engines.rate.feed import Masks
 from bioopzo.engines.spiking import numbers
 from bioopzo.engines.spiking.chunk import Chunk
 from bioopzo.engines.spiking.feed import parameter_values, tables
@@ -55,7 +56,7 @@ def task_of(draw):
     rng = np.random.default_rng(draw.seed)
     count, steps, n_in, n_out = len(draw.plastic), draw.steps, draw.sizes[0], draw.sizes[-1]
     inputs = ((rng.random((count, steps, n_in)) < 0.2).astype(np.uint8) if draw.coding == "spikes"
-              else rng.random((count, n_in)))
+              else rng.random((count, steps, n_in) if draw.changing else (count, n_in)))
     labels = rng.integers(n_out, size=count)
     targets = np.eye(n_out)[labels]
     rewarded = draw.error == "reward"
@@ -64,6 +65,10 @@ def task_of(draw):
     elif draw.varying:
         targets = np.eye(n_out)[rng.integers(n_out, size=(count, steps))]
     mask = (np.arange(steps) >= draw.warmup).astype(float)
+    if draw.masks:  # from a step of each trial's own on, and half of them end before it does
+        first = draw.warmup + rng.integers(steps // 3, size=(count, 1))
+        last = steps - rng.integers(2, size=(count, 1))*(steps // 4)
+        mask = ((np.arange(steps) >= first) & (np.arange(steps) < last)).astype(float)
     splits = {"train": np.arange(count), "validation": np.arange(0), "test": np.arange(0)}
     return Task("drawn", inputs, targets, None if targets.ndim == 3 else labels, mask, splits,
                 draw.coding, steps * ms, feedback="reward" if rewarded else "target")
@@ -119,10 +124,11 @@ class Rate:
         engine, task = self.engine, self.task
         inputs, targets = (np.moveaxis(x, 1, 0) if x.ndim == 3 else x
                            for x in (task.inputs[[trial]], task.targets[[trial]]))
+        masks = Masks(task)[np.array([trial])]
         with jax.enable_x64(True):
             key = key_of(self.draw, engine.batches, plastic, trial)
             kept, values = engine.machines[plastic].trial(
-                engine.kept(plastic, 1), engine.given(inputs, targets),
+                engine.kept(plastic, 1), engine.given(inputs, targets, masks),
                 engine.fixed(engine.constants), engine.course, None, engine.batches,
                 numbers=self._numbers(key))
             if plastic:

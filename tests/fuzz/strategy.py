@@ -69,6 +69,8 @@ class Draw:
     wiring: str = ""
     spread: dict = field(default_factory=dict)
     freeze: tuple = ()
+    changing: bool = False
+    masks: bool = False
 
     def bare(self):
         """The model without edits."""
@@ -76,6 +78,8 @@ class Draw:
                       reset=self.reset, refractory=self.refractory*ms, error=self.error,
                       coding=self.coding, surrogate=self.surrogate, dropout=self.dropout,
                       state_reset=self.state_reset, options=self.options, freeze=self.freeze)
+        if self.changing and self.coding != "spikes":  # as `Model.for_task` says it
+            model = model._with(changing=True)
         chosen = {k: quantity(v) for k, v in VALUES.items() if k in model.declared}
         return model.edit({**chosen, **{k: quantity(v) for k, v in self.spread.items()}})
 
@@ -219,7 +223,8 @@ def draw_from(choose, seed=0):
         choose.one(("current", "poisson", "spikes")), choose.one(SURROGATES),
         choose.one((0.0, 0.0, 0.0, 0.3)), state_reset, choose.chance(0.25), steps,
         choose.whole(0, steps // 4), tuple(plastic),
-        wiring=choose.one(WIRINGS) if choose.chance(0.4) else "")
+        wiring=choose.one(WIRINGS) if choose.chance(0.4) else "",
+        changing=choose.chance(0.35), masks=choose.chance(0.35))
     try:
         model = draw.bare()
     except Exception:

@@ -17,7 +17,7 @@ import numpy as np
 from bioopzo.engines.precision import PRECISIONS
 from bioopzo.engines.rate import devices, optimizers
 from bioopzo.engines.rate.devices import gathered
-from bioopzo.engines.rate.execute import Machine
+from bioopzo.engines.rate.execute import MASK, Machine
 from bioopzo.engines.rate.program import ACTIVITIES, refuse_literal_images
 from bioopzo.engines.rate.translate import program
 from bioopzo.engines.spiking.code import abstract_code
@@ -42,7 +42,7 @@ class Engine:
         With the task's coding (`Model.for_task`).
     shape : network.clock.Shape
         Steps a trial, dt, whether the target varies in time.
-    course : array (steps, 6)
+    course : array (steps, 6), or one for each mask below the other
         `network.clock.time_course`.
     activity : ``"rates"``, ``"spikes"`` or ``"deterministic"``
         What a neuron sends: its chance to spike, a spike drawn with that chance, or a spike where
@@ -86,7 +86,7 @@ class Engine:
                                  step=shape.step)
         with ONE_AT_A_TIME:
             self.abstract = abstract_code(model, shape)
-        self.program = program(self.assembly, self.abstract, activity)
+        self.program = program(self.assembly, self.abstract, activity, shape.masks > 1)
         self.sizes = {name: group.size for name, group in self.assembly.groups.items()}
         self.connections = {name: s.connection for name, s in self.assembly.synapses.items()}
         refuse_literal_images(self.program, set(model.connections))
@@ -212,36 +212,44 @@ class Engine:
                 "moments": self.moments if plastic else {},
                 "updates": np.int32(self.updates_done)}
 
-    def given(self, inputs, targets):
-        """What a trial is given, by variable."""
+    def given(self, inputs, targets, masks=None):
+        """What a trial is given, by variable; `masks` says which mask each sample has."""
         if self.model.coding == "poisson":
             inputs = inputs * self.constants[f"{self.model.network.input.name}.input_rate"]
-        return {key: np.asarray(value, self.dtype)
-                for key, value in zip(self.machines[True].given, (inputs, targets))}
+        given = {key: np.asarray(value, self.dtype)
+                 for key, value in zip(self.machines[True].given, (inputs, targets))}
+        if self.shape.masks > 1:
+            if masks is None:
+                raise InputError("samples of this task have masks of their own: say which, "
+                                 "masks=task.mask_numbers[samples]")
+            given[MASK] = np.asarray(masks, self.dtype)[..., None]
+        return given
 
     def fixed(self, constants):
         """Constants as numbers of this precision, by name, with dt."""
         return {"dt": self.dtype(self.shape.dt),
                 **{k: np.asarray(v, self.dtype) for k, v in constants.items()}}
 
-    def train(self, inputs, targets, constants=None, rates=None, room=0):
+    def train(self, inputs, targets, constants=None, rates=None, room=0, masks=None):
         """Show batches with plasticity on, one after the other; the cost of every trial.
 
         Arrays (batches, batch, n), or (batches, steps, batch, n) in time; `constants` holds
         parameters that have a value for every batch (a schedule's), `rates` the optimiser's. A
         program has room for at least `room` batches: calls of different lengths share it.
+        Where samples have masks of their own, `masks` (batches, batch) tells which of
+        `network.clock.masks_of` each has, here and in the other methods.
         Returns an array (batches, batch, readouts).
         """
-        return train_together([self], [(inputs, targets, constants, rates)], room)[0]
+        return train_together([self], [(inputs, targets, constants, rates, masks)], room)[0]
 
-    def asked(self, inputs, targets, constants, rates, room):
+    def asked(self, inputs, targets, constants, rates, masks=None, *, room=0):
         """The arguments of `train`, all but its counters, for some batches."""
         if rates is None and "rate" in self.optimizer.parameters:
             # Not part of the program: engines that differ in it share one.
             rates = np.full(len(inputs), self.optimizer.parameters["rate"])
         series = {key: np.asarray(values, self.dtype) for key, values in (
             *(constants or {}).items(), *([] if rates is None else [("rate", rates)]))}
-        given = self.given(inputs, targets)
+        given = self.given(inputs, targets, masks)
         if self.compiled:
             given, series = ({key: _padded(value, room) for key, value in values.items()}
                              for values in (given, series))
@@ -257,7 +265,7 @@ class Engine:
             for key in held.keys() & values.keys():
                 held[key] = np.reshape(values[key], held[key].shape).astype(self.dtype)
 
-    def trial(self, inputs, targets, numbers=None, record=()):
+    def trial(self, inputs, targets, numbers=None, record=(), masks=None):
         """One training trial, operation by operation, to look inside; weights change as in `train`.
 
         `numbers` are taken in place of random ones: ``"hidden_1.S"`` (what they are drawn for) ->
@@ -269,7 +277,7 @@ class Engine:
             for place, draw in enumerate(self.program.draws)}
         with jax.enable_x64(self.dtype == np.float64):
             kept, values = replace(machine, compiled=False).trial(
-                self.kept(True, inputs.shape[-2]), self.given(inputs, targets),
+                self.kept(True, inputs.shape[-2]), self.given(inputs, targets, masks),
                 self.fixed(self.constants), self.course.astype(self.dtype),
                 jax.random.fold_in(self.seed_key(True), self.batches), self.batches,
                 numbers=chosen, record=record)
@@ -288,29 +296,29 @@ class Engine:
         """The random key of all trials of a kind."""
         return jax.random.fold_in(jax.random.key(self.seed), int(plastic))
 
-    def evaluate(self, inputs, targets, part=0, constants=None):
+    def evaluate(self, inputs, targets, part=0, constants=None, masks=None):
         """Show a batch with plasticity and perturbation off: (decision, cost, spikes).
 
         `part` tells batches of one evaluation apart. `spikes` maps a group to the spikes of every
         sample, averaged over its neurons (batch,).
         """
-        seen, _ = self._show("read", False, inputs, targets, constants, part)
+        seen, _ = self._show("read", False, inputs, targets, constants, part, masks)
         spikes = {key.split(".")[0]: seen[key].mean(axis=1) for key in self.counts}
         return (*(seen[name] for name in self.names), spikes)
 
-    def changes(self, inputs, targets, constants=None):
+    def changes(self, inputs, targets, constants=None, masks=None):
         """What a batch asks of every variable that waits for the trial's end; nothing changes.
 
         Returns (changes, values): by variable, those that were to be looked at in `values`.
         """
-        seen, changes = self._show("look", True, inputs, targets, constants, 0)
+        seen, changes = self._show("look", True, inputs, targets, constants, 0, masks)
         self.batches += 1  # the next batch has other random numbers
         return changes, seen
 
-    def _show(self, name, plastic, inputs, targets, constants, part):
+    def _show(self, name, plastic, inputs, targets, constants, part, masks):
         with jax.enable_x64(self.dtype == np.float64):
             kept, given = self.placed.put(self.kept(plastic, inputs.shape[-2]),
-                                          self.given(inputs, targets))
+                                          self.given(inputs, targets, masks))
             key = jax.random.fold_in(jax.random.fold_in(self.seed_key(plastic), self.batches), part)
             _, values = self.run(
                 name, kept, given, self.fixed(constants or self.constants),
@@ -322,12 +330,12 @@ class Engine:
 def train_together(engines, batches, room=0):
     """Train engines of one text as one program: the costs of each, see `Engine.train`.
 
-    `batches` holds (inputs, targets, constants, rates) of each. The engines differ in weights,
-    seeds and parameters only, and are equally far.
+    `batches` holds (inputs, targets, constants, rates) of each, and the masks where samples have
+    their own. The engines differ in weights, seeds and parameters only, and are equally far.
     """
     first, count = engines[0], len(batches[0][0])
     with jax.enable_x64(first.dtype == np.float64):
-        asked = [engine.asked(*parts, room) for engine, parts in zip(engines, batches)]
+        asked = [engine.asked(*parts, room=room) for engine, parts in zip(engines, batches)]
         counters = np.int32(first.batches), np.int32(count)
         if len(engines) == 1:
             kept, costs, sizes = first.run("train", *asked[0], *counters)

@@ -39,6 +39,8 @@ LITERAL_BYTES = 1e9
 CARRIED_BYTES = 1e6
 #: What a synapse calls the derivative of the trial's loss by its weight.
 GRADIENT = "gradient"
+#: What tells which of the masks a sample has, among what a trial is given.
+MASK = "trial.mask_number"
 #: Gates that stay shut while plasticity and perturbation are off.
 SILENT = ("hold > 0.5", "pair > 0.5")
 
@@ -212,7 +214,8 @@ class Machine:
         kept : dict
             ``"weights"``, ``"shared"``, ``"state"`` and ``"moments"`` by variable, ``"updates"``.
         given : dict
-            Variables handed in: arrays (batch, n), or (steps, batch, n).
+            Variables handed in: arrays (batch, n), or (steps, batch, n). `MASK` (batch, 1), where
+            samples have masks of their own: which of the courses each has.
         constants, course
             Parameters by name; `network.clock.time_course`.
         key, number
@@ -231,6 +234,11 @@ class Machine:
         if self.gradient and self.plastic:
             kept = {**kept, "weights": {**kept["weights"], **self._gradients(
                 kept, given, constants, course, key, number, numbers)}}
+        own = given.get(MASK)
+        if own is not None:
+            given = {name: value for name, value in given.items() if name != MASK}
+            course = jnp.moveaxis(jnp.reshape(course, (-1, self.steps, course.shape[-1]))[
+                own[:, 0].astype(int)], 0, 1)
         some = next(iter(given.values()))
         batch, dtype = some.shape[-2], some.dtype
         still = {k: v for k, v in given.items() if v.ndim == 2}

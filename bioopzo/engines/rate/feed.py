@@ -2,13 +2,25 @@
 
 import numpy as np
 
+from bioopzo.network.clock import masks_of
+
 
 def presented(task):
     """Inputs and targets of a task as the engine takes them, by sample indices."""
     inputs, targets = task.inputs, task.targets.astype(np.float32)
-    if targets.ndim == 3 or task.coding == "spikes":
-        return _InTime(inputs, task.coding == "spikes"), _InTime(targets, targets.ndim == 3)
+    if targets.ndim == 3 or task.in_time:
+        return _InTime(inputs, task.in_time), _InTime(targets, targets.ndim == 3)
     return inputs, targets
+
+
+class Masks:
+    """Which of a task's masks each of some samples has; None where all have the same."""
+
+    def __init__(self, task):
+        self.numbers = masks_of(task)[1]
+
+    def __getitem__(self, samples):
+        return None if self.numbers is None else self.numbers[samples]
 
 
 class _InTime:

@@ -69,6 +69,9 @@ class Moment:
                 value = jnp.broadcast_to(value, (self.batch, self.machine.sizes[name]))
                 if key in self.machine.program.shared:
                     value = value.mean(axis=0, keepdims=True)
+        elif not isinstance(value, Scaled) and jnp.shape(value) == (self.batch, 1):
+            # Of a sample: a part of its own time course.
+            value = jnp.broadcast_to(value, (self.batch, self.machine.sizes[key.split(".")[0]]))
         self.env[key] = value
 
     # ------------------------------------------------------------------ operations
@@ -93,7 +96,7 @@ class Moment:
                 getattr(inner, f"_{node.kind}")(node)
             return {key: plain(inner.env[key]) for key in kept}, inner.sums
 
-        is_open = evaluate(gate, self.clock)
+        is_open = jnp.any(evaluate(gate, self.clock))  # for one of the samples, at least
         if not self.machine.compiled:
             values, sums = opened() if is_open else (
                 {key: plain(self.env[key]) for key in kept if key in self.env}, {})

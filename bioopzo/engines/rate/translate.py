@@ -26,7 +26,7 @@ from brian2.core.namespace import DEFAULT_UNITS
 
 from bioopzo.engines.rate.program import ACTIVITIES, Draw, Node, Program, Ref, Term
 from bioopzo.errors import EquationError, unknown
-from bioopzo.network.clock import CLOCK_NAMES
+from bioopzo.network.clock import CLOCK_NAMES, COLUMNS
 from bioopzo.network.delays import ARRIVAL
 from bioopzo.network.learning import begins_anew
 from bioopzo.network.objects import SCHEDULE, slot, synapse_texts, with_right
@@ -48,17 +48,18 @@ _NOT_NAMES = {"and", "or", "not", "True", "False", "pi", "e", "inf", "timestep",
               "with_slope", "steady_exp", *FUNCTIONS}
 
 
-def program(assembly, abstract, activity="rates"):
+def program(assembly, abstract, activity="rates", masks=False):
     """The `Program` of an `Assembly` (its dense form).
 
     `abstract` maps the name of a group to Brian2's own abstract code of its state update;
-    `activity` is ``"rates"``, ``"spikes"`` or ``"deterministic"``.
+    `activity` is ``"rates"``, ``"spikes"`` or ``"deterministic"``; `masks` says that every sample
+    has a time course of its own, so that what depends on it is no gate but an event of the sample.
 
     Raises `EquationError` for text that has no meaning on a batch, naming object and line.
     """
     if activity not in ACTIVITIES:
         raise unknown("activity", activity, ACTIVITIES)
-    return _Builder(assembly, abstract, activity).build()
+    return _Builder(assembly, abstract, activity, masks).build()
 
 
 #: What a neuron of a rule that reads gradients has for the derivative of its spikes.
@@ -73,8 +74,10 @@ def words(text):
 class _Builder:
     """Gathers the operations; `versions` counts how often each variable was written so far."""
 
-    def __init__(self, assembly, abstract, activity):
+    def __init__(self, assembly, abstract, activity, masks):
         self.assembly, self.abstract = assembly, abstract
+        #: What of the trial's clock every sample has for itself, and the events that follow it.
+        self.own, self.sure = set(COLUMNS) if masks else set(), {}
         self.out = Program(assembly, activity)
         self.nodes, self.versions, self.memo, self.count = self.out.step, {}, {}, 0
         self.lines = {name: {line.name: line for line in parse(obj.equations, name)}
@@ -223,9 +226,12 @@ class _Builder:
 
     def _event(self, name, event):
         """An event by the trial's clock is a gate; a random one is an activity of its own."""
-        if identifiers(event.condition) <= set(CLOCK_NAMES):
+        by_clock = identifiers(event.condition) <= set(CLOCK_NAMES)
+        if by_clock and not identifiers(event.condition) & self.own:
             self.events[name, event.name] = event.condition
             return
+        if by_clock:
+            self.sure[f"{name}._{event.name}"] = event.condition
         sent = _ACTIVE.match(event.condition)
         if sent and event.name.startswith(ARRIVAL):  # as much of a spike as was sent
             self.events[name, event.name] = f"{name}.{sent[1]}"
@@ -240,7 +246,7 @@ class _Builder:
         """(gate, `Ref` of the activity) of an event of a group: one of them says when it is."""
         found = self.events[name, event]
         is_activity = found.startswith(f"{name}.")
-        return ("", Ref("value", found)) if is_activity else (found, None)
+        return (self.sure.get(found, ""), Ref("value", found)) if is_activity else (found, None)
 
     def _at_event(self, name, event, text):
         self._group_code(name, text, *self._occasion(name, event), holding=False)
@@ -254,6 +260,7 @@ class _Builder:
     def _group_code(self, name, text, gate="", activity=None, holding=True):
         decided = _ACTIVE.match(self.assembly.groups[name].threshold or "")
         rates = self.out.activity == "rates"
+        expected = activity and rates and activity.key not in self.sure
         for line in parse(text, name):
             if decided and line.name == decided[1] and rates:
                 chance = _CHANCE.sub(r"clip(\g<chance>, 0, 1)", line.right)
@@ -265,13 +272,13 @@ class _Builder:
             elif decided and line.name == decided[1] and SLOPE in self.lines[name]:
                 line = with_right(line, f"with_slope({line.right}, {SLOPE}, u)")
             reads = {}
-            if activity and rates:  # as much of it as is expected
+            if expected:  # as much of it as is expected
                 reads["_event"] = activity
                 line = replace(line, operator="+=", right=(
                     f"_event*({line.right})" if line.operator == "+=" else
                     f"_event*({whole_right(line)} - {line.name})"))
             self._element(name, line.name, whole_right(line), gate, reads, holding,
-                          event=None if rates else activity)
+                          event=None if expected else activity)
 
     def _element(self, name, variable, text, gate="", given=None, holding=True, drawn_for="",
                  event=None):
@@ -372,8 +379,9 @@ class _Builder:
         bare, _, side = word.rpartition("_")
         if side in ends:
             group = self.assembly.groups[ends[side]]
-            scalar = bare == "N" or group.links.get(bare, ("",))[0] == "trial" or (
-                bare in group.constants and "shared" in self.lines[group.name][bare].flags)
+            shared = bare in group.constants and "shared" in self.lines[group.name][bare].flags
+            scalar = bare == "N" or shared or (
+                group.links.get(bare, ("",))[0] == "trial" and bare not in self.own)
             return "scalar" if scalar else side, None
         known = {"t": ("scalar", Ref("clock", "t")), "dt": ("scalar", Ref("constant", "dt")),
                  "i": ("pre", Ref("index", synapse.source)),
@@ -394,8 +402,13 @@ class _Builder:
             ref = self._read(synapse.source if end == "pre" else synapse.target, bare)
         return side, ref
 
-    def _terms(self, name, text, activity=None, target="", side="pre"):
-        """The `Term`s of synaptic text, at an event of the neurons on one `side`."""
+    def _terms(self, name, text, activity=None, target="", side="pre", only=""):
+        """The `Term`s of synaptic text, at an event of the neurons on one `side`.
+
+        `only` is the event of a sample without which they are 0. They are not looked at then: what
+        another sample divides by may be zero.
+        """
+        only = self.sure.get(activity.key, "") if activity else only
         text, _ = self._drawn(self._plain(name, text), f"{name}.{target}")
         owner = lambda word: "scalar" if word in _NOT_NAMES else self._of(name, word)[0]  # noqa: E731
         try:
@@ -404,12 +417,15 @@ class _Builder:
             reads = {word: self._found(name, word) for word in sorted(words(text))}
             if activity:
                 text, reads["_event"] = f"_event*({text})", (side, activity)
+            if only:
+                text = f"where({only}, {text}, 0)"
+                reads |= {word: ("pre", Ref("clock", word)) for word in words(only)}
             said, mixed = (substitute(part, {copy + end: word + end for copy, word in
                                              self.assembly.stored.items()
                                              for end in ("_pre", "_post")})
                            for part in problem.args[:2])
             return [Term(None, None, text, reads, f"the term {said} ({mixed} mixes owners)")]
-        return [self._factors(name, factors, activity, side) for factors in found]
+        return [self._factors(name, factors, activity, side, only) for factors in found]
 
     def _plain(self, name, text):
         """Text without units, and with the synapses' own subexpressions put in."""
@@ -422,12 +438,17 @@ class _Builder:
                                  if word not in self.lines[name] and word not in
                                  self.assembly.synapses[name].constants})
 
-    def _factors(self, name, factors, activity, event_side):
+    def _factors(self, name, factors, activity, event_side, only):
         """A `Term` whose parts of neurons are operations of their own."""
         code, sides = factors.synapse, {"pre": None, "post": None}
         for side, text in (("pre", factors.pre), ("post", factors.post)):
             if any(self._of(name, word)[0] == side for word in words(text)):
                 sides[side] = self._side(name, side, text)
+                if only:
+                    sides[side] = self._temporary(
+                        self._end(name, side), name, f"where({only}, _value, 0)",
+                        {"_value": sides[side], **{word: Ref("clock", word)
+                                                   for word in words(only)}})
             elif text != "1":
                 code = f"({text})*({code})" if code != "1" else text
         if activity:
@@ -510,7 +531,8 @@ class _Builder:
             self._emit("change", name, key, self._terms(name, right, activity, line.name, side),
                        gate=gate)
             return
-        terms = self._terms(name, whole_right(line), None, line.name)
+        terms = self._terms(name, whole_right(line), None, line.name,
+                            only=self.sure.get(activity.key, "") if activity else "")
         self._emit("set", name, key, terms, gate=gate, activity=activity, side=side)
 
     def _plasticity(self, name):

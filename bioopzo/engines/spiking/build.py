@@ -62,7 +62,7 @@ def build(model, shape, lazy=True, functions=None, own_numbers=True, precision="
     Raises `EquationError` with the object's name where Brian2 refuses the text.
     """
     assembly = assemble(model, shape.duration, shape.varying, lazy, bool(shape.events),
-                        step=shape.step, precision=precision)
+                        step=shape.step, precision=precision, masks=shape.masks > 1)
     if own_numbers:
         numbered(assembly)
     statements.one_by_one(assembly)
@@ -94,11 +94,14 @@ def build(model, shape, lazy=True, functions=None, own_numbers=True, precision="
 def _tables(model, shape):
     dt = shape.dt * second
     n_in, n_out = model.sizes[0], model.sizes[-1]
-    stimulus = shape.rows * (shape.steps if model.coding == "spikes" else 1)
+    in_time = model.coding == "spikes" or model.changing
+    stimulus = shape.rows * (shape.steps if in_time else 1)
     target = shape.rows * (shape.steps if shape.varying else 1)
-    sizes = {"course": (shape.steps, len(COLUMNS)), "schedule": shape.rows,
+    sizes = {"course": (shape.masks * shape.steps, len(COLUMNS)), "schedule": shape.rows,
              "trials_before": shape.rows, "trial_key": shape.rows,
              "target": (target, n_out)}
+    if shape.masks > 1:
+        sizes["mask_number"] = shape.rows
     if shape.events:
         # One entry more for each neuron: the end of its list.
         sizes.update(first_event=(shape.rows, n_in),

@@ -4,7 +4,7 @@ import numpy as np
 
 from bioopzo.engines.spiking.build import assemble
 from bioopzo.errors import InputError
-from bioopzo.network.clock import shape_of
+from bioopzo.network.clock import masks_of, shape_of
 from bioopzo.network.spread import constants
 
 #: What a chunk's tables may weigh, and how many trials and steps it may hold: in single precision,
@@ -20,7 +20,7 @@ def rows(task):
     refuse_counts(task)
     events = shape_of(task, 1).events
     stimulus = (events + 2 * task.n_in if events else
-                task.n_in * (task.steps if task.coding == "spikes" else 1))
+                task.n_in * (task.steps if task.in_time else 1))
     bytes_a_trial = 8 * (3 + stimulus + task.n_out * (task.steps if task.targets.ndim == 3 else 1))
     fitting = min(TABLE_BYTES // bytes_a_trial, MOST_STEPS // task.steps)
     return int(min(MOST_ROWS, max(2, fitting)))
@@ -52,12 +52,16 @@ def tables(task, shape, samples, plastic, before=0, keys=0):
     told = {name: np.zeros(shape.rows) for name in ("schedule", "trials_before", "trial_key")}
     for name, values in zip(told, (plastic, before, keys)):
         told[name][:count] = values
+    _, masks = masks_of(task)
+    if shape.masks > 1:
+        told["mask_number"] = np.zeros(shape.rows)
+        told["mask_number"][:count] = masks[samples]
     per_trial = shape.steps if shape.varying else 1
     target = np.zeros((shape.rows * per_trial, task.n_out))
     target[:count * per_trial] = task.targets[samples].reshape(-1, task.n_out)
     if shape.events:
         return {**told, "target": target, **event_lists(task.inputs, shape, samples)}
-    per_trial = shape.steps if task.coding == "spikes" else 1
+    per_trial = shape.steps if task.in_time else 1
     stimulus = np.zeros((shape.rows * per_trial, task.n_in))
     stimulus[:count * per_trial] = task.inputs[samples].reshape(-1, task.n_in)
     return {**told, "stimulus": stimulus, "target": target}
@@ -88,5 +92,5 @@ def parameter_values(model, shape, lazy=True, precision="double"):
     Which objects have which depends on whether plasticity may be `lazy`, and in which `precision`.
     """
     assembly = assemble(model, shape.duration, shape.varying, lazy, bool(shape.events),
-                        step=shape.step, precision=precision)
+                        step=shape.step, precision=precision, masks=shape.masks > 1)
     return constants(assembly, model, shape)

@@ -43,7 +43,7 @@ def identity(model, shape, lazy=True, precision="double"):
     No compiler is asked: a program that is kept runs without one.
     """
     assembly = assemble(model, shape.duration, shape.varying, lazy, bool(shape.events),
-                        step=shape.step, precision=precision)
+                        step=shape.step, precision=precision, masks=shape.masks > 1)
     content = json.dumps([PROTOCOL, repr((assembly.groups, assembly.synapses)), model.sizes,
                           repr(shape), precision, b2.__version__, (*wanted_flags(), *LOOP_FLAGS),
                           machine()])
