@@ -5,7 +5,7 @@ import json
 import warnings
 from collections.abc import Iterable, Mapping
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from brian2.units import second
 from brian2.units.fundamentalunits import Quantity, have_same_dimensions
 
-from bioopzo import neurons, rules
+from bioopzo import composition, neurons, rules
 from bioopzo.arguments import (
     checked_names,
     checked_share,
@@ -23,9 +23,9 @@ from bioopzo.arguments import (
 )
 from bioopzo.checks.check import check
 from bioopzo.errors import EquationError, InputError, Mistake, ModelWarning, unknown
-from bioopzo.network import assigned, parts, paths, perturbation, spread, topology, words
+from bioopzo.network import assigned, parts, paths, spread
 from bioopzo.network.assembly import assemble
-from bioopzo.network.blocks import CARRIED, CODINGS, apply_edit, is_block, lay_over
+from bioopzo.network.blocks import CODINGS, is_block
 from bioopzo.network.connections import architecture
 from bioopzo.network.layers import completed, layered
 from bioopzo.network.reached import reached
@@ -35,7 +35,7 @@ from bioopzo.show.differences import Difference, difference
 from bioopzo.show.model import html
 from bioopzo.show.model import text as page
 from bioopzo.text.entries import Entries
-from bioopzo.text.equations import defines, identifiers, is_expression, parse, render
+from bioopzo.text.equations import defines, identifiers, is_expression, parse
 from bioopzo.text.merge import carried
 from bioopzo.text.parameters import Parameter
 
@@ -43,10 +43,6 @@ from bioopzo.text.parameters import Parameter
 _SETTINGS = ("neuron", "reset", "refractory", "error", "coding", "surrogate", "dropout",
              "state_reset", "freeze")
 _NOTHING: Entries[Any] = Entries({})
-#: The rule that teaches the readout only.
-CONTROL = "readout_only"
-#: The blocks of what is not there where no neurons are hidden.
-OF_HIDDEN = {"hidden", "forward", "feedback", "backward"}
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -282,15 +278,11 @@ class Model:
     @cached_property
     def _followed(self):
         """The blocks with the way of the perturbation that they imply; what stands against it."""
-        found = self._follow(*self._written)
-        return found._replace(blocks=Entries(_tidy(found.blocks)))
+        return composition.followed(self, *self._written)
 
-    def _follow(self, blocks, known):
-        network = completed(self.layers, self.rule, blocks)
-        several = {p.name: tuple(name for name, _ in self._said(p.neuron).receives)
-                   for p in self.layers.hidden}
-        apart = frozenset(name for name, value in self.given.items() if assigned.differs(value))
-        return paths.follow(blocks, network, self.rule, known, bool(self.dropout), several, apart)
+    @cached_property
+    def _written(self):
+        return composition.written(self)
 
     @property
     def written(self) -> Mapping[str, str]:
@@ -304,136 +296,9 @@ class Model:
         return new
 
     @cached_property
-    def _written(self):
-        blocks = self._laid_over(self._of_network())
-        blocks, _, known, _ = self._follow(blocks, perturbation.plain(self.depth))
-        if not self.state_reset:
-            hidden = {"hidden", *(p.name for p in self.layers.hidden)}
-            for name in [name for name in blocks if name.endswith(".trial")]:
-                own = self._states if name.partition(".")[0] in hidden else ()
-                blocks[name] = render(line for line in parse(blocks[name])
-                                      if not (CARRIED.match(line.name) or line.name in own))
-        mistakes: list[Mistake] = []
-        network = completed(self.layers, self.rule, blocks)
-        for key, text in self.edits:
-            try:
-                apply_edit(blocks, key, text, network, self.declared)
-            except EquationError as problem:
-                mistakes += problem.mistakes
-        if mistakes:
-            raise EquationError(mistakes)
-        if self.edits:
-            self._put_in(blocks, spikes=False)
-            words.leave_out(blocks, self.layers, self._said)
-        if self.given_network:  # what an edit says of all projections is bounded, too
-            topology.bound(blocks, self.layers)
-        return Entries(_tidy(blocks)), known
-
-    @cached_property
     def bare(self) -> Mapping[str, str]:
         """The blocks of the network alone, without rule, edits, surrogate and dropout."""
-        blocks = self._of_network()
-        self._put_in(blocks)
-        return Entries(_tidy(blocks))
-
-    def _of_network(self):
-        coding = self.coding or "current"
-        blocks = {
-            **parts.hidden(self.cell.blocks, self.reset, self.refractory > 0 * second),
-            **parts.inputs(coding), **parts.readout(), **parts.error(self.feedback),
-            **parts.forward(coding, self.changing),
-        }
-        if self.given_network:
-            topology.describe(blocks, self.layers, coding, self._of_neuron)
-        elif self.freeze:
-            blocks.update(parts.FIXED)
-        return blocks
-
-    def _of_neuron(self, name):
-        """The blocks of hidden neurons of another kind."""
-        return parts.hidden(neurons.get(name).blocks, self.reset, self.refractory > 0 * second)
-
-    def _laid_over(self, blocks):
-        """The blocks with rule, surrogate and dropout laid over them, in place."""
-        neurons.check_pair(self.cell, self.rule)
-        if self.given_network and not self.given_network.hidden and self.rule_name != CONTROL:
-            raise InputError(f"rule {self.rule_name} teaches hidden neurons, and this network has "
-                             f"none: use rule={CONTROL!r}, which is the delta rule there")
-        if self.rule.branches and [p.layer for p in self.layers.hidden] != list(
-                range(1, self.depth + 1)):
-            raise InputError("local and intermediate count hidden layers, and the populations of "
-                             "this network are no layers, one behind the other: leave them out")
-        self._check_hazard()
-        if self.feedback == "reward":
-            self._check_reward()
-        # What passes a synapse enters what spikes raise: where that is not u, `paths` writes it.
-        if self.rule.current and ("push" not in self.rule.current or "u" in self.cell.receives):
-            blocks["hidden"] = parts.with_current(blocks["hidden"], self.rule.current)
-        before = dict(blocks)
-        for name, text in self._of_rule():
-            lay_over(blocks, name, text, f"{self.rule_name}, {name}")
-        for name, text in parts.surrogate(self.surrogate).items():
-            lay_over(blocks, name, text, self.surrogate)
-        if self.dropout:
-            self._drop(blocks)
-        if self.given_network:
-            topology.give_way(blocks, before, self.layers)
-        self._put_in(blocks)
-        return blocks
-
-    @property
-    def _states(self):
-        """The variables of hidden neurons that go on between trials."""
-        others = {p.neuron for p in self.layers.hidden if p.neuron}
-        return {name for cell in (self.cell, *map(neurons.get, others)) for name in cell.state}
-
-    def _put_in(self, blocks, spikes=True):
-        """Give the words of a neuron's file their meaning in the blocks, in place."""
-        words.put_in(blocks, self.layers, self._said, self.coding in (None, "current"),
-                     bool(self.dropout), self.state_reset, spikes)
-
-    def _said(self, name):
-        """What hidden neurons called `name` say of their synapses; ``""``: the model's own."""
-        return words.said(neurons.get(name) if name else self.cell)
-
-    def _of_rule(self):
-        """The rule's blocks, under the names that this network has for its layers."""
-        for name, text in self.rule.blocks.items():
-            if self.layers.hidden or name.partition(".")[0] not in OF_HIDDEN:
-                yield from ((other, text) for other in topology.names(name, self.layers))
-
-    def _drop(self, blocks):
-        """Lay dropout over the blocks, in place."""
-        for name, text in parts.dropout(self.dropout, self.coding or "current").items():
-            if name in blocks or name in ("hidden.trial", "forward_1.spike"):
-                for other, own in topology.named(name, text, self.layers):
-                    lay_over(blocks, other, own, "dropout")
-        for name in ("hidden", "hidden.sample"):  # what sends nothing learns nothing
-            blocks[name] = render(
-                replace(line, right=f"mask*({line.right})") if line.name == "psi"
-                and line.right else line for line in parse(blocks.get(name, "")))
-
-    def _check_hazard(self):
-        """Refuse a rule that reads the hazard rho with a neuron that has none."""
-        if not self.cell.has("rho") and any(
-                "rho" in identifiers(text) for text in self.rule.blocks.values()):
-            allowed = [name for name in neurons.available() if neurons.get(name).has("rho")]
-            raise InputError(f"rule {self.rule_name} needs the hazard rho, which the {self.neuron} "
-                             f"neuron has not; allowed: {', '.join(allowed)}")
-
-    def _check_reward(self):
-        """Refuse a rule that needs more than the reward of what was done."""
-        if self.rule.gradient:
-            raise InputError(f"rule {self.rule_name} follows the gradient of a loss, and where "
-                             "only a reward comes back there is none: use another rule")
-        if self.rule.branches:
-            raise InputError("readouts of single layers (local, intermediate) compare themselves "
-                             "with the target, and error='reward' tells only the reward of the "
-                             "action that was taken: leave them out")
-        if "window" in identifiers(self.rule.blocks.get("critic.step", "")):
-            raise InputError(f"rule {self.rule_name} compares the loss under +z with that under -z "
-                             "in one trial, and with error='reward' a trial has one action and "
-                             "one reward: use points='one'")
+        return composition.bare(self)
 
     @cached_property
     def parameters(self) -> Mapping[str, Any]:
@@ -778,13 +643,6 @@ def _checked_settings(settings):
         raise unknown("input coding", settings["coding"], CODINGS)
     return {name: checks.get(name, lambda value: value)(value)
             for name, value in settings.items()}
-
-
-def _tidy(blocks):
-    """Blocks a statement a line, without those that are empty."""
-    tidy = {name: text.strip() if is_expression(name) else render(parse(text, name))
-            for name, text in blocks.items()}
-    return {name: text for name, text in tidy.items() if text}
 
 
 def _store(model, **fields):

@@ -22,6 +22,7 @@ from bioopzo.network.clock import COLUMNS, shape_of, time_course
 from bioopzo.network.table import Network
 from bioopzo.tasks import Task, consecutive_splits, one_hot
 from bioopzo.training.start import initial_weights
+from bioopzo.training.train import prepared
 
 STEPS = 24
 
@@ -240,7 +241,7 @@ def test_trials_come_in_the_order_that_is_given():
     assert task.presentation("train", 7, np.random.default_rng(0)).tolist() == [
         3, 9, 1, 12, 0, 3, 9]
     for engine, options in (("spiking", {}), ("rate", {"batch": 2})):
-        _, plan, _ = bz.training.train.prepared(model_of(), task, engine, trials=14, **options)
+        _, plan, _ = prepared(model_of(), task, engine, trials=14, **options)
         found = [s for stretch in plan.stretches(np.random.default_rng) if stretch.plastic
                  for s in stretch.samples]
         assert found[:6] == [3, 9, 1, 12, 0, 5]

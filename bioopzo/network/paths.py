@@ -22,7 +22,7 @@ from bioopzo.network.entries import Population, Projection
 from bioopzo.network.perturbation import PLACES, SENT, SOURCE
 from bioopzo.network.scores import Lost, score
 from bioopzo.network.spread import own_name
-from bioopzo.network.stages import OWN_WAY, stage
+from bioopzo.network.stages import OWN_WAY, deciding, stage
 from bioopzo.network.table import Network
 from bioopzo.text.equations import Line, compose, identifiers, is_expression, parse, render
 from bioopzo.text.equations import substitute as put
@@ -117,8 +117,7 @@ class _Way:
         if self.entries.setdefault(target.name, tuple(jumps)) != tuple(jumps):
             raise Lost(block, f"spikes onto {target.name} raise {' and '.join(jumps)} here and "
                        f"{' and '.join(self.entries[target.name])} elsewhere: the way of the "
-                       "perturbation "
-                       "cannot be derived", "", "let all of them raise the same variable")
+                       "perturbation cannot be derived", "", "let all raise the same variable")
 
     def pass_on(self, projection: Projection) -> None:
         """What a perturbed neuron sends through its synapses: `push` of the target."""
@@ -171,15 +170,14 @@ class _Way:
             name = line.name.removesuffix("_post")
             if line.name.endswith("_post") and name in way:
                 if line.operator not in ("+=", "-="):
-                    raise Lost(block, f"a spike sets {line.name}, and what a perturbation does "
-                                "there cannot be derived", str(line),
-                                f"add to {line.name}, as in '{line.name} += w', {OWN_WAY}: a "
-                                "block '.hold' with 'push_post += ...'")
+                    raise Lost(block, f"a spike sets {line.name}: what a perturbation does there "
+                               "cannot be derived", str(line), f"add to it, '{line.name} += w', "
+                               f"{OWN_WAY}: a block '.hold' with 'push_post += ...'")
                 sign = "" if line.operator == "+=" else "-"
                 found.setdefault(name, []).append(sign + factor(right))
                 if not moving:
                     self._held(projection, right, spike, block, line)
-            elif line.name.endswith("_post") and name in self._deciding(target, inner):
+            elif line.name.endswith("_post") and name in deciding(inner, self._decision(target)):
                 raise Lost(block, f"a spike changes {line.name}, on which the spikes of "
                            f"{target.name} depend beside {usual}: what a perturbation does there "
                            "cannot be derived", str(line), f"let spikes add to {usual} only")
@@ -203,15 +201,8 @@ class _Way:
                            f"write it as d{name}/dt = -{name}/tau + ...")
         return {name: " + ".join(terms).replace("+ -", "- ") for name, terms in found.items()}
 
-    def _deciding(self, population, inner):
-        """Variables of a population that its decision to spike depends on."""
-        found = set()
-        for moment in ("chance", "step", "threshold"):
-            found |= identifiers(text_of(self.blocks, population, moment)) & inner.keys()
-        for _ in inner:
-            found |= {word for name in found for word in identifiers(inner[name].right)
-                      if word in inner}
-        return found
+    def _decision(self, population):
+        return [text_of(self.blocks, population, x) for x in ("chance", "step", "threshold")]
 
     def _held(self, projection, right, spike, block, line):
         """Refuse what moves while a perturbation is held."""
@@ -220,18 +211,16 @@ class _Way:
             moving = self._moving(self.network[end])
             for word in sorted(words):
                 if word.endswith(suffix) and word.removesuffix(suffix) in moving:
-                    raise Lost(block, f"what a spike adds depends on {word}, which moves while "
-                                "the perturbation is held: what the perturbation does there "
-                                "cannot be derived", str(line),
-                                "use w, parameters, and what changes at a trial's start only")
-        own = self.lines(projection)
-        changed = {x.name for x in spike}
+                    raise self._not_held(block, f"{word}, which moves", line)
+        own, changed = self.lines(projection), {x.name for x in spike}
         for name in sorted(words & own.keys() - set(projection.learned)):
             if name in changed or own[name].kind != "parameter":
-                raise Lost(block, f"what a spike adds depends on {name}, which changes while "
-                            "the perturbation is held: what the perturbation does there cannot "
-                            "be derived", str(line),
-                            "use w, parameters, and what changes at a trial's start only")
+                raise self._not_held(block, f"{name}, which changes", line)
+
+    def _not_held(self, block, what, line):
+        return Lost(block, f"what a spike adds depends on {what} while the perturbation is held: "
+                    "what the perturbation does there cannot be derived", str(line),
+                    "use w, parameters, and what changes at a trial's start only")
 
     def _moving(self, population):
         """Variables of a population that change within a trial."""

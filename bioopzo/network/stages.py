@@ -1,6 +1,6 @@
 """What a membrane makes of a perturbation: a filter, read from the membrane's own equations."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 import sympy
 from brian2.parsing.sympytools import sympy_to_str
@@ -69,3 +69,15 @@ def _share(text, other, inner, leak):
     usable = {"i", "N"}.isdisjoint(moving) and size.is_number and size.is_finite \
         and (size < 0 if leak else size != 0)
     return (sympy.simplify(rest) if usable else sympy.nan), moving
+
+
+def deciding(lines: Mapping[str, Line], texts: Iterable[str]) -> set[str]:
+    """Variables of a population (`lines` by name) that its decision to spike depends on.
+
+    `texts` are those of the decision.
+    """
+    found = set().union(*map(identifiers, texts)) & lines.keys()
+    for _ in lines:
+        found |= {word for name in found for word in identifiers(lines[name].right)
+                  if word in lines}
+    return found
