@@ -121,6 +121,9 @@ PUBLISHED = {"bp": 98.38, "opzo": 98.34, "dkp": 98.14, "dfa": 98.05,
              "node_perturbation, ZO": 86.53}
 #: Chosen with bp and OPZO on 500 validation recordings beside 2,000 simulated ones.
 EVENTS = {"rate": 3e-3}
+#: A recurrent layer that keeps something in mind, and the same without.
+MEMORY = {"recurrent": True, "neuron": "alif", "tau_a_ms": 200.0, "dropout": 0.0}
+LEAKY = {"recurrent": True, "dropout": 0.0}
 KINDS = [(f"{rule}, {kind}", kind) for kind in ("rates", "spikes", "deterministic")
          for rule in ("opzo", "bp")]
 RATE = {
@@ -152,6 +155,15 @@ RATE = {
         "size, half the learning rate",
         {rule: {"surrogate": "localzo_normal", "delta_z": 0.7, "gain": 1.0}
          for rule in ("opzo", "bp")}, seeds=2, common={"rate": 5e-4}, measure="angle"),
+    "delayed_match": _rate(
+        "delayed match to sample: 60 recurrent neurons, adaptive thresholds, 20 epochs of 600 trials",
+        {"opzo": MEMORY, "eprop": MEMORY,
+         "eprop, symmetric feedback": {**MEMORY, "feedback": "symmetric"},
+         "bptt, dampened": {**MEMORY, "dampening": 0.2}, "readout_only": MEMORY,
+         "opzo, no adaptation": LEAKY, "eprop, no adaptation": LEAKY},
+        task="delayed_match", task_options={}, seeds=5, hidden=[60], epochs=20,
+        quick={"train": 60, "validation": 10, "test": 20},
+        common={"activity": "spikes", "batch": 25, "rate": 3e-3}),
     "nmnist_simulated": _rate(
         "SIMULATED N-MNIST, 7,000 recordings to train, 2,000 to test, 30 frames of 10 ms, 12 "
         "epochs", {rule: {} for rule in ("opzo", "bp", "dfa")}, task="nmnist",
