@@ -156,7 +156,7 @@ RATE = {
         {rule: {"surrogate": "localzo_normal", "delta_z": 0.7, "gain": 1.0}
          for rule in ("opzo", "bp")}, seeds=2, common={"rate": 5e-4}, measure="angle"),
     "delayed_match": _rate(
-        "delayed match to sample: 60 recurrent neurons, adaptive thresholds, 20 epochs of 600 trials",
+        "delayed match: 60 recurrent neurons, adaptive thresholds, 20 epochs of 600 trials",
         {"opzo": MEMORY, "eprop": MEMORY,
          "eprop, symmetric feedback": {**MEMORY, "feedback": "symmetric"},
          "bptt, dampened": {**MEMORY, "dampening": 0.2}, "readout_only": MEMORY,
