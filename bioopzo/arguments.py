@@ -90,8 +90,10 @@ def checked_values(name: str, values: Any, parameter: Any, why: str = "") -> Any
     numbers = np.asarray(values, dtype=float)
     if not np.isfinite(numbers).all():
         raise InputError(f"parameter {name} needs finite numbers, not {values!r:.80}")
+    # NumPy's own numbers are other text (np.float64(0.2)), and equal values are the same model.
+    floats = values * 1.0 if numbers.ndim or isinstance(values, Quantity) else float(values)
     if parameter is None:
-        return values * 1.0
+        return floats
     if not have_same_dimensions(values, parameter.default):
         example = f"{name.partition(' of ')[0]}={parameter.default!r}"
         raise InputError(f"parameter {name} has the unit {parameter.unit} (e.g. {example}), not "
@@ -100,7 +102,7 @@ def checked_values(name: str, values: Any, parameter: Any, why: str = "") -> Any
         least = values.min() if numbers.ndim else values
         raise InputError(f"parameter {name} ({parameter.meaning}) must be above zero, "
                          f"got {least!r}{why}")
-    return values * 1.0
+    return floats
 
 
 def choice(where: str, name: str, value: object, allowed: Collection[str]) -> str:

@@ -551,6 +551,8 @@ class Model:
     def without_noise(self) -> "Model":
         """The model with the deterministic neuron, which is the limit of escape noise.
 
+        The values of the noise (its width Delta, say) go with it, but for those that an edit reads.
+
         Raises `InputError` for a neuron that is more than a leaky membrane with noise.
         """
         if not neurons.is_leaky(self.cell):
@@ -587,7 +589,8 @@ class Model:
         content = {
             "sizes": self.sizes, "layout": self.layout, "rule": self.rule_name,
             "blocks": dict(self.blocks),
-            "options": {k: repr(v) for k, v in self.options.items()},
+            "options": {k: repr(v.item() if isinstance(v, np.generic) else v)
+                        for k, v in self.options.items()},
             "refractory": repr(self.refractory),
             "parameters": {k: repr(v) for k, v in sorted(self.parameters.items())},
         }

@@ -1,7 +1,8 @@
 """The frozen description: edits, parameters, refusals, the text that Brian2 gets."""
 
+import numpy as np
 import pytest
-from brian2 import Hz, ms, mV
+from brian2 import Hz, Quantity, ms, mV
 
 import bioopzo as bz
 from bioopzo.errors import EquationError, InputError
@@ -41,6 +42,19 @@ def test_edit_replaces_a_line_by_its_left_hand_side_and_leaves_the_model():
     assert edited.digest != model.digest
     assert edited.digest == model.edit(psi="psi = exp(-abs(u - theta)/Delta) : 1").digest
     edited.check()
+
+
+@pytest.mark.parametrize("number", [np.float64, np.array, Quantity], ids=lambda x: x.__name__)
+def test_equal_numbers_are_the_same_model_whatever_holds_them(number):
+    line = {"psi": "psi = beta*4*p*(1 - p) : 1"}
+    model = bz.Model(SIZES, Delta=0.2).edit(line, beta=0.5)
+    assert bz.Model(SIZES, Delta=number(0.2)).edit(line, beta=number(0.5)).digest == model.digest
+    assert bz.Model(SIZES, Delta=number(0.3)).edit(line, beta=number(0.5)).digest != model.digest
+    assert bz.Model(SIZES, rule="dfa", scale=np.float64(0.25)).digest \
+        == bz.Model(SIZES, rule="dfa", scale=0.25).digest
+    ends = [bz.Network(inputs=whole(4), readouts=whole(2)).connect("input", "readout")
+            for whole in (int, np.int64)]
+    assert len({bz.Model(network, rule="readout_only").digest for network in ends}) == 1
 
 
 def test_edit_of_a_block_of_a_parameter_and_with_a_new_parameter():

@@ -25,9 +25,9 @@ _DRAWN = {"uniform": ("range", lambda low, high: ((low + high)/2, (high - low)/2
 
 def ends(inputs: int, readouts: int) -> tuple[Population, ...]:
     """The populations that every network has: so many inputs, and readouts with their errors."""
+    readouts = whole_number("readouts", readouts)
     return (Population("input", whole_number("inputs", inputs), "input", layer=0),
-            Population("readout", whole_number("readouts", readouts), "readout", distance=0,
-                       reads=(("err", "error"),)),
+            Population("readout", readouts, "readout", distance=0, reads=(("err", "error"),)),
             Population("error", readouts, "error", reads=(("o", "readout"),)))
 
 
