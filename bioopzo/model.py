@@ -409,7 +409,8 @@ class Model:
         neither rule defines. To a line that a rule only adds a term to (the perturbation in the
         membrane) the new rule adds its own. Edits of the old rule's own lines go with it; an edit
         of a line that the new rule has its own version of is left out with a `ModelWarning`.
-        Parameters of the old rule alone, and those that have another unit in the new one, go, too.
+        Parameters of the old rule or neuron alone, and those that have another unit under the new
+        rule, go, too.
         Options that both rules have stay.
 
         `changes` are further settings of `Model` (``neuron``, ``reset``, ``dropout`` ...), options
@@ -443,7 +444,8 @@ class Model:
         else:
             settings.pop("neuron", None)
         if (rule, options) == (self.rule_name, dict(self.options)):
-            return self._with(given=Entries({**self.given, **changes}), **settings)
+            kept = self._values_under(settings) if "neuron" in settings else self.given
+            return self._with(given=Entries({**kept, **changes}), **settings)
         settings.update(rule_name=rule, options=Entries(options))
         plain = self._with(edits=(), given=self.plain().given, regime=_NOTHING, **settings)
         edits = self._carried(plain)
@@ -472,6 +474,19 @@ class Model:
         given = Entries({name: assigned.shrunk(value) for name, value in self.given.items()})
         return self._with(sizes=(1,) * len(self.sizes), layout="", given=given,
                           given_network=network and network.shrunk())
+
+    @property
+    def _cells(self):
+        """The `Neuron` of every hidden population, each once."""
+        others = {p.neuron for p in self.layers.hidden} - {""}
+        return [self.cell, *map(neurons.get, sorted(others))]
+
+    def _values_under(self, settings):
+        """The values given, without those of a neuron that nothing reads under other settings."""
+        known = self._with(edits=(), given=self.plain().given, **settings).declared
+        read = set().union(*map(identifiers, self._own_texts()))
+        gone = set().union(*(cell.parameters for cell in self._cells)) - known.keys() - read
+        return Entries({name: value for name, value in self.given.items() if name not in gone})
 
     def _carried(self, plain):
         """The edits, as whole blocks, for the same network without edits under another rule."""
@@ -551,15 +566,20 @@ class Model:
     def without_noise(self) -> "Model":
         """The model with the deterministic neuron, which is the limit of escape noise.
 
-        The values of the noise (its width Delta, say) go with it, but for those that an edit reads.
-
-        Raises `InputError` for a neuron that is more than a leaky membrane with noise.
+        In every population. Values of the noise (its width Delta, say) go, where no edit reads
+        them. Raises `InputError` for a neuron that is more than a leaky membrane with noise.
         """
-        if not neurons.is_leaky(self.cell):
-            raise InputError(f"activity 'deterministic' takes the noise out of a leaky neuron, and "
-                             f"{self.neuron} has a membrane or a state of its own, which would be "
-                             "lost: use 'rates' or 'spikes'")
-        return self._with(neuron="deterministic")
+        for cell in self._cells:
+            if not neurons.is_leaky(cell):
+                raise InputError(
+                    f"activity 'deterministic' takes the noise out of a leaky neuron, and "
+                    f"{cell.name} has a membrane or a state of its own, which would be lost: use "
+                    "'rates' or 'spikes'")
+        if all(cell.name == "deterministic" for cell in self._cells):
+            return self
+        settings = {"neuron": "deterministic",
+                    "given_network": self.given_network and self.given_network.alike()}
+        return self._with(given=self._values_under(settings), **settings)
 
     def equations(self, duration: Quantity | None = None) -> Mapping[str, str]:
         """The final text of every object as Brian2 gets it; printable, and a mapping by name.

@@ -276,3 +276,30 @@ def test_what_is_more_than_noise_is_not_dropped_by_the_deterministic_activity(wr
             bz.train(bz.Model([4, 5, 2], neuron=name), bz.tasks.xor(), engine="rate", trials=8,
                      activity="deterministic", progress=False)
     assert bz.Model(SIZES, neuron="erf").without_noise().neuron == "deterministic"
+
+
+@pytest.mark.parametrize("given", [0.2, {"hidden_1": 0.2}, ("uniform", 0.1, 0.2)], ids=str)
+def test_values_of_the_noise_go_with_it(given):
+    model = bz.Model([4, 5, 2], rule="bp", Delta=given, rho0=100*Hz, b=0.4)
+    for other in (model.without_noise(), model.replace(neuron="deterministic")):
+        assert other.neuron == "deterministic" and dict(other.check().given) == {"b": 0.4}
+    assert model.replace(neuron="erf").given == model.given
+    read = model.edit(psi="psi = exp(-abs(u - theta)/Delta) : 1").without_noise()
+    assert dict(read.given) == {"Delta": given, "b": 0.4}
+    with pytest.raises(InputError, match="unknown parameter 'Delta'"):
+        model.replace(neuron="deterministic", Delta=0.2)
+
+
+def test_the_deterministic_activity_takes_the_noise_out_of_every_population():
+    """Whatever the model's own neuron is; one with a state of its own is refused."""
+    def network(neuron):
+        return (bz.Network(inputs=4, readouts=2).population("E", 3)
+                .population("A", 2, neuron=neuron).connect("input", "E").connect("E", "A")
+                .connect("A", "readout"))
+    for own in ("logistic", "deterministic"):
+        model = bz.Model(network("erf"), rule="bp", neuron=own, Delta=0.2)
+        silent = model.without_noise()
+        assert silent.digest == bz.Model(network(""), rule="bp", neuron="deterministic").digest
+        assert "rand()" not in str(silent.equations()) and not silent.given
+        with pytest.raises(InputError, match="alif has a membrane or a state of its own"):
+            bz.Model(network("alif"), rule="bp", neuron=own).without_noise()

@@ -183,6 +183,10 @@ class Network:
                     blocks=tuple(kind if block == p.kind else block for block in p.blocks))
             if p.name in names else p for p in self.projections))
 
+    def alike(self) -> "Network":
+        """The network in which every population has the model's neuron."""
+        return Network((replace(p, neuron="") for p in self.populations), self.projections)
+
     def _placed(self, populations, projections):
         """The network, with every population's distance from the readout."""
         distance = wiring.distances(populations, projections)

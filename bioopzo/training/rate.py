@@ -75,7 +75,7 @@ def plan(task: Task, split: str, trials: int | None, epochs: int | None, evaluat
 
 def fitted(model: Model, task: Task, chosen: Settings) -> Model:
     """The model with the neuron that the activity asks for."""
-    if chosen.activity == "deterministic" and model.neuron != "deterministic":
+    if chosen.activity == "deterministic":
         return model.without_noise()
     return model
 

@@ -74,7 +74,7 @@ class Engine:
                                    ("kind of updates", updates, UPDATES)):
             if value not in known:
                 raise unknown(kind, value, known)
-        if activity == "deterministic" and model.neuron != "deterministic":
+        if activity == "deterministic":
             model = model.without_noise()
         self.model, self.shape, self.course, self.activity = model, shape, course, activity
         self.optimizer = optimizer or optimizers.get("sgd")
