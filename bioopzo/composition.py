@@ -121,6 +121,8 @@ def _laid_over(model, blocks):
         _drop(model, blocks)
     if model.given_network:
         topology.give_way(blocks, before, model.layers)
+    if model.dropout:  # last, so that it stands before every neuron's own psi
+        _mask(model, blocks)
     _put_in(model, blocks)
     return blocks
 
@@ -155,10 +157,15 @@ def _drop(model, blocks):
         if name in blocks or name in ("hidden.trial", "forward_1.spike"):
             for other, own in topology.named(name, text, model.layers):
                 lay_over(blocks, other, own, "dropout")
-    for name in ("hidden", "hidden.sample"):  # what sends nothing learns nothing
+
+
+def _mask(model, blocks):
+    """Let hidden neurons that send nothing learn nothing, in place."""
+    owners = ("hidden", *(p.name for p in model.layers.hidden))
+    for name in {f"{owner}{moment}" for owner in owners for moment in ("", ".sample")} & {*blocks}:
         blocks[name] = render(
             replace(line, right=f"mask*({line.right})") if line.name == "psi"
-            and line.right else line for line in parse(blocks.get(name, "")))
+            and line.right else line for line in parse(blocks[name]))
 
 
 def _check_hazard(model):

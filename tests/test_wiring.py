@@ -223,6 +223,23 @@ def test_a_population_of_another_neuron_has_the_rule_s_surrogate():
     assert "+ sigma*push" in perturbed.blocks["hidden"]
 
 
+def test_dropout_stands_before_the_psi_of_each_neuron():
+    """A population keeps its own, unless the rule or the surrogate says what psi is."""
+    network = (BASE.population("A", 2, neuron="erf").connect("input", "E").connect("E", "A")
+               .connect("A", "readout"))
+
+    def lines(**options):
+        text = bz.Model(network, dropout=0.3, **options).check().equations()
+        return [[line.strip() for line in text[name].splitlines()
+                 if line.strip().startswith(("psi", "xbar +="))] for name in ("E", "A")]
+    assert lines(rule="dfa") == [
+        ["psi = mask*(4*p*(1 - p)) : 1", "xbar += mask"],
+        ["psi = mask*(exp(-((u - theta)/Delta)**2/2)) : 1", "xbar += mask"]]
+    for options in ({"rule": "eprop"}, {"rule": "dfa", "surrogate": "localzo"}):
+        one, other = lines(**options)
+        assert one == other and sum("psi = mask*(" in line for line in one) == 1
+
+
 def test_a_model_shows_its_network():
     model = bz.Model(E_I, rule="opzo")
     page = repr(model)
