@@ -74,7 +74,7 @@ def _follow(model, blocks, known):
     several = {p.name: tuple(name for name, _ in _said(model, p.neuron).receives)
                for p in model.layers.hidden}
     apart = frozenset(name for name, value in model.given.items() if assigned.differs(value))
-    return paths.follow(blocks, network, model.rule, known, bool(model.dropout), several, apart)
+    return paths.follow(blocks, network, model.rule, known, _gates(model), several, apart)
 
 
 def _of_network(model):
@@ -121,8 +121,7 @@ def _laid_over(model, blocks):
         _drop(model, blocks)
     if model.given_network:
         topology.give_way(blocks, before, model.layers)
-    if model.dropout:  # last, so that it stands before every neuron's own psi
-        _mask(model, blocks)
+    _gate(model, blocks)  # last, so that it stands before every neuron's own psi
     _put_in(model, blocks)
     return blocks
 
@@ -159,13 +158,19 @@ def _drop(model, blocks):
                 lay_over(blocks, other, own, "dropout")
 
 
-def _mask(model, blocks):
-    """Let hidden neurons that send nothing learn nothing, in place."""
-    owners = ("hidden", *(p.name for p in model.layers.hidden))
+def _gate(model, blocks):
+    """Let hidden neurons that send nothing, or cannot spike, learn nothing, in place."""
+    gates, owners = _gates(model), ("hidden", *(p.name for p in model.layers.hidden))
     for name in {f"{owner}{moment}" for owner in owners for moment in ("", ".sample")} & {*blocks}:
         blocks[name] = render(
-            replace(line, right=f"mask*({line.right})") if line.name == "psi"
+            replace(line, right=f"{gates}*({line.right})") if gates and line.name == "psi"
             and line.right else line for line in parse(blocks[name]))
+
+
+def _gates(model):
+    """What stands before psi: the mask of dropout, and whether a neuron may spike."""
+    return "*".join(["mask"] * bool(model.dropout)
+                    + ["int(not_refractory)"] * bool(model.refractory))
 
 
 def _check_hazard(model):

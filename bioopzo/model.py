@@ -64,7 +64,7 @@ class Model:
         derivative is psi. A neuron in a file of your own is added first:
         ``neuron=bioopzo.neurons.add("my_neuron.py")``.
     reset : ``"soft"`` (the neuron's own, u -= theta) or ``"hard"`` (u = 0).
-    refractory : time, default none.
+    refractory : time after a spike without another, in which psi is 0; default none.
     error : ``"graded"`` or ``"spiking"`` error population, ``"reward"`` (an action is drawn from
         the readout, and only its reward comes back) or None (taken from the task: graded where it
         shows targets).

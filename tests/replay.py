@@ -212,7 +212,8 @@ class Replay:
         loss = self.rewarded(y, n, t) if self.case.error == "reward" else self.errors(
             y, on * self.gate[n], t)
         # feedback
-        self.psi = [None, *(self.surrogate(u) for u in self.u[1:-1]), np.ones(self.m)]
+        self.psi = [None, *(self.surrogate(self.u[at]) * self.free(at)
+                            for at in range(1, self.L + 1)), np.ones(self.m)]
         self.g[-1] = self.err.copy()
         self.rule.feedback()
         # escape
@@ -267,7 +268,7 @@ class Replay:
         self.o = relax(self.o, self.tau_o * extra, self.tau_o, dt)
 
     def free(self, at):
-        """Neurons that are not refractory."""
+        """Neurons that are not refractory: others cannot spike, whatever their membrane is."""
         return self.step * self.dt - self.last[at] >= self.case.refractory - 1e-9
 
     def errors(self, y, gate, t):
@@ -518,7 +519,7 @@ class Reinforce(ReadoutOnly):
         net = self.net
         silent = np.exp(-net.hazard(net.u[at]) * net.dt)
         slope = net.hazard_slope(net.u[at])
-        return np.where(net.S[at], slope * silent / (1 - silent), -slope)
+        return np.where(net.S[at], slope * silent / (1 - silent), -slope) * net.free(at)
 
     def learn(self, gate):
         net, surprise = self.net, gate * self.net.plastic * (self.loss - self.Lbar)

@@ -99,3 +99,18 @@ def test_the_derivative_of_a_spike_is_that_of_its_chance():
     difference = (spikes(above + 1e-6) - spikes(above - 1e-6))[seen]/2e-6
     assert chance.max() > 0.6 and seen.sum() > 1000
     np.testing.assert_allclose(slope[seen], difference, rtol=1e-5)
+
+
+def test_a_neuron_that_waits_after_its_spike_has_no_derivative():
+    model = bz.Model([4, 10, 2], rule="bptt", b=2.0, coding="current",
+                     refractory=3*XOR.dt).for_task(XOR)
+    engine = open_engine(model, XOR, settings(activity="spikes", precision="double", batch=4), 3)
+    engine.put(initial_weights(model, np.random.default_rng(6)))
+    inputs, targets = presented(XOR)
+    found = engine.trial(inputs[:4], targets[:4], record=("hidden_1.S", "hidden_1.dS_du"))
+    spikes, slope = found["hidden_1.S"] > 0, found["hidden_1.dS_du"]
+    assert spikes.shape[0] == XOR.steps and spikes.sum() > 100
+    waits = np.zeros_like(spikes)
+    waits[1:] |= spikes[:-1]
+    waits[2:] |= spikes[:-2]
+    assert not slope[waits].any() and slope[~waits].all()

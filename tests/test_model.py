@@ -44,6 +44,27 @@ def test_edit_replaces_a_line_by_its_left_hand_side_and_leaves_the_model():
     edited.check()
 
 
+@pytest.mark.parametrize("options, line", [
+    (dict(rule="bp"), "psi = int(not_refractory)*(4*p*(1 - p)) : 1"),
+    (dict(rule="bp", dropout=0.1), "psi = mask*int(not_refractory)*(4*p*(1 - p)) : 1"),
+    (dict(rule="superspike"),
+     "psi = int(not_refractory)*(1/(1 + steepness*abs(u - theta))**2) : 1"),
+    (dict(rule="dfa", surrogate="localzo"),
+     "psi = int(not_refractory)*((int(abs(u - theta) < delta_z*z_1)*z_1)/(2*delta_z*1))")],
+    ids=str)
+def test_what_cannot_spike_has_no_derivative(options, line):
+    """In the refractory time the chance of a spike is 0, whatever the membrane is."""
+    model = bz.Model(SIZES, refractory=2*ms, **options).check()
+    assert line in map(str.strip, model.equations()["hidden_1"].splitlines())
+    assert "not_refractory" not in str(bz.Model(SIZES, **options).equations())
+
+
+def test_the_score_of_a_spike_waits_for_the_refractory_time_whatever_psi_is():
+    model = bz.Model(SIZES, rule="reinforce", refractory=2*ms, surrogate="localzo_normal").check()
+    slope, = [x for x in model.blocks["hidden"].splitlines() if x.startswith("drho")]
+    assert slope.startswith("drho = int(not_refractory)*(") and "psi" not in slope
+
+
 @pytest.mark.parametrize("number", [np.float64, np.array, Quantity], ids=lambda x: x.__name__)
 def test_equal_numbers_are_the_same_model_whatever_holds_them(number):
     line = {"psi": "psi = beta*4*p*(1 - p) : 1"}

@@ -33,6 +33,7 @@ CASES += [
     *(Case(rule, error="reward", **(SLOW if rule == "reinforce" else {}))
       for rule in ("opzo", "eprop", "reinforce", "node_perturbation", "rstdp")),
     Case("rstdp", coding="spikes", reset="hard"), Case("rstdp", refractory=0.003),
+    Case("reinforce", refractory=0.003, **SLOW), Case("eprop", refractory=0.003),
     Case("rstdp", coding="poisson", state_reset=False), Case("superspike", coding="spikes"),
     Case("bp", error="reward", coding="spikes", sizes=(6, 5, 2), warmup=0, state_reset=False),
     Case("eprop", state_reset=False, coding="poisson"), Case("dfa", varying=True, error="spiking"),

@@ -414,11 +414,15 @@ def test_real_brian2_objects_are_within_reach(trained):
 
 @pytest.mark.parametrize("neuron", ["logistic", "deterministic"])
 def test_a_neuron_is_silent_in_its_refractory_period(task, neuron):
+    """And learns nothing: it cannot spike, whatever its membrane is."""
     model = bz.Model([4, 5, 2], rule="bp", neuron=neuron, refractory=4 * ms, b=5.0)
     run = bz.train(model, task, trials=1, seed=0, backend="numpy", evaluations=1, progress=False)
-    spikes = bz.measures.record(run, plastic=False).spikes["hidden_1"]
+    seen = bz.measures.record(run, plastic=False)
+    spikes, psi = seen.spikes["hidden_1"], seen.values["hidden_1.psi"]
     gaps = np.concatenate([np.diff(np.flatnonzero(column)) for column in spikes.T])
     assert len(gaps) > 20 and gaps.min() == 4
+    waits = sum(np.roll(spikes, k, axis=0) for k in (1, 2, 3))[4:] > 0  # a trial begins without
+    assert not psi[4:][waits].any() and psi[4:][~waits].all()
 
 
 def test_a_recording_shows_the_trial_and_its_learning(trained):

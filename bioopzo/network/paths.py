@@ -34,12 +34,12 @@ _PUSH = re.compile(r"^push(_\w+)?_post$")
 
 
 def follow(blocks: Mapping[str, str], network: Network, rule: Any, known: frozenset[str],
-           masked: bool = False, receives: Mapping[str, tuple[str, ...]] | None = None,
+           gates: str = "", receives: Mapping[str, tuple[str, ...]] | None = None,
            apart: frozenset[str] = frozenset()) -> "Followed":
     """The blocks with the way of the perturbation that they imply, and what stands against it.
 
     `network` is complete, `rule` the `rules.Rule` in force, `known` the lines that may be written
-    anew (those of `perturbation.plain`), `masked` whether a mask of dropout stands before psi;
+    anew (those of `perturbation.plain`), `gates` what stands before psi (a mask of dropout, say);
     `receives` are the variables that spikes raise in a population, where its neuron has several,
     `apart` the parameters that differ from population to population.
     """
@@ -53,7 +53,7 @@ def follow(blocks: Mapping[str, str], network: Network, rule: Any, known: frozen
         way.try_each(way.filter, network.hidden, place, rule)
         if place == "after":
             way.look_for_others()
-    more, mistakes = score(way.blocks, network, known, masked)
+    more, mistakes = score(way.blocks, network, known, gates)
     way.made |= more
     way.mistakes += mistakes
     return Followed(way.blocks, tuple(dict.fromkeys(way.mistakes)), known | way.made,

@@ -23,13 +23,13 @@ class Lost(Exception):
         self.mistake = Mistake(block, what, line, remedy)
 
 
-def score(blocks: MutableMapping[str, str], network: Network, known: Container[str], masked: bool
+def score(blocks: MutableMapping[str, str], network: Network, known: Container[str], gates: str
           ) -> tuple[set[str], list[Mistake]]:
     """Write d rho/du of the hazard in force into the `blocks` of the hidden layers, in place.
 
     Of layers of a `network`. It is written anew where its line is among the `known` and the numbers
-    differ; `masked` says whether a mask of dropout stands before psi. Returns the lines written,
-    and what stands against it.
+    differ; `gates` is what stands before psi: a mask of dropout, the refractory time. Returns the
+    lines written, and what stands against it.
     """
     found, mistakes = {}, []
     for population in network.hidden:
@@ -37,7 +37,7 @@ def score(blocks: MutableMapping[str, str], network: Network, known: Container[s
         if line is None or str(line) not in known:
             continue
         try:
-            found[population] = replace(line, right=_slope(blocks, population, line, masked))
+            found[population] = replace(line, right=_slope(blocks, population, line, gates))
         except Lost as problem:
             mistakes.append(problem.mistake)
     everywhere = len(set(found.values())) == 1 and len(found) == len(network.hidden)
@@ -55,7 +55,7 @@ def _home(blocks, population):
                 if any(x.name == "drho" for x in parse(blocks.get(base, ""))))
 
 
-def _slope(blocks, population, line, masked):
+def _slope(blocks, population, line, gates):
     """d rho/du of one population; the `line` as it is, where that gives the same numbers."""
     base = _home(blocks, population)
     inner = {x.name: x for x in parse(text_of(blocks, population))}
@@ -81,9 +81,9 @@ def _slope(blocks, population, line, masked):
     if found == "0":
         raise Lost(base, "the score of a spike is 0: the hazard does not depend on u",
                     text.get("rho", str(chance[0])), "let rho depend on u")
-    if same(found, line.right, text, {"mask": 1.0} if masked else {}):
+    if same(found, line.right, text, dict.fromkeys(identifiers(gates), 1.0) if gates else {}):
         return line.right
-    return f"mask*({found})" if masked else found
+    return f"{gates}*({found})" if gates else found
 
 
 def _by_chance(line, inner):
