@@ -105,7 +105,7 @@ def test_a_run_knows_its_network_and_one_saved_before_is_read_by_its_sizes():
     ("feedback.pair.learn", True), ("feedback_1.pair.learn", True), ("critic.step", True),
     ("error.event.positive", True), ("forward_1.onset", True), ("backward", True),
     ("forwrad", False), ("hidden.rset", False), ("recurrent.spike", False),
-    ("forward.post", False), ("forward.reset", False), ("hidden_3", False),
+    ("forward.post", True), ("forward.reset", False), ("hidden_3", False),
     ("hidden.pair.x", False), ("feedback.pair", False), ("feedback.spike", False),
     ("error.event", False), ("hidden.", False), ("feedback.pair.", False),
     ("softmax.trial", False)])
