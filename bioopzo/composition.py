@@ -15,7 +15,14 @@ from bioopzo.network import assigned, parts, paths, perturbation, topology, word
 from bioopzo.network.blocks import CARRIED, apply_edit, lay_over
 from bioopzo.network.layers import completed
 from bioopzo.text.entries import Entries
-from bioopzo.text.equations import identifiers, is_expression, parse, render
+from bioopzo.text.equations import (
+    compose,
+    defines,
+    identifiers,
+    is_expression,
+    parse,
+    render,
+)
 
 #: The rule that teaches the readout only.
 CONTROL = "readout_only"
@@ -111,6 +118,7 @@ def _laid_over(model, blocks):
         _check_reward(model)
     # What passes a synapse enters what spikes raise: where that is not u, `paths` writes it.
     if model.rule.current and ("push" not in model.rule.current or "u" in model.cell.receives):
+        _keep_membranes(model, blocks)
         blocks["hidden"] = parts.with_current(blocks["hidden"], model.rule.current)
     before = dict(blocks)
     for name, text in _of_rule(model):
@@ -124,6 +132,16 @@ def _laid_over(model, blocks):
     _gate(model, blocks)  # last, so that it stands before every neuron's own psi
     _put_in(model, blocks)
     return blocks
+
+
+def _keep_membranes(model, blocks):
+    """Let populations where spikes raise something else keep their membranes, in place."""
+    membrane = render(line for line in parse(blocks["hidden"]) if line.name == "u")
+    for population in model.layers.hidden if "push" in model.rule.current else ():
+        own = blocks.get(population.name, "")
+        if population.neuron and "u" not in neurons.get(population.neuron).receives \
+                and not defines(own, "u"):
+            blocks[population.name] = compose(membrane, own)
 
 
 def _states(model):

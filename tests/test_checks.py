@@ -125,7 +125,7 @@ WRONG = {
     "parameter in volt": (dict(tau_m=10 * mV), ["tau_m", "second", "volt"]),
     "negative time constant": (dict(tau_m=-5 * ms), ["tau_m", "above zero"]),
     "NaN": (dict(eta=float("nan") * Hz), ["eta", "finite"]),
-    "several values": (dict(theta=[1, 2]), ["theta", "one finite number"]),
+    "several values": (dict(theta=[1, 2]), ["theta has 2 values", "hidden_1 (5), hidden_2 (3)"]),
     "parameter that nothing reads": (dict(psi="psi = p : 1", beta=2.0), ["'beta'"]),
     # units, both named
     "unit of a line": (dict(psi="psi = u*second : 1"), ["psi has the unit 1", "the unit s"]),

@@ -223,6 +223,19 @@ def test_a_population_of_another_neuron_has_the_rule_s_surrogate():
     assert "+ sigma*push" in perturbed.blocks["hidden"]
 
 
+@pytest.mark.parametrize("neuron, entered", [
+    ("erf", "u"), ("double_exponential", "arrived"), ("two_compartment", "v"),
+    ("conductance", "g_e g_i")])
+def test_a_perturbation_enters_what_spikes_raise_in_each_neuron(neuron, entered):
+    """Also where the model's own neuron gets spikes from the input alone."""
+    network = (BASE.population("A", 2, neuron=neuron).connect("input", "E").connect("E", "A")
+               .connect("A", "readout"))
+    text = bz.Model(network, rule="opzo").check().equations()
+    for name, words in (("E", ["u"]), ("A", entered.split())):
+        assert [line.partition("/")[0] for line in text[name].splitlines()
+                if "sigma*push" in line] == [f"d{word}" for word in words]
+
+
 def test_dropout_stands_before_the_psi_of_each_neuron():
     """A population keeps its own, unless the rule or the surrogate says what psi is."""
     network = (BASE.population("A", 2, neuron="erf").connect("input", "E").connect("E", "A")

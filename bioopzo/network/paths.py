@@ -252,18 +252,30 @@ class _Way:
         if not after:
             self._enter(population, usual, "z", current)
             return
-        like = {p.name for p in self.network.of(population.kind)}
-        some = [value for key, value in self.entries.items() if key in like]
-        names = self.entries.get(population.name, (some or [(usual,)])[0])
+        names = self._entries(population)
+        apart = any(self._entries(other) != names for other in self.network.of(population.kind))
         for name, word in zip(names, _words(names)):
-            self._declare(population, word)
+            self._declare(population, word, apart)
             self._enter(population, name, word, current.replace("push", word))
 
-    def _declare(self, population, word):
-        """Let a population have one push more, where the first has none of its own."""
+    def _entries(self, population):
+        """What spikes raise in a population; where none come, what they raise in its like."""
+        if population.name in self.entries:
+            return self.entries[population.name]
+        found = {p.neuron: self.entries[p.name] for p in self.network.of(population.kind)
+                 if p.name in self.entries}
+        usual = (_JUMPS[population.kind],)
+        return found.get(population.neuron, self.receives.get(population.name, usual)
+                         if found else usual)
+
+    def _declare(self, population, word, apart):
+        """Let a population have one push more, where the first has none of its own.
+
+        In text of its own, where spikes raise something else in others of its kind (`apart`).
+        """
         for moment, line in (("", f"{word} : Hz"), ("hold", f"{word} = 0*Hz")):
             if word not in self.lines(population, moment):
-                home = self._home(population, moment)
+                home = population.name if apart else self._home(population, moment)
                 name = f"{home}.{moment}" if moment else home
                 self.blocks[name] = compose(self.blocks.get(name, ""), line)
 
