@@ -19,7 +19,7 @@ from brian2.parsing.sympytools import sympy_to_str
 from bioopzo.errors import Mistake
 from bioopzo.network.draft import text_of
 from bioopzo.network.entries import Population, Projection
-from bioopzo.network.perturbation import PLACES, SENT, SOURCE
+from bioopzo.network.perturbation import PLACES, SENT, SOURCE, pushes, raised
 from bioopzo.network.scores import Lost, score
 from bioopzo.network.spread import own_name
 from bioopzo.network.stages import OWN_WAY, deciding, stage
@@ -71,11 +71,6 @@ class Followed(NamedTuple):
     mistakes: tuple[Mistake, ...] = ()
     known: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
-
-
-def _words(names):
-    """What carries the perturbation into each of the variables `names` of a population."""
-    return [f"push_{name}" if k else "push" for k, name in enumerate(names)]
 
 
 @dataclass
@@ -137,7 +132,7 @@ class _Way:
         jumps = self._jump(projection, target, spike, block)
         self._same_entry(target, jumps, block)
         lines = [f"{word}_post += {factor(jump)}*alpha*z_pre"
-                 for word, jump in zip(_words(jumps), jumps.values())]
+                 for word, jump in zip(pushes(jumps), jumps.values())]
         if [str(x) for x in mine] == lines:
             return
         self.made |= set(lines)
@@ -252,21 +247,11 @@ class _Way:
         if not after:
             self._enter(population, usual, "z", current)
             return
-        names = self._entries(population)
-        apart = any(self._entries(other) != names for other in self.network.of(population.kind))
-        for name, word in zip(names, _words(names)):
+        entered = raised(self.network.of(population.kind), self.entries, self.receives, usual)
+        names, apart = entered[population.name], len({*entered.values()}) > 1
+        for name, word in zip(names, pushes(names)):
             self._declare(population, word, apart)
             self._enter(population, name, word, current.replace("push", word))
-
-    def _entries(self, population):
-        """What spikes raise in a population; where none come, what they raise in its like."""
-        if population.name in self.entries:
-            return self.entries[population.name]
-        found = {p.neuron: self.entries[p.name] for p in self.network.of(population.kind)
-                 if p.name in self.entries}
-        usual = (_JUMPS[population.kind],)
-        return found.get(population.neuron, self.receives.get(population.name, usual)
-                         if found else usual)
 
     def _declare(self, population, word, apart):
         """Let a population have one push more, where the first has none of its own.

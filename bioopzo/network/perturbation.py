@@ -1,5 +1,8 @@
 """The way of a perturbation in the plain network, as rules write it."""
 
+from collections.abc import Iterable, Mapping
+
+from bioopzo.network.entries import Population
 from bioopzo.network.scores import SLOPE
 
 #: The term of a rule in the membrane, and where its perturbation acts.
@@ -27,3 +30,21 @@ def plain(depth: int) -> frozenset[str]:
     found = {line for count in range(depth + 1) for name in ("zbar", "zbar_mid")
              for line in filters(count, name).splitlines()}
     return frozenset({SENT, SLOPE, *found})
+
+
+def pushes(names: Iterable[str]) -> list[str]:
+    """What carries the perturbation into each of the variables `names` of a population."""
+    return [f"push_{name}" if k else "push" for k, name in enumerate(names)]
+
+
+def raised(populations: Iterable[Population], entries: Mapping[str, tuple[str, ...]],
+           receives: Mapping[str, tuple[str, ...]], usual: str) -> dict[str, tuple[str, ...]]:
+    """What spikes raise in each of the `populations` of one kind: name -> variables.
+
+    `entries` are those of populations that perturbed spikes reach. Others have what is raised in
+    one of the same neuron, else what theirs receives, and all the `usual` where no spikes come.
+    """
+    populations = tuple(populations)
+    like = {p.neuron: entries[p.name] for p in populations if p.name in entries}
+    return {p.name: entries.get(p.name) or like.get(p.neuron) or (
+        receives.get(p.name) if like else None) or (usual,) for p in populations}
