@@ -19,7 +19,8 @@ from bioopzo.training.start import initial_weights
 
 RULES = BOTH
 #: Rules whose hidden weights follow the error; the others follow the trial's loss.
-ERROR_DRIVEN = [name for name in RULES if name not in ("reinforce", "node_perturbation")]
+ERROR_DRIVEN = [name for name in RULES
+                if name not in ("reinforce", "node_perturbation", "rstdp")]
 GENTLE = {"eta": 4.0, "eta_o": 10.0}
 
 

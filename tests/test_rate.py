@@ -656,7 +656,7 @@ def rates_of_batches(task, monkeypatch, model, **settings):
     monkeypatch.setattr(epochs, "train_together", noted)
     run = run_of(task, model, trials=64, batch=8, **settings)
     shares = []
-    for engine, (inputs, _, moving, rates) in asked:
+    for engine, (inputs, _, moving, rates, *_) in asked:
         start = engine.optimizer.parameters.get("rate")
         for k in range(len(inputs)):
             shares.append([1.0 if rates is None else rates[k] / start] + [
@@ -853,7 +853,7 @@ def test_all_take_part_when_it_is_read(task):
                                 look=("hidden_1.mask",)*bool(share)) for share in (0.0, 0.5))
     for one, other in zip(plain.evaluate(*shown)[:2], dropped.evaluate(*shown)[:2]):
         np.testing.assert_allclose(one, other, rtol=1e-12)
-    assert (dropped._show("read", False, *shown, None, 0)[0]["hidden_1.mask"] == 1).all()
+    assert (dropped._show("read", False, *shown, None, 0, None)[0]["hidden_1.mask"] == 1).all()
     assert (dropped.changes(*shown)[1]["hidden_1.mask"] == 0).any()
 
 

@@ -112,8 +112,14 @@ def _gradients(result):
 
 
 def draw(content):
-    """Learning curves of a comparison with this `content`; None where it holds no curves."""
-    return curves(content, error=True) if "curves" in content else None
+    """Learning curves of a comparison with this `content`; None where it holds no curves.
+
+    Of the error, on a logarithmic axis, unless it comes to 0.
+    """
+    if "curves" not in content:
+        return None
+    best = max(np.max(told["accuracy"]) for told in content["curves"].values())
+    return curves(content, error=best < 1)
 
 
 def table(content, view=""):
