@@ -8,16 +8,21 @@ from bioopzo import neurons
 OWN = [name for name in neurons.available() if not neurons.is_leaky(neurons.get(name))]
 
 
-@pytest.mark.parametrize("rule, options", [("opzo", {}), ("eprop", {}), ("bp", {}),
-                                           ("opzo", {"place": "before"}), ("reinforce", {}),
-                                           ("node_perturbation", {})], ids=str)
-@pytest.mark.parametrize("neuron", OWN)
+#: Each neuron with these, and with one of the others, in turn.
+ALWAYS = [("opzo", {}), ("eprop", {})]
+OTHERS = [("bp", {}), ("opzo", {"place": "before"}), ("reinforce", {}), ("node_perturbation", {})]
+CASES = [(neuron, *pair) for k, neuron in enumerate(OWN)
+         for pair in (*ALWAYS, OTHERS[k % len(OTHERS)])]
+SPIKES = [("spikes", {}), ("poisson", STREAM)]
+
+
+@pytest.mark.parametrize("neuron, rule, options", CASES, ids=str)
 def test_engines_agree_on_every_neuron(neuron, rule, options):
     case = case_of(rule, options, neuron=neuron)
     has_bite(case, *compare(case))
 
 
-@pytest.mark.parametrize("coding, more", [("spikes", {}), ("poisson", STREAM)], ids=str)
-@pytest.mark.parametrize("neuron", OWN)
+@pytest.mark.parametrize("neuron, coding, more", [
+    (neuron, *SPIKES[k % 2]) for k, neuron in enumerate(OWN)], ids=str)
 def test_engines_agree_on_spikes_into_every_neuron(neuron, coding, more):
     compare(case_of("eprop", neuron=neuron, coding=coding, **{"plastic": (1, 1), **more}))

@@ -52,8 +52,8 @@ RULES = [("bp", {}), ("eprop", {}), ("reinforce", {}), ("dkp", {}), ("opzo", {})
          ("node_perturbation", {"points": "one"}), ("node_perturbation", {"points": "two"})]
 
 
-@pytest.mark.parametrize("wiring", ["", "recurrent", "sparse, delayed", "skip"])
-@pytest.mark.parametrize("coding", ["current", "poisson"])
+@pytest.mark.parametrize("coding, wiring", [
+    ("current", ""), ("poisson", "recurrent"), ("current", "sparse, delayed"), ("poisson", "skip")])
 @pytest.mark.parametrize("rule, options", RULES, ids=str)
 def test_all_forms_agree(rule, options, coding, wiring):
     """Dense and lazy Brian2, and the rate engine, on the same random numbers."""
