@@ -392,3 +392,14 @@ def test_a_saved_run_says_what_it_was(tmp_path):
     assert loaded.meta["network"]["projections"]["forward_1"]["kind"] == "fixed"
     assert json.loads(json.dumps(loaded.meta)) == loaded.meta
     assert np.asarray(run.network["hidden_1"].tau_m).tolist() == [0.004, 0.005, 0.006]
+
+
+def test_the_factors_of_two_dense_projections_may_change_their_names():
+    """Drawn as a difference: F_w was that of forward_2 where both are dense, else the other's."""
+    outcome = run_draw(Draw(
+        seed=335, sizes=(3, 3, 2), rule="opzo", coding="spikes", steps=27, warmup=1,
+        plastic=(1, 0, 1), wiring="skip", spread={
+            "tau_m": "{'hidden_1': 6*ms, 'input': ('lognormal', 7*ms, 0.3, 23)}",
+            "eta_o": "{'forward_2': 15*Hz, 'input_readout': 13*Hz}"}))
+    assert outcome.kind == "ran", outcome.detail
+    assert "w lazy" in outcome.forms["forward_2"] and "w dense" in outcome.forms["input_readout"]

@@ -25,7 +25,9 @@ from bioopzo.engines.spiking.feed import parameter_values, tables
 from bioopzo.engines.spiking.runtime import Runtime
 from bioopzo.errors import BioopzoError, EquationError, InputError, ModelWarning
 from bioopzo.network.clock import shape_of, time_course
+from bioopzo.network.draft import draft
 from bioopzo.tasks import Task
+from bioopzo.text.equations import parse
 from bioopzo.training.spiking import shift_last_spikes
 from bioopzo.training.start import initial_weights
 from fuzz.quick import quickly
@@ -192,6 +194,7 @@ def _run(draw, model, told):
     dense, lazy = (Spiking(draw, model, task, course, start, form) for form in (False, True))
     written = lazy.engine.built.assembly
     told_forms = {name: synapse.form for name, synapse in written.synapses.items() if synapse.form}
+    kept = _own(model)
     forms = {"lazy form": lazy}
     try:
         forms["rate engine"] = Rate(draw, model, task, course, start)
@@ -206,7 +209,8 @@ def _run(draw, model, told):
         finite = _finite(theirs)
         for name, form in forms.items():
             mine = form.trial(trial, plastic)
-            found = _differences(mine, theirs, written.roles, plastic)
+            found = _differences(mine, theirs, written.roles, plastic,
+                                 kept if form is lazy else set(theirs))
             if not finite and not (plastic and _finite(mine)):
                 found = ""  # a run stops here; how far a NaN has come by then is another matter
             if found:
@@ -223,15 +227,26 @@ def _finite(state):
     return all(np.isfinite(value).all() for value in state.values())
 
 
-def _differences(mine, theirs, roles, plastic):
-    """The variables that differ, as text.
+def _own(model):
+    """The variables of a model's own text: ``"object.variable"``."""
+    objects = draft(model)
+    return {f"{name}.{line.name}" for name, obj in {**objects.groups, **objects.synapses}.items()
+            for line in parse(obj.equations, name)}
 
-    What waits for the start of the next trial is compared in an evaluation.
+
+def _differences(mine, theirs, roles, plastic, own):
+    """The variables that differ, as text; `own` are those that have one meaning in both forms.
+
+    What waits for the start of the next trial is compared in an evaluation. The factor of a dense
+    product, F_w, is compared where it acts: of several projections the first that is dense has the
+    short name for it, and which are dense is what the event-driven form differs in.
     """
     later = set(roles.anew) | ({*roles.learned, *roles.statistics} if plastic else set())
     found = []
     for key in sorted(set(mine) & set(theirs) - later):
         variable = key.split(".")[1]
+        if variable.startswith("F_") and key not in own:
+            continue
         if key.startswith("trial.") or variable in ("lastspike", "entry", "upcoming") or (
                 variable == "count" and not plastic):  # the rate engine's begin at zero there
             continue
