@@ -585,3 +585,10 @@ def test_where_the_order_of_synapses_counts_the_rate_engine_refuses(task, spike)
         model.check()
     with pytest.raises(EquationError, match="one after the other"):
         bz.train(model, task, engine="rate", trials=2, progress=False)
+
+
+def test_what_a_trial_begins_with_may_read_psi_where_neurons_wait():
+    """Drawn: int(not_refractory), behind the statement that sets it, was a truth to NumPy."""
+    outcome = run_draw(Draw(seed=4, sizes=(3, 3, 2), rule="eprop", refractory=3.0, coding="spikes",
+                            ops=((("append", "hidden.trial", "u = psi"),),)))
+    assert outcome.kind == "ran", outcome.detail

@@ -7,7 +7,8 @@
   what reads ``u``, but not always what reads that. Here it is written out.
 - A value is one for every neuron, and a number. In Brian2's NumPy code a statement such as
   ``cost = plastic`` leaves one number that stands for all, and ``u = not S`` truths; the next
-  statement that adds to them fails.
+  statement that adds to them fails, and so does one that reads ``not_refractory`` behind
+  ``not_refractory = True``.
 """
 
 from dataclasses import replace
@@ -87,9 +88,12 @@ def _told(text, table, each=frozenset(), own=frozenset()):
     if len(lines) < 2:
         return text
     changed: set[str] = set()
-    told = []
+    told, free = [], False
     for line in lines:
         line = replace(line, right=_written_out(line.right, table, changed))
+        if free:
+            line = replace(line, right=substitute(line.right, {"not_refractory": "(i >= 0)"}))
+        free = free or (line.name, line.right) == ("not_refractory", "True")
         if line.operator == "=" and line.name != "not_refractory":
             truth, right = _is_truth(line.right), line.right
             if line.name in each and (truth or _is_for_all(right, table, own)):
