@@ -54,6 +54,17 @@ def test_a_projection_whose_name_begins_with_another_name_keeps_its_own_sizes(tm
     assert "std::vector<int32_t> _neurons(9);" in queue.read_text()
 
 
+def test_a_population_whose_name_begins_with_that_of_a_projection_is_left_alone(tmp_path):
+    """Its loop over neurons became one over the pairs of that projection."""
+    task = bz.tasks.temporal_patterns(classes=3, inputs=12)
+    net = (bz.Network(inputs=12, readouts=3).population("a_b", 9)
+           .connect("input", "a_b", name="a").connect("a_b", "readout"))
+    generate(bz.Model(net, rule="dfa").for_task(task), shape_of(task, 8), True, tmp_path)
+    for path in (tmp_path / "code_objects").glob("a_b_*_codeobject.cpp"):
+        if not path.name.startswith("a_b_readout_"):
+            assert "for(int _pre=0" not in path.read_text(), path.name
+
+
 BODY = """for(int _idx=0; _idx<_N; _idx++)
     {
         const int32_t _postsynaptic_idx = _ptr_array_a__synaptic_post[_idx];

@@ -57,11 +57,12 @@ QUEUE_BY_NEURON = r"""std::vector<int32_t> _neurons({count});
 def straighten(folder, synapses):
     """Rewrite the generated files in `folder`; `synapses` is ``{name: (N_pre, N_post)}``.
 
-    The names are those of all `Synapses`; of those that are not all to all the sizes are None.
+    The names are those of all objects; of groups, and of `Synapses` that are not all to all, the
+    sizes are None.
     """
     codes = Path(folder) / "code_objects"
     for path in sorted(codes.glob("*_codeobject.cpp")):
-        # "a" and "a_b" may both be projections: the longer name is meant.
+        # "a" and "a_b" may both be objects: the longer name is meant.
         name = max((n for n in synapses if path.name.startswith(f"{n}_")), key=len, default=None)
         if name is None or synapses[name] is None:
             continue

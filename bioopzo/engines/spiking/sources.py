@@ -44,9 +44,10 @@ def generate(model, shape, lazy, folder, precision="double"):
             raise explain(problem) from problem
         device.build(directory=str(folder), compile=False, run=False)
         loops.straighten(folder, {
-            name: None if isinstance(text.connection, Sparse) else
+            **dict.fromkeys(built.assembly.groups),
+            **{name: None if isinstance(text.connection, Sparse) else
             (len(built[name].source), len(built[name].target))
-            for name, text in built.assembly.synapses.items()})
+            for name, text in built.assembly.synapses.items()}})
     _trim(Path(folder))
     return manifest
 
