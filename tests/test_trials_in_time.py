@@ -312,8 +312,9 @@ def test_a_task_is_made_of_arrays():
 
 
 @pytest.mark.parametrize("change, says", [
-    ({"targets": np.zeros(40)}, r"one axis are classes.*\(40, 1\)"),
-    ({"targets": np.full(40, -1)}, "counted from 0"),
+    ({"targets": np.full(40, 0.5)}, r"one axis are classes.*\(40, 1\)"),
+    ({"targets": np.full(40, -1), "classes": 2}, "counted from 0"),
+    ({"inputs": np.zeros((40, 30, 5))*Hz}, r"without a unit.*in s\^-1.*input_rate"),
     ({"targets": np.zeros(39, int)}, r"targets must have the shape.*\(40, m\)"),
     ({"inputs": np.zeros((40, 30, 5, 1))}, "or, where they change within a trial"),
     ({"duration": 40*ms}, "inputs have 30 time steps, but duration=40. ms"),

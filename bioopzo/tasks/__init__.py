@@ -4,8 +4,8 @@
 what each is, `tasks.get("digits", coding="poisson")` makes one by name. Adding a task is adding a
 file: the command line and the tests pick it up. A file of the user's own, anywhere, is made known
 to one process by `add`; the same file put into this folder is built in. `from_arrays` makes a task
-of arrays, `neurogym` of a task of that package, `relabelled` and `in_turn` make a task of others: a
-reversal, blocks, a curriculum.
+of arrays, `from_spikes`, `from_events` and `from_frames` of recordings, `neurogym` of a task of
+that package, `relabelled` and `in_turn` make a task of others: a reversal, blocks, a curriculum.
 
 What a task's file may import of this package is what is public here: ``Task``, which it returns,
 and ``consecutive_splits``, ``gate`` and ``one_hot``, which make parts of it; ``choose`` and
@@ -20,6 +20,8 @@ from bioopzo.errors import InputError
 from bioopzo.registry import Folder, choose
 from bioopzo.tasks._neurogym import neurogym
 from bioopzo.tasks._own import from_arrays, in_turn, relabelled
+from bioopzo.tasks._own_events import from_events, from_frames
+from bioopzo.tasks._own_spikes import from_spikes
 from bioopzo.tasks._reward import with_reward
 from bioopzo.tasks.trials import Task, consecutive_splits, gate, one_hot
 
@@ -30,8 +32,9 @@ globals().update(_FOLDER.available())
 from bioopzo.tasks.yin_yang import yin_yang_samples  # noqa: E402  (after the line above)
 
 __all__ = ["InputError", "Task", "add", "available", "choose", "consecutive_splits", "defaults",
-           "from_arrays", "gate", "get", "in_turn", "neurogym", "one_hot", "options", "relabelled",
-           "summary", "with_reward", "yin_yang_samples",
+           "from_arrays", "from_events", "from_frames", "from_spikes", "gate", "get", "in_turn",
+           "neurogym", "one_hot", "options", "relabelled", "summary", "with_reward",
+           "yin_yang_samples",
            *_FOLDER.available()]
 
 

@@ -1,20 +1,24 @@
 """Tasks from a user's own arrays, and tasks put together: other labels, one after the other."""
 
 import dataclasses
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from brian2.units import ms
-from brian2.units.fundamentalunits import Quantity
+from brian2.units.fundamentalunits import Quantity, is_dimensionless
 from numpy.typing import ArrayLike
 
 from bioopzo.arguments import number, step_count, whole
-from bioopzo.errors import InputError, nearest
-from bioopzo.tasks.trials import SPLITS, Task, consecutive_splits, gate, one_hot
+from bioopzo.errors import InputError, ModelWarning, nearest
+from bioopzo.tasks._own_labels import wanted_of
+from bioopzo.tasks.trials import SPLITS, Task, consecutive_splits, gate
 
 #: The share of a trial after which a target is shown, where nobody says.
 WARMUP = 1 / 3
+#: The greatest value of a pixel of one byte.
+BRIGHTEST = 255
 
 
 def from_arrays(inputs: Any, targets: ArrayLike, mask: Any = None,
@@ -26,8 +30,12 @@ def from_arrays(inputs: Any, targets: ArrayLike, mask: Any = None,
     Parameters
     ----------
     inputs : (samples, features), or (samples, steps, features) where they change within a trial
-    targets : (samples,) whole numbers, the classes; or (samples, outputs) or (samples, steps,
-        outputs) numbers for the readouts to follow
+        Arrays, lists, or a DataFrame.
+    targets : (samples,) labels, or (samples, outputs) or (samples, steps, outputs) numbers
+        Labels are the classes: texts, booleans or whole numbers. Whole numbers from 0 are classes
+        as they stand; all others are counted in their own order, which the task's description
+        says. Rows with a single 1 are one-hot: classes, too. Other numbers are for the readouts to
+        follow.
     mask : (steps,), or (samples, steps), optional
         1 while the target is shown and the readout is read; default the last two thirds.
     duration, dt : time
@@ -41,24 +49,10 @@ def from_arrays(inputs: Any, targets: ArrayLike, mask: Any = None,
     **more
         Other fields of a `Task`: `coding`, `input_rate`, `order`, `hidden`, `parameters` ...
 
-    Raises `InputError` for what does not fit together.
+    Raises `InputError` for what does not fit together; warns of pixels from 0 to 255.
     """
-    inputs, wanted = inputs if hasattr(inputs, "steps") else np.asarray(inputs), np.asarray(targets)
-    if wanted.ndim == 1 and wanted.dtype.kind not in "iub":
-        raise InputError(f"{name}: targets of one axis are classes, whole numbers, not "
-                         f"{wanted.dtype}; what one readout should follow has the shape "
-                         f"({len(wanted)}, 1)")
-    labels = None
-    if wanted.ndim == 1:
-        labels = wanted.astype(int)
-        if len(labels) and labels.min() < 0:
-            raise InputError(f"{name}: classes are counted from 0, and the smallest is "
-                             f"{labels.min()}")
-        most = int(labels.max(initial=1))
-        classes = most + 1 if classes is None else whole(name, "classes", classes)
-        if most >= classes:
-            raise InputError(f"{name}: classes={classes}, and there is a class {most}")
-        wanted = one_hot(labels, classes)
+    inputs = inputs if hasattr(inputs, "steps") else numbers_of(name, inputs)
+    labels, wanted, said = wanted_of(name, targets, classes)
     in_time = [array.shape[1] for array in (inputs, wanted) if len(array.shape) == 3]
     if duration is None:
         duration = in_time[0] * dt if in_time else 60 * ms
@@ -70,18 +64,50 @@ def from_arrays(inputs: Any, targets: ArrayLike, mask: Any = None,
             raise InputError(f"{name}: a Task has no field {key!r}{nearest(key, fields)}; its "
                              f"fields are {', '.join(fields)}")
     if splits is None:
-        count = len(inputs)
-        validation, test = (number(name, key, share, least=0, below=1) for key, share in (
-            ("validation", validation), ("test", test)))
-        if validation + test >= 1:
-            raise InputError(f"{name}: validation={validation} and test={test} leave nothing to "
-                             "learn from: together they are less than 1")
-        shares = [int(share * count) for share in (validation, test)]
-        order = np.random.default_rng(whole(name, "seed", seed, least=0)).permutation(count)
-        cut = consecutive_splits(count - sum(shares), *shares)
-        splits = {key: np.sort(order[members]) for key, members in cut.items()}
-    return Task(name=name, inputs=inputs, targets=wanted, labels=labels, mask=mask, splits=splits,
+        splits = _drawn(name, len(inputs), validation, test, seed)
+    more["description"] = " ".join(filter(None, [more.get("description"), said]))
+    task = Task(name=name, inputs=inputs, targets=wanted, labels=labels, mask=mask, splits=splits,
                 duration=duration, dt=dt, **more)
+    if task.coding == "current" and inputs.min() == 0 and inputs.max() == BRIGHTEST:
+        warnings.warn(f"{name}: inputs go from 0 to 255, as pixels do: a current is a number of "
+                      "about 1, so show inputs/255", ModelWarning, stacklevel=2)
+    return task
+
+
+def _drawn(name, samples, validation, test, seed):
+    """Splits of a random share each, drawn with `seed`."""
+    validation, test = (number(name, key, share, least=0, below=1) for key, share in (
+        ("validation", validation), ("test", test)))
+    if validation + test >= 1:
+        raise InputError(f"{name}: validation={validation} and test={test} leave nothing to "
+                         "learn from: together they are less than 1")
+    shares = [int(share * samples) for share in (validation, test)]
+    order = np.random.default_rng(whole(name, "seed", seed, least=0)).permutation(samples)
+    cut = consecutive_splits(samples - sum(shares), *shares)
+    return {key: np.sort(order[members]) for key, members in cut.items()}
+
+
+def numbers_of(name: str, inputs: Any) -> np.ndarray:
+    """The `inputs` of the task `name` as an array of numbers: arrays, lists, or a table of them."""
+    if isinstance(inputs, Quantity) and not is_dimensionless(inputs):
+        raise InputError(f"{name}: inputs are numbers without a unit, and these are in "
+                         f"{inputs.dim}: currents in units of what moves a membrane by theta; "
+                         "Poisson rates in units of input_rate")
+    try:
+        found = np.asarray(inputs)
+    except ValueError:
+        raise InputError(f"{name}: inputs must be a rectangular array of numbers; trials of "
+                         "different lengths are padded, and have masks of their own") from None
+    if found.dtype.kind in "OU":
+        columns = getattr(inputs, "columns", None)
+        for place, value in np.ndenumerate(found):
+            if isinstance(value, str) or value is None:
+                where = f"column {columns[place[1]]!r}" if columns is not None else (
+                    f"inputs[{', '.join(map(str, place))}]")
+                raise InputError(f"{name}: inputs must be numbers, and {where} holds '{value}': "
+                                 "leave it out, or make numbers of it")
+        found = found.astype(float)
+    return found
 
 
 def relabelled(task: Task, order: Sequence[int]) -> Task:
