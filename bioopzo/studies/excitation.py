@@ -92,7 +92,7 @@ def draw(content):
     """Learning curves, accuracies side by side, and weights of a study with this `content`."""
     fig = plt.figure(figsize=(plots.PAGE_CM / 2.54, 6.5 / 2.54), layout="constrained")
     fig.get_layout_engine().set(w_pad=0.06)
-    curves, pairs, weights = fig.subplots(1, 3, width_ratios=(1.25, 1, 1))
+    curves, pairs, weights = fig.subplots(1, 3)
     _curves(curves, content)
     _pairs(pairs, content)
     _weights(weights, content)
@@ -126,8 +126,9 @@ def _pairs(ax, content):
     ax.set_xticks(range(len(rules)), [plots.style(rule)[2] for rule in rules], rotation=25,
                   ha="right", rotation_mode="anchor")
     plots.note(ax, "Filled: Dale's law; open: free")
-    plots.dress(ax, "", "Held-out accuracy (%)")
-    ax.set(ylim=(0, 100), xlim=(-0.6, len(rules) - 0.4))
+    plots.dress(ax, "", "Accuracy at the end (%)")
+    least = min(values.min() for values in scores.values())
+    ax.set(ylim=(10 * np.floor(least / 10), 100), xlim=(-0.6, len(rules) - 0.4))
 
 
 def _weights(ax, content):
@@ -136,6 +137,10 @@ def _weights(ax, content):
         for kind, options in ((KINDS[0], {"alpha": 0.35, "lw": 0}), (KINDS[1], {})):
             counts = np.array(content["weights"][f"{SHOWN}, {kind}"][name]["end"], float)
             share = counts / counts.sum()
+            if kind == KINDS[0] and name == "I":  # silent synapses are on the side of their sign
+                middle = len(share) // 2
+                share[middle - 1] += share[middle]
+                share[middle] = 0
             if kind == KINDS[0]:
                 ax.fill_between(middles, share, step="mid", color=color, **options)
             else:
@@ -143,8 +148,8 @@ def _weights(ax, content):
         ax.annotate(name, (0.9 if name == "E" else 0.1, 0.85), xycoords="axes fraction",
                     color=color, ha="center", fontsize=plots.NORMAL)
     ax.axvline(0, color=plots.PALE, lw=0.6, zorder=0)
-    plots.note(ax, f"{plots.style(SHOWN)[2]}; filled: Dale's law; line: free")
-    plots.dress(ax, "Weight of a synapse after training", "Share of synapses")
+    plots.note(ax, "Filled: Dale's law; line: free")
+    plots.dress(ax, f"Weight at the end, {plots.style(SHOWN)[2]}", "Share of synapses")
     ax.set(xlim=(BINS[0], BINS[-1]), yscale="log")
 
 
