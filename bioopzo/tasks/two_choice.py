@@ -43,8 +43,9 @@ def two_choice(
     right choice pays 1, the other nothing. Who adds up the inputs without loss is right with the
     chance Phi(coherence/(noise*sqrt(2/units))), about 0.87 on average. With more features there
     are units for each, and behind them those of the cues, which get 1 where they are given and 0
-    else, plus noise: (samples, 3*features*units). No sum of these inputs says what is right, so
-    that a network needs hidden neurons. Raises `InputError` for impossible options.
+    else, plus noise: (samples, 3*features*units). A sum of these inputs is right where features
+    agree, or where the one that counts is the stronger: in three of four trials at most, of two
+    features, so that a network needs hidden neurons. Raises `InputError` for impossible options.
 
     Source: the two-choice task of Britten, Shadlen, Newsome & Movshon 1992, J Neurosci 12,
     4745-4765: directions and coherences interleaved at random, and a reward for every right answer.
