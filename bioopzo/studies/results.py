@@ -196,7 +196,7 @@ SIMULATION = Study(SCRIPTS / "simulation.py", {
     "full": {"seed": 0, "most": 70000, "bin_ms": 10.0, "end_ms": 310.0},
     "quick": {"seed": 0, "most": 20, "bin_ms": 10.0, "end_ms": 310.0},
 }, "simulated against real N-MNIST recordings")
-#: Searched by hand: the drive, 0, with which a recurrent network is quiet. Nothing else was.
+#: By hand: the drive, 0, with which a recurrent network is quiet, and how hard the task is.
 EXCITATION = {
     "task": "temporal_patterns", "task_options": {"classes": 20, "jitter_ms": 3.0, "deletion": 0.3},
     "excitatory": 80, "inhibitory": 20, "p": 0.3, "weight": 0.1, "inhibition": 4.0,
