@@ -48,8 +48,8 @@ def _pick(*labels):
 
 
 SMALL = _pick("opzo", "bp", "dfa", "readout_only")
-BY_REWARD = {rule: {} for rule in ("opzo", "eprop", "bp", "reinforce", "node_perturbation", "rstdp",
-                                   "readout_only")}
+BY_REWARD: dict[str, dict] = {rule: {} for rule in (
+    "opzo", "eprop", "bp", "reinforce", "node_perturbation", "rstdp", "readout_only")}
 SAMPLES = {"train": 4000, "validation": 600, "test": 1000}
 SPIKING = {
     "digits_4000": _spiking("all rules on the digits, 4,000 trials", "digits", 4000, RIVALS),
