@@ -109,6 +109,8 @@ def _parser():
         command.add_argument("--neuron", help=FILE.format("neuron") + " (default logistic)")
         command.add_argument("--task-set", action="append", default=[], metavar="NAME=VALUE",
                              help="an option of the task, e.g. samples=1000, simulate=True")
+        command.add_argument("--reward-only", action="store_true", help="keep back what is right: "
+                             "an action is taken, and only its reward comes back")
         command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                              help="a parameter or option, e.g. tau_m=10*ms, place=before")
         command.add_argument("--hidden", help="sizes of hidden layers, e.g. 32,32")
@@ -142,7 +144,8 @@ def _task(options):
     engine = getattr(options, "engine", "spiking")
     if "engine" in tasks.options(name):
         given = {"engine": engine, **given}
-    return tasks.get(name, **given)
+    task = tasks.get(name, **given)
+    return tasks.with_reward(task) if options.reward_only else task
 
 
 def _name(listed, word):

@@ -6,7 +6,9 @@ import shutil
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
+from brian2 import Hz
 
 from bioopzo import plots, tasks
 from bioopzo.cli import main
@@ -15,6 +17,7 @@ from bioopzo.measures import rate as gradients
 from bioopzo.model import Model
 from bioopzo.studies import content, imports, keys, publish, results, study
 from bioopzo.studies.discrete import discrete
+from bioopzo.training.compare import compare
 from bioopzo.training.tuned import tuned_parameters
 
 ROOT = Path(__file__).parents[1]
@@ -103,6 +106,50 @@ def test_what_is_read_off_trained_networks_takes_the_runs_of_the_other_result(br
     assert "| opzo, noise on |" in results.table("mnist_gradients", found)
     assert "ms a training trial" in results.table("mnist_gradients", found, "costs")
     assert not (tmp_path / "mnist_gradients.png").exists()
+
+
+def test_by_reward_only_there_is_the_mean_reward_too(few, tmp_path):
+    found = made("digits_reward", tmp_path, models={"reinforce": {}, "readout_only": {}}, trials=2,
+                 evaluations=1, seeds=1)
+    assert found["task"] == "digits_reward"
+    reward = -found["curves"]["reinforce"]["loss"][0][-1]
+    assert 0 <= reward <= 1 and f"| {reward:.3f} | 1 |" in results.table("digits_reward", found)
+    assert (tmp_path / "digits_reward.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_what_reward_alone_teaches_needs_hidden_neurons():
+    """What a weighted sum of the inputs can do, by least squares, and one of their products.
+
+    Of two features the sum is right where they agree, or where the one that counts is the stronger.
+    """
+    for name, most in (("two_choice", 0.79), ("bandit", 0.6)):
+        full = results.RESULTS[name].parameters["full"]
+        task = tasks.get(full["task"], **full["task_options"])
+        x, y = task.inputs - 0.5, 2*task.labels - 1.0
+        x = x.reshape(len(x), -1, 5).mean(axis=2)  # every five neurons say the same
+        products = np.concatenate([x, *(x[:, [k]]*x for k in range(x.shape[1]))], axis=1)
+        found = []
+        for features in (x, products):
+            weights = np.linalg.lstsq(features[:4000], y[:4000], rcond=None)[0]
+            found.append(((features[4000:] @ weights > 0) == (y[4000:] > 0)).mean())
+        assert found[0] < most and found[1] > 0.85, (name, found)
+
+
+def test_signs_are_counted_at_every_evaluation(tmp_path, monkeypatch):
+    """None is wrong under Dale's law; a free network of the same start has some. Few trials."""
+    def briefly(models, task, seeds, **others):
+        return compare({name: model.edit(eta=300*Hz, eta_o=300*Hz)
+                        for name, model in models.items()}, task, seeds=seeds, trials=4,
+                       evaluations=1, evaluation_trials=2, backend="numpy", progress=False)
+
+    monkeypatch.setattr("bioopzo.training.compare.compare", briefly)
+    found = made("dales_law", tmp_path, rules=["opzo"], seeds=1)
+    kept, free = (found["signs"][f"opzo, {kind}"] for kind in ("Dale's law", "free"))
+    assert kept["wrong"] == [0] and free["wrong"][0] > 0
+    assert kept["synapses"] == free["synapses"] == sum(
+        sum(found["weights"]["opzo, free"][name]["start"]) for name in ("E", "I"))
+    assert "| opzo | Dale's law |" in results.table("dales_law", found)
+    assert (tmp_path / "dales_law.png").read_bytes()[:4] == b"\x89PNG"
 
 
 @pytest.mark.parametrize("arguments, says", [

@@ -1,6 +1,7 @@
-"""The figure of a comparison: its learning curves, from the numbers that are kept."""
+"""The figures of a comparison: its learning curves, from the numbers that are kept."""
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from bioopzo import plots
 from bioopzo.run import Run
@@ -14,6 +15,44 @@ def curves(content, **options):
     fig, ax = plots.figure(width=12.0, height=8.0)
     plots.learning_curves({row["label"]: _runs(content, row) for row in content["rows"]}, ax,
                           **options)
+    return fig
+
+
+@plots.styled
+def reward_curves(content):
+    """Mean reward and best actions of all labels of a comparison, from its `content`; a figure.
+
+    Curves are means over seeds; how far seeds lie apart is in the last panel, at the end.
+    """
+    fig, (rewards, actions, ends) = plots.figure(width=plots.PAGE_CM, height=7.0, ncols=3)
+    labels = list(content["curves"])
+    for ax, key, scale, what in ((rewards, "loss", -1, "Held-out mean reward"),
+                                 (actions, "accuracy", 100, "Best actions (%)")):
+        lines = []
+        for label, found in content["curves"].items():
+            color, marker, name = plots.style(label, labels)
+            lines += ax.plot(found["trials"], scale * np.mean(found[key], axis=0), color=color,
+                             marker=marker, ms=3, mec="white", mew=0.4, clip_on=False, label=name)
+        plots.dress(ax, "Training trials", what)
+        ax.set_xlim(0, found["trials"][-1])
+        ax.xaxis.set_major_locator(MaxNLocator(3))
+    plots.label_ends(actions, [(line, line.get_label()) for line in lines])
+    plots.note(rewards, f"Means of {len(content['rows'][0]['seeds'])} seeds")
+    for place, row in enumerate(sorted(content["rows"], key=lambda r: -r["mean"])):
+        color, marker, name = plots.style(row["label"], labels)
+        ends.plot(np.full(len(row["scores"]), place - 0.12), 100 * np.array(row["scores"]), ls="",
+                  color=color, marker=marker, mew=0, alpha=0.6, clip_on=False)
+        half = row["interval95"]
+        ends.errorbar(place + 0.2, 100 * row["mean"], yerr=None if half is None else 100 * half,
+                      color=color, marker="_", ms=7, mew=1.4, capsize=2, elinewidth=1)
+    ends.set_xticks(range(len(labels)), [plots.style(row["label"], labels)[2] for row in sorted(
+        content["rows"], key=lambda r: -r["mean"])], rotation=40, ha="right",
+        rotation_mode="anchor")
+    ends.set_ylim(top=min(100, ends.get_ylim()[1]))  # an interval may reach beyond what there is
+    plots.dress(ends, "", "Best actions at the end (%)")
+    plots.note(ends, "Seeds, mean, 95 % interval")
+    for ax, word in zip((rewards, actions, ends), "ABC"):
+        plots.letter(ax, word)
     return fig
 
 

@@ -127,11 +127,18 @@ def execute(names=(), quick=False, settings=(), out="out/notebooks", folder="not
 
 def sources(folder="notebooks"):
     """The notebooks of a folder: name -> path; `InputError` where there are none."""
-    found = {path.stem: path for path in sorted(Path(folder).glob("*.ipynb"))}
+    paths = sorted(Path(folder).glob("*.ipynb"))  # 10_... comes after 9_...
+    found = {path.stem: path for path in sorted(paths, key=lambda path: _number(path.stem))}
     if not found:
         raise InputError(f"there are no notebooks in {Path(folder).resolve()}: run this in a copy "
                          "of the project, whose folder notebooks/ holds them")
     return found
+
+
+def _number(name):
+    """The number a notebook's name begins with; without one it comes first."""
+    digits = re.match(r"\d*", name)[0]
+    return int(digits) if digits else 0
 
 
 def executed(path, environment=None):

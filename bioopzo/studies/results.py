@@ -25,8 +25,9 @@ SCRIPTS = Path(__file__).parent
 
 def _spiking(about, task, trials, models, **others):
     """A comparison in the spiking engine; see the script for what its parameters mean."""
-    full = {"task": task, "task_options": {}, "test_more": False, "models": models,
-            "trials": trials, "evaluations": 8, "seeds": 5, "measure": "", **others}
+    full = {"task": task, "task_options": {}, "test_more": False, "reward_only": False,
+            "models": models, "trials": trials, "evaluations": 8, "seeds": 5, "measure": "",
+            "hidden": [], **others}
     quick = {**full, "models": _first(models, 2), "trials": 200, "evaluations": 2, "seeds": 2}
     return Study(SCRIPTS / "spiking.py", {"full": full, "quick": quick}, about)
 
@@ -47,6 +48,9 @@ def _pick(*labels):
 
 
 SMALL = _pick("opzo", "bp", "dfa", "readout_only")
+BY_REWARD: dict[str, dict] = {rule: {} for rule in (
+    "opzo", "eprop", "bp", "reinforce", "node_perturbation", "rstdp", "readout_only")}
+SAMPLES = {"train": 4000, "validation": 600, "test": 1000}
 SPIKING = {
     "digits_4000": _spiking("all rules on the digits, 4,000 trials", "digits", 4000, RIVALS),
     "digits_16000": _spiking("the digits, 16,000 trials", "digits", 16000, _pick(
@@ -92,6 +96,17 @@ SPIKING = {
         "real N-MNIST recordings, one trial at a time, 4,000 trials", "nmnist", 4000,
         _pick("opzo", "bp", "dfa", "node_perturbation", "reinforce", "readout_only"), seeds=3,
         measure="costs", task_options={"partial": True, "validation": 150}, test_more=True),
+    "two_choice": _spiking(
+        "reward only: motion or colour, as a cue says, 20,000 trials", "two_choice", 20000,
+        BY_REWARD, measure="reward", evaluations=10, task_options={
+            "features": 2, "units": 5, "coherences": [0.128, 0.256, 0.512, 1.0], **SAMPLES}),
+    "bandit": _spiking(
+        "reward only: two cues, whose exclusive or says which arm pays more often, 12,000 trials",
+        "bandit", 12000, BY_REWARD, measure="reward", evaluations=10, hidden=[10], task_options={
+            "contexts": 2, "cues": 2, "arms": 2, "noise": 0.5, **SAMPLES}),
+    "digits_reward": _spiking(
+        "reward only: the digits, 8,000 trials", "digits", 8000, BY_REWARD, measure="reward",
+        reward_only=True),
 }
 
 
@@ -181,7 +196,17 @@ SIMULATION = Study(SCRIPTS / "simulation.py", {
     "full": {"seed": 0, "most": 70000, "bin_ms": 10.0, "end_ms": 310.0},
     "quick": {"seed": 0, "most": 20, "bin_ms": 10.0, "end_ms": 310.0},
 }, "simulated against real N-MNIST recordings")
-RESULTS = {**SPIKING, **RATE, "nmnist_simulation": SIMULATION}
+#: By hand: the drive, 0, with which a recurrent network is quiet, and how hard the task is.
+EXCITATION = {
+    "task": "temporal_patterns", "task_options": {"classes": 20, "jitter_ms": 3.0, "deletion": 0.3},
+    "excitatory": 80, "inhibitory": 20, "p": 0.3, "weight": 0.1, "inhibition": 4.0,
+    "rules": ["opzo", "bp", "eprop", "readout_only"], "seeds": 5, "epochs": 8, "b": 0.0,
+    "batch": 25, "rate": 3e-3}
+DALE = Study(SCRIPTS / "excitation.py", {"full": EXCITATION, "quick": {
+    **EXCITATION, "task_options": {"train": 50, "validation": 0, "test": 20},
+    "excitatory": 8, "inhibitory": 2, "rules": ["opzo", "readout_only"], "seeds": 2, "epochs": 2,
+}}, "Dale's law: 80 excitatory and 20 inhibitory recurrent neurons beside a free network")
+RESULTS = {**SPIKING, **RATE, "nmnist_simulation": SIMULATION, "dales_law": DALE}
 
 
 # ---------------------------------------------------------------------------- making them

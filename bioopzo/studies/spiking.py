@@ -4,7 +4,8 @@ A study trains models on a task over several seeds and may measure something on 
 networks. Its parameters: `task` with `task_options`; `test_more`, whether the validation trials are
 held out with the test's, for data sets with few; `models`, label -> keywords of `Model` (the label
 starts with the rule); `trials`, `evaluations` and `seeds`; and `measure`: ``"alignment"``, the
-feedback against the expected Jacobian, ``"costs"``, the time of a trial, or empty.
+feedback against the expected Jacobian, ``"costs"``, the time of a trial, ``"reward"``, the mean
+reward where nothing else comes back, or empty; `reward_only` makes a task such a one.
 """
 
 import numpy as np
@@ -14,7 +15,7 @@ from bioopzo.measures.spiking import alignment
 from bioopzo.studies import tables
 from bioopzo.studies.comparison import models_of, numbers
 from bioopzo.studies.costs import costs
-from bioopzo.studies.curves import curves
+from bioopzo.studies.curves import curves, reward_curves
 from bioopzo.training.compare import compare
 
 
@@ -39,6 +40,7 @@ def compute(parameters, jobs, progress):
 def task_of(parameters):
     """The task, with the splits that the `parameters` of a study ask for."""
     task = tasks.get(parameters["task"], **parameters["task_options"])
+    task = tasks.with_reward(task) if parameters["reward_only"] else task
     if not parameters["test_more"]:
         return task
     held = np.concatenate([task.splits["validation"], task.splits["test"]])
@@ -59,6 +61,8 @@ def _alignment(result, jobs, progress):
 
 def draw(content):
     """Learning curves of a study with this `content`."""
+    if content["parameters"].get("measure") == "reward":
+        return reward_curves(content)
     return curves(content, early=isinstance(content["parameters"]["evaluations"], list))
 
 
@@ -66,4 +70,6 @@ def table(content, view=""):
     """The table of a study with this `content`; `view` ``"trial_costs"``: what a trial costs."""
     if view == "trial_costs":
         return tables.trial_costs(content)
+    if content["parameters"].get("measure") == "reward":
+        return tables.rewards(content)
     return tables.feedback(content) if "alignment" in content else tables.scores(content)

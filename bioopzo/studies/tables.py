@@ -21,6 +21,22 @@ def scores(content):
     return "\n".join(lines)
 
 
+def rewards(content):
+    """Held-out best actions and mean reward in a `content`, by reward only: best first."""
+    lines = ["| rule | best actions (%), mean ± sd | 95 % interval | mean reward | seeds | hidden "
+             "rates, untrained to trained (Hz) |", "|---|---|---|---|---|---|"]
+    for row in sorted(content["rows"], key=lambda r: -r["mean"]):
+        mean, half = 100 * row["mean"], 100 * (row["interval95"] or 0.0)
+        interval = "one seed" if row["interval95"] is None else \
+            f"{mean - half:.1f} to {mean + half:.1f}"
+        reward = [-curve[-1] for curve in content["curves"][row["label"]]["loss"]]
+        rates = ", ".join(f"{before:.0f} to {after:.0f}" for before, after in zip(
+            row["untrained_rates_hz"].values(), row["rates_hz"].values()))
+        lines.append(f"| {row['label']} | {_spread(row['scores'], 1, 100)} | {interval} | "
+                     f"{_spread(reward, 3)} | {len(row['seeds'])} | {rates} |")
+    return "\n".join(lines)
+
+
 def feedback(content):
     """The feedback of a `content` against the expected Jacobian, by rule and layer."""
     lines = ["| rule | layer | cos(M, J) | \\|M\\|/\\|J\\| | seeds |", "|---|---|---|---|---|"]
