@@ -25,8 +25,11 @@ def rule(depth: int) -> Rule:
         "bptt", "the gradient of the trial's loss through time (rate engine only)",
         "Neftci et al. 2019",
         {
-            "hidden": "dS_du : 1",
-            "hidden.chance": "dS_du = dampening*slope*psi*dt*(1 - chance)",
+            "hidden": "dS_du : 1\nabove : 1",
+            "hidden.chance": """
+                dS_du = dampening*slope*psi*dt*(1 - chance)
+                above = u - threshold
+            """,
             "forward": "w : 1\ngradient : 1",
             "forward.trial": "w -= eta*tau_m*gradient",
             "forward_readout": "w : 1\ngradient : 1",
