@@ -72,11 +72,17 @@ FOUND = {
         assert set(comparison.runs) == set(p.rules) and (before != after).any()
         assert operations > 0
     """,
+    "9_working_memory": """
+        assert set(comparison.runs) == set(p.compared) and set(traces) == {"hidden_1.xbar"}
+        cosines = {name: angle["forward_1.w"][0] for name, angle in angles.items()}
+        assert len(set(cosines.values())) == 3 and np.isfinite(list(cosines.values())).all()
+        assert readable(np.array([[[0.0], [0], [1], [1]]]), np.array([0, 0, 1, 1])) == 1
+    """,
 }
 
 
 def test_there_is_a_notebook_for_every_topic():
-    assert NAMES == sorted(FOUND) and [name[0] for name in NAMES] == list("12345678")
+    assert NAMES == sorted(FOUND) and [name[0] for name in NAMES] == list("123456789")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -155,8 +155,7 @@ class _Builder:
                 continue
             if self.abstract.get(name, "").strip():
                 yield _at("groups", 0, f"{name}_stateupdater", self._group_code, name,
-                          self.abstract[name].replace(
-                    "timestep(t - lastspike", "timestep(t_of_trial - lastspike"))
+                          self._moving(name))
             for code in group.codes:
                 if code.clock == "step" and code.name != "feed":
                     yield *slot(code, name), self._group_code, (name, code.text)
@@ -179,6 +178,17 @@ class _Builder:
                 yield _at(path.when, path.order, f"{name}_{path.name}", self._pathway, name, path)
             if any(line.kind == "differential" for line in self.lines[name].values()):
                 yield _at("plasticity", 0, f"{name}_stateupdater", self._plasticity, name)
+
+    def _moving(self, name):
+        """What a state updater does, in the time of the trial."""
+        text = self.abstract[name].replace(
+            "timestep(t - lastspike", "timestep(t_of_trial - lastspike")
+        own = any("not_refractory" in line.right for line in self.lines[name].values()
+                  if line.kind == "differential")
+        if SLOPE in self.lines[name] and not own:
+            # What is held is not taken from here; divided by, the 0 would make its gradient NaN.
+            text = text.replace("int(not_refractory)", "1")
+        return text
 
     # ------------------------------------------------------------------ events
 
@@ -207,7 +217,8 @@ class _Builder:
         self._element(name, "_spike", text, drawn_for="spike")
         self.events[name, "spike"] = f"{name}._spike"
         if group.refractory:
-            self._element(name, "lastspike", "lastspike + _spike*(t_of_trial - lastspike)")
+            self._element(name, "lastspike",  # whole, for it has no derivative
+                          "lastspike + int(_spike > 0.5)*(t_of_trial - lastspike)")
             self._element(name, "not_refractory", "not_refractory and _spike < 0.5")
 
     def _decides(self, group, variable):
