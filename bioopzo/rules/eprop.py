@@ -50,8 +50,8 @@ def rule(depth: int, scale: float = 0.5, feedback: str = "random", regularised: 
     (B is the weights onto the readout, of one hidden layer) or ``"adaptive"`` (B follows the same
     changes as those weights, with the same decay); `regularised` draws every neuron's average
     firing rate towards f_0; `pseudo`, the pseudo-derivative psi, is a ``"triangle"``, or that of
-    the ``"neuron"``: the derivative of its hazard, without which the eligibility of an adaptive
-    threshold is wrong (`neurons.alif`).
+    the ``"neuron"``, the derivative of its hazard, for which the eligibility of an adaptive
+    threshold takes it (`neurons.alif`).
     """
     if not isinstance(regularised, bool):
         raise InputError(f"regularised is True or False, not {regularised!r}")
