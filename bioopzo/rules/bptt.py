@@ -1,11 +1,11 @@
 """Backpropagation through time: the gradient of the trial's loss, by automatic differentiation.
 
 Source: Neftci, Mostafa, Zenke 2019, for the surrogate in place of a spike's derivative. With rates
-(`activity="rates"`) the gradient is exact; with spikes, a spike's derivative by `above`, how far the
-membrane is above the threshold, is dS_du, that of its chance, 1 - exp(-rho dt). What a spike resets
-or raises, the membrane or an adaptive threshold, follows it with this derivative. `dampening` below 1
-keeps a gradient in bounds that explodes all the same (Bellec et al. 2018 damp a spike's derivative
-to a peak of 0.3); what goes through an adaptive threshold has it twice.
+(`activity="rates"`) the gradient is exact; with spikes, a spike's derivative by `above`, how far
+the membrane is above the threshold, is dS_du, that of its chance, 1 - exp(-rho dt). What a spike
+resets or raises, the membrane or an adaptive threshold, follows it with this derivative.
+`dampening` below 1 keeps a gradient in bounds that explodes all the same (Bellec et al. 2018 damp a
+spike's derivative to a peak of 0.3); what goes through an adaptive threshold has it twice.
 """
 
 from bioopzo.rules import Parameter, Rule
