@@ -256,3 +256,15 @@ def test_conductances_get_a_perturbation_each():
     assert "dg_e/dt = -g_e/tau_s + sigma*push : 1" in blocks["hidden"]
     assert "dg_i/dt = -g_i/tau_s + sigma*push_g_i : 1" in blocks["hidden"]
     assert "push_g_i = 0*Hz" in blocks["hidden.hold"]
+
+
+def test_eprop_may_take_the_neurons_own_psi_in_any_batch():
+    """Above a megabyte an eligibility that reads another one was a broadcasting error."""
+    sizes = [64, 60, 10]
+    own = bz.Model(sizes, rule="eprop", neuron="alif", options={"pseudo": "neuron"}).check()
+    assert "psi = 4*p*(1 - p) : 1" in own.blocks["hidden"].splitlines()
+    assert "gamma" not in own.declared and "gamma" in own.replace(rule="eprop",
+                                                                  pseudo="triangle").declared
+    run = bz.train(own, bz.tasks.digits(), engine="rate", trials=80, batch=80, evaluations=1,
+                   evaluation_trials=2, progress=False)
+    assert np.isfinite(run.final["forward_1.w"]).all()

@@ -82,12 +82,18 @@ FOUND = {
         assert all(wrong(run, k) == 0 for k in range(p.epochs + 1)) and wrong(free, -1) > 0
         assert (outgoing(run, "E", 0) > 0).all() and (outgoing(run, "I", 0) < 0).all()
     """,
+    "9_working_memory": """
+        assert set(comparison.runs) == set(p.compared) and set(traces) == {"hidden_1.xbar"}
+        cosines = {name: angle["forward_1.w"][0] for name, angle in angles.items()}
+        assert len(set(cosines.values())) == 3 and np.isfinite(list(cosines.values())).all()
+        assert readable(np.array([[[0.0], [0], [1], [1]]]), np.array([0, 0, 1, 1])) == 1
+    """,
 }
 
 
 def test_there_is_a_notebook_for_every_topic():
     assert NAMES == sorted(FOUND)
-    assert {int(name.partition("_")[0]) for name in NAMES} >= {*range(1, 9), 10, 11}
+    assert {int(name.partition("_")[0]) for name in NAMES} == set(range(1, 12))
 
 
 @pytest.mark.parametrize("name", NAMES)

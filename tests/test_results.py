@@ -17,6 +17,7 @@ from bioopzo.measures import rate as gradients
 from bioopzo.model import Model
 from bioopzo.studies import content, imports, keys, publish, results, study
 from bioopzo.studies.discrete import discrete
+from bioopzo.studies.quantities import with_units
 from bioopzo.training.compare import compare
 from bioopzo.training.tuned import tuned_parameters
 
@@ -176,6 +177,22 @@ def test_a_folder_that_cannot_be_written_is_said_before_anything_is_computed(tmp
     assert "nothing can be written to out=" in err
 
 
+def test_rates_are_searched_on_other_trials_and_seeds(tmp_path):
+    """The one with the best score on the validation split; the table says which it was."""
+    found = made("store_recall", tmp_path, hidden=[4], seeds=1,
+                 models={"readout_only": {"neuron": "alif", "tau_a_ms": 50.0}})
+    told = found["search"]["readout_only"]
+    assert [rate for rate, _ in told["validation"]] == [3e-3, 1e-2]
+    best = max(told["validation"], key=lambda pair: (pair[1], -pair[0]))[0]
+    assert told["rate"] == best
+    assert [row["seeds"] for row in found["rows"]] == [[1000]]
+    assert f"| {best:g} |" in results.table("store_recall", found)
+    runs, = (tmp_path / "runs").iterdir()
+    assert (runs / "store_recall" / "search" / "0.003" / "readout_only-0.json").is_file()
+    saved = json.loads((runs / "store_recall" / "readout_only-1000.json").read_text())
+    assert f'"rate": {best:g}' in json.dumps(saved)
+
+
 def test_results_are_listed(capsys):
     assert main(["results"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(
@@ -191,7 +208,7 @@ def test_every_result_is_complete(name):
     if "models" not in full:
         return
     try:
-        task = tasks.get(full["task"], **full["task_options"])
+        task = tasks.get(full["task"], **with_units(full["task_options"]))
     except MissingData:
         pytest.skip(f"no data of {full['task']} here")
     for model in module.models_of(full, task).values():

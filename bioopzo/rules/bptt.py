@@ -1,10 +1,11 @@
 """Backpropagation through time: the gradient of the trial's loss, by automatic differentiation.
 
 Source: Neftci, Mostafa, Zenke 2019, for the surrogate in place of a spike's derivative. With rates
-(`activity="rates"`) the gradient is exact, resets included; with spikes, a spike's derivative is
-dS_du, that of its chance, 1 - exp(-rho dt), and what a spike resets is taken for given. In a
-recurrent network that fires a lot this gradient explodes; `dampening` below 1 keeps it in bounds
-(Bellec et al. 2018 damp a spike's derivative to a peak of 0.3).
+(`activity="rates"`) the gradient is exact; with spikes, a spike's derivative by `above`, how far
+the membrane is above the threshold, is dS_du, that of its chance, 1 - exp(-rho dt). What a spike
+resets or raises, the membrane or an adaptive threshold, follows it with this derivative.
+`dampening` below 1 keeps a gradient in bounds that explodes all the same (Bellec et al. 2018 damp a
+spike's derivative to a peak of 0.3); what goes through an adaptive threshold has it twice.
 """
 
 from bioopzo.rules import Parameter, Rule
@@ -25,8 +26,11 @@ def rule(depth: int) -> Rule:
         "bptt", "the gradient of the trial's loss through time (rate engine only)",
         "Neftci et al. 2019",
         {
-            "hidden": "dS_du : 1",
-            "hidden.chance": "dS_du = dampening*slope*psi*dt*(1 - chance)",
+            "hidden": "dS_du : 1\nabove : 1",
+            "hidden.chance": """
+                dS_du = dampening*slope*psi*dt*(1 - chance)
+                above = u - threshold
+            """,
             "forward": "w : 1\ngradient : 1",
             "forward.trial": "w -= eta*tau_m*gradient",
             "forward_readout": "w : 1\ngradient : 1",

@@ -36,24 +36,33 @@ REGULARISATION = {
 }
 
 
-def rule(depth: int, scale: float = 0.5, feedback: str = "random", regularised: bool = False
-         ) -> Rule:
+GAMMA = Parameter(1.0, "height of the triangular surrogate", True)
+#: What stands for a spike's derivative: a triangle as wide as the threshold is high, as in the
+#: paper, whose neurons are deterministic; or what the neuron says, which fits its hazard.
+PSEUDO = {"triangle": "psi = gamma*clip(1 - abs(u - threshold)/theta, 0, 1) : 1", "neuron": ""}
+
+
+def rule(depth: int, scale: float = 0.5, feedback: str = "random", regularised: bool = False,
+         pseudo: str = "triangle") -> Rule:
     """e-prop: dw = -eta * (eligibility low-passed with tau_o) * g, with a triangular psi.
 
     Options: `feedback` ``"random"`` (B fixed, normal, standard deviation `scale`), ``"symmetric"``
     (B is the weights onto the readout, of one hidden layer) or ``"adaptive"`` (B follows the same
     changes as those weights, with the same decay); `regularised` draws every neuron's average
-    firing rate towards f_0.
+    firing rate towards f_0; `pseudo`, the pseudo-derivative psi, is a ``"triangle"``, or that of
+    the ``"neuron"``, the derivative of its hazard, for which the eligibility of an adaptive
+    threshold takes it (`neurons.alif`).
     """
     if not isinstance(regularised, bool):
         raise InputError(f"regularised is True or False, not {regularised!r}")
     way = choose("feedback", feedback, FEEDBACK)
+    psi = choose("pseudo", pseudo, PSEUDO)
     if feedback == "symmetric" and depth > 1:
         raise InputError("symmetric feedback is the weights onto the readout, which hidden layers "
                          "below the last have none of: use 'random' or 'adaptive' feedback, or one "
                          "hidden layer, which may be recurrent")
     blocks = {
-        "hidden": "psi = gamma*clip(1 - abs(u - threshold)/theta, 0, 1) : 1",
+        "hidden": psi,
         "forward": f"""
             debar/dt = (eligibility - ebar)/tau_o : 1
             dw/dt = -eta*ebar*g_post{REGULARISED*regularised} : 1
@@ -64,10 +73,11 @@ def rule(depth: int, scale: float = 0.5, feedback: str = "random", regularised: 
     if regularised:
         blocks["hidden"] += "\nf_av : Hz"
         blocks["hidden.step"] = "f_av += (S - f_av*dt)/tau_f"
-    parameters = {"gamma": Parameter(1.0, "height of the triangular surrogate", True),
+    parameters = {**({"gamma": GAMMA} if psi else {}),
                   **({"decay": DECAY} if feedback == "adaptive" else {}),
                   **(REGULARISATION if regularised else {})}
+    needs = ("xbar", "g", "u" if psi else "psi")
     matrix = "" if feedback == "symmetric" else "B"
     return Rule("eprop", "filtered eligibility with broadcast feedback", "Bellec et al. 2020",
                 blocks, parameters, reference=REFERENCE, matrix=matrix,
-                feedback_scale=scale if matrix else 0.0, needs=("u", "xbar", "g"))
+                feedback_scale=scale if matrix else 0.0, needs=needs)

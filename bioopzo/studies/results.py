@@ -192,6 +192,55 @@ RATE = {
         task_options={"counts": True, "samples": 20000, "real": "unseen"}, epochs=6, seeds=2,
         hidden=[400, 400], common=EVENTS),
 }
+
+
+# ---------------------------------------------------------------------------- memory
+
+def _memory(about, task, options, models, quick, **others):
+    """Recurrent networks at rates that were searched; `quick`: options of the task in a quick one.
+
+    See the script for what its parameters mean.
+    """
+    full = {"task": task, "task_options": options, "hidden": [60], "models": models,
+            "common": {"batch": 10}, "rates": [3e-3, 1e-2, 3e-2], "search_epochs": 2,
+            "search_seeds": 2, "epochs": 6, "evaluations": 6, "first_seed": 1000, "seeds": 5,
+            **others}
+    few = {**full, "task_options": {**options, **quick}, "models": _first(models, 2),
+           "rates": [3e-3, 1e-2], "search_epochs": 1, "search_seeds": 1, "epochs": 1,
+           "evaluations": 1, "seeds": 2}
+    return Study(SCRIPTS / "memory.py", {"full": full, "quick": few}, about)
+
+
+#: Thresholds that stay raised for as long as a trial, by a little at each spike.
+ADAPTIVE = {"neuron": "alif", "tau_a_ms": 600.0, "beta": 0.1}
+OWN_PSI = {"pseudo": "neuron"}
+FEW = {"train": 20, "validation": 10, "test": 20}
+CUES = {"dt_ms": 5.0, "train": 1000, "validation": 200, "test": 400}
+RESULTS_OF_MEMORY = {
+    "evidence_accumulation": _memory(
+        "on which side more of seven cues were, after a delay: 60 recurrent neurons with adaptive "
+        "thresholds", "evidence_accumulation", {"n_cues": 7, **CUES}, {
+            "opzo": ADAPTIVE, "eprop": {**ADAPTIVE, **OWN_PSI}, "eprop, triangle": ADAPTIVE,
+            "bptt": ADAPTIVE, "readout_only": ADAPTIVE, "node_perturbation": ADAPTIVE,
+            "reinforce": ADAPTIVE, "eprop, tau_a 200 ms": {**ADAPTIVE, **OWN_PSI,
+                                                          "tau_a_ms": 200.0, "beta": 0.3},
+            "eprop, no adaptation": OWN_PSI}, FEW, epochs=5, evaluations=5),
+    "store_recall": _memory(
+        "a value kept for 200 ms and more: 60 recurrent neurons, with adaptive thresholds and "
+        "without", "store_recall", CUES, {
+            "opzo": ADAPTIVE, "eprop": {**ADAPTIVE, **OWN_PSI}, "bptt": ADAPTIVE,
+            "readout_only": ADAPTIVE, "opzo, no adaptation": {}, "eprop, no adaptation": OWN_PSI,
+            "bptt, no adaptation": {}}, FEW, epochs=4, evaluations=8),
+    "sinusoids": _memory(
+        "three sums of sinusoids from one frozen pattern of a second, as in Bellec et al. 2020: "
+        "100 recurrent leaky neurons", "pattern_generation",
+        {"patterns": 1, "outputs": 3, "inputs": 100, "spikes_per_input": 50, "jitter_ms": 0.0,
+         "duration_ms": 1000.0, "warmup_ms": 0.0, "dt_ms": 5.0, "train": 100, "validation": 20,
+         "test": 20},
+        {"opzo": {}, "eprop": OWN_PSI, "eprop, triangle": {}, "bptt": {}, "readout_only": {}},
+        {"train": 10, "validation": 2, "test": 2}, hidden=[100], common={"batch": 5}, epochs=30,
+        search_epochs=10),
+}
 SIMULATION = Study(SCRIPTS / "simulation.py", {
     "full": {"seed": 0, "most": 70000, "bin_ms": 10.0, "end_ms": 310.0},
     "quick": {"seed": 0, "most": 20, "bin_ms": 10.0, "end_ms": 310.0},
@@ -206,7 +255,8 @@ DALE = Study(SCRIPTS / "excitation.py", {"full": EXCITATION, "quick": {
     **EXCITATION, "task_options": {"train": 50, "validation": 0, "test": 20},
     "excitatory": 8, "inhibitory": 2, "rules": ["opzo", "readout_only"], "seeds": 2, "epochs": 2,
 }}, "Dale's law: 80 excitatory and 20 inhibitory recurrent neurons beside a free network")
-RESULTS = {**SPIKING, **RATE, "nmnist_simulation": SIMULATION, "dales_law": DALE}
+RESULTS = {**SPIKING, **RATE, **RESULTS_OF_MEMORY, "nmnist_simulation": SIMULATION,
+           "dales_law": DALE}
 
 
 # ---------------------------------------------------------------------------- making them

@@ -4,20 +4,28 @@ import numpy as np
 
 
 def scores(content):
-    """Held-out scores in a `content` of the spiking engine: spread over seeds, best first."""
+    """Held-out scores in a `content`: spread over seeds, best first.
+
+    With the firing rates before learning, or, where a rate of the optimiser was searched, those
+    after it and the rate found.
+    """
+    search = content.get("search", {})
     accuracy = content["rows"][0]["measure"] == "test_accuracy"
     head = "held-out accuracy (%)" if accuracy else "held-out loss"
-    lines = [f"| rule | {head}, mean ± sd | 95 % interval | seeds | untrained rates (Hz) |",
-             "|---|---|---|---|---|"]
+    more = ["trained rates (Hz)", "optimiser's rate"] if search else ["untrained rates (Hz)"]
+    heads = ["rule", f"{head}, mean ± sd", "95 % interval", "seeds", *more]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     rows = sorted(content["rows"], key=lambda r: r["mean"], reverse=accuracy)
     for row in rows:
         scale, digits = (100, 1) if accuracy else (1, 4)
         mean, half = scale * row["mean"], scale * (row["interval95"] or 0.0)
         interval = "one seed" if row["interval95"] is None else \
             f"{mean - half:.{digits}f} to {mean + half:.{digits}f}"
-        rates = ", ".join(f"{v:.0f}" for v in row["untrained_rates_hz"].values())
+        fired = row["rates_hz" if search else "untrained_rates_hz"]
+        rates = ", ".join(f"{v:.0f}" for v in fired.values())
+        found = f" {search[row['label']]['rate']:g} |" if search else ""
         lines.append(f"| {row['label']} | {_spread(row['scores'], digits, scale)} | "
-                     f"{interval} | {len(row['seeds'])} | {rates} |")
+                     f"{interval} | {len(row['seeds'])} | {rates} |{found}")
     return "\n".join(lines)
 
 

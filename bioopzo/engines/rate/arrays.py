@@ -37,6 +37,13 @@ def _with_slope(value, slope, u):
     return value + jax.lax.stop_gradient(slope) * (u - jax.lax.stop_gradient(u))
 
 
+def _at_event(event, new, old):
+    """What an event, 0 or 1, makes of an old value: the new one; with a derivative by the event."""
+    new, old = plain(new), plain(old)
+    by_event = (event - jax.lax.stop_gradient(event)) * jax.lax.stop_gradient(new - old)
+    return jnp.where(event > 0.5, new, old) + by_event
+
+
 def _steady_exp(x):
     """exp(x), with a derivative that stays finite where exp(x) does not."""
     small = jnp.exp(jnp.minimum(x, 80.0))
@@ -48,7 +55,8 @@ _NAMESPACE = {
         "exp", "log", "log10", "sqrt", "sin", "cos", "tan", "tanh", "sinh", "cosh", "sign", "clip",
         "floor", "ceil", "arcsin", "arccos", "arctan", "log1p", "expm1", "logical_and",
         "logical_or", "logical_not", "pi", "inf", "e", "abs")},
-    "where": _where, "with_slope": _with_slope, "steady_exp": _steady_exp,
+    "where": _where, "with_slope": _with_slope, "at_event": _at_event,
+    "steady_exp": _steady_exp,
     "erf": jax.scipy.special.erf, "int": _int, "True": True, "False": False,
     "exprel": lambda x: jnp.where(x == 0, 1.0, jnp.expm1(x) / jnp.where(x == 0, 1.0, x)),
     "timestep": lambda t, dt: jnp.floor((t + 1e-3 * dt) / dt),

@@ -136,7 +136,8 @@ class Machine:
     def _is_backward(self, key):
         """E starts at zero, decays by factors without pre, is fed by products, and is only read.
 
-        Linearly, by changes that wait for the end, in the same step or after all.
+        Linearly, by changes that wait for the end, in the same step or after all. A product has no
+        other eligibility in it, which differs from synapse to synapse in every sample.
         """
         writers = [node for node in self.program.changes if node.target == key]
         start = [node for node in self.program.start if node.target == key]
@@ -150,7 +151,8 @@ class Machine:
                         if key in part.read())
                 and all(_linear(term, key) for node in allowed for part in node.parts or (node,)
                         for term in part.terms if key in term.synaptic)
-                and not any(term.literal for term in writers[0].terms))
+                and not any(term.literal or term.synaptic & (self.program.eligibilities - {key})
+                            for term in writers[0].terms))
 
     def carried(self, batch, itemsize):
         """The eligibilities that go along from step to step; refuses what takes too much room."""

@@ -45,7 +45,7 @@ from bioopzo.text.functions import DRAW, FUNCTIONS
 _CHANCE = re.compile(r"int\(\s*rand\s*\(\s*\)\s*<\s*(?P<chance>[^<>=]+)\)")
 _ACTIVE = re.compile(r"^\s*(\w+)\s*>\s*0?\.5\s*$")
 _NOT_NAMES = {"and", "or", "not", "True", "False", "pi", "e", "inf", "timestep",
-              "with_slope", "steady_exp", *FUNCTIONS}
+              "with_slope", "at_event", "steady_exp", *FUNCTIONS}
 
 
 def program(assembly, abstract, activity="rates", masks=False):
@@ -62,8 +62,9 @@ def program(assembly, abstract, activity="rates", masks=False):
     return _Builder(assembly, abstract, activity, masks).build()
 
 
-#: What a neuron of a rule that reads gradients has for the derivative of its spikes.
-SLOPE = "dS_du"
+#: What a neuron of a rule that reads gradients has for the derivative of its spikes, and by what:
+#: how far its membrane is above its threshold, where the text says so, else the membrane.
+SLOPE, ABOVE, MEMBRANE = "dS_du", "above", "u"
 
 
 def words(text):
@@ -154,8 +155,7 @@ class _Builder:
                 continue
             if self.abstract.get(name, "").strip():
                 yield _at("groups", 0, f"{name}_stateupdater", self._group_code, name,
-                          self.abstract[name].replace(
-                    "timestep(t - lastspike", "timestep(t_of_trial - lastspike"))
+                          self._moving(name))
             for code in group.codes:
                 if code.clock == "step" and code.name != "feed":
                     yield *slot(code, name), self._group_code, (name, code.text)
@@ -179,6 +179,17 @@ class _Builder:
             if any(line.kind == "differential" for line in self.lines[name].values()):
                 yield _at("plasticity", 0, f"{name}_stateupdater", self._plasticity, name)
 
+    def _moving(self, name):
+        """What a state updater does, in the time of the trial."""
+        text = self.abstract[name].replace(
+            "timestep(t - lastspike", "timestep(t_of_trial - lastspike")
+        own = any("not_refractory" in line.right for line in self.lines[name].values()
+                  if line.kind == "differential")
+        if SLOPE in self.lines[name] and not own:
+            # What is held is not taken from here; divided by, the 0 would make its gradient NaN.
+            text = text.replace("int(not_refractory)", "1")
+        return text
+
     # ------------------------------------------------------------------ events
 
     def _threshold(self, name):
@@ -200,11 +211,14 @@ class _Builder:
             raise EquationError(
                 f"{name}, threshold {text!r}: with activity='rates' a threshold reads 'S > 0.5' "
                 "and S is set in the step block; use activity='spikes' for any other condition")
-        text = f"({text}) and not_refractory" if group.refractory else text
-        self._element(name, "_spike", f"int({text})", drawn_for="spike")
+        text = f"int(({text}) and not_refractory)" if group.refractory else f"int({text})"
+        if SLOPE in lines:
+            text = self._with_slope(name, text)
+        self._element(name, "_spike", text, drawn_for="spike")
         self.events[name, "spike"] = f"{name}._spike"
         if group.refractory:
-            self._element(name, "lastspike", "lastspike + _spike*(t_of_trial - lastspike)")
+            self._element(name, "lastspike",  # whole, for it has no derivative
+                          "lastspike + int(_spike > 0.5)*(t_of_trial - lastspike)")
             self._element(name, "not_refractory", "not_refractory and _spike < 0.5")
 
     def _decides(self, group, variable):
@@ -270,7 +284,7 @@ class _Builder:
                         "'int(rand() < chance)', so that its expectation is known")
                 line = with_right(line, chance)
             elif decided and line.name == decided[1] and SLOPE in self.lines[name]:
-                line = with_right(line, f"with_slope({line.right}, {SLOPE}, u)")
+                line = with_right(line, self._with_slope(name, line.right))
             reads = {}
             if expected:  # as much of it as is expected
                 reads["_event"] = activity
@@ -280,13 +294,18 @@ class _Builder:
             self._element(name, line.name, whole_right(line), gate, reads, holding,
                           event=None if expected else activity)
 
+    def _with_slope(self, name, text):
+        """A decision to spike, with the derivative that the neuron says it has."""
+        return f"with_slope({text}, {SLOPE}, {ABOVE if ABOVE in self.lines[name] else MEMBRANE})"
+
     def _element(self, name, variable, text, gate="", given=None, holding=True, drawn_for="",
                  event=None):
         """A variable of a group becomes an expression, with an `event` where that happens."""
         key = f"{name}.{variable}"
         code, found = self._expression(name, text, drawn_for or variable, given)
         if event:
-            code = f"where(_event > 0.5, {code}, _old)"
+            passes = SLOPE in self.lines[name]  # gradients, through what a spike does
+            code = f"{'at_event(_event' if passes else 'where(_event > 0.5'}, {code}, _old)"
             found |= {"_event": event, "_old": self._value(key)}
         if holding and key in self.out.held:  # as Brian2: a refractory neuron keeps what it has
             code = f"where(_free, {code}, _held)"
