@@ -53,7 +53,7 @@ def stubbed(monkeypatch, finished):
                 run.save(job.save)
             yield run
 
-    monkeypatch.setattr("bioopzo.training.compare.train_group",
+    monkeypatch.setattr("bioopzo.training.runs.train_group",
                         lambda *given, **options: list(done(*given, **options)))
 
 
@@ -230,7 +230,7 @@ def test_there_are_as_many_runs_at_a_time_as_cores(task, monkeypatch, given, eng
             asked.append(workers)
             raise InputError("enough")
 
-    monkeypatch.setattr("bioopzo.training.compare.ThreadPoolExecutor", Pool)
+    monkeypatch.setattr("bioopzo.training.workers.ThreadPoolExecutor", Pool)
     with pytest.raises(InputError, match="enough"):
         bz.compare({"a": model()}, task, seeds=[0], trials=16, engine=engine, backend=backend,
                    jobs=given, progress=False)

@@ -32,13 +32,13 @@ def test_candidates_begin_with_the_value_in_force_and_stay_in_their_ranges(model
     ({"eta_o": (1, float("nan"))}, "the range of eta_o needs"),
 ])
 def test_a_wrong_range_is_refused_before_anything_runs(model, ranges, says, monkeypatch):
-    monkeypatch.setattr(tuning, "train_group", None)
+    monkeypatch.setattr("bioopzo.training.runs.train_group", None)
     with pytest.raises(InputError, match=says):
         tuning.tune(model, bz.tasks.xor(), ranges=ranges)
 
 
 def test_a_search_needs_a_model_a_task_and_jobs(model, monkeypatch):
-    monkeypatch.setattr(tuning, "train_group", None)
+    monkeypatch.setattr("bioopzo.training.runs.train_group", None)
     for arguments, options, says in (
             ((model, bz.tasks.xor()), {"jobs": 0}, "jobs is a whole number of at least 1, not 0"),
             ((bz.tasks.xor(), model), {}, "the model comes first"),

@@ -1,10 +1,8 @@
 """Several rules over several seeds on one task, in parallel, each with its tuned rates."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from os import PathLike
 from pathlib import Path
@@ -16,26 +14,17 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from bioopzo import plots
-from bioopzo.arguments import at_a_time, whole_number
+from bioopzo.arguments import at_a_time, checked_seeds
 from bioopzo.errors import InputError
 from bioopzo.files import writable, write_json
 from bioopzo.model import Model
 from bioopzo.run import Run
 from bioopzo.show.html import table, wrapped
 from bioopzo.tasks import Task
-from bioopzo.training import rate
 from bioopzo.training.plan import Evaluations
-from bioopzo.training.start import versions
-from bioopzo.training.train import (
-    ENGINES,
-    Job,
-    check_on,
-    checked_pair,
-    checked_task,
-    named,
-    prepared,
-    train_group,
-)
+from bioopzo.training.runs import asked, computed
+from bioopzo.training.train import checked_pair, checked_task, named
+from bioopzo.training.workers import workers
 
 if TYPE_CHECKING:  # takes long to import
     from matplotlib.axes import Axes
@@ -144,7 +133,7 @@ def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Itera
             evaluations: Evaluations = None, jobs: int | None = None, progress: bool = True,
             engine: str = "spiking", epochs: int | None = None,
             settings: Mapping[str, Any] | None = None, evaluation_trials: int | None = None,
-            **parameters: Any) -> Comparison:
+            executor: Any = None, **parameters: Any) -> Comparison:
     """Train several rules on a task, each over the same seeds.
 
     Parameters
@@ -158,7 +147,10 @@ def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Itera
     sizes : sequence of int, optional
         Network of rules given by name; default the task's own hidden layers.
     out : path, optional
-        Folder in which every run is saved (``label-seed.npz`` and ``.json``) and the table.
+        Folder in which every run is saved (``label-seed.npz`` and ``.json``) and the table. A run
+        that is there already is taken as it is, if it is this very one (see `sweep`); one that was
+        stopped goes on: of the rate engine, and of the spiking engine from 10,000 trials on, at its
+        last evaluation.
     backend, evaluations, evaluation_trials
         As for `train`.
     jobs : int
@@ -168,9 +160,10 @@ def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Itera
     progress : bool
         Whether a progress bar is shown, one step a run.
     settings : mapping, optional
-        Of the engine; a key that is a label holds settings of that label alone. With `out`,
-        a run of the rate engine that is there already is taken as it is, and one that was stopped
-        goes on from its last checkpoint.
+        Of the engine; a key that is a label holds settings of that label alone.
+    executor : concurrent.futures.Executor, optional
+        Where runs are computed, as for `sweep`, by `jobs` workers; default: threads of this
+        process, each with its compiled program.
     **parameters
         Given to every rule that is given by name.
 
@@ -178,62 +171,40 @@ def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Itera
     models of your own, a label that is no file's name with `out`, and what `train` raises.
     """
     checked_task(task)
-    seeds = _checked_seeds(seeds)
+    seeds = checked_seeds(seeds, "comparison")
     jobs = at_a_time(jobs)
     models = _models(rules, task, sizes, parameters)
     stems = _stems(models, out)
     own = _own_settings(models, settings)
     length: dict[str, Any] = dict(engine=engine, trials=trials, epochs=epochs,
                                   evaluations=evaluations, evaluation_trials=evaluation_trials)
-    together, names = False, set()
-    for label, model in models.items():  # what is wrong with the last is said before the first runs
-        fitted, plan, given = prepared(model, task, backend=backend, **length, **own[label])
-        check_on(fitted, task)
-        together |= engine == "rate" and rate.side_by_side(plan, given)
-        names.add(ENGINES[engine].backend(given, plan, fitted, task))
-    spiking = engine == "spiking"
-    todo = [(label, seed) for seed in seeds for label in models]
-    bar = tqdm(total=len(todo), desc=f"{task.name} ({', '.join(sorted(names))})", unit="run",
-               disable=not progress)
-
-    def run_all(part):
-        """Runs of the same settings."""
-        options = dict(backend=backend, **length, **own[part[0][0]])
-        places = {(label, seed): Path(f"{stems[label]}-{seed}") if out else None
-                  for label, seed in part}
-        run = _resumed if out and not spiking else _trained
-        found = run({key: (models[key[0]], place) for key, place in places.items()}, task, options)
-        for (label, _), made in found.items():
-            made.meta["label"] = label
-            bar.update()
-        return list(found.items())
-
+    of_labels = {label: asked(model, task, seeds, {"backend": backend, **length, **own[label]})
+                 for label, model in models.items()}
+    labels = [label for _ in seeds for label in models]
+    runs = [run for several in zip(*of_labels.values()) for run in several]  # each seed of all
+    if out:
+        runs = [replace(run, place=Path(f"{stems[label]}-{run.seed}"))
+                for label, run in zip(labels, runs)]
+    names = {run.backend for run in runs}
+    count = jobs if engine == "rate" or "standalone" in names or executor is not None else 1
     # Each rate run has one core: two runs at a time are faster than two cores for one.
-    limits = threadpool_limits(1) if not spiking else nullcontext()
-    count = jobs if not spiking or "standalone" in names else 1
-    with bar, limits, ThreadPoolExecutor(count) as pool:
-        try:
-            done = [pair for part in pool.map(run_all, _parts(todo, own, together))
-                    for pair in part]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    done = sorted(((label, run) for (label, _), run in done),
-                  key=lambda pair: pair[1].meta["seed"])
-    result = Comparison({label: [run for name, run in done if name == label] for label in models},
-                        task)
+    limits = threadpool_limits(1) if engine == "rate" and executor is None else nullcontext()
+    bar = tqdm(total=len(runs), desc=f"{task.name} ({', '.join(sorted(names))})", unit="run",
+               disable=not progress)
+    found: dict[str, dict[int, Run]] = {label: {} for label in models}
+    with bar, limits, workers(executor, count, processes=False) as pool:
+        for number, one in computed(runs, task, pool, count if executor is not None else 1):
+            if isinstance(one, Exception):
+                raise one
+            one.model, one.task = runs[number].fitted, task
+            one.meta["label"] = labels[number]
+            found[labels[number]][runs[number].seed] = one
+            bar.update()
+    result = Comparison({label: [of_seed[seed] for seed in sorted(of_seed)]
+                         for label, of_seed in found.items()}, task)
     if out:
         write_json(Path(out) / "comparison.json", {"task": task.name, "rows": result.table()})
     return result
-
-
-def _checked_seeds(seeds):
-    if isinstance(seeds, str) or not isinstance(seeds, Iterable):
-        raise InputError(f"seeds is a list of whole numbers such as range(3), not {named(seeds)}")
-    seeds = [whole_number("every one of seeds", seed, least=0) for seed in seeds]
-    if not seeds:
-        raise InputError("a comparison needs at least one seed")
-    return seeds
 
 
 def _models(rules, task, sizes, parameters):
@@ -286,61 +257,3 @@ def _own_settings(models, settings):
     if any("checkpoint" in given for given in own.values()):
         raise InputError("checkpoint: a comparison keeps one of every run in its folder, see out")
     return own
-
-
-def _parts(todo, own, together):
-    """Which runs are asked for at once: each alone, or those of the same settings."""
-    if not together:
-        return [[job] for job in todo]
-    parts: dict[str, list[tuple[str, int]]] = {}
-    for label, seed in todo:
-        parts.setdefault(repr(sorted(own[label].items())), []).append((label, seed))
-    return list(parts.values())
-
-
-def _trained(jobs, task, options):
-    """The runs of `jobs`, key -> (model, place); raises the first problem when all have ended."""
-    found = train_group([Job(model, key[1], place, _checkpoint(place, options))
-                         for key, (model, place) in jobs.items()], task, progress=False, **options)
-    for result in found:
-        if isinstance(result, BaseException):
-            raise result
-    return dict(zip(jobs, found))
-
-
-def _checkpoint(place, options):
-    """Where a run of the rate engine is kept on the way, where it is saved at all."""
-    if place is None or options["engine"] != "rate":
-        return None
-    return place.with_name(f"{place.name}.checkpoint.npz")
-
-
-def _resumed(jobs, task, options):
-    """Runs of the rate engine: those that are done from their files, others from checkpoints on."""
-    found = {key: _finished(place, model, task, key[1], options)
-             for key, (model, place) in jobs.items()}
-    left = {key: job for key, job in jobs.items() if found[key] is None}
-    found |= _trained(left, task, options) if left else {}
-    for _, place in jobs.values():
-        _checkpoint(place, options).unlink(missing_ok=True)  # the run itself is saved now
-    return found
-
-
-def _finished(path, model, task, seed, options):
-    """A complete run saved at `path` if it is this very one, else None.
-
-    The same model (digest), task, seed, settings, length and package version.
-    """
-    try:
-        run = Run.load(path)
-    except InputError:
-        return None
-    model, plan, chosen = prepared(model, task, **options)
-    mine = {"digest": model.digest, "task": task.name, "seed": seed, "split": "test",
-            "trials": plan.trials, "complete": True,
-            **json.loads(json.dumps(rate.description(task, plan, chosen)))}
-    if any(run.meta.get(key) != value for key, value in mine.items()) \
-            or run.meta["versions"]["bioopzo"] != versions()["bioopzo"]:
-        return None
-    run.model, run.task = model, task
-    return run

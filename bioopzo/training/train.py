@@ -11,13 +11,14 @@ from tqdm.auto import tqdm
 
 from bioopzo.arguments import whole_number
 from bioopzo.checks.check import check
-from bioopzo.errors import InputError, InterruptedRun, unknown
+from bioopzo.errors import InputError, InterruptedRun, NonFiniteError, unknown
 from bioopzo.files import writable
 from bioopzo.model import Model
 from bioopzo.network.clock import time_course
 from bioopzo.run import Run
 from bioopzo.tasks import Task
 from bioopzo.training import rate, spiking
+from bioopzo.training.address import addresses
 from bioopzo.training.guards import warn_of_chance
 from bioopzo.training.live import listener
 from bioopzo.training.log import Listener, Log
@@ -181,7 +182,8 @@ def _opened(checked, task, progress, engine="spiking", split="test", live=False,
     log = Log(task.labels, listener(live, model, task, plan.trials))
     run = Run(model=model, task=task)
     run.meta.update(provenance(model, task, plan.trials, seed,
-                               ENGINES[engine].backend(chosen, plan, model, task), split))
+                               ENGINES[engine].backend(chosen, plan, model, task), split),
+                    address=addresses(model, task, plan, chosen, split, [seed])[0])
     driver = ENGINES[engine].Driver(run, plan, chosen, seed, log, tqdm.write if progress else None)
     return _Open(run, plan, log, driver, place, begin)
 
@@ -258,6 +260,7 @@ def _ended(opened, problem):
     """What ended a run early, with what was done in `.run`, which is saved."""
     stop = _stopped(problem, opened.log, opened.plan)
     opened.run.meta["stopped"] = _words(problem)
+    opened.run.meta["not_finite"] = isinstance(problem, NonFiniteError)
     stop.run = _closed(opened, complete=False)
     if opened.place:
         _keep(opened.run, opened.place, stop)
