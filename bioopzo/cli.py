@@ -1,7 +1,6 @@
 """The command line: train, compare, tune, draw figures, measure results and list what there is."""
 
 import argparse
-import ast
 import sys
 import time
 from pathlib import Path

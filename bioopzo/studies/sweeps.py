@@ -47,7 +47,7 @@ def command(model, task, values, options, settings):
 
 def table(found):
     """A row for every run of a sweep's `Dataset`: values in base units, seed, scores, address."""
-    names = [name for name in found["run"].dims]
+    names = list(found["run"].dims)
     rows = []
     for place in np.ndindex(found["run"].shape):
         at = dict(zip(names, place))

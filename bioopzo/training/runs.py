@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bioopzo.errors import InputError, NonFiniteError
+from bioopzo.errors import NonFiniteError
 from bioopzo.exact import digest
 from bioopzo.model import Model
 from bioopzo.run import Run
@@ -86,8 +86,8 @@ def computed(runs: Sequence[Asked], task: Task, executor: Any, at_once: int, cur
         else:
             yield number, _lighter(found, curves)
     shares = _parts(runs, left, at_once)
-    for k, found in results(executor, work, [([replace(runs[number], fitted=None) for number in share], task, curves)
-                                             for share in shares]):
+    parts = [[replace(runs[number], fitted=None) for number in share] for share in shares]
+    for k, found in results(executor, work, [(part, task, curves) for part in parts]):
         several = [found] * len(shares[k]) if isinstance(found, Exception) else found
         yield from zip(shares[k], several)
 

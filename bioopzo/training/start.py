@@ -14,7 +14,6 @@ from bioopzo.network.spread import recorded, values_at
 from bioopzo.show.model import parameter
 from bioopzo.tasks import Task
 
-
 #: Parameters that fall to a share of their value, by the prefix of the share's own name.
 _FALLING = ("eta", "alpha", "mu")
 

@@ -164,16 +164,14 @@ def _dataset(xarray, model, task, grid, seeds, runs, found):
     """The `Dataset` of the runs, which are in the order of the grid, seeds last."""
     shape = (*map(len, grid.values()), len(seeds))
     kept = [one if isinstance(one, Run) else Run() for one in found]
-    curves = {}
-    for run in kept:
-        for key, values in run.arrays.items():
-            if np.size(values) and key != "curve/held_out":
-                curves.setdefault(key, np.asarray(values))
+    units = {key: run.units[key] for run in kept for key, values in run.arrays.items()
+             if np.size(values) and key != "curve/held_out"}
     points = max((len(run.arrays["curve/trials"]) for run in kept if run.arrays), default=0)
-    variables = {key.partition("/")[2] if key.startswith("curve/") else key.replace("/", "_"): (
-        (*grid, "seed", "evaluation"), np.array([_padded(run.arrays.get(key), points)
-                                                 for run in kept]).reshape(*shape, points),
-        {"units": next(run.units[key] for run in kept if key in run.units)}) for key in curves}
+    variables: dict[str, Any] = {}
+    for key, unit in units.items():
+        table = np.array([_padded(run.arrays.get(key), points) for run in kept])
+        variables[key.removeprefix("curve/").replace("/", "_")] = (
+            (*grid, "seed", "evaluation"), table.reshape(*shape, points), {"units": unit})
     for key in ("test_accuracy", "test_loss", "wall_s"):
         numbers = [run.meta.get(key) for run in kept]
         if any(number is not None for number in numbers):
