@@ -47,12 +47,19 @@ def test_a_search_needs_a_model_a_task_and_jobs(model, monkeypatch):
             tuning.tune(*arguments, **options)
 
 
-def test_a_search_is_the_same_for_any_number_of_runs_at_a_time(model):
+def test_a_search_is_the_same_for_any_number_of_runs_at_a_time(model, tmp_path, monkeypatch):
     task = bz.tasks.xor()
     task = task.replace(splits={**task.splits, "validation": task.splits["validation"][:12]})
-    one, several = (tuning.tune(model, task, trials=40, count=2, finalists=1, seeds=1, jobs=jobs,
-                                progress=False, engine="rate", batch=8) for jobs in (1, 3))
-    assert one == several
+    one, several = (bz.tune(model, task, trials=40, count=2, finalists=1, seeds=1, jobs=jobs,
+                            progress=False, engine="rate", batch=8, out=tmp_path / str(jobs))
+                    for jobs in (1, 3))
+    assert one.entry == several.entry and one["eta_o"] == one.entry["parameters"]["eta_o"] * Hz
+    assert model.edit(one).parameters["eta_o"] == one["eta_o"]
+    # A search that was done, or stopped, goes on from its folder.
+    monkeypatch.setattr("bioopzo.training.runs.train_group", None)
+    again = bz.tune(model, task, trials=40, count=2, finalists=1, seeds=1, progress=False,
+                    engine="rate", batch=8, out=tmp_path / "1")
+    assert again.entry == one.entry
 
 
 @pytest.mark.parametrize("text", ["eta", "eta=1", "eta=1,2,3", "eta=low,high"])

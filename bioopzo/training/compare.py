@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from bioopzo import plots
 from bioopzo.arguments import at_a_time, checked_seeds
-from bioopzo.errors import InputError
+from bioopzo.errors import InputError, unknown
 from bioopzo.files import writable, write_json
 from bioopzo.model import Model
 from bioopzo.run import Run
@@ -37,9 +37,21 @@ class Comparison:
     runs: dict[str, list[Run]]
     task: Task
 
-    def table(self) -> list[dict[str, Any]]:
-        """A row per label: mean, standard deviation and 95 % interval of the held-out score."""
-        return [{"label": label, **summary(runs)} for label, runs in self.runs.items()]
+    def table(self, against: str | None = None) -> list[dict[str, Any]]:
+        """A row per label: mean, standard deviation and 95 % interval of the held-out score.
+
+        And how it differs from the label `against` (default: the first), seed by seed:
+        ``difference`` is the mean of the differences, ``difference95`` half their 95 % interval,
+        ``effect`` the mean in standard deviations of the differences, corrected for few seeds
+        (Hedges' g of paired samples); None where a single seed, or no spread, leaves them open.
+        ``untuned`` are learning rates that nobody chose for this task. Raises `InputError` for an
+        unknown label.
+        """
+        first = next(iter(self.runs)) if against is None else against
+        if first not in self.runs:
+            raise unknown("label of the comparison", first, self.runs)
+        return [{"label": label, **summary(runs), **paired(runs, self.runs[first]),
+                 "against": first} for label, runs in self.runs.items()]
 
     def plot(self, ax: "Axes | None" = None, **options: Any) -> "Axes":
         """Learning curves of all labels with intervals over seeds, drawn into `ax`.
@@ -57,10 +69,9 @@ class Comparison:
 
     def _repr_html_(self):
         rows = self.table()
-        heads = ("rule", "mean", "sd", "95 % interval", "rates (Hz)")
         return wrapped([f"<p>{escape(_title(rows, self.task.name))}</p>",
-                        table([map(escape, row) for row in _cells(rows)], heads),
-                        *(f"<p>{escape(line)}</p>" for line in _untuned(rows))])
+                        table([map(escape, row) for row in _cells(rows)], _heads(rows)),
+                        *(f"<p>{escape(line)}</p>" for line in _remarks(rows))])
 
     def __repr__(self):
         return format_table(self.table(), self.task.name)
@@ -86,6 +97,23 @@ def summary(runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
+def paired(runs: Sequence[Run], others: Sequence[Run]) -> dict[str, Any]:
+    """How the scores of `runs` differ from those of `others` with the same seeds.
+
+    ``difference``, ``difference95`` and ``effect`` as `Comparison.table` has them.
+    """
+    key = "test_accuracy" if runs[0].test_accuracy is not None else "test_loss"
+    mine, theirs = ({run.meta["seed"]: run.meta[key] for run in group} for group in (runs, others))
+    differences = np.array([mine[seed] - theirs[seed] for seed in mine if seed in theirs])
+    n = len(differences)
+    if not n or runs is others:
+        return {"difference": None, "difference95": None, "effect": None}
+    mean, sd = float(differences.mean()), float(differences.std(ddof=1)) if n > 1 else 0.0
+    return {"difference": mean,
+            "difference95": float(stdtrit(n - 1, 0.975) * sd / np.sqrt(n)) if n > 1 else None,
+            "effect": (1 - 3 / (4 * n - 5)) * mean / sd if sd else None}
+
+
 def _mean_rates(runs, key):
     return {name: float(round(np.mean([run.meta[key][name] for run in runs]), 1))
             for name in runs[0].meta[key]}
@@ -93,12 +121,13 @@ def _mean_rates(runs, key):
 
 def format_table(rows: Sequence[Mapping[str, Any]], title: str) -> str:
     """Rows of `Comparison.table` as aligned text, best first."""
-    lines = [_title(rows, title),
-             f"{'rule':<28}{'mean':>8}{'sd':>8}{'95 % interval':>18}   rates (Hz)"]
-    lines += [f"{label:<28}{mean:>8}{sd:>8}{interval:>18}   {rates}"
-              for label, mean, sd, interval, rates in _cells(rows)]
-    lines += _untuned(rows)
-    return "\n".join(lines)
+    cells = [_heads(rows), *_cells(rows)]
+    widths = [max(map(len, column)) + 2 for column in zip(*cells)]
+    widths[0] = max(28, widths[0])
+    lines = [f"{row[0]:<{widths[0]}}" + "".join(
+        f"{cell:>{width}}" for cell, width in zip(row[1:-1], widths[1:-1])) + f"   {row[-1]}"
+        for row in cells]
+    return "\n".join([_title(rows, title), *lines, *_remarks(rows)])
 
 
 def _title(rows, task):
@@ -107,23 +136,45 @@ def _title(rows, task):
             f"{rows[0]['trials']} trials, {len(rows[0]['seeds'])} seed(s)")
 
 
-def _untuned(rows):
-    """A line, where there is something to say, about rules whose rates nobody chose."""
+def _in_pairs(rows):
+    """Whether there is something to say of differences seed by seed."""
+    return any(row.get("difference95") is not None for row in rows)
+
+
+def _heads(rows):
+    more = (f"difference to {rows[0]['against']}", "effect") if _in_pairs(rows) else ()
+    return ("rule", "mean", "sd", "95 % interval", *more, "rates (Hz)")
+
+
+def _remarks(rows):
+    """What there is to say below the table: how rules differ, and whose rates nobody chose."""
     names = [row["label"] for row in rows if row.get("untuned")]
-    return [f"learning rates not tuned for this task (bioopzo tune): {', '.join(names)}"] * bool(
-        names)
+    lines = ["difference: of the same seeds, mean and 95 % interval; effect: that mean in standard "
+             "deviations (Hedges' g)"] * _in_pairs(rows)
+    if not names:
+        return lines
+    others = ", the others are: the comparison is not fair" * (len(names) < len(rows))
+    return [*lines, f"learning rates not tuned for this task (bioopzo tune): {', '.join(names)}"
+            + others]
 
 
 def _cells(rows):
-    """Label, mean, standard deviation, interval and rates of every row as text, best first."""
+    """The cells of every row as text, best first."""
     accuracy = rows[0]["measure"] == "test_accuracy"
-    scale, digits = (100, 1) if accuracy else (1, 4)
+    scale, digits, end = (100, 1, 100) if accuracy else (1, 4, np.inf)
+    some = len({bool(row.get("untuned")) for row in rows}) > 1
     for row in sorted(rows, key=lambda r: r["mean"], reverse=accuracy):
-        mean, sd, half = (row[k] if row[k] is None else scale * row[k]
-                          for k in ("mean", "sd", "interval95"))
-        yield (row["label"], f"{mean:.{digits}f}", "-" if sd is None else f"{sd:.{digits}f}",
-               "one seed" if half is None else
-               f"{mean - half:.{digits}f} to {mean + half:.{digits}f}",
+        mean, sd, half, far, by = (
+            value if value is None else scale * value for value in map(row.get, (
+                "mean", "sd", "interval95", "difference", "difference95")))
+        pair = ("", "") if by is None else (
+            f"{far:+.{digits}f} ({far - by:+.{digits}f} to {far + by:+.{digits}f})",
+            "" if row["effect"] is None else f"{row['effect']:+.1f}")
+        low, high = (mean, mean) if half is None else (max(0, mean - half), min(end, mean + half))
+        yield (row["label"] + " (not tuned)" * (some and bool(row.get("untuned"))),
+               f"{mean:.{digits}f}", "-" if sd is None else f"{sd:.{digits}f}",
+               "one seed" if half is None else f"{low:.{digits}f} to {high:.{digits}f}",
+               *(pair if _in_pairs(rows) else ()),
                ", ".join(f"{v:.0f}" for v in row["rates_hz"].values()))
 
 
@@ -133,7 +184,8 @@ def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Itera
             evaluations: Evaluations = None, jobs: int | None = None, progress: bool = True,
             engine: str = "spiking", epochs: int | None = None,
             settings: Mapping[str, Any] | None = None, evaluation_trials: int | None = None,
-            executor: Any = None, **parameters: Any) -> Comparison:
+            executor: Any = None, tuned: Mapping[str, Mapping[str, Any]] | None = None,
+            **parameters: Any) -> Comparison:
     """Train several rules on a task, each over the same seeds.
 
     Parameters
@@ -164,6 +216,9 @@ def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Itera
     executor : concurrent.futures.Executor, optional
         Where runs are computed, as for `sweep`, by `jobs` workers; default: threads of this
         process, each with its compiled program.
+    tuned : mapping, optional
+        What `tune` has found, by label: ``{"opzo": bz.tune(model, task)}``; or parameters with
+        their units. Table and pictures say whose rates nobody has chosen for the task.
     **parameters
         Given to every rule that is given by name.
 
@@ -173,7 +228,7 @@ def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Itera
     checked_task(task)
     seeds = checked_seeds(seeds, "comparison")
     jobs = at_a_time(jobs)
-    models = _models(rules, task, sizes, parameters)
+    models = _with_tuned(_models(rules, task, sizes, parameters), tuned)
     stems = _stems(models, out)
     own = _own_settings(models, settings)
     length: dict[str, Any] = dict(engine=engine, trials=trials, epochs=epochs,
@@ -231,6 +286,21 @@ def _models(rules, task, sizes, parameters):
             raise InputError(f"the label of a model is a text, not {label!r}")
         checked_pair(model, task)
     return rules
+
+
+def _with_tuned(models, tuned):
+    """The models with the parameters that a search has found for them, by label."""
+    if not isinstance(tuned or {}, Mapping):
+        raise InputError("tuned is a mapping from labels to what tune has found, such as "
+                         f"{{\"opzo\": bz.tune(model, task)}}, not {named(tuned)}")
+    for label, found in (tuned or {}).items():
+        if label not in models:
+            raise unknown("label in tuned", label, models)
+        if not isinstance(found, Mapping):
+            raise InputError(f"what is tuned of {label!r} is a mapping from parameters to values, "
+                             f"as tune returns it, not {named(found)}")
+    return {label: model.edit(tuned[label]) if label in (tuned or {}) else model
+            for label, model in models.items()}
 
 
 def _stems(models, out):

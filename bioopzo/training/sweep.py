@@ -91,6 +91,8 @@ def sweep(model: Model, task: Task, values: Mapping[str, Iterable[Any]],
     checked_pair(model, task)
     xarray = optional("xarray", "sweep")
     seeds, jobs = checked_seeds(seeds, "sweep"), at_a_time(jobs)
+    if "checkpoint" in settings:
+        raise InputError("checkpoint: a sweep keeps one of every run in its folder, see out")
     grid = {name: _checked_values(name, given) for name, given in _checked_grid(values).items()}
     options = dict(engine=engine, trials=trials, epochs=epochs, backend=backend,
                    evaluations=evaluations, evaluation_trials=evaluation_trials, split=split,

@@ -89,8 +89,10 @@ def train(model: Model, task: Task, trials: int | None = None, seed: int | Itera
         the classes. Default: so many that all these evaluations together show half as many trials
         as training does, but 50 at least, and never more than `split` has.
     **settings
-        Of the rate engine: `batch`, `activity`, `optimizer`, `rate`, `schedule`, `checkpoint` ...,
-        see `engines.rate.settings.Settings`. Of both: `precision`, ``"single"`` (float32) or
+        Of the rate engine: `batch`, `activity`, `optimizer`, `rate`, `schedule` ..., see
+        `engines.rate.settings.Settings`. Of both: `checkpoint`, a path that is written after every
+        evaluation, and from which training goes on where it exists, to the same bits (of several
+        seeds ``CHECKPOINT-SEED``); and `precision`, ``"single"`` (float32) or
         ``"double"`` (float64), in which all is computed and what comes back is given, but for
         times; default double in the spiking engine, single in the other.
 
