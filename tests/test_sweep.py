@@ -329,7 +329,7 @@ KILLED = """
             os.kill(os.getpid(), signal.SIGKILL)
     task = bz.tasks.xor()
     task = task.replace(splits={k: v[:6] for k, v in task.splits.items()})
-    for k, how in enumerate([dict(backend="numpy"), dict(engine="rate", batch=2, compiled=False)]):
+    for k, how in enumerate([dict(backend="numpy"), dict(engine="rate", batch=2)]):
         if not os.fork():
             bz.train(bz.Model([4, 5, 2]), task, trials=8, evaluations=4, seed=5,
                      evaluation_trials=2, checkpoint=f"{sys.argv[1]}-{k}", progress=False,
@@ -347,7 +347,7 @@ def test_a_killed_run_goes_on_to_the_same_bits_in_both_engines(tmp_path):
     few = bz.tasks.xor()
     few = few.replace(splits={split: members[:6] for split, members in few.splits.items()})
     for k, how in enumerate([dict(backend="numpy"),
-                             dict(engine="rate", batch=2, compiled=False)]):
+                             dict(engine="rate", batch=2)]):
         given = dict(trials=8, evaluations=4, seed=5, evaluation_trials=2, progress=False, **how)
         path = tmp_path / f"point-{k}.npz"
         assert path.exists()
