@@ -291,7 +291,7 @@ def _grouped(runs):
 def _untuned(groups):
     """What stands behind each label: where nobody chose some labels' learning rates, their own."""
     left = {label: bool(group[0].meta.get("untuned")) for label, group in groups.items()}
-    return {label: "\n(not tuned)" * (found and not all(left.values()))
+    return {label: " (not tuned)" * (found and not all(left.values()))
             for label, found in left.items()}
 
 

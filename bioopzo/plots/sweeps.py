@@ -100,14 +100,17 @@ def _curves(ax, data, names, values, label, level, options):
     numbers = x.dtype.kind in "fiu"
     places = x.astype(float) if numbers else np.arange(len(x))
     lines = values[:, None] if len(names) == 1 else values
-    titles = [""] if len(names) == 1 else _ticks(data[names[1]].values)
+    unit = data[names[-1]].attrs.get("units", "")
+    titles = [""] if len(names) == 1 else [
+        f"{names[1]}={tick} {unit}".strip() for tick in _ticks(data[names[1]].values)]
     ends = []
     for k in range(lines.shape[1]):
         color, marker = ("#0072B2", "o") if len(names) == 1 else MORE_STYLES[k % len(MORE_STYLES)]
         mean, count = _mean(lines[:, k]), np.isfinite(lines[:, k]).sum(axis=-1)
         look = {"color": color, "marker": marker, "mec": "white", "mew": 0.4, **options}
-        line, = ax.plot(places, mean, **look)
-        ends.append((line, titles[k]))
+        line, = ax.plot(places[count > 0], mean[count > 0], **look)
+        if (count > 0).any():
+            ends.append((line, titles[k]))
         if (count > 1).any():
             with np.errstate(invalid="ignore", divide="ignore"):
                 spread = np.sqrt(np.nansum((lines[:, k] - mean[:, None])**2, axis=-1)
@@ -125,8 +128,6 @@ def _curves(ax, data, names, values, label, level, options):
     dress(ax, _title(data, names[0]), label)
     if len(names) == 2:
         label_ends(ax, ends)
-        ax.annotate(_title(data, names[1]), (1.05, 1.02), xycoords="axes fraction", fontsize=SMALL,
-                    color=INK, va="bottom")
 
 
 def _mean(values):

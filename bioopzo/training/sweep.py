@@ -56,6 +56,8 @@ def sweep(model: Model, task: Task, values: Mapping[str, Iterable[Any]],
     executor : concurrent.futures.Executor, optional
         Where runs are computed: ``client.get_executor()`` of a Dask client, an executor of
         submitit or mpi4py. Default: `jobs` processes of this machine; with one job, this process.
+        A process takes some seconds to begin: for a few short runs of the compiled back end
+        ``ThreadPoolExecutor(2)`` is faster.
     out : path, optional
         Folder in which every run is saved as it ends (``ADDRESS.npz`` and ``.json``). A run is
         found there again by its address, a hash of model, task, settings, length, seed and
