@@ -260,9 +260,9 @@ def test_table_and_pictures_say_where_some_rules_are_tuned_and_others_not(task, 
     assert "dfa (not tuned)" in repr(mixed) and "the comparison is not fair" in repr(mixed)
     assert "dfa (not tuned)" in mixed._repr_html_()
     labels = [text.get_text() for text in mixed.plot().texts]
-    assert "DFA\n(not tuned)" in labels and "BP" in labels
+    assert "DFA (not tuned)" in labels and "BP" in labels
     ticks = [text.get_text() for text in mixed.plot_final().get_yticklabels()]
-    assert ticks == ["DFA\n(not tuned)", "BP"]
+    assert ticks == ["DFA (not tuned)", "BP"]
     none = scored(task, finished, ["dfa", "bp"], bp=[0.9, 0.8], dfa=[0.8, 0.6])
     assert "(not tuned)" not in repr(none) and "not tuned for this task" in repr(none)
     assert not any("tuned" in text.get_text() for text in none.plot().texts)
