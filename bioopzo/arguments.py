@@ -1,11 +1,13 @@
 """Checks of what a user typed; every message names the task, the culprit and what is allowed."""
 
+import ast
 import math
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from numbers import Integral, Real
 from typing import Any
 
+import brian2.units
 import numpy as np
 from brian2.units import second
 from brian2.units.fundamentalunits import Quantity, Unit, have_same_dimensions
@@ -24,6 +26,18 @@ def cores() -> int:
 def at_a_time(jobs: object) -> int:
     """How many runs there are at a time: `jobs`, by default one on each processor."""
     return cores() if jobs is None else whole_number("jobs", jobs)
+
+
+def checked_seeds(seeds: Any, what: str) -> list[int]:
+    """`seeds`, those of a comparison, a sweep ... (`what`), as a list of whole numbers."""
+    if isinstance(seeds, str) or not isinstance(seeds, Iterable):
+        given = repr(seeds) if isinstance(seeds, (str, int, float)) else \
+            f"a {type(seeds).__name__}"
+        raise InputError(f"seeds is a list of whole numbers such as range(3), not {given}")
+    found = [whole_number("every one of seeds", seed, least=0) for seed in seeds]
+    if not found:
+        raise InputError(f"a {what} needs at least one seed")
+    return found
 
 
 def checked_sizes(sizes: Any) -> tuple[int, ...]:
@@ -170,3 +184,46 @@ def whole_number(name: str, value: Any, least: int = 1) -> int:
     if not good or value < least or value % 1 != 0:
         raise InputError(f"{name} is a whole number of at least {least}, not {value!r}")
     return int(value)
+
+
+def settings_of(pairs: Iterable[str], flag: str = "--set") -> dict[str, Any]:
+    """``["tau_m=10*ms", "place=before"]`` as a dict; units of Brian2 are understood.
+
+    `flag` is the option of the shell that they come from. Raises `InputError`.
+    """
+    settings = {}
+    for pair in pairs:
+        name, found, text = pair.partition("=")
+        if not found:
+            raise InputError(f"{flag} takes NAME=VALUE, e.g. tau_m=10*ms, not {pair!r}")
+        settings[name.strip()] = value_of(text.strip())
+    return settings
+
+
+def value_of(text: str) -> Any:
+    """A number, True/False, a quantity such as ``10*ms``, or the word itself."""
+    number, _, unit = text.partition("*")
+    try:
+        value = ast.literal_eval(number)
+    except (ValueError, SyntaxError):
+        return text
+    if not unit:
+        return value
+    if unit not in brian2.units.__all__ and not hasattr(brian2.units, unit):
+        raise InputError(f"unknown unit {unit!r} in {text!r}; e.g. ms, Hz")
+    return value * getattr(brian2.units, unit)
+
+
+def several(pair: str) -> tuple[str, list[Any]]:
+    """``"eta=5,10,20*Hz"`` as a name and its values: the unit at the end is that of all.
+
+    What brackets or quotes hold together is one value. Raises `InputError`.
+    """
+    name, _, text = pair.partition("=")
+    number, _, unit = text.rpartition("*") if "*" in text else (text, "", "")
+    try:
+        found = ast.literal_eval(f"[{number}]")
+        words = [f"{value}*{unit}" if unit else repr(value) for value in found]
+    except (ValueError, SyntaxError):  # words, or units within: each for itself
+        words = text.split(",")
+    return name.strip(), [value_of(word.strip()) for word in words]

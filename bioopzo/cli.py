@@ -1,7 +1,6 @@
 """The command line: train, compare, tune, draw figures, measure results and list what there is."""
 
 import argparse
-import ast
 import sys
 import time
 from pathlib import Path
@@ -64,12 +63,20 @@ def _parser():
     train.add_argument("--rule", default="opzo", help=FILE.format("rule"))
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--save", help="where the run is saved (.npz and .json)")
-    train.add_argument("--checkpoint", help="rate: written at every evaluation; goes on from it")
+    train.add_argument("--checkpoint", help="written at every evaluation; goes on from it")
     compare = add("compare", _compare, "train several rules over several seeds")
     compare.add_argument("--rules", required=True, help=RULES)
     compare.add_argument("--seeds", type=int, default=3, help="how many (0, 1, 2 ...)")
     compare.add_argument("--out", required=True)
     compare.add_argument("--jobs", type=int, help=JOBS)
+    sweep = add("sweep", _sweep, "train one rule with every combination of some values")
+    sweep.add_argument("--rule", default="opzo", help=FILE.format("rule"))
+    sweep.add_argument("--seeds", type=int, default=3, help="how many (0, 1, 2 ...)")
+    sweep.add_argument("--out", required=True, help="folder of the runs; what is finished there is "
+                       "not computed again")
+    sweep.add_argument("--jobs", type=int, help="workers (default: as many as there are cores)")
+    sweep.add_argument("--executor", help="dask:ADDRESS of a scheduler, or submitit (SLURM where "
+                       "there is one; default: processes of this machine)")
     tune = add("tune", _tune, "search learning rates on the validation split")
     tune.add_argument("--rules", required=True, help=RULES)
     tune.add_argument("--trials", type=int, default=4000)
@@ -78,6 +85,7 @@ def _parser():
     tune.add_argument("--range", action="append", default=[], metavar="NAME=LOWEST,HIGHEST",
                       help="where to search a parameter, in Hz or seconds")
     tune.add_argument("--out", help="data file; default the package's own")
+    tune.add_argument("--runs", help="folder that keeps every run: a search goes on from it")
     results = add("results", _results, "make the numbers behind the README's tables where out of "
                   "date")
     results.add_argument("names", nargs="*", help="which (default: list them)")
@@ -104,7 +112,7 @@ def _parser():
     drawn.add_argument("--folder", default="figures", help="with the scripts (default figures)")
     drawn.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                        help="a parameter of the figures, e.g. seeds=3; goes to figures/changed")
-    for command in (train, compare, tune):
+    for command in (train, compare, sweep, tune):
         command.add_argument("--task", required=True, help=FILE.format("task"))
         command.add_argument("--neuron", help=FILE.format("neuron") + " (default logistic)")
         command.add_argument("--task-set", action="append", default=[], metavar="NAME=VALUE",
@@ -112,9 +120,10 @@ def _parser():
         command.add_argument("--reward-only", action="store_true", help="keep back what is right: "
                              "an action is taken, and only its reward comes back")
         command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
-                             help="a parameter or option, e.g. tau_m=10*ms, place=before")
+                             help="a parameter or option, e.g. tau_m=10*ms, place=before"
+                             + "; several values, eta=5,10,20*Hz, are swept" * (command is sweep))
         command.add_argument("--hidden", help="sizes of hidden layers, e.g. 32,32")
-    for command in (train, compare):
+    for command in (train, compare, sweep):
         command.add_argument("--engine", default="spiking", help="spiking (default) or rate")
         command.add_argument("--trials", type=int, help="training trials (spiking: 4000)")
         command.add_argument("--epochs", type=int, help="in place of --trials (rate: 10 or more)")
@@ -139,8 +148,9 @@ def _parser():
 def _task(options):
     """The task asked for, with its options, in the form that suits the engine."""
     from bioopzo import tasks
+    from bioopzo.arguments import settings_of
 
-    name, given = _name(tasks, options.task), _settings(options.task_set, "--task-set")
+    name, given = _name(tasks, options.task), settings_of(options.task_set, "--task-set")
     engine = getattr(options, "engine", "spiking")
     if "engine" in tasks.options(name):
         given = {"engine": engine, **given}
@@ -163,33 +173,6 @@ def _rules_of(words):
     return names
 
 
-def _settings(pairs, flag="--set"):
-    """``["tau_m=10*ms", "place=before"]`` as a dict; units of Brian2 are understood."""
-    import brian2.units
-
-    settings = {}
-    for pair in pairs:
-        name, found, text = pair.partition("=")
-        if not found:
-            raise InputError(f"{flag} takes NAME=VALUE, e.g. tau_m=10*ms, not {pair!r}")
-        settings[name.strip()] = _value(text.strip(), brian2.units)
-    return settings
-
-
-def _value(text, units):
-    """A number, True/False, a quantity such as ``10*ms``, or the word itself."""
-    number, _, unit = text.partition("*")
-    try:
-        value = ast.literal_eval(number)
-    except (ValueError, SyntaxError):
-        return text
-    if not unit:
-        return value
-    if unit not in units.__all__ and not hasattr(units, unit):
-        raise InputError(f"unknown unit {unit!r} in {text!r}; e.g. ms, Hz")
-    return value * getattr(units, unit)
-
-
 def _rate_settings(options):
     """The settings of the rate engine that were given."""
     names = [name for name, _, _ in RATE_OPTIONS] + ["checkpoint"]
@@ -199,9 +182,10 @@ def _rate_settings(options):
 
 def _model(options, task, rule):
     from bioopzo import neurons
+    from bioopzo.arguments import settings_of
     from bioopzo.model import Model
 
-    hidden, given = task.hidden, _settings(options.set)
+    hidden, given = task.hidden, settings_of(options.set)
     for name, flag in CHOSEN_APART.items():
         if name in given:
             raise InputError(f"--set {name}=...: what a network is made of is not set but chosen, "
@@ -249,6 +233,24 @@ def _compare(options):
         write_json(options.json, {"task": task.name, "rows": result.table()})
 
 
+def _sweep(options):
+    from bioopzo.studies.sweeps import command
+
+    options.set, swept = _apart(options.set)
+    task = _task(options)
+    command(_model(options, task, _rules_of(options.rule)[0]), task, swept, options,
+            _rate_settings(options))
+
+
+def _apart(pairs):
+    """NAME=VALUE with one value, and those with several: name -> values."""
+    from bioopzo.arguments import several
+
+    values = dict(map(several, pairs))
+    return ([pair for pair in pairs if len(values[pair.partition("=")[0].strip()]) == 1],
+            {name: found for name, found in values.items() if len(found) > 1})
+
+
 def _draw(result, out):
     from bioopzo.plots.styles import figure, save
 
@@ -284,7 +286,8 @@ def _tune(options):
         search_space(model, ranges)
     for model in models:
         key, entry = tune_file(model, task, options.out, trials=options.trials,
-                               count=options.candidates, jobs=options.jobs, ranges=ranges)
+                               count=options.candidates, jobs=options.jobs, ranges=ranges,
+                               out=options.runs)
         edge = f", at the edge of its range: {', '.join(entry['at_edge'])}" * bool(entry["at_edge"])
         print(f"{task.name}, {key}: {entry['parameters']}, validation "
               f"{entry['validation']:.4f}{edge}")

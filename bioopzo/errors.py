@@ -68,6 +68,10 @@ class InterruptedRun(BioopzoError, KeyboardInterrupt):
     run = None
 
 
+class LostRun(BioopzoError, RuntimeError):
+    """A run whose worker died, or could not send back what it found."""
+
+
 class BuildError(BioopzoError, RuntimeError):
     """The compiled back end could not be built or run; the message holds the compiler's words."""
 

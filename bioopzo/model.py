@@ -1,7 +1,5 @@
 """The model: a frozen description of a network as text blocks and parameters with units."""
 
-import hashlib
-import json
 import warnings
 from collections.abc import Iterable, Mapping
 from copy import copy
@@ -23,6 +21,7 @@ from bioopzo.arguments import (
 )
 from bioopzo.checks.check import check
 from bioopzo.errors import EquationError, InputError, Mistake, ModelWarning, unknown
+from bioopzo.exact import digest
 from bioopzo.network import assigned, parts, paths, spread
 from bioopzo.network.assembly import assemble
 from bioopzo.network.blocks import CODINGS, is_block
@@ -605,23 +604,14 @@ class Model:
 
     @cached_property
     def digest(self) -> str:
-        """A short hash of text, sizes and parameters: the identity of the model."""
-        content = {
+        """A short hash of text, network and parameters, to the last bit: the model's identity."""
+        return digest({
             "sizes": self.sizes, "layout": self.layout, "rule": self.rule_name,
-            "blocks": dict(self.blocks),
-            "options": {k: repr(v.item() if isinstance(v, np.generic) else v)
-                        for k, v in self.options.items()},
-            "refractory": repr(self.refractory),
-            "parameters": {k: repr(v) for k, v in sorted(self.parameters.items())},
-        }
-        if self.given_network:
-            content["network"] = repr(self.given_network)
-        if self.freeze:
-            content["freeze"] = self.freeze
-        if self.spread:
-            content["spread"] = {name: spread.recorded(one) for name, one in sorted(
-                self.spread.items())}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+            "blocks": self.blocks, "options": self.options, "refractory": self.refractory,
+            "parameters": self.parameters, "network": self.given_network, "freeze": self.freeze,
+            "spread": {name: spread.recorded(one) for name, one in self.spread.items()},
+            "rest": [self.state_reset, self.rule.perturbs, self.rule.gradient, self.rule.matrix,
+                     self.rule.feedback_scale]})
 
     def diff(self, other: "Model | None" = None) -> Difference:
         """What differs from `other`: lines by block, settings, and parameters with both values.

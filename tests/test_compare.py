@@ -6,12 +6,15 @@ import os
 import numpy as np
 import pytest
 from brian2 import Hz
+from scipy.stats import ttest_1samp
 
 import bioopzo as bz
 from bioopzo.engines.rate.engine import Engine
 from bioopzo.engines.spiking.runtime import Runtime
 from bioopzo.errors import InputError
 from bioopzo.training import rate as training
+from bioopzo.training.compare import Comparison
+from bioopzo.training.tuned import Tuned
 
 QUICK = dict(seeds=[0, 1], trials=2, evaluations=1, backend="numpy", progress=False)
 RATE = dict(seeds=[0, 1], trials=16, evaluations=1, engine="rate", progress=False,
@@ -53,7 +56,7 @@ def stubbed(monkeypatch, finished):
                 run.save(job.save)
             yield run
 
-    monkeypatch.setattr("bioopzo.training.compare.train_group",
+    monkeypatch.setattr("bioopzo.training.runs.train_group",
                         lambda *given, **options: list(done(*given, **options)))
 
 
@@ -204,6 +207,81 @@ def test_a_run_of_the_rate_engine_that_is_there_is_taken_as_it_is(task, tmp_path
     assert not list(tmp_path.glob("*checkpoint*"))
 
 
+def test_a_finished_run_of_the_spiking_engine_is_never_trained_again(task, tmp_path, monkeypatch):
+    one = {**QUICK, "seeds": [0]}
+    first = bz.compare({"a": model()}, task, out=tmp_path, **one)
+    with monkeypatch.context() as patch:
+        patch.setattr(Runtime, "run", None)
+        again = bz.compare({"a": model()}, task, out=tmp_path, **one)
+    assert again.table() == first.table() and again.runs["a"][0].model is not None
+    bz.compare({"a": model().edit(eta=np.nextafter(3, 4) * Hz)}, task, out=tmp_path, **one)
+    bz.compare({"a": model().edit(eta=3 * Hz)}, task, out=tmp_path, **one)  # the last bit tells
+    assert bz.Run.load(tmp_path / "a-0").meta["address"] != first.runs["a"][0].meta["address"]
+
+
+# ---------------------------------------------------------------------------- fair
+
+def scored(task, finished, untuned=(), **scores):
+    """A comparison with these scores, a seed each."""
+    return Comparison({label: [bz.Run(finished.arrays, finished.units, {
+        **finished.meta, "seed": seed, "test_accuracy": score, "rule": label,
+        "untuned": ["eta"] * (label in untuned)}, finished.model, task)
+        for seed, score in enumerate(values)] for label, values in scores.items()}, task)
+
+
+def test_rules_differ_seed_by_seed(task, finished):
+    found = scored(task, finished, bp=[0.9, 0.8, 0.7], dfa=[0.85, 0.77, 0.66])
+    first, second = found.table()
+    assert first["difference"] is None and first["against"] == "bp"
+    far = np.array([-0.05, -0.03, -0.04])
+    answer = ttest_1samp(far, 0).confidence_interval()
+    assert second["difference"] == pytest.approx(-0.04)
+    assert second["difference95"] == pytest.approx((answer.high - answer.low) / 2)
+    # Hedges' correction of three pairs: 1 - 3/(4*2 - 1).
+    assert second["effect"] == pytest.approx(4 / 7 * -4)
+    assert found.table(against="dfa")[0]["difference"] == pytest.approx(0.04)
+    text = repr(found)
+    assert "difference to bp" in text and "-4.0 (-6.5 to -1.5)" in text and "-2.3" in text
+    assert "55.2 to 100.0" in text  # not beyond 100 %
+    assert "difference to bp" in found._repr_html_()
+    with pytest.raises(InputError, match="unknown label of the comparison 'bq'"):
+        found.table(against="bq")
+
+
+def test_what_no_pairs_can_say_is_left_open(task, finished):
+    one, same = scored(task, finished, bp=[0.9], dfa=[0.8]), scored(
+        task, finished, bp=[0.9, 0.8], dfa=[0.8, 0.7])
+    assert one.table()[1]["difference95"] is None and "difference" not in repr(one)
+    assert same.table()[1]["difference"] == pytest.approx(-0.1)
+
+
+def test_table_and_pictures_say_where_some_rules_are_tuned_and_others_not(task, finished):
+    mixed = scored(task, finished, ["dfa"], bp=[0.9, 0.8], dfa=[0.8, 0.6])
+    assert "dfa (not tuned)" in repr(mixed) and "the comparison is not fair" in repr(mixed)
+    assert "dfa (not tuned)" in mixed._repr_html_()
+    labels = [text.get_text() for text in mixed.plot().texts]
+    assert "DFA (not tuned)" in labels and "BP" in labels
+    ticks = [text.get_text() for text in mixed.plot_final().get_yticklabels()]
+    assert ticks == ["DFA (not tuned)", "BP"]
+    none = scored(task, finished, ["dfa", "bp"], bp=[0.9, 0.8], dfa=[0.8, 0.6])
+    assert "(not tuned)" not in repr(none) and "not tuned for this task" in repr(none)
+    assert not any("tuned" in text.get_text() for text in none.plot().texts)
+
+
+def test_a_comparison_takes_what_a_search_has_found(task, stubbed):
+    found = Tuned({"eta": 7 * Hz, "eta_o": 2 * Hz}, {"at_edge": ["eta"], "validation": 0.9,
+                                                     "candidates": 4})
+    assert "at the edge of its range: eta" in repr(found)
+    runs = bz.compare(["opzo", "dfa"], task, tuned={"opzo": found}, **QUICK).runs
+    assert runs["opzo"][0].model.parameters["eta"] == 7 * Hz
+    assert runs["dfa"][0].model.parameters["eta"] != 7 * Hz
+    for tuned, says in (({"bp": found}, "unknown label in tuned 'bp'"), (3, "tuned is a mapping"),
+                        ({"dfa": 3}, "what is tuned of 'dfa' is a mapping"),
+                        ({"dfa": {"etta": 3}}, "etta")):
+        with pytest.raises(InputError, match=says):
+            bz.compare(["opzo", "dfa"], task, tuned=tuned, **QUICK)
+
+
 # ---------------------------------------------------------------------------- runs at a time
 
 @pytest.mark.parametrize("how", [
@@ -230,7 +308,7 @@ def test_there_are_as_many_runs_at_a_time_as_cores(task, monkeypatch, given, eng
             asked.append(workers)
             raise InputError("enough")
 
-    monkeypatch.setattr("bioopzo.training.compare.ThreadPoolExecutor", Pool)
+    monkeypatch.setattr("bioopzo.training.workers.ThreadPoolExecutor", Pool)
     with pytest.raises(InputError, match="enough"):
         bz.compare({"a": model()}, task, seeds=[0], trials=16, engine=engine, backend=backend,
                    jobs=given, progress=False)

@@ -34,7 +34,7 @@ from bioopzo.errors import InputError
 from bioopzo.network.clock import shape_of, time_course
 from bioopzo.plots import events as plots_events
 from bioopzo.studies import results
-from bioopzo.training.start import initial_weights, task_digest
+from bioopzo.training.start import initial_weights
 
 NAMES = list(EVENT_SETS)
 
@@ -114,9 +114,9 @@ def test_a_task_of_events_is_checked_and_has_a_digest():
     assert (task.samples, task.n_in, task.steps) == (4, 3, 5)
     other = dense.copy()
     other[0, 0, 0] ^= 1
-    digests = {task_digest(task.replace(inputs=i)) for i in (
+    digests = {task.replace(inputs=i).digest for i in (
         compact(dense), compact(other), compact(dense, counts=True))}
-    assert len(digests) == 3 and task_digest(task) in digests
+    assert len(digests) == 3 and task.digest in digests
     with pytest.raises(InputError, match="inputs have 5 time steps.*makes 10"):
         task.replace(duration=10 * ms, mask=np.ones(10))
     with pytest.raises(InputError, match="coding 'spikes', not 'current'"):

@@ -24,7 +24,7 @@ PACKAGE = ROOT / "bioopzo"
 #: and from the floors below. Rooms of one floor know nothing of each other.
 FLOORS = (
     ("errors", "lazily", "moved"),
-    ("arguments", "files", "registry"),
+    ("arguments", "exact", "files", "registry"),
     ("text", "datasets"),
     ("network",),
     ("plots", "show"),
@@ -48,9 +48,9 @@ THROUGHOUT = ("bioopzo.cli",)
 #: Modules that nobody can read in one sitting; there may be no more.
 MOST_LONG, LONG = 5, 400
 #: Rooms whose public functions say the types of everything they take and give.
-HINTED = ("arguments", "composition", "datasets", "errors", "files", "lazily", "measures", "model",
-          "moved", "network", "neurons", "plots", "registry", "rules", "run", "show", "tasks",
-          "text", "texts", "training")
+HINTED = ("arguments", "composition", "datasets", "errors", "exact", "files", "lazily", "measures",
+          "model", "moved", "network", "neurons", "plots", "registry", "rules", "run", "show",
+          "tasks", "text", "texts", "training")
 #: Modules of these rooms that do not yet: to be replaced.
 NOT_YET_HINTED = ("bioopzo.network.connections",)
 

@@ -14,7 +14,6 @@ import bioopzo as bz
 from bioopzo import rules
 from bioopzo.errors import NonFiniteError
 from bioopzo.training.compare import Comparison
-from bioopzo.training.start import task_digest
 
 SHORT = dict(trials=2, seed=3, backend="numpy", evaluations=1, progress=False)
 OWN = '''
@@ -72,7 +71,7 @@ def same_run(one, other):
     for name, value in one.arrays.items():
         assert np.array_equal(value, other.arrays[name]), name
     assert one.model.digest == other.model.digest
-    assert task_digest(one.task) == task_digest(other.task)
+    assert one.task.digest == other.task.digest
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -91,7 +90,7 @@ def test_a_model_is_the_same_after_its_travel(name, way):
 @pytest.mark.parametrize("way", WAYS)
 def test_a_task_is_the_same_after_its_travel(task, way):
     other = WAYS[way](task)
-    assert task_digest(other) == task_digest(task) and other.parameters == task.parameters
+    assert other.digest == task.digest and other.parameters == task.parameters
     assert not other.inputs.flags.writeable
 
 

@@ -81,7 +81,7 @@ def test_runs_of_the_rate_engine_are_saved_and_taken_as_they_are(brief, tmp_path
     def no(*arguments, **options):
         raise AssertionError("a saved run was trained again")
 
-    monkeypatch.setattr("bioopzo.training.compare.train_group", no)
+    monkeypatch.setattr("bioopzo.training.runs.train_group", no)
     (tmp_path / "mnist_noise.json").unlink()
     again = made("mnist_noise", tmp_path, **changes)
     assert {k: v for k, v in again.items() if k != "timing"} == {

@@ -348,7 +348,7 @@ def test_bad_arguments_are_refused_before_anything_runs(task, engine, options, s
     (dict(backend="cuda"), "standalone"), (dict(batch=8), "batch: settings of engine='rate'"),
     (dict(precision="half"), "unknown precision 'half'; known: double, single"),
     (dict(precision=["single"]), "unknown precision ['single'] (did you mean 'single'?)"),
-    (dict(dtype="float32"), "the spiking engine takes backend, lazy and precision"),
+    (dict(dtype="float32"), "the spiking engine takes backend, lazy, precision and checkpoint"),
     (dict(engine="rate"), "backend belongs to the spiking engine"),
     (dict(engine="jax"), "unknown engine 'jax'"), (dict(engine=["rate"]), "unknown engine"),
     (dict(engine="rate", backend=None, batch=0), "batch is a whole number"),

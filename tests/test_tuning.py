@@ -32,13 +32,13 @@ def test_candidates_begin_with_the_value_in_force_and_stay_in_their_ranges(model
     ({"eta_o": (1, float("nan"))}, "the range of eta_o needs"),
 ])
 def test_a_wrong_range_is_refused_before_anything_runs(model, ranges, says, monkeypatch):
-    monkeypatch.setattr(tuning, "train_group", None)
+    monkeypatch.setattr("bioopzo.training.runs.train_group", None)
     with pytest.raises(InputError, match=says):
         tuning.tune(model, bz.tasks.xor(), ranges=ranges)
 
 
 def test_a_search_needs_a_model_a_task_and_jobs(model, monkeypatch):
-    monkeypatch.setattr(tuning, "train_group", None)
+    monkeypatch.setattr("bioopzo.training.runs.train_group", None)
     for arguments, options, says in (
             ((model, bz.tasks.xor()), {"jobs": 0}, "jobs is a whole number of at least 1, not 0"),
             ((bz.tasks.xor(), model), {}, "the model comes first"),
@@ -47,12 +47,19 @@ def test_a_search_needs_a_model_a_task_and_jobs(model, monkeypatch):
             tuning.tune(*arguments, **options)
 
 
-def test_a_search_is_the_same_for_any_number_of_runs_at_a_time(model):
+def test_a_search_is_the_same_for_any_number_of_runs_at_a_time(model, tmp_path, monkeypatch):
     task = bz.tasks.xor()
     task = task.replace(splits={**task.splits, "validation": task.splits["validation"][:12]})
-    one, several = (tuning.tune(model, task, trials=40, count=2, finalists=1, seeds=1, jobs=jobs,
-                                progress=False, engine="rate", batch=8) for jobs in (1, 3))
-    assert one == several
+    one, several = (bz.tune(model, task, trials=40, count=2, finalists=1, seeds=1, jobs=jobs,
+                            progress=False, engine="rate", batch=8, out=tmp_path / str(jobs))
+                    for jobs in (1, 3))
+    assert one.entry == several.entry and one["eta_o"] == one.entry["parameters"]["eta_o"] * Hz
+    assert model.edit(one).parameters["eta_o"] == one["eta_o"]
+    # A search that was done, or stopped, goes on from its folder.
+    monkeypatch.setattr("bioopzo.training.runs.train_group", None)
+    again = bz.tune(model, task, trials=40, count=2, finalists=1, seeds=1, progress=False,
+                    engine="rate", batch=8, out=tmp_path / "1")
+    assert again.entry == one.entry
 
 
 @pytest.mark.parametrize("text", ["eta", "eta=1", "eta=1,2,3", "eta=low,high"])

@@ -10,6 +10,7 @@ from bioopzo.lazily import lazily
 _PLACES = {
     "learning": "learning_curves final_accuracy rates alignment overview weights",
     "trial": "raster anatomy",
+    "sweeps": "sweep",
     "styles": "COLUMN_CM PAGE_CM NORMAL SMALL GREY INK PALE STYLE RULE_STYLE MORE_STYLES styled "
              "figure save style band remark note letter interval dress label_ends",
 }

@@ -62,7 +62,7 @@ def learning_curves(runs: Runs, ax: Axes | None = None, level: float = 0.95, err
     groups = _grouped(runs)
     every = [run for group in groups.values() for run in group]
     key, unit, scale = _measure(every)
-    ax = axes_of(ax)
+    ax, untuned = axes_of(ax), _untuned(groups)
     ends, first, last = [], 0, 0
     for label, group in groups.items():
         trials, values = _stacked(label, group, f"curve/{key}")
@@ -72,7 +72,7 @@ def learning_curves(runs: Runs, ax: Axes | None = None, level: float = 0.95, err
         error = error and key == "accuracy"
         values = 100 - values if error else values
         line = band(ax, trials, values, label, list(groups), level)
-        ends.append((line, line.get_label()))
+        ends.append((line, line.get_label() + untuned[label]))
         first, last = trials[0], max(last, trials[-1])
     chance = _chance(every) if key == "accuracy" else None
     if chance is not None:
@@ -122,7 +122,9 @@ def final_accuracy(runs: Runs, ax: Axes | None = None, level: float = 0.95) -> A
     chance = _chance(every) if key == "accuracy" else None
     if chance is not None and ax.get_xlim()[0] < 2 * chance:
         ax.axvline(chance, color=GREY, lw=0.8, ls=(0, (3, 2)), zorder=1)
-    ax.set_yticks(range(len(order)), [style(label, list(groups))[2] for label in order])
+    untuned = _untuned(groups)
+    ax.set_yticks(range(len(order)), [style(label, list(groups))[2] + untuned[label]
+                                      for label in order])
     ax.set_ylim(-0.6, len(order) - 0.4)
     ax.tick_params(axis="y", length=0)
     dress(ax, f"Held-out {key}{unit}", "")
@@ -284,6 +286,13 @@ def _grouped(runs):
     if len(tasks) > 1:
         raise InputError(f"runs of several tasks cannot share a figure: {', '.join(tasks)}")
     return groups
+
+
+def _untuned(groups):
+    """What stands behind each label: where nobody chose some labels' learning rates, their own."""
+    left = {label: bool(group[0].meta.get("untuned")) for label, group in groups.items()}
+    return {label: " (not tuned)" * (found and not all(left.values()))
+            for label, found in left.items()}
 
 
 def _measure(runs):

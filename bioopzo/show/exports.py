@@ -16,7 +16,7 @@ from bioopzo.text.equations import parse
 
 def to_xarray(run: Any) -> Any:
     """The `xarray.Dataset` of a `Run`; see `Run.to_xarray`."""
-    xarray = _optional("xarray", "to_xarray")
+    xarray = optional("xarray", "to_xarray")
     units = {**_state_units(run), **run.units}
     variables = {}
     for key, values in run.arrays.items():
@@ -67,7 +67,7 @@ def _state_units(run):
 
 def to_neo(recording: Any) -> Any:
     """The `neo.Block` of a `Recording`; see `measures.Recording.to_neo`."""
-    neo = _optional("neo", "to_neo")
+    neo = optional("neo", "to_neo")
     meta = recording.meta
     block = neo.Block(name=f"{meta['rule']}, sample {meta['sample']}", **meta)
     segment = neo.Segment(name=f"trial of sample {meta['sample']}")
@@ -84,8 +84,11 @@ def to_neo(recording: Any) -> Any:
     return block
 
 
-def _optional(package, what):
-    """An optional package; `InputError` with the command that installs it where it is missing."""
+def optional(package: str, what: str) -> Any:
+    """An optional `package`; `InputError` with the command that installs it where it is missing.
+
+    `what` needs it.
+    """
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as problem:

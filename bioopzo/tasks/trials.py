@@ -14,6 +14,7 @@ from brian2.units.fundamentalunits import Quantity
 from bioopzo.arguments import choice, quantity, step_count, whole
 from bioopzo.datasets.events import EventInputs
 from bioopzo.errors import InputError, nearest
+from bioopzo.exact import digest
 from bioopzo.tasks._arrays import (
     as_array,
     check_finite,
@@ -161,6 +162,14 @@ class Task:
     def classes(self) -> int | None:
         """Number of classes, or None when the task is a regression over time."""
         return None if self.labels is None else self.n_out
+
+    @cached_property
+    def digest(self) -> str:
+        """A short hash of all that a run depends on: trials, labels, times, splits, order."""
+        inputs = getattr(self.inputs, "arrays", self.inputs)  # of events: those that make them up
+        return digest((self.name, inputs, self.targets, self.labels, self.mask, self.splits,
+                       self.coding, self.duration, self.dt, self.input_rate, self.order,
+                       self.feedback))
 
     def replace(self, **changes: Any) -> "Task":
         """A new, newly checked Task with some fields changed; `InputError` as for `Task`."""

@@ -1,7 +1,7 @@
-"""Checkpoints of the rate engine: a run goes on to the same bits."""
+"""Checkpoints: a run goes on to the same bits."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, replace
 from os import PathLike
 from pathlib import Path
@@ -42,19 +42,32 @@ def checkpoint_identity(meta: Mapping[str, Any]) -> dict[str, Any]:
 
 def write_checkpoint(path: Path | None, engine: Engine, log: Log, position: int,
                      identity: Mapping[str, Any]) -> None:
-    """Write all that a run needs to go on after `position` batches; nothing without a path."""
+    """Write all that a run of the rate engine needs to go on after `position` batches."""
+    moments = {f"{key}:{name}": np.asarray(value) for key, kept in engine.moments.items()
+               for name, value in kept.items()}
+    kinds = {"weights": {key: np.asarray(value) for key, value in engine.weights.items()},
+             "moments": moments,
+             "shared": {key: np.asarray(value) for key, value in engine.shared.items()},
+             "state": {key: gathered(value) for key, value in engine.state.items()}}
+    write(path, kinds, log, position, identity, updates=engine.updates_done, batches=engine.batches)
+
+
+def write(path: Path | None, kinds: Mapping[str, Mapping[str, np.ndarray]], log: Log,
+          position: int, identity: Mapping[str, Any], **more: int) -> None:
+    """Write what a run needs to go on, with its curve, atomically; nothing without a path.
+
+    `kinds` are its arrays, kind -> name -> array; `position` is the number of batches done, `more`
+    are further numbers. `identity` says which run it is, see `checkpoint_identity`.
+    """
     if path is None:
         return
-    arrays: dict[str, Any] = {f"weights/{k}": np.asarray(v) for k, v in engine.weights.items()}
-    arrays |= {f"moments/{k}:{name}": np.asarray(v) for k, kept in engine.moments.items()
-               for name, v in kept.items()}
-    arrays |= {f"shared/{k}": np.asarray(v) for k, v in engine.shared.items()}
-    arrays |= {f"state/{k}": gathered(v) for k, v in engine.state.items()}
-    arrays |= {f"snapshots/{k}": np.array(v) for k, v in log.snapshots.items()}
-    content = {"identity": identity, "position": position, "updates": engine.updates_done,
-               "batches": engine.batches, "curve": log.curve, "trials": log.trials}
+    arrays = {f"{kind}/{name}": value for kind, values in kinds.items()
+              for name, value in values.items()}
+    arrays |= {f"snapshots/{name}": np.array(values) for name, values in log.snapshots.items()}
+    content = {"identity": identity, "position": position, "curve": log.curve,
+               "trials": log.trials, **more}
     arrays["content"] = np.frombuffer(json.dumps(content).encode(), np.uint8)
-    write_atomically(path, lambda file: np.savez(file, **arrays))
+    write_atomically(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
 
 
 def checkpoint_path(path: str | PathLike) -> Path:
@@ -64,7 +77,23 @@ def checkpoint_path(path: str | PathLike) -> Path:
 
 
 def resume(path: Path | None, engine: Engine, log: Log, identity: Mapping[str, Any]) -> int:
-    """Take up a checkpoint; the number of batches done. `InputError` when it is not of this run."""
+    """Take up a checkpoint of the rate engine; the number of batches done.
+
+    Raises `InputError` when it is not of this run, or damaged.
+    """
+    return take_up(path, log, identity, ("weights", "shared", "moments", "state"),
+                   lambda kinds, content: _put_back(kinds, content, engine))
+
+
+def take_up(path: Path | None, log: Log, identity: Mapping[str, Any], kinds: Iterable[str],
+            put: Callable[[dict[str, dict[str, np.ndarray]], dict[str, Any]], object]) -> int:
+    """Take up a checkpoint, if there is one; the number of batches done.
+
+    `put` is called with its arrays, kind -> name -> array (each of the `kinds`, and the snapshots),
+    and its numbers, puts them where they were, and raises `KeyError` or `ValueError` where
+    something lacks; then the curve is put into `log`. Raises `InputError` when it is not of the run
+    with this `identity`, or damaged.
+    """
     if path is None or not path.exists():
         return 0
     try:
@@ -79,10 +108,18 @@ def resume(path: Path | None, engine: Engine, log: Log, identity: Mapping[str, A
             raise InputError(f"the checkpoint {path} is of another run: its {name} is "
                              f"{theirs.get(name)!r}, this run's is {mine!r}; give another path or "
                              "remove it")
+    found: dict[str, dict[str, np.ndarray]] = {kind: {} for kind in (*kinds, "snapshots")}
     try:
-        return _take_up(arrays, content, engine, log)
+        for name, value in arrays.items():
+            kind, _, key = name.partition("/")
+            found[kind][key] = value
+        curve, trials, position = content["curve"], content["trials"], content["position"]
+        put(found, content)
     except (KeyError, IndexError, TypeError, ValueError) as problem:
         raise _unreadable(path, problem) from None
+    log.snapshots = {key: list(value) for key, value in found["snapshots"].items()}
+    log.curve, log.trials = curve, trials
+    return position
 
 
 def _unreadable(path, problem):
@@ -90,36 +127,35 @@ def _unreadable(path, problem):
     return InputError(f"the checkpoint {path} cannot be read: {what}; remove it to start anew")
 
 
-def _take_up(arrays, content, engine, log):
-    """Put everything where it was; the number of batches done. `KeyError` where something lacks."""
-    kinds: dict[str, dict[str, np.ndarray]] = {
-        kind: {} for kind in ("weights", "shared", "moments", "snapshots", "state")}
-    for name, value in arrays.items():
-        kind, _, key = name.partition("/")
-        kinds[kind][key] = value
+def _put_back(kinds, content, engine):
+    """Put everything where it was; `KeyError` where something lacks."""
     moments = {f"{key}:{name}": value for key, kept in engine.moments.items()
                for name, value in kept.items()}
     for kind, places in (("weights", engine.weights), ("shared", engine.shared),
                          ("moments", moments)):
-        _same_names(kind, kinds[kind], places)
-        for key, place in places.items():
-            if kinds[kind][key].shape != place.shape:
-                raise ValueError(f"{key} has the shape {kinds[kind][key].shape}, not {place.shape}")
-    _same_names("state", kinds["state"],
-                engine.machines[True].state if content["position"] else ())
+        same_arrays(kind, kinds[kind], places)
+    same_names("state", kinds["state"],
+               engine.machines[True].state if content["position"] else ())
     if kinds["snapshots"]:
-        _same_names("snapshots", kinds["snapshots"], engine.weights)
+        same_names("snapshots", kinds["snapshots"], engine.weights)
+    updates, batches = content["updates"], content["batches"]
     engine.weights, engine.shared = kinds["weights"], kinds["shared"]
     engine.moments = {key: {name: kinds["moments"][f"{key}:{name}"] for name in kept}
                       for key, kept in engine.moments.items()}
     engine.state = kinds["state"]
-    engine.updates_done, engine.batches = content["updates"], content["batches"]
-    log.snapshots = {key: list(value) for key, value in kinds["snapshots"].items()}
-    log.curve, log.trials = content["curve"], content["trials"]
-    return content["position"]
+    engine.updates_done, engine.batches = updates, batches
 
 
-def _same_names(kind, found, places):
+def same_arrays(kind: str, found: Mapping[str, np.ndarray], places: Mapping[str, Any]) -> None:
+    """Refuse arrays of a checkpoint that have not the names and shapes of their `places`."""
+    same_names(kind, found, places)
+    for key, place in places.items():
+        if found[key].shape != place.shape:
+            raise ValueError(f"{key} has the shape {found[key].shape}, not {place.shape}")
+
+
+def same_names(kind: str, found: Collection[str], places: Collection[str]) -> None:
+    """Refuse arrays of a checkpoint that are missing (`KeyError`) or unknown (`ValueError`)."""
     for key in sorted(set(places) ^ set(found)):
         if key in places:
             raise KeyError(f"{kind}/{key}")

@@ -1,10 +1,8 @@
 """Several rules over several seeds on one task, in parallel, each with its tuned rates."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from os import PathLike
 from pathlib import Path
@@ -16,26 +14,17 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from bioopzo import plots
-from bioopzo.arguments import at_a_time, whole_number
-from bioopzo.errors import InputError
+from bioopzo.arguments import at_a_time, checked_seeds
+from bioopzo.errors import InputError, unknown
 from bioopzo.files import writable, write_json
 from bioopzo.model import Model
 from bioopzo.run import Run
 from bioopzo.show.html import table, wrapped
 from bioopzo.tasks import Task
-from bioopzo.training import rate
 from bioopzo.training.plan import Evaluations
-from bioopzo.training.start import versions
-from bioopzo.training.train import (
-    ENGINES,
-    Job,
-    check_on,
-    checked_pair,
-    checked_task,
-    named,
-    prepared,
-    train_group,
-)
+from bioopzo.training.runs import asked, computed
+from bioopzo.training.train import checked_pair, checked_task, named
+from bioopzo.training.workers import workers
 
 if TYPE_CHECKING:  # takes long to import
     from matplotlib.axes import Axes
@@ -48,9 +37,21 @@ class Comparison:
     runs: dict[str, list[Run]]
     task: Task
 
-    def table(self) -> list[dict[str, Any]]:
-        """A row per label: mean, standard deviation and 95 % interval of the held-out score."""
-        return [{"label": label, **summary(runs)} for label, runs in self.runs.items()]
+    def table(self, against: str | None = None) -> list[dict[str, Any]]:
+        """A row per label: mean, standard deviation and 95 % interval of the held-out score.
+
+        And how it differs from the label `against` (default: the first), seed by seed:
+        ``difference`` is the mean of the differences, ``difference95`` half their 95 % interval,
+        ``effect`` the mean in standard deviations of the differences, corrected for few seeds
+        (Hedges' g of paired samples); None where a single seed, or no spread, leaves them open.
+        ``untuned`` are learning rates that nobody chose for this task. Raises `InputError` for an
+        unknown label.
+        """
+        first = next(iter(self.runs)) if against is None else against
+        if first not in self.runs:
+            raise unknown("label of the comparison", first, self.runs)
+        return [{"label": label, **summary(runs), **paired(runs, self.runs[first]),
+                 "against": first} for label, runs in self.runs.items()]
 
     def plot(self, ax: "Axes | None" = None, **options: Any) -> "Axes":
         """Learning curves of all labels with intervals over seeds, drawn into `ax`.
@@ -68,10 +69,9 @@ class Comparison:
 
     def _repr_html_(self):
         rows = self.table()
-        heads = ("rule", "mean", "sd", "95 % interval", "rates (Hz)")
         return wrapped([f"<p>{escape(_title(rows, self.task.name))}</p>",
-                        table([map(escape, row) for row in _cells(rows)], heads),
-                        *(f"<p>{escape(line)}</p>" for line in _untuned(rows))])
+                        table([map(escape, row) for row in _cells(rows)], _heads(rows)),
+                        *(f"<p>{escape(line)}</p>" for line in _remarks(rows))])
 
     def __repr__(self):
         return format_table(self.table(), self.task.name)
@@ -97,6 +97,23 @@ def summary(runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
+def paired(runs: Sequence[Run], others: Sequence[Run]) -> dict[str, Any]:
+    """How the scores of `runs` differ from those of `others` with the same seeds.
+
+    ``difference``, ``difference95`` and ``effect`` as `Comparison.table` has them.
+    """
+    key = "test_accuracy" if runs[0].test_accuracy is not None else "test_loss"
+    mine, theirs = ({run.meta["seed"]: run.meta[key] for run in group} for group in (runs, others))
+    differences = np.array([mine[seed] - theirs[seed] for seed in mine if seed in theirs])
+    n = len(differences)
+    if not n or runs is others:
+        return {"difference": None, "difference95": None, "effect": None}
+    mean, sd = float(differences.mean()), float(differences.std(ddof=1)) if n > 1 else 0.0
+    return {"difference": mean,
+            "difference95": float(stdtrit(n - 1, 0.975) * sd / np.sqrt(n)) if n > 1 else None,
+            "effect": (1 - 3 / (4 * n - 5)) * mean / sd if sd else None}
+
+
 def _mean_rates(runs, key):
     return {name: float(round(np.mean([run.meta[key][name] for run in runs]), 1))
             for name in runs[0].meta[key]}
@@ -104,12 +121,13 @@ def _mean_rates(runs, key):
 
 def format_table(rows: Sequence[Mapping[str, Any]], title: str) -> str:
     """Rows of `Comparison.table` as aligned text, best first."""
-    lines = [_title(rows, title),
-             f"{'rule':<28}{'mean':>8}{'sd':>8}{'95 % interval':>18}   rates (Hz)"]
-    lines += [f"{label:<28}{mean:>8}{sd:>8}{interval:>18}   {rates}"
-              for label, mean, sd, interval, rates in _cells(rows)]
-    lines += _untuned(rows)
-    return "\n".join(lines)
+    cells = [_heads(rows), *_cells(rows)]
+    widths = [max(map(len, column)) + 2 for column in zip(*cells)]
+    widths[0] = max(28, widths[0])
+    lines = [f"{row[0]:<{widths[0]}}" + "".join(
+        f"{cell:>{width}}" for cell, width in zip(row[1:-1], widths[1:-1])) + f"   {row[-1]}"
+        for row in cells]
+    return "\n".join([_title(rows, title), *lines, *_remarks(rows)])
 
 
 def _title(rows, task):
@@ -118,23 +136,45 @@ def _title(rows, task):
             f"{rows[0]['trials']} trials, {len(rows[0]['seeds'])} seed(s)")
 
 
-def _untuned(rows):
-    """A line, where there is something to say, about rules whose rates nobody chose."""
+def _in_pairs(rows):
+    """Whether there is something to say of differences seed by seed."""
+    return any(row.get("difference95") is not None for row in rows)
+
+
+def _heads(rows):
+    more = (f"difference to {rows[0]['against']}", "effect") if _in_pairs(rows) else ()
+    return ("rule", "mean", "sd", "95 % interval", *more, "rates (Hz)")
+
+
+def _remarks(rows):
+    """What there is to say below the table: how rules differ, and whose rates nobody chose."""
     names = [row["label"] for row in rows if row.get("untuned")]
-    return [f"learning rates not tuned for this task (bioopzo tune): {', '.join(names)}"] * bool(
-        names)
+    lines = ["difference: of the same seeds, mean and 95 % interval; effect: that mean in standard "
+             "deviations (Hedges' g)"] * _in_pairs(rows)
+    if not names:
+        return lines
+    others = ", the others are: the comparison is not fair" * (len(names) < len(rows))
+    return [*lines, f"learning rates not tuned for this task (bioopzo tune): {', '.join(names)}"
+            + others]
 
 
 def _cells(rows):
-    """Label, mean, standard deviation, interval and rates of every row as text, best first."""
+    """The cells of every row as text, best first."""
     accuracy = rows[0]["measure"] == "test_accuracy"
-    scale, digits = (100, 1) if accuracy else (1, 4)
+    scale, digits, end = (100, 1, 100) if accuracy else (1, 4, np.inf)
+    some = len({bool(row.get("untuned")) for row in rows}) > 1
     for row in sorted(rows, key=lambda r: r["mean"], reverse=accuracy):
-        mean, sd, half = (row[k] if row[k] is None else scale * row[k]
-                          for k in ("mean", "sd", "interval95"))
-        yield (row["label"], f"{mean:.{digits}f}", "-" if sd is None else f"{sd:.{digits}f}",
-               "one seed" if half is None else
-               f"{mean - half:.{digits}f} to {mean + half:.{digits}f}",
+        mean, sd, half, far, by = (
+            value if value is None else scale * value for value in map(row.get, (
+                "mean", "sd", "interval95", "difference", "difference95")))
+        pair = ("", "") if by is None else (
+            f"{far:+.{digits}f} ({far - by:+.{digits}f} to {far + by:+.{digits}f})",
+            "" if row["effect"] is None else f"{row['effect']:+.1f}")
+        low, high = (mean, mean) if half is None else (max(0, mean - half), min(end, mean + half))
+        yield (row["label"] + " (not tuned)" * (some and bool(row.get("untuned"))),
+               f"{mean:.{digits}f}", "-" if sd is None else f"{sd:.{digits}f}",
+               "one seed" if half is None else f"{low:.{digits}f} to {high:.{digits}f}",
+               *(pair if _in_pairs(rows) else ()),
                ", ".join(f"{v:.0f}" for v in row["rates_hz"].values()))
 
 
@@ -144,6 +184,7 @@ def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Itera
             evaluations: Evaluations = None, jobs: int | None = None, progress: bool = True,
             engine: str = "spiking", epochs: int | None = None,
             settings: Mapping[str, Any] | None = None, evaluation_trials: int | None = None,
+            executor: Any = None, tuned: Mapping[str, Mapping[str, Any]] | None = None,
             **parameters: Any) -> Comparison:
     """Train several rules on a task, each over the same seeds.
 
@@ -158,7 +199,10 @@ def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Itera
     sizes : sequence of int, optional
         Network of rules given by name; default the task's own hidden layers.
     out : path, optional
-        Folder in which every run is saved (``label-seed.npz`` and ``.json``) and the table.
+        Folder in which every run is saved (``label-seed.npz`` and ``.json``) and the table. A run
+        that is there already is taken as it is, if it is this very one (see `sweep`); one that was
+        stopped goes on: of the rate engine, and of the spiking engine from 10,000 trials on, at its
+        last evaluation.
     backend, evaluations, evaluation_trials
         As for `train`.
     jobs : int
@@ -168,9 +212,13 @@ def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Itera
     progress : bool
         Whether a progress bar is shown, one step a run.
     settings : mapping, optional
-        Of the engine; a key that is a label holds settings of that label alone. With `out`,
-        a run of the rate engine that is there already is taken as it is, and one that was stopped
-        goes on from its last checkpoint.
+        Of the engine; a key that is a label holds settings of that label alone.
+    executor : concurrent.futures.Executor, optional
+        Where runs are computed, as for `sweep`, by `jobs` workers; default: threads of this
+        process, each with its compiled program.
+    tuned : mapping, optional
+        What `tune` has found, by label: ``{"opzo": bz.tune(model, task)}``; or parameters with
+        their units. Table and pictures say whose rates nobody has chosen for the task.
     **parameters
         Given to every rule that is given by name.
 
@@ -178,62 +226,40 @@ def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Itera
     models of your own, a label that is no file's name with `out`, and what `train` raises.
     """
     checked_task(task)
-    seeds = _checked_seeds(seeds)
+    seeds = checked_seeds(seeds, "comparison")
     jobs = at_a_time(jobs)
-    models = _models(rules, task, sizes, parameters)
+    models = _with_tuned(_models(rules, task, sizes, parameters), tuned)
     stems = _stems(models, out)
     own = _own_settings(models, settings)
     length: dict[str, Any] = dict(engine=engine, trials=trials, epochs=epochs,
                                   evaluations=evaluations, evaluation_trials=evaluation_trials)
-    together, names = False, set()
-    for label, model in models.items():  # what is wrong with the last is said before the first runs
-        fitted, plan, given = prepared(model, task, backend=backend, **length, **own[label])
-        check_on(fitted, task)
-        together |= engine == "rate" and rate.side_by_side(plan, given)
-        names.add(ENGINES[engine].backend(given, plan, fitted, task))
-    spiking = engine == "spiking"
-    todo = [(label, seed) for seed in seeds for label in models]
-    bar = tqdm(total=len(todo), desc=f"{task.name} ({', '.join(sorted(names))})", unit="run",
-               disable=not progress)
-
-    def run_all(part):
-        """Runs of the same settings."""
-        options = dict(backend=backend, **length, **own[part[0][0]])
-        places = {(label, seed): Path(f"{stems[label]}-{seed}") if out else None
-                  for label, seed in part}
-        run = _resumed if out and not spiking else _trained
-        found = run({key: (models[key[0]], place) for key, place in places.items()}, task, options)
-        for (label, _), made in found.items():
-            made.meta["label"] = label
-            bar.update()
-        return list(found.items())
-
+    of_labels = {label: asked(model, task, seeds, {"backend": backend, **length, **own[label]})
+                 for label, model in models.items()}
+    labels = [label for _ in seeds for label in models]
+    runs = [run for several in zip(*of_labels.values()) for run in several]  # each seed of all
+    if out:
+        runs = [replace(run, place=Path(f"{stems[label]}-{run.seed}"))
+                for label, run in zip(labels, runs)]
+    names = {run.backend for run in runs}
+    count = jobs if engine == "rate" or "standalone" in names or executor is not None else 1
     # Each rate run has one core: two runs at a time are faster than two cores for one.
-    limits = threadpool_limits(1) if not spiking else nullcontext()
-    count = jobs if not spiking or "standalone" in names else 1
-    with bar, limits, ThreadPoolExecutor(count) as pool:
-        try:
-            done = [pair for part in pool.map(run_all, _parts(todo, own, together))
-                    for pair in part]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    done = sorted(((label, run) for (label, _), run in done),
-                  key=lambda pair: pair[1].meta["seed"])
-    result = Comparison({label: [run for name, run in done if name == label] for label in models},
-                        task)
+    limits = threadpool_limits(1) if engine == "rate" and executor is None else nullcontext()
+    bar = tqdm(total=len(runs), desc=f"{task.name} ({', '.join(sorted(names))})", unit="run",
+               disable=not progress)
+    found: dict[str, dict[int, Run]] = {label: {} for label in models}
+    with bar, limits, workers(executor, count, processes=False) as pool:
+        for number, one in computed(runs, task, pool, count if executor is not None else 1):
+            if isinstance(one, Exception):
+                raise one
+            one.model, one.task = runs[number].fitted, task
+            one.meta["label"] = labels[number]
+            found[labels[number]][runs[number].seed] = one
+            bar.update()
+    result = Comparison({label: [of_seed[seed] for seed in sorted(of_seed)]
+                         for label, of_seed in found.items()}, task)
     if out:
         write_json(Path(out) / "comparison.json", {"task": task.name, "rows": result.table()})
     return result
-
-
-def _checked_seeds(seeds):
-    if isinstance(seeds, str) or not isinstance(seeds, Iterable):
-        raise InputError(f"seeds is a list of whole numbers such as range(3), not {named(seeds)}")
-    seeds = [whole_number("every one of seeds", seed, least=0) for seed in seeds]
-    if not seeds:
-        raise InputError("a comparison needs at least one seed")
-    return seeds
 
 
 def _models(rules, task, sizes, parameters):
@@ -262,6 +288,21 @@ def _models(rules, task, sizes, parameters):
     return rules
 
 
+def _with_tuned(models, tuned):
+    """The models with the parameters that a search has found for them, by label."""
+    if not isinstance(tuned or {}, Mapping):
+        raise InputError("tuned is a mapping from labels to what tune has found, such as "
+                         f"{{\"opzo\": bz.tune(model, task)}}, not {named(tuned)}")
+    for label, found in (tuned or {}).items():
+        if label not in models:
+            raise unknown("label in tuned", label, models)
+        if not isinstance(found, Mapping):
+            raise InputError(f"what is tuned of {label!r} is a mapping from parameters to values, "
+                             f"as tune returns it, not {named(found)}")
+    return {label: model.edit(tuned[label]) if label in (tuned or {}) else model
+            for label, model in models.items()}
+
+
 def _stems(models, out):
     """Where the runs of every label are saved in the folder `out`, but for their seed."""
     if not out:
@@ -286,61 +327,3 @@ def _own_settings(models, settings):
     if any("checkpoint" in given for given in own.values()):
         raise InputError("checkpoint: a comparison keeps one of every run in its folder, see out")
     return own
-
-
-def _parts(todo, own, together):
-    """Which runs are asked for at once: each alone, or those of the same settings."""
-    if not together:
-        return [[job] for job in todo]
-    parts: dict[str, list[tuple[str, int]]] = {}
-    for label, seed in todo:
-        parts.setdefault(repr(sorted(own[label].items())), []).append((label, seed))
-    return list(parts.values())
-
-
-def _trained(jobs, task, options):
-    """The runs of `jobs`, key -> (model, place); raises the first problem when all have ended."""
-    found = train_group([Job(model, key[1], place, _checkpoint(place, options))
-                         for key, (model, place) in jobs.items()], task, progress=False, **options)
-    for result in found:
-        if isinstance(result, BaseException):
-            raise result
-    return dict(zip(jobs, found))
-
-
-def _checkpoint(place, options):
-    """Where a run of the rate engine is kept on the way, where it is saved at all."""
-    if place is None or options["engine"] != "rate":
-        return None
-    return place.with_name(f"{place.name}.checkpoint.npz")
-
-
-def _resumed(jobs, task, options):
-    """Runs of the rate engine: those that are done from their files, others from checkpoints on."""
-    found = {key: _finished(place, model, task, key[1], options)
-             for key, (model, place) in jobs.items()}
-    left = {key: job for key, job in jobs.items() if found[key] is None}
-    found |= _trained(left, task, options) if left else {}
-    for _, place in jobs.values():
-        _checkpoint(place, options).unlink(missing_ok=True)  # the run itself is saved now
-    return found
-
-
-def _finished(path, model, task, seed, options):
-    """A complete run saved at `path` if it is this very one, else None.
-
-    The same model (digest), task, seed, settings, length and package version.
-    """
-    try:
-        run = Run.load(path)
-    except InputError:
-        return None
-    model, plan, chosen = prepared(model, task, **options)
-    mine = {"digest": model.digest, "task": task.name, "seed": seed, "split": "test",
-            "trials": plan.trials, "complete": True,
-            **json.loads(json.dumps(rate.description(task, plan, chosen)))}
-    if any(run.meta.get(key) != value for key, value in mine.items()) \
-            or run.meta["versions"]["bioopzo"] != versions()["bioopzo"]:
-        return None
-    run.model, run.task = model, task
-    return run

@@ -3,7 +3,7 @@
 import resource
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -35,7 +35,6 @@ from bioopzo.training.start import (
     learning_rates,
     scheduled,
     scheduled_names,
-    task_digest,
     without_learning,
 )
 from bioopzo.training.tuned import note_untuned
@@ -87,7 +86,7 @@ def backend(chosen: Settings, plan: Plan, model: Model, task: Task) -> str:
 
 def description(task: Task, plan: Plan, chosen: Settings) -> dict[str, Any]:
     """What else a run's `meta` says of this engine."""
-    return {"engine": "rate", "epochs": plan.epochs, "task_digest": task_digest(task),
+    return {"engine": "rate", "epochs": plan.epochs, "task_digest": task.digest,
             "settings": described_settings(replace(chosen, batch=plan.batch))}
 
 
@@ -254,6 +253,17 @@ def side_by_side(plan: Plan, chosen: Settings) -> bool:
     place = Placement(chosen.device, chosen.devices)
     return chosen.compiled and chosen.devices == 1 and (
         plan.batch == 1 or place.found[0].platform == "gpu")
+
+
+def alone_on_its_device(engine: str, given: Mapping[str, Any]) -> bool:
+    """Whether the runs of an `engine` with the settings `given` share one accelerator.
+
+    It is one process then that has it.
+    """
+    if engine != "rate":
+        return False
+    chosen = settings(**{name: value for name, value in given.items() if name != "checkpoint"})
+    return Placement(chosen.device, chosen.devices).found[0].platform != "cpu"
 
 
 def group_of(driver: Driver) -> tuple[Any, ...] | None:

@@ -6,8 +6,8 @@ not give. The test split is never looked at.
 
 import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import replace
 from importlib import resources
 from os import PathLike
 from pathlib import Path
@@ -19,14 +19,15 @@ from tqdm.auto import tqdm
 
 from bioopzo.arguments import at_a_time
 from bioopzo.errors import InputError, unknown
-from bioopzo.files import write_json
+from bioopzo.files import writable, write_json
 from bioopzo.model import Model
 from bioopzo.tasks import Task
 from bioopzo.text.equations import identifiers
-from bioopzo.training import rate
+from bioopzo.training.runs import asked, computed
 from bioopzo.training.start import versions
-from bioopzo.training.train import Job, checked_pair, prepared, train_group
-from bioopzo.training.tuned import FILE, entries_of, key_of, tuned_parameters, with_unit
+from bioopzo.training.train import checked_pair
+from bioopzo.training.tuned import FILE, Tuned, entries_of, key_of, tuned_parameters, with_unit
+from bioopzo.training.workers import workers
 
 #: Lowest and highest value of a parameter, by its name.
 Ranges = Mapping[str, tuple[float, float]]
@@ -76,7 +77,7 @@ def candidates(model: Model, count: int, seed: int, ranges: Ranges | None = None
 def tune(model: Model, task: Task, trials: int = 4000, count: int = 24, finalists: int = 5,
          seeds: int = 3, jobs: int | None = None, seed: int = 1, backend: str | None = "standalone",
          progress: bool = True, ranges: Ranges | None = None, engine: str = "spiking",
-         **settings: Any) -> dict[str, Any]:
+         executor: Any = None, out: str | PathLike | None = None, **settings: Any) -> Tuned:
     """Search a rule's learning rates (and its own parameters) on the validation split.
 
     Half of the candidates are spread over the ranges, half lie near the best of those; each is
@@ -85,11 +86,16 @@ def tune(model: Model, task: Task, trials: int = 4000, count: int = 24, finalist
     without classes) wins. `ranges` (name -> (lowest, highest)) replaces ranges of `search_space`.
     With ``engine="rate"`` the candidates are runs of that engine with the `settings` of `train`:
     as one program, where that is faster. Else `jobs` runs of that engine or the compiled back end
-    are trained at a time, each on one core (default: as many as there are cores); the result is
-    the same for any.
+    are trained at a time, each on one core (default: as many as there are cores), or by an
+    `executor` as for `sweep`; the result is the same for any. With a folder `out` every run is
+    saved there, and a search that was stopped goes on where it was.
 
-    Returns the entry of the data file as a dict. Raises `InputError` for a task without a
-    validation split and for a wrong range.
+    Returns `Tuned`: parameters with their units, for `Model.edit` and `compare`. Raises
+    `InputError` for a task without a validation split, for a wrong range, and where the values of
+    every candidate run away.
+
+    >>> found = bz.tune(model, task)
+    >>> run = bz.train(model.edit(found), task)
     """
     checked_pair(model, task)
     jobs = at_a_time(jobs)
@@ -98,43 +104,51 @@ def tune(model: Model, task: Task, trials: int = 4000, count: int = 24, finalist
     model = model.for_task(task, tuned_parameters(task.name, model))
     options = dict(trials=trials, evaluations=1, split="validation", engine=engine,
                    backend=backend if engine == "spiking" else None, **settings)
-    _, plan, given = prepared(model, task, **options)
-    together = engine == "rate" and rate.side_by_side(plan, given)
-
-    def scored(every):
-        """The score of each (candidate, seed)."""
-        made = [Job(model.edit({n: with_unit(v, model.declared[n].default)
-                                for n, v in places[index].items()}), run_seed)
-                for index, run_seed in every]
-        if together:
-            return map(_score, train_group(made, task, progress=False, **options))
-        return pool.map(lambda job: _score(*train_group([job], task, False, **options)), made)
-
+    at_once = jobs if engine == "rate" or backend == "standalone" or executor is not None else 1
     places = candidates(model, -(-count // 2), seed, ranges)
-    limits = threadpool_limits(1) if engine == "rate" else nullcontext()
-    at_once = jobs if engine == "rate" or backend == "standalone" else 1
-    with limits, ThreadPoolExecutor(at_once) as pool:
-        scores: dict[tuple[int, int], float] = {}
-        first: list[Any] = []
-        for stage in range(2):
-            every = [(k, 1000 + s) for k in range(len(first), len(places)) for s in range(2)]
-            scores.update(zip(every, tqdm(
-                scored(every), total=len(every), disable=not progress,
-                desc=f"{key_of(model)} on {task.name}, {('wide', 'near')[stage]}")))
-            first = [np.mean([scores[k, 1000], scores[k, 1001]]) for k in range(len(places))]
-            if stage == 0:
-                places += refined(places, first, count - len(places),
-                                    np.random.default_rng(seed))
+
+    def scored(which, run_seeds, stage):
+        """The score of each (candidate, seed)."""
+        runs = [(k, run) for k in which for run in asked(
+            model.edit(_with_units(model, places[k])), task, run_seeds, options)]
+        if out is not None:
+            runs = [(k, replace(run, place=writable("out", out, run.address))) for k, run in runs]
+        found = {}
+        with tqdm(total=len(runs), disable=not progress, unit="run",
+                  desc=f"{key_of(model)} on {task.name}, {stage}") as bar:
+            for number, one in computed([run for _, run in runs], task, pool,
+                                        at_once if executor is not None else 1, curves=True):
+                found[runs[number][0], runs[number][1].seed] = _score(one)
+                bar.update()
+        return found
+
+    limits = threadpool_limits(1) if engine == "rate" and executor is None else nullcontext()
+    with limits, workers(executor, at_once, processes=False) as pool:
+        scores = scored(range(len(places)), (1000, 1001), "wide")
+        first = [float(np.mean([scores[k, 1000], scores[k, 1001]])) for k in range(len(places))]
+        near = refined(places, first, count - len(places), np.random.default_rng(seed))
+        new = range(len(places), len(places) + len(near))
+        places += near
+        scores |= scored(new, (1000, 1001), "near")
+        first += [float(np.mean([scores[k, 1000], scores[k, 1001]])) for k in new]
         best = sorted(range(len(places)), key=lambda k: -first[k])[:finalists]
-        more = [(k, 1002 + s) for k in best for s in range(seeds)]
-        scores.update(zip(more, scored(more)))
+        scores |= scored(best, range(1002, 1002 + seeds), "best")
     means = {k: float(np.mean([v for (j, _), v in scores.items() if j == k])) for k in best}
     winner = max(means, key=lambda k: means[k])
-    return {
+    if means[winner] == -np.inf:
+        raise InputError(f"the values of every candidate ran away on {task.name}: give ranges of "
+                         f"smaller values, {', '.join(places[winner])}")
+    return Tuned(_with_units(model, places[winner]), {
         "parameters": places[winner], "validation": means[winner], "trials": trials,
         "candidates": len(places), "seeds": seeds + 2,
         "at_edge": _at_edge(search_space(model, ranges), places[winner]), "versions": versions(),
-    }
+    })
+
+
+def _with_units(model, numbers):
+    """Numbers in base units as the parameters of a model."""
+    return {name: with_unit(value, model.declared[name].default)
+            for name, value in numbers.items()}
 
 
 def _score(run):
@@ -169,7 +183,7 @@ def tune_file(model: Model, task: Task, path: str | PathLike | None = None, **op
               ) -> tuple[str, dict[str, Any]]:
     """Tune one model and write its entry into the data file; returns (key, entry)."""
     path = Path(path) if path else Path(str(resources.files("bioopzo") / FILE))
-    entry = tune(model, task, **options)
+    entry = tune(model, task, **options).entry
     content = json.loads(path.read_text()) if path.is_file() else {}
     content[task.name] = {**entries_of(content, task.name), key_of(model): entry}
     write_json(path, content)

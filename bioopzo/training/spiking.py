@@ -1,4 +1,4 @@
-"""The spiking engine as training drives it, chunk by chunk."""
+"""The spiking engine as training drives it, chunk by chunk, with checkpoints."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -13,12 +13,20 @@ from bioopzo.engines.spiking.feed import rows, tables
 from bioopzo.engines.spiking.numbers import EVALUATION, TRAINING, keys
 from bioopzo.engines.spiking.standalone import is_kept
 from bioopzo.errors import InputError
+from bioopzo.files import writable
 from bioopzo.model import Model
 from bioopzo.network.assembly import assemble
 from bioopzo.network.clock import shape_of, time_course
 from bioopzo.network.spread import constants
 from bioopzo.run import Run
 from bioopzo.tasks import Task
+from bioopzo.training.checkpoint import (
+    checkpoint_identity,
+    checkpoint_path,
+    same_arrays,
+    take_up,
+    write,
+)
 from bioopzo.training.guards import LEARNED, not_finite, stopped, warn_of_rates
 from bioopzo.training.log import Evaluation, Log
 from bioopzo.training.plan import Evaluations, Plan, Stretch, planned
@@ -35,22 +43,26 @@ SCHEDULE_STEPS = 25
 class Settings:
     """How the spiking engine trains: `backend` by name, or by length; `lazy` or dense text.
 
-    `precision` is ``"double"`` or ``"single"``, of all but times.
+    `precision` is ``"double"`` or ``"single"``, of all but times. `checkpoint` is a path, written
+    after every evaluation; where it exists, training goes on from it, to the same bits.
     """
 
     backend: str | None = None
     lazy: bool = True
     precision: str = "double"
+    checkpoint: Any = None
 
 
 def settings(backend: str | None = None, lazy: bool = True, precision: str = "double",
-             **unknown: Any) -> Settings:
+             checkpoint: Any = None, **unknown: Any) -> Settings:
     """The `Settings`; `InputError` for any others."""
     if unknown:
         raise InputError(f"{', '.join(sorted(unknown))}: settings of engine='rate', or unknown; "
-                         "the spiking engine takes backend, lazy and precision")
+                         "the spiking engine takes backend, lazy, precision and checkpoint")
     backends.choose(backend, 0)
-    return Settings(backend, lazy, checked_precision(precision))
+    if checkpoint is not None:
+        checkpoint = checkpoint_path(writable("checkpoint", checkpoint))
+    return Settings(backend, lazy, checked_precision(precision), checkpoint)
 
 
 def plan(task: Task, split: str, trials: int | None, epochs: int | None, evaluations: Evaluations,
@@ -107,11 +119,21 @@ class Driver:
         self.order, self.seed = order, seed
         self.state = {**self.engine.start, **initial_weights(self.model, weights)}
         self.evaluated = self.state
+        self.checkpoint = chosen.checkpoint
+        self.identity = checkpoint_identity({
+            **run.meta, "task_digest": self.task.digest, "settings": {
+                "backend": self.engine.name, "lazy": chosen.lazy, "precision": chosen.precision}})
+        self.done = take_up(self.checkpoint, log, self.identity, ("state", "evaluated"),
+                            self._put_back)
 
     def stretches(self) -> Iterator[Stretch]:
         """The plan in chunks that the tables have room for."""
         steps = -(-self.plan.trials // SCHEDULE_STEPS)
-        return self.plan.stretches(lambda epoch: self.order, self.shape.rows, steps)
+        if not self.plan.in_order:  # the orders that were drawn before
+            for _ in range(self.done // self.plan.in_epoch):
+                self.order.permutation(self.plan.samples)
+        return self.plan.stretches(lambda epoch: self.order, self.shape.rows, steps,
+                                   start=self.done if self.log.evaluations else None)
 
     def run(self, stretch: Stretch) -> None:
         """Learn from a stretch; or evaluate, and give the log what was found."""
@@ -121,6 +143,8 @@ class Driver:
             if not found.trials:
                 warn_of_rates(found.rates)
             self.log.evaluated(found)
+            write(self.checkpoint, {"state": self.state, "evaluated": self.evaluated}, self.log,
+                  self.log.trials, self.identity)
             return
         before = self.log.trials + np.arange(len(stretch.samples))
         self.state = self._shown(stretch.samples, True, before, keys(self.seed, TRAINING, before),
@@ -134,6 +158,12 @@ class Driver:
     def closing(self) -> dict[str, Any]:
         """What else a run's `meta` says at its end."""
         return {}
+
+    def _put_back(self, kinds, content):
+        """Take up the state of training and that of the last evaluation."""
+        for kind in ("state", "evaluated"):
+            same_arrays(kind, kinds[kind], self.state)
+        self.state, self.evaluated = kinds["state"], kinds["evaluated"]
 
     def _shown(self, samples, plastic, before, trial_keys, state, values):
         """Present trials from a state: the `Outcome`."""

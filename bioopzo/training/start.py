@@ -1,7 +1,6 @@
 """What every run begins with: weights, schedules, and a record of what it was."""
 
 import functools
-import hashlib
 import importlib.metadata
 import platform
 from collections.abc import Mapping
@@ -14,19 +13,6 @@ from bioopzo.network.connections import Sparse
 from bioopzo.network.spread import recorded, values_at
 from bioopzo.show.model import parameter
 from bioopzo.tasks import Task
-
-
-def task_digest(task: Task) -> str:
-    """A short hash of a task: its trials, their times and which of them are for what."""
-    content = hashlib.blake2b(repr((task.name, task.coding, float(task.duration), float(task.dt),
-                                    float(task.input_rate))).encode(), digest_size=8)
-    inputs = getattr(task.inputs, "arrays", (task.inputs,))  # of events: those that make them up
-    for array in (*inputs, task.targets, task.mask, *map(task.splits.get, sorted(task.splits))):
-        content.update(np.ascontiguousarray(array))  # type: ignore[arg-type]
-    if task.order != "shuffled":
-        content.update(task.order.encode())
-    return content.hexdigest()
-
 
 #: Parameters that fall to a share of their value, by the prefix of the share's own name.
 _FALLING = ("eta", "alpha", "mu")

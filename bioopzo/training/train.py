@@ -11,13 +11,14 @@ from tqdm.auto import tqdm
 
 from bioopzo.arguments import whole_number
 from bioopzo.checks.check import check
-from bioopzo.errors import InputError, InterruptedRun, unknown
+from bioopzo.errors import InputError, InterruptedRun, NonFiniteError, unknown
 from bioopzo.files import writable
 from bioopzo.model import Model
 from bioopzo.network.clock import time_course
 from bioopzo.run import Run
 from bioopzo.tasks import Task
 from bioopzo.training import rate, spiking
+from bioopzo.training.address import addresses
 from bioopzo.training.guards import warn_of_chance
 from bioopzo.training.live import listener
 from bioopzo.training.log import Listener, Log
@@ -88,8 +89,10 @@ def train(model: Model, task: Task, trials: int | None = None, seed: int | Itera
         the classes. Default: so many that all these evaluations together show half as many trials
         as training does, but 50 at least, and never more than `split` has.
     **settings
-        Of the rate engine: `batch`, `activity`, `optimizer`, `rate`, `schedule`, `checkpoint` ...,
-        see `engines.rate.settings.Settings`. Of both: `precision`, ``"single"`` (float32) or
+        Of the rate engine: `batch`, `activity`, `optimizer`, `rate`, `schedule` ..., see
+        `engines.rate.settings.Settings`. Of both: `checkpoint`, a path that is written after every
+        evaluation, and from which training goes on where it exists, to the same bits (of several
+        seeds ``CHECKPOINT-SEED``); and `precision`, ``"single"`` (float32) or
         ``"double"`` (float64), in which all is computed and what comes back is given, but for
         times; default double in the spiking engine, single in the other.
 
@@ -181,7 +184,8 @@ def _opened(checked, task, progress, engine="spiking", split="test", live=False,
     log = Log(task.labels, listener(live, model, task, plan.trials))
     run = Run(model=model, task=task)
     run.meta.update(provenance(model, task, plan.trials, seed,
-                               ENGINES[engine].backend(chosen, plan, model, task), split))
+                               ENGINES[engine].backend(chosen, plan, model, task), split),
+                    address=addresses(model, task, plan, chosen, split, [seed])[0])
     driver = ENGINES[engine].Driver(run, plan, chosen, seed, log, tqdm.write if progress else None)
     return _Open(run, plan, log, driver, place, begin)
 
@@ -258,6 +262,7 @@ def _ended(opened, problem):
     """What ended a run early, with what was done in `.run`, which is saved."""
     stop = _stopped(problem, opened.log, opened.plan)
     opened.run.meta["stopped"] = _words(problem)
+    opened.run.meta["not_finite"] = isinstance(problem, NonFiniteError)
     stop.run = _closed(opened, complete=False)
     if opened.place:
         _keep(opened.run, opened.place, stop)

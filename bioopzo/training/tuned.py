@@ -12,8 +12,26 @@ from brian2.units.fundamentalunits import Quantity, get_unit
 from bioopzo import rules
 from bioopzo.model import Model
 from bioopzo.run import Run
+from bioopzo.text.entries import Entries
 
 FILE = "data/tuned.json"
+
+
+class Tuned(Entries[Any]):
+    """Parameters that a search found, name -> value with its unit; `entry` says how, as JSON does.
+
+    ``model.edit(found)`` takes them, and ``compare(..., tuned={"opzo": found})``.
+    """
+
+    def __init__(self, parameters: Mapping[str, Any], entry: Mapping[str, Any]) -> None:
+        super().__init__(parameters)
+        self.entry = dict(entry)
+
+    def __repr__(self):
+        edge = self.entry["at_edge"]
+        return "\n".join([super().__repr__(), f"validation {self.entry['validation']:.4f}, "
+                          f"{self.entry['candidates']} candidates"] + [
+                              f"at the edge of its range: {', '.join(edge)}"] * bool(edge))
 
 
 def key_of(model: Model) -> str:

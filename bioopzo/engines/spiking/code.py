@@ -1,6 +1,5 @@
 """Brian2's own code for a step of every group: names and units are checked on the way."""
 
-import hashlib
 import json
 from contextlib import suppress
 
@@ -10,6 +9,7 @@ from brian2.units import second
 from bioopzo.engines.spiking.build import build, explain
 from bioopzo.engines.spiking.session import runtime
 from bioopzo.engines.spiking.state import set_parameters
+from bioopzo.exact import digest
 from bioopzo.files import cache_directory, write_json
 from bioopzo.network.assembly import assemble
 from bioopzo.network.clock import Shape
@@ -54,10 +54,7 @@ def _identity(model, shape):
     units = tuple((name, repr(getattr(value, "dim", 1)))
                   for name, value in sorted(model.parameters.items()))
     texts = sorted(assemble(model, varying=shape.varying, lazy=False).text().items())
-    return hashlib.sha256(repr((
-        texts, units, repr(model.refractory), shape,
-        brian2.__version__
-    )).encode()).hexdigest()[:32]
+    return digest((texts, units, model.refractory, shape, brian2.__version__), 32)
 
 
 def _kept(place):

@@ -5,7 +5,6 @@ state. A long run is chunks in a row; nothing is lost in between, because the st
 variable (there are no delays, so no spike is in flight).
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -27,6 +26,7 @@ from bioopzo.engines.spiking.sources import generate
 from bioopzo.engines.spiking.state import sparse
 from bioopzo.engines.tools import compiler, machine, wanted_flags
 from bioopzo.errors import BuildError
+from bioopzo.exact import digest
 from bioopzo.files import cache_directory
 
 #: Counts the ways a compiled program and this module talk; a change needs a new build.
@@ -44,10 +44,8 @@ def identity(model, shape, lazy=True, precision="double"):
     """
     assembly = assemble(model, shape.duration, shape.varying, lazy, bool(shape.events),
                         step=shape.step, precision=precision, masks=shape.masks > 1)
-    content = json.dumps([PROTOCOL, repr((assembly.groups, assembly.synapses)), model.sizes,
-                          repr(shape), precision, b2.__version__, (*wanted_flags(), *LOOP_FLAGS),
-                          machine()])
-    return hashlib.sha256(content.encode()).hexdigest()[:20]
+    return digest((PROTOCOL, [*assembly.groups.values(), *assembly.synapses.values()], model.sizes,
+                   shape, precision, b2.__version__, wanted_flags(), LOOP_FLAGS, machine()), 20)
 
 
 def is_kept(model, shape, lazy=True, precision="double"):
