@@ -29,7 +29,7 @@ FLOORS = (
     ("network",),
     ("plots", "show"),
     ("tasks", "neurons", "rules"),
-    ("composition",),
+    ("composition", "stored"),
     ("engines",),
     ("checks",),
     ("model",),

@@ -8,6 +8,8 @@ from bioopzo.lazily import lazily
 
 _PLACES = {
     "recording": "Recording record",
+    "trials": "Outcomes attached outcomes",
+    "evaluation": "evaluate predict",
     "angles": "cosine weight_alignment firing_rates",
     "spiking": "jacobian alignment mean_update update_cosine",
 }

@@ -1,11 +1,12 @@
 """What every task is made of: `Task`, a fixed set of trials with inputs, targets and a mask."""
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from brian2.units import Hz, ms
@@ -83,6 +84,10 @@ class Task:
     order: str = "shuffled"
     feedback: str = "target"
 
+    #: The function of `bioopzo.tasks` that made it, with its arguments and options; None for a task
+    #: made in another way, or changed since.
+    made: ClassVar[tuple[str, tuple[Any, ...], dict[str, Any]] | None] = None
+
     def __post_init__(self):
         if not isinstance(self.name, str) or not self.name:
             raise InputError(f"Task: name must be a text such as 'digits', not {self.name!r}")
@@ -147,6 +152,20 @@ class Task:
         """Which of the different `masks` every sample has (samples,)."""
         return self._masks[1]
 
+    @cached_property
+    def digest(self) -> str:
+        """A short hash of its trials, their times and which of them are for what."""
+        content = hashlib.blake2b(repr((self.name, self.coding, float(self.duration),
+                                        float(self.dt), float(self.input_rate))).encode(),
+                                  digest_size=8)
+        inputs = getattr(self.inputs, "arrays", (self.inputs,))  # of events: what makes them up
+        splits = map(self.splits.get, sorted(self.splits))
+        for array in (*inputs, self.targets, self.mask, *splits):
+            content.update(np.ascontiguousarray(array))  # type: ignore[arg-type]
+        if self.order != "shuffled":
+            content.update(self.order.encode())
+        return content.hexdigest()
+
     @property
     def n_in(self) -> int:
         """Number of input neurons."""
@@ -209,7 +228,7 @@ class Task:
         # A mappingproxy cannot be pickled, and tasks travel to worker processes.
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         values["splits"], values["parameters"] = dict(self.splits), dict(self.parameters)
-        return _rebuild, (values,)
+        return _rebuild, (values, self.made)
 
 
 def gate(where: str, duration: Quantity, dt: Quantity, warmup: Quantity) -> np.ndarray:
@@ -243,8 +262,10 @@ def consecutive_splits(train: int, validation: int, test: int) -> dict[str, np.n
 # ---- what __post_init__ checks ------------------------------------------------------------------
 
 
-def _rebuild(values):
-    return Task(**values)
+def _rebuild(values, made=None):
+    task = Task(**values)
+    _set(task, made=made)
+    return task
 
 
 def _set(task, **values):

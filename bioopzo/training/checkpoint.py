@@ -16,7 +16,7 @@ from bioopzo.errors import InputError
 from bioopzo.files import write_atomically
 from bioopzo.training.log import Log
 
-CHECKPOINT_FORMAT = 4
+CHECKPOINT_FORMAT = 5
 
 
 def described_settings(chosen: Settings) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def checkpoint_identity(meta: Mapping[str, Any]) -> dict[str, Any]:
     """
     return {"digest": meta["digest"], "task": meta["task"], "data": meta["task_digest"],
             "seed": meta["seed"], "settings": meta["settings"], "trials": meta["trials"],
-            "split": meta["split"], "version": meta["versions"]["bioopzo"],
+            "split": meta["split"], "start": meta.get("start", {}).get("content"), "version": meta["versions"]["bioopzo"],
             "format": CHECKPOINT_FORMAT}
 
 
@@ -51,6 +51,7 @@ def write_checkpoint(path: Path | None, engine: Engine, log: Log, position: int,
     arrays |= {f"shared/{k}": np.asarray(v) for k, v in engine.shared.items()}
     arrays |= {f"state/{k}": gathered(v) for k, v in engine.state.items()}
     arrays |= {f"snapshots/{k}": np.array(v) for k, v in log.snapshots.items()}
+    arrays |= {f"outcomes/{k}": np.concatenate(v) for k, v in log.outcomes.items()}
     content = {"identity": identity, "position": position, "updates": engine.updates_done,
                "batches": engine.batches, "curve": log.curve, "trials": log.trials}
     arrays["content"] = np.frombuffer(json.dumps(content).encode(), np.uint8)
@@ -93,7 +94,7 @@ def _unreadable(path, problem):
 def _take_up(arrays, content, engine, log):
     """Put everything where it was; the number of batches done. `KeyError` where something lacks."""
     kinds: dict[str, dict[str, np.ndarray]] = {
-        kind: {} for kind in ("weights", "shared", "moments", "snapshots", "state")}
+        kind: {} for kind in ("weights", "shared", "moments", "snapshots", "outcomes", "state")}
     for name, value in arrays.items():
         kind, _, key = name.partition("/")
         kinds[kind][key] = value
@@ -115,6 +116,7 @@ def _take_up(arrays, content, engine, log):
     engine.state = kinds["state"]
     engine.updates_done, engine.batches = content["updates"], content["batches"]
     log.snapshots = {key: list(value) for key, value in kinds["snapshots"].items()}
+    log.outcomes = {key: [value] for key, value in kinds["outcomes"].items()}
     log.curve, log.trials = content["curve"], content["trials"]
     return content["position"]
 

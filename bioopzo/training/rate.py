@@ -17,6 +17,7 @@ from bioopzo.engines.rate.feed import Masks, presented
 from bioopzo.engines.rate.settings import Settings, learning_rate, open_engine
 from bioopzo.errors import InputError, NonFiniteError
 from bioopzo.files import writable
+from bioopzo.measures.evaluation import batch_of, on_batches
 from bioopzo.model import Model
 from bioopzo.run import Run
 from bioopzo.tasks import Task
@@ -33,15 +34,15 @@ from bioopzo.training.plan import Evaluations, Plan, Stretch, planned
 from bioopzo.training.start import (
     initial_weights,
     learning_rates,
+    note_start,
     scheduled,
     scheduled_names,
+    taken_over,
     task_digest,
     without_learning,
 )
 from bioopzo.training.tuned import note_untuned
 
-#: Trials shown together when accuracy is measured, and what their inputs may weigh.
-EVALUATION_BATCH, EVALUATION_BYTES = 1000, 3e8
 #: Batches that are run in one call at most, what their inputs may weigh, and how long they take.
 CALL_BATCHES, CALL_BYTES, CALL_S = 512, 3e7, 1.0
 #: After so many batches every weight that the text changes should have been asked to.
@@ -100,18 +101,22 @@ class Driver:
     """An engine with its weights; `run` takes it through a batch or an evaluation."""
 
     def __init__(self, run: Run, plan: Plan, chosen: Settings, seed: int, log: Log,
-                 announce: Callable[[str], object] | None = None):
+                 announce: Callable[[str], object] | None = None, start: Run | None = None):
         begin = time.perf_counter()
         self.model, self.task, self.plan, self.seed = run.model, run.task, plan, seed
         self.log, self.chosen = log, replace(chosen, batch=plan.batch)
         self.engine = open_engine(self.model, self.task, self.chosen, seed)
         self.inputs, self.targets = presented(self.task)
         self.masks = Masks(self.task)
-        weights = np.random.default_rng(np.random.SeedSequence(seed).spawn(2)[1])
-        self.engine.put(initial_weights(self.model, weights))
+        self.taken: dict[str, np.ndarray] = {}
+        if start is not None:
+            self.taken, words = taken_over(start, self.model, self.engine.assembly.roles,
+                                           {**self.engine.weights, **self.engine.shared})
+            note_start(run, start, self.taken, words)
+        self._begin(self.engine)
+        self.engine.batches = run.meta.get("trials_before", 0) // plan.batch
         a_trial = 4 * self.task.n_in * (self.task.steps if self.task.in_time else 1)
         self.most = int(np.clip(CALL_BYTES // (a_trial * plan.batch), 1, CALL_BATCHES))
-        self.in_evaluation = int(np.clip(EVALUATION_BYTES // a_trial, 1, EVALUATION_BATCH))
         # Batches a call: a program is left about once a second, for Ctrl-C and a bar. Processes
         # that share the batches make the same calls.
         self.in_processes = jax.process_count() > 1
@@ -130,6 +135,12 @@ class Driver:
         self.identity = checkpoint_identity(run.meta)
         self.done = resume(self.chosen.checkpoint, self.engine, log, self.identity)
         self.costs, self.batches = 0.0, 0
+
+    def _begin(self, engine):
+        """Give an engine the weights that training begins with."""
+        weights = np.random.default_rng(np.random.SeedSequence(self.seed).spawn(2)[1])
+        engine.put(initial_weights(self.model, weights))
+        engine.put(self.taken)
 
     def stretches(self) -> Iterator[Stretch]:
         """What is left of the plan, in calls of a second or so."""
@@ -174,10 +185,15 @@ class Driver:
                 np.stack([self.targets[part] for part in parts]),
                 moving, None if None in rates else rates, self.masks[parts])
 
-    def learned(self, stretch: Stretch, costs: np.ndarray) -> None:
-        """Take down what some batches cost; stop where it is not finite."""
-        self.log.seen(len(stretch.samples))
-        costs = costs.astype(float).sum(axis=2).mean(axis=1)
+    def learned(self, stretch: Stretch, reads: np.ndarray) -> None:
+        """Take down what some batches came to; stop where that is not finite.
+
+        `reads` (batches, 2, batch, readouts) are decisions and costs.
+        """
+        losses = reads[:, 1].astype(float).sum(axis=2)
+        self.log.learned(stretch.samples, reads[:, 0].reshape(len(stretch.samples), -1),
+                         losses.ravel())
+        costs = losses.mean(axis=1)
         if not np.isfinite(costs).all():
             self._check_finite()
             first = self.done + int(np.flatnonzero(~np.isfinite(costs))[0])
@@ -192,24 +208,12 @@ class Driver:
 
     def _evaluation(self, members):
         """Accuracy, loss and rates on held-out trials, plasticity and perturbation off."""
-        count, most = len(members), len(self.plan.held_out)
-        size = -(-most // -(-most // self.in_evaluation))  # parts of one size: one program
-        size += -size % self.chosen.devices
-        decisions, losses = [], []
-        spikes: dict[str, list[np.ndarray]] = {}
-        for number, first in enumerate(range(0, count, size)):
-            part = np.resize(members[first:first + size], size)
-            keep = min(size, count - first)
-            decision, cost, fired = self.engine.evaluate(self.inputs[part], self.targets[part],
-                                                         number, masks=self.masks[part])
-            decisions.append(decision[:keep])
-            losses.append(cost[:keep].sum(axis=1))
-            for name, values in fired.items():
-                spikes.setdefault(name, []).append(values[:keep])
-        loss = float(np.concatenate(losses).mean())
-        rates = {name: float(np.concatenate(values).mean()) / float(self.task.duration)
-                 for name, values in spikes.items()}
-        return Evaluation(self.log.trials, members, np.concatenate(decisions), loss, rates,
+        size = batch_of(self.task, len(self.plan.held_out), self.chosen.devices)
+        decision, losses, rates = on_batches(self.engine, self.task, self.inputs, self.targets,
+                                             self.masks, members, size)
+        loss = float(losses.mean())
+        return Evaluation(self.log.trials, members, decision, losses,
+                          {name: float(values.mean()) for name, values in rates.items()},
                           self._snapshot(),
                           {"train_loss": self.costs / self.batches if self.batches else loss})
 
@@ -233,8 +237,7 @@ class Driver:
     def _fails_without_learning(self):
         """Whether the first batch leaves what is not finite although every eta is 0."""
         engine = open_engine(self.model, self.task, self.chosen, self.seed)
-        weights = np.random.default_rng(np.random.SeedSequence(self.seed).spawn(2)[1])
-        engine.put(initial_weights(self.model, weights))
+        self._begin(engine)
         engine.constants = without_learning(engine.constants)
         _, part = next(self.plan.batches(shuffled(self.seed)))
         masks = self.masks[part[None]]
@@ -273,24 +276,24 @@ def run_together(drivers: Sequence[Driver], stretches: Sequence[Stretch]
     Returns what ended each of them, None where nothing did.
     """
     begin = time.perf_counter()
-    costs: list[Any] = [None] * len(drivers)
+    reads: list[Any] = [None] * len(drivers)
     if stretches[0].plastic:
-        costs = train_together(
+        reads = train_together(
             [driver.engine for driver in drivers],
             [driver.asked(stretch) for driver, stretch in zip(drivers, stretches)],
             max(1, drivers[0].most // len(drivers)))
         most = max(1, drivers[0].most // len(drivers))
-        pace = CALL_S / max(time.perf_counter() - begin, 1e-3) * len(costs[0])
+        pace = CALL_S / max(time.perf_counter() - begin, 1e-3) * len(reads[0])
         for driver in drivers:
             driver.pace = driver.pace if driver.in_processes else int(np.clip(pace, 1, most))
-    return [_problem(driver, stretch, cost)
-            for driver, stretch, cost in zip(drivers, stretches, costs)]
+    return [_problem(driver, stretch, read)
+            for driver, stretch, read in zip(drivers, stretches, reads)]
 
 
-def _problem(driver, stretch, costs):
+def _problem(driver, stretch, reads):
     """What is wrong with a run after a stretch, None where nothing is."""
     try:
-        driver.learned(stretch, costs) if stretch.plastic else driver.evaluate(stretch)
+        driver.learned(stretch, reads) if stretch.plastic else driver.evaluate(stretch)
     except Exception as problem:
         return problem
     return None

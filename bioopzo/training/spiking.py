@@ -19,10 +19,17 @@ from bioopzo.network.clock import shape_of, time_course
 from bioopzo.network.spread import constants
 from bioopzo.run import Run
 from bioopzo.tasks import Task
-from bioopzo.training.guards import LEARNED, not_finite, stopped, warn_of_rates
+from bioopzo.training.guards import not_finite, stopped, warn_of_rates
 from bioopzo.training.log import Evaluation, Log
 from bioopzo.training.plan import Evaluations, Plan, Stretch, planned
-from bioopzo.training.start import initial_weights, learning_rates, scheduled, without_learning
+from bioopzo.training.start import (
+    initial_weights,
+    learning_rates,
+    note_start,
+    scheduled,
+    taken_over,
+    without_learning,
+)
 from bioopzo.training.tuned import note_untuned
 
 #: Training trials where the user says nothing.
@@ -87,7 +94,7 @@ class Driver:
     """
 
     def __init__(self, run: Run, plan: Plan, chosen: Settings, seed: int, log: Log,
-                 announce: Callable[[str], object] | None = None):
+                 announce: Callable[[str], object] | None = None, start: Run | None = None):
         self.model, self.task, self.plan, self.log = run.model, run.task, plan, log
         self.shape = shape_of(self.task, rows(self.task))
         self.course = time_course(self.model, self.task)
@@ -105,7 +112,13 @@ class Driver:
         note_untuned(run, announce)
         self.values = constants(assembly, self.model, self.shape)
         self.order, self.seed = order, seed
+        self.learned = frozenset(assembly.roles.learned)
         self.state = {**self.engine.start, **initial_weights(self.model, weights)}
+        if start is not None:
+            taken, words = taken_over(start, self.model, assembly.roles, self.state)
+            self.state |= taken
+            note_start(run, start, taken, words)
+        self.before = run.meta.get("trials_before", 0)
         self.evaluated = self.state
 
     def stretches(self) -> Iterator[Stretch]:
@@ -122,10 +135,11 @@ class Driver:
                 warn_of_rates(found.rates)
             self.log.evaluated(found)
             return
-        before = self.log.trials + np.arange(len(stretch.samples))
-        self.state = self._shown(stretch.samples, True, before, keys(self.seed, TRAINING, before),
-                                 self.state, values).state
-        self.log.seen(len(stretch.samples))
+        before = self.before + self.log.trials + np.arange(len(stretch.samples))
+        outcome = self._shown(stretch.samples, True, before, keys(self.seed, TRAINING, before),
+                              self.state, values)
+        self.state = outcome.state
+        self.log.learned(stretch.samples, outcome.decision, outcome.cost.sum(axis=1))
 
     def final(self) -> dict[str, np.ndarray]:
         """The state by name."""
@@ -147,7 +161,7 @@ class Driver:
 
     def _evaluation(self, stretch, values):
         """Show the held-out trials, from the state of training."""
-        done, samples, state = self.log.trials, stretch.samples, self.state
+        done, samples, state = self.before + self.log.trials, stretch.samples, self.state
         trial_keys = keys(self.seed, EVALUATION, done, np.arange(len(samples)))
         outcomes = []
         for first in range(0, len(samples), self.shape.rows):
@@ -163,10 +177,10 @@ class Driver:
             if variable == "count":
                 spikes = float(np.mean(value - self.state[name]))
                 rates[owner] = spikes / (len(samples) * float(self.task.duration))
-            elif variable in LEARNED:
+            elif name in self.learned:
                 weights[name] = value
-        return Evaluation(done, samples, np.concatenate([x.decision for x in outcomes]),
-                          float(cost.sum(axis=1).mean()), rates, weights)
+        return Evaluation(self.log.trials, samples, np.concatenate([x.decision for x in outcomes]),
+                          cost.sum(axis=1), rates, weights)
 
     def _check_finite(self, chunk, outcome, plastic):
         """Stop when a value is not finite; finds the trial by running parts again."""
