@@ -100,7 +100,9 @@ def silence(model: Model, population: str, neurons: Any = None) -> Model:
         spikes = parse(text_of(model.blocks, projection, "spike"))
         if model.rule.perturbs and spikes:  # what is added to spikes is silent, too
             changes[f"{projection.name}.spike"] = render(
-                replace(line, right=f"{INTACT}_pre*({line.right})") for line in spikes)
+                replace(line, right=f"sends_pre*({line.right})") for line in spikes)
+            if "sends =" not in changes[population]:
+                changes[population] += f"\nsends = {INTACT} : 1"
     return model.edit({key: text for key, text in changes.items() if text}, intact=values)
 
 
