@@ -93,7 +93,8 @@ class Run:
     plasticity and perturbation off; `curve/held_out`: how many), `rates/hidden_1` ... (Hz, on the
     same; the first untrained), `final/<object>.<variable>` (the state) and
     `snapshots/<synapses>.<w>` (whatever is learned), all but the state one per point of the curve;
-    `training/...` and `held_out/...`: what single trials came to, see `outcomes`. `model` and
+    `training/...` and `held_out/...`: what single trials came to, see `outcomes`;
+    `recorded/...`: see `recorded`. `model` and
     `task`: those of a loaded run are made of its file when they are first asked for; a task that
     was made from arrays is None there. `units`: the unit of each array. `meta`: rule, task, seed,
     trials, backend, versions, digest, `test_accuracy`, `complete` ... (all JSON). `final` is the
@@ -220,6 +221,54 @@ class Run:
         `evaluation` is the number of one (-1: the last, None: all). See `measures.outcomes`.
         """
         return measures.outcomes(self, trials, evaluation)
+
+    def record(self, variables: Any, samples: Any = None, plastic: bool = False, seed: int = 0,
+               task: Any = None) -> Any:
+        """Any variables of any trials of the trained network, step by step, as named data.
+
+        Needs the package xarray (``pip install xarray``).
+
+        Parameters
+        ----------
+        variables : list of str
+            ``"object.variable"``: of any population or projection (see ``model.equations()``), also
+            a part of it: ``["hidden_1.a", "forward_1.ebar", "feedback_2.M[0, :]"]``.
+        samples : sequence of int
+            Indices of trials in the task, shown in this order; default the first of the test split.
+        plastic : bool
+            Whether the network learns (and is perturbed) in these trials, in the spiking engine
+            from one to the next; the run stays as it is.
+        seed : int
+            Draws the noise.
+        task : Task
+            Default: the run's own.
+
+        Returns an `xarray.Dataset` with a variable for each request; dimensions ``trial``, ``time``
+        (ms), and the population, of synapses source and target; ``sample`` and ``label`` are
+        coordinates of the trials. Values are in base units, in the spiking engine as plasticity
+        finds them in the step (before its spikes act), in the rate engine, all trials as one batch,
+        after the step. Raises `InputError` for unknown variables, indices that there are not, and
+        as `evaluate` does.
+
+        Examples
+        --------
+        >>> data = run.record(["hidden_1.S", "hidden_1.u[:4]"], task.splits["test"][:50])
+        >>> plots.psth(data["hidden_1.S"])
+        """
+        return measures.record_trials(self, variables, samples, plastic, seed, task)
+
+    @property
+    def recorded(self) -> Any:
+        """What ``bz.train(..., record=...)`` recorded, as `record` gives it.
+
+        ``trained`` is a further coordinate: the number of training trials before each. Raises
+        `InputError` for a run that has recorded nothing.
+        """
+        told = self.meta.get("recorded")
+        if not told:
+            raise InputError("this run has recorded nothing: bz.train(..., record=[\"hidden_1.u\"], "
+                             "record_trials=[0, 100])")
+        return show.recorded_data(self, told)
 
     def with_state(self, values: Mapping[str, Any]) -> "Run":
         """The run with other weights, or other values of any variable of its final state.

@@ -10,6 +10,7 @@ _PLACES = {
     "recording": "Recording record",
     "trials": "Outcomes attached outcomes",
     "evaluation": "evaluate predict",
+    "recorded": "record_trials",
     "angles": "cosine weight_alignment firing_rates",
     "spiking": "jacobian alignment mean_update update_cosine",
 }

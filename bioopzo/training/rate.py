@@ -5,6 +5,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -18,6 +19,7 @@ from bioopzo.engines.rate.settings import Settings, learning_rate, open_engine
 from bioopzo.errors import InputError, NonFiniteError
 from bioopzo.files import writable
 from bioopzo.measures.evaluation import batch_of, on_batches
+from bioopzo.measures.recorded import on_batch
 from bioopzo.model import Model
 from bioopzo.run import Run
 from bioopzo.tasks import Task
@@ -42,6 +44,7 @@ from bioopzo.training.start import (
     without_learning,
 )
 from bioopzo.training.tuned import note_untuned
+from bioopzo.training.watch import Watch
 
 #: Batches that are run in one call at most, what their inputs may weigh, and how long they take.
 CALL_BATCHES, CALL_BYTES, CALL_S = 512, 3e7, 1.0
@@ -101,7 +104,8 @@ class Driver:
     """An engine with its weights; `run` takes it through a batch or an evaluation."""
 
     def __init__(self, run: Run, plan: Plan, chosen: Settings, seed: int, log: Log,
-                 announce: Callable[[str], object] | None = None, start: Run | None = None):
+                 announce: Callable[[str], object] | None = None, start: Run | None = None,
+                 watch: Watch | None = None):
         begin = time.perf_counter()
         self.model, self.task, self.plan, self.seed = run.model, run.task, plan, seed
         self.log, self.chosen = log, replace(chosen, batch=plan.batch)
@@ -135,6 +139,7 @@ class Driver:
         self.identity = checkpoint_identity(run.meta)
         self.done = resume(self.chosen.checkpoint, self.engine, log, self.identity)
         self.costs, self.batches = 0.0, 0
+        self.watch = watch
 
     def _begin(self, engine):
         """Give an engine the weights that training begins with."""
@@ -149,9 +154,36 @@ class Driver:
 
     def run(self, stretch: Stretch) -> None:
         """Learn from some batches; or evaluate, and write a checkpoint."""
-        problem, = run_together([self], [stretch])
-        if problem is not None:
-            raise problem
+        for part in self._cut(stretch):
+            problem, = run_together([self], [part])
+            if problem is not None:
+                raise problem
+
+    def _cut(self, stretch):
+        """The parts of a stretch, each of which begins with the batch to be recorded, if any."""
+        if self.watch is None or not stretch.plastic:
+            yield stretch
+            return
+        size = self.plan.batch
+        numbers = self.watch.trials // size - self.log.trials // size
+        count = len(stretch.samples) // size
+        cuts = sorted({0, count, *(int(k) for k in numbers if 0 <= k < count)})
+        for first, stop in pairwise(cuts):
+            part = replace(stretch, samples=stretch.samples[first * size:stop * size])
+            if first in numbers:
+                self._record(part.samples[:size])
+            yield part
+
+    def _record(self, samples):
+        """Record the batch that comes next, of which some trials are asked for."""
+        inputs, targets, moving, rates, masks = self.asked(Stretch(samples, True, 0.0))
+        trials = self.log.trials + np.arange(len(samples))
+        wanted = np.isin(trials, self.watch.trials)
+        values = on_batch(self.engine, self.watch.chosen, inputs[0], targets[0],
+                          None if masks is None else masks[0], True,
+                          {key: value[0] for key, value in moving.items()},
+                          None if rates is None else rates[0])
+        self.watch.keep(trials[wanted], samples[wanted], [one[wanted] for one in values])
 
     def evaluate(self, stretch: Stretch) -> None:
         """Show the held-out trials, and write a checkpoint."""
@@ -261,7 +293,7 @@ def side_by_side(plan: Plan, chosen: Settings) -> bool:
 
 def group_of(driver: Driver) -> tuple[Any, ...] | None:
     """What runs have in common that can run as one program; None for one that runs alone."""
-    if not side_by_side(driver.plan, driver.chosen):
+    if driver.watch is not None or not side_by_side(driver.plan, driver.chosen):
         return None
     engine = driver.engine
     moving = scheduled_names(engine.constants, driver.model, engine.optimizer.has_rate)

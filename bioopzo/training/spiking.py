@@ -13,6 +13,7 @@ from bioopzo.engines.spiking.feed import rows, tables
 from bioopzo.engines.spiking.numbers import EVALUATION, TRAINING, keys
 from bioopzo.engines.spiking.standalone import is_kept
 from bioopzo.errors import InputError
+from bioopzo.measures.recorded import open_recorder
 from bioopzo.model import Model
 from bioopzo.network.assembly import assemble
 from bioopzo.network.clock import shape_of, time_course
@@ -31,6 +32,7 @@ from bioopzo.training.start import (
     without_learning,
 )
 from bioopzo.training.tuned import note_untuned
+from bioopzo.training.watch import Watch
 
 #: Training trials where the user says nothing.
 TRIALS = 4000
@@ -94,7 +96,8 @@ class Driver:
     """
 
     def __init__(self, run: Run, plan: Plan, chosen: Settings, seed: int, log: Log,
-                 announce: Callable[[str], object] | None = None, start: Run | None = None):
+                 announce: Callable[[str], object] | None = None, start: Run | None = None,
+                 watch: Watch | None = None):
         self.model, self.task, self.plan, self.log = run.model, run.task, plan, log
         self.shape = shape_of(self.task, rows(self.task))
         self.course = time_course(self.model, self.task)
@@ -120,6 +123,13 @@ class Driver:
             note_start(run, start, taken, words)
         self.before = run.meta.get("trials_before", 0)
         self.evaluated = self.state
+        self.watch, self.recorder = watch, None
+        if watch is not None:
+            # What is recorded of event-driven plasticity is read of the dense form, beside it.
+            self.recorder, self.beside = open_recorder(
+                self.model, self.shape, watch.chosen, self.engine.name, len(watch.trials),
+                chosen.precision, chosen.lazy)
+            self.beside = self.beside and chosen.lazy
 
     def stretches(self) -> Iterator[Stretch]:
         """The plan in chunks that the tables have room for."""
@@ -135,11 +145,22 @@ class Driver:
                 warn_of_rates(found.rates)
             self.log.evaluated(found)
             return
-        before = self.before + self.log.trials + np.arange(len(stretch.samples))
-        outcome = self._shown(stretch.samples, True, before, keys(self.seed, TRAINING, before),
-                              self.state, values)
+        parts = [(slice(None), False)] if self.watch is None else self.watch.parts(
+            self.log.trials, len(stretch.samples))
+        for part, recorded in parts:
+            self._learn(stretch.samples[part], values, recorded)
+
+    def _learn(self, samples, values, recorded):
+        """Learn from trials, and record them if so."""
+        first = self.log.trials + np.arange(len(samples))
+        before = self.before + first
+        asked = (samples, True, before, keys(self.seed, TRAINING, before), self.state, values)
+        seen = self._shown(*asked, engine=self.recorder) if recorded else None
+        outcome = self._shown(*asked) if seen is None or self.beside else seen
+        if seen is not None:
+            self.watch.keep(first, samples, seen.recorded)
         self.state = outcome.state
-        self.log.learned(stretch.samples, outcome.decision, outcome.cost.sum(axis=1))
+        self.log.learned(samples, outcome.decision, outcome.cost.sum(axis=1))
 
     def final(self) -> dict[str, np.ndarray]:
         """The state by name."""
@@ -149,13 +170,16 @@ class Driver:
         """What else a run's `meta` says at its end."""
         return {}
 
-    def _shown(self, samples, plastic, before, trial_keys, state, values):
-        """Present trials from a state: the `Outcome`."""
+    def _shown(self, samples, plastic, before, trial_keys, state, values, engine=None):
+        """Present trials from a state: the `Outcome` (of another `engine` than that of training)."""
+        if engine is not None and self.beside:  # the dense form has fewer variables
+            state = {name: value for name, value in state.items() if name in engine.start}
         chunk = Chunk(len(samples), state, values,
                       {"course": self.course, **tables(self.task, self.shape, samples, plastic,
                                                        before, trial_keys)})
-        outcome = self.engine.run(chunk)
-        self._check_finite(chunk, outcome, plastic)
+        outcome = (engine or self.engine).run(chunk)
+        if engine is None or not self.beside:
+            self._check_finite(chunk, outcome, plastic)
         shift_last_spikes(outcome.state, chunk.trials * float(self.shape.duration))
         return outcome
 

@@ -25,6 +25,7 @@ from bioopzo.training.plan import Evaluations, Plan
 from bioopzo.training.saving import save_incomplete
 from bioopzo.training.start import checked_start, provenance
 from bioopzo.training.tuned import tuned_parameters
+from bioopzo.training.watch import checked_watch
 
 #: What each engine says of itself: `settings`, `plan`, `fitted`, `backend`, and its `Driver`.
 ENGINES = {"spiking": spiking, "rate": rate}
@@ -44,8 +45,8 @@ def train(model: Model, task: Task, trials: int | None = None, seed: int | Itera
           backend: str | None = None, evaluations: Evaluations = None, split: str = "test",
           save: str | PathLike | None = None, progress: bool = True, lazy: bool = True,
           engine: str = "spiking", epochs: int | None = None, live: bool | Listener = False,
-          evaluation_trials: int | None = None, start: Run | None = None, **settings: Any
-          ) -> Run | list[Run]:
+          evaluation_trials: int | None = None, start: Run | None = None, record: Any = None,
+          record_trials: Any = None, **settings: Any) -> Run | list[Run]:
     """Train a model on a task, in the spiking engine (one trial at a time) or the rate engine.
 
     Parameters
@@ -94,6 +95,12 @@ def train(model: Model, task: Task, trials: int | None = None, seed: int | Itera
         in a `ModelWarning` and in ``run.meta["start"]``. Rule, edits and task may be others.
         Membranes, traces and what an optimiser keeps begin anew, and so does the schedule of the
         learning rates; ``t`` goes on.
+    record : list of str
+        Variables that are recorded at every step of some training trials, as `Run.record` names
+        them, e.g. ``["hidden_1.a", "feedback_2.M[0, :]"]``; they come as ``run.recorded``. Training
+        is the same as without.
+    record_trials : sequence of int
+        The numbers of these trials, from 0; default 10, evenly over the training.
     **settings
         Of the rate engine: `batch`, `activity`, `optimizer`, `rate`, `schedule`, `checkpoint` ...,
         see `engines.rate.settings.Settings`. Of both: `precision`, ``"single"`` (float32) or
@@ -115,7 +122,7 @@ def train(model: Model, task: Task, trials: int | None = None, seed: int | Itera
     options: dict[str, Any] = dict(
         trials=trials, backend=backend, evaluations=evaluations, split=split, lazy=lazy,
         engine=engine, epochs=epochs, live=live, evaluation_trials=evaluation_trials, start=start,
-        **settings)
+        record=record, record_trials=record_trials, **settings)
     if not isinstance(seed, Iterable) or isinstance(seed, str):
         found = train_group([Job(model, seed, save)], task, progress, **options)
     else:
@@ -170,7 +177,8 @@ def train_group(jobs: Sequence[Job], task: Task, progress: bool = True, **option
     return [_alone(make(), progress) for make in opened]
 
 
-def _checked(job, task, engine="spiking", live=False, start=None, **options):
+def _checked(job, task, engine="spiking", live=False, start=None, record=None, record_trials=None,
+             **options):
     """What a job is and says, all that can be wrong with it checked, and how long that took."""
     begin = time.perf_counter()
     seed = whole_number("seed", job.seed, least=0)
@@ -179,20 +187,21 @@ def _checked(job, task, engine="spiking", live=False, start=None, **options):
         options["checkpoint"] = job.checkpoint
     model, plan, chosen = prepared(job.model, task, engine, **options)
     check_on(model, task)
+    watch = checked_watch(model, task, plan.trials, record, record_trials)
     place = writable("save", job.save) if job.save else None
-    return seed, model, plan, chosen, place, time.perf_counter() - begin
+    return seed, model, plan, chosen, place, watch, time.perf_counter() - begin
 
 
 def _opened(checked, task, progress, engine="spiking", split="test", live=False, start=None, **_):
     """A job that has been checked as a run under way."""
-    seed, model, plan, chosen, place, spent = checked
+    seed, model, plan, chosen, place, watch, spent = checked
     begin = time.perf_counter() - spent
     log = Log(task.labels, listener(live, model, task, plan.trials), keeps_decisions(plan, task))
     run = Run(model=model, task=task)
     run.meta.update(provenance(model, task, plan.trials, seed,
                                ENGINES[engine].backend(chosen, plan, model, task), split))
     driver = ENGINES[engine].Driver(run, plan, chosen, seed, log, tqdm.write if progress else None,
-                                    start)
+                                    start, watch)
     return _Open(run, plan, log, driver, place, begin)
 
 
@@ -354,6 +363,8 @@ def _closed(opened, complete):
     run, driver = opened.run, opened.driver
     run.meta.update(driver.closing())
     opened.log.fill(run, driver.final(), complete)
+    if driver.watch is not None:
+        driver.watch.fill(run)
     run.meta["wall_s"] = round(time.perf_counter() - opened.begin, 3)
     return run
 

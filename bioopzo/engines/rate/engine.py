@@ -285,6 +285,29 @@ class Engine:
             self.take(kept, {}, 1)
             return {key: np.asarray(value) for key, value in values["record"].items()}
 
+    def record(self, names, inputs, targets, plastic=True, masks=None, constants=None, rate=None):
+        """What the variables called `names` hold after every step of a batch; the engine stays.
+
+        With plasticity on, the batch is what `train` would show next, with `constants` and `rate` of
+        its own. Returns arrays (steps, batch, n) by name; what samples share, (steps, pre, post) or
+        (steps, 1, n). Names whose values do not go from step to step are left out.
+        """
+        machine = self.machine(plastic, names)
+        key = jax.random.fold_in(self.seed_key(plastic), self.batches)
+        rate = self.optimizer.parameters.get("rate") if rate is None else rate
+
+        def trial(kept, given, fixed, course, key, number):
+            return machine.trial(kept, given, fixed, course, key, number, rate, record=names)[1]
+
+        with jax.enable_x64(self.dtype == np.float64), jax.default_matmul_precision("highest"), \
+                jax.threefry_partitionable(True):
+            values = (jax.jit(trial) if self.compiled else trial)(
+                self.kept(plastic, inputs.shape[-2]), self.given(inputs, targets, masks),
+                self.fixed({**self.constants, **(constants or {})}),
+                self.course.astype(self.dtype), key if plastic else jax.random.fold_in(key, 0),
+                np.int32(self.batches))
+        return {name: np.asarray(value) for name, value in values["record"].items()}
+
     def take(self, kept, sizes, count):
         """Go on with what a program leaves after so many batches."""
         self.weights, self.shared = dict(kept["weights"]), dict(kept["shared"])

@@ -30,14 +30,14 @@ from bioopzo.errors import BuildError
 from bioopzo.files import cache_directory
 
 #: Counts the ways a compiled program and this module talk; a change needs a new build.
-PROTOCOL = 9
+PROTOCOL = 10
 FILES = ("main", "manifest.json")
 #: A lock on each program that this process has looked for.
 _OPENING: dict[str, threading.Lock] = {}
 _OPENING_LOCK = threading.Lock()
 
 
-def identity(model, shape, lazy=True, precision="double"):
+def identity(model, shape, lazy=True, precision="double", record=()):
     """A short hash of all that a program depends on, the same in every process.
 
     No compiler is asked: a program that is kept runs without one.
@@ -46,7 +46,7 @@ def identity(model, shape, lazy=True, precision="double"):
                         step=shape.step, precision=precision, masks=shape.masks > 1)
     content = json.dumps([PROTOCOL, repr((assembly.groups, assembly.synapses)), model.sizes,
                           repr(shape), precision, b2.__version__, (*wanted_flags(), *LOOP_FLAGS),
-                          machine()])
+                          machine(), *([repr(record)] if record else [])])
     return hashlib.sha256(content.encode()).hexdigest()[:20]
 
 
@@ -60,11 +60,13 @@ class Standalone:
 
     name = "standalone"
 
-    def __init__(self, model, shape, lazy=True, announce=None, precision="double"):
+    def __init__(self, model, shape, lazy=True, announce=None, precision="double",
+                 record=()):
         begin = time.perf_counter()
         self.model, self.shape, self.announce = model, shape, announce
         self.lazy, self.precision = lazy, precision
-        self.key = identity(model, shape, lazy, precision)
+        self.record = tuple(record)
+        self.key = identity(model, shape, lazy, precision, self.record)
         self._open()
         self.connections = sparse({p.name: p for p in model.network.projections})
         self.start = exchange.start(self.manifest, self.connections)
@@ -100,7 +102,8 @@ class Standalone:
 
     def _build(self):
         with tempfile.TemporaryDirectory(prefix="bioopzo-build-") as folder:
-            manifest = generate(self.model, self.shape, self.lazy, folder, self.precision)
+            manifest = generate(self.model, self.shape, self.lazy, folder, self.precision,
+                                self.record)
             Path(folder, "manifest.json").write_text(json.dumps(manifest))
             program(folder)
             try:
@@ -128,7 +131,8 @@ class Standalone:
                 exchange.write(file, self.manifest, given, self.connections)
             self._call(folder)
             with open(os.path.join(folder, "chunk.out"), "rb") as file:
-                return exchange.read(file, self.manifest, chunk.trials, self.connections)
+                return exchange.read(file, self.manifest, chunk.trials, self.connections,
+                                     self.record, self.shape.steps)
 
     def _call(self, folder, again=True):
         try:
