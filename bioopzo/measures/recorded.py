@@ -107,8 +107,8 @@ def on_batch(engine: Any, chosen: Sequence[Watched], inputs: np.ndarray, targets
     lost = [name for name in names if name not in found]
     if lost:
         raise InputError(f"{', '.join(lost)}: the rate engine keeps no such value from step to "
-                         "step (a subexpression, a trial's clock, or an eligibility that it "
-                         "computes when the trial is over)")
+                         "step (a subexpression such as psi, the trial's clock, or an eligibility "
+                         "that it computes when the trial is over): record what it is made of")
     count = inputs.shape[-2]
     result = []
     for one in chosen:

@@ -292,6 +292,9 @@ class Engine:
         its own. Returns arrays (steps, batch, n) by name; what samples share, (steps, pre, post) or
         (steps, 1, n). Names whose values do not go from step to step are left out.
         """
+        steps = [*self.program.start, *self.program.step, *self.program.finish]
+        there = {*self.weights, *self.shared}.union(*(node.written() for node in steps))
+        names = tuple(name for name in names if name in there)
         machine = self.machine(plastic, names)
         key = jax.random.fold_in(self.seed_key(plastic), self.batches)
         rate = self.optimizer.parameters.get("rate") if rate is None else rate
