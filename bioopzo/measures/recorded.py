@@ -10,12 +10,13 @@ from bioopzo.engines.rate.feed import Masks, presented
 from bioopzo.engines.rate.settings import open_engine, settings
 from bioopzo.engines.spiking import backends
 from bioopzo.engines.spiking.chunk import Chunk
-from bioopzo.engines.spiking.feed import checked_sample, parameter_values, rows, tables
+from bioopzo.engines.spiking.feed import checked_sample, rows, tables
 from bioopzo.engines.spiking.numbers import MEASURE, keys
 from bioopzo.errors import InputError
 from bioopzo.measures.trials import attached, before
 from bioopzo.network.assembly import assemble
 from bioopzo.network.clock import shape_of, time_course
+from bioopzo.network.spread import constants
 from bioopzo.network.watched import Watched, asks_for_dense, watched
 from bioopzo.show.exports import named
 
@@ -53,24 +54,29 @@ def record_trials(run: Any, variables: str | Iterable[str], samples: Any = None,
 
 def open_recorder(model: Any, shape: Any, chosen: Sequence[Watched], backend: str | None,
                   trials: int, precision: str = "double", lazy: bool = True
-                  ) -> tuple[Any, bool]:
-    """A back end of the spiking engine that records, and whether its plasticity is dense."""
-    assembly = assemble(model, shape.duration, shape.varying, lazy, bool(shape.events),
+                  ) -> tuple[Any, bool, dict[str, Any]]:
+    """A back end of the spiking engine that records; whether its plasticity is dense; its constants.
+    """
+    def text(lazy):
+        return assemble(model, shape.duration, shape.varying, lazy, bool(shape.events),
                         step=shape.step, precision=precision, masks=shape.masks > 1)
+
+    assembly = text(lazy)
     dense = not lazy or asks_for_dense(chosen, assembly)
+    assembly = text(False) if dense and lazy else assembly
     name = backends.choose(backend if backend in backends.BACKENDS else None, trials)
     return backends.open_backend(name, model, shape, not dense, asked=False, precision=precision,
-                                 record=chosen), dense
+                                 record=chosen), dense, constants(assembly, model, shape)
 
 
 def _one_by_one(run, model, task, chosen, samples, plastic, seed):
     shape = shape_of(task, rows(task))
-    engine, _ = open_recorder(model, shape, chosen, None, len(samples),
+    engine, _, values = open_recorder(model, shape, chosen, None, len(samples),
                               run.meta.get("precision", "double"))
     state: Mapping[str, Any] = {**engine.start, **{
         name: value for name, value in run.final.items() if name in engine.start}}
     data = {"course": time_course(model, task)}
-    values, done = parameter_values(model, shape), before(run.meta)
+    done = before(run.meta)
     found = []
     for first in range(0, len(samples), shape.rows):
         part = samples[first:first + shape.rows]
@@ -96,14 +102,14 @@ def _on_batches(run, model, task, chosen, samples, plastic, seed):
 
 def on_batch(engine: Any, chosen: Sequence[Watched], inputs: np.ndarray, targets: np.ndarray,
              masks: np.ndarray | None = None, plastic: bool = True,
-             constants: Mapping[str, Any] | None = None, rate: float | None = None
+             values: Mapping[str, Any] | None = None, rate: float | None = None
              ) -> list[np.ndarray]:
     """What is `chosen` of a batch in the rate `engine`, which stays as it is.
 
     Arrays (samples, steps, what is selected ...); what all samples share is the same for each.
     """
     names = tuple(dict.fromkeys(one.name for one in chosen))
-    found = engine.record(names, inputs, targets, plastic, masks, constants, rate)
+    found = engine.record(names, inputs, targets, plastic, masks, values, rate)
     lost = [name for name in names if name not in found]
     if lost:
         raise InputError(f"{', '.join(lost)}: the rate engine keeps no such value from step to "
@@ -112,10 +118,10 @@ def on_batch(engine: Any, chosen: Sequence[Watched], inputs: np.ndarray, targets
     count = inputs.shape[-2]
     result = []
     for one in chosen:
-        values = found[one.name]
-        if values.ndim == 2 + (len(one.whole) == 2) or values.shape[1] != count:
-            values = np.broadcast_to(
-                np.reshape(values, (len(values), 1, *one.whole)), (len(values), count, *one.whole))
-        values = np.moveaxis(np.reshape(values, (len(values), count, -1)), 1, 0)
-        result.append(values[:, :, one.places].reshape(count, -1, *one.shape))
+        seen = found[one.name]
+        if seen.ndim == 2 + (len(one.whole) == 2) and seen.ndim == 3 or seen.shape[1] != count:
+            seen = np.broadcast_to(
+                np.reshape(seen, (len(seen), 1, *one.whole)), (len(seen), count, *one.whole))
+        seen = np.moveaxis(np.reshape(seen, (len(seen), count, -1)), 1, 0)
+        result.append(seen[:, :, one.places].reshape(count, -1, *one.shape))
     return result

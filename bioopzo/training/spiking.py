@@ -126,7 +126,7 @@ class Driver:
         self.watch, self.recorder = watch, None
         if watch is not None:
             # What is recorded of event-driven plasticity is read of the dense form, beside it.
-            self.recorder, self.beside = open_recorder(
+            self.recorder, self.beside, self.theirs = open_recorder(
                 self.model, self.shape, watch.chosen, self.engine.name, len(watch.trials),
                 chosen.precision, chosen.lazy)
             self.beside = self.beside and chosen.lazy
@@ -148,14 +148,15 @@ class Driver:
         parts = [(slice(None), False)] if self.watch is None else self.watch.parts(
             self.log.trials, len(stretch.samples))
         for part, recorded in parts:
-            self._learn(stretch.samples[part], values, recorded)
+            self._learn(stretch.samples[part], values, recorded and scheduled(
+                self.theirs, self.model, stretch.progress))
 
     def _learn(self, samples, values, recorded):
-        """Learn from trials, and record them if so."""
+        """Learn from trials; and record them, where `recorded` are the constants for that."""
         first = self.log.trials + np.arange(len(samples))
         before = self.before + first
         asked = (samples, True, before, keys(self.seed, TRAINING, before), self.state, values)
-        seen = self._shown(*asked, engine=self.recorder) if recorded else None
+        seen = self._shown(*asked[:-1], recorded, self.recorder) if recorded else None
         outcome = self._shown(*asked) if seen is None or self.beside else seen
         if seen is not None:
             self.watch.keep(first, samples, seen.recorded)
