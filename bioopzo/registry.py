@@ -68,7 +68,7 @@ class Folder:
         if self.tried is not None:
             self._made(function, self.tried, {})
         self.added[name] = function
-        self.texts[name] = path.read_text(encoding="utf-8")
+        self.texts[name] = Path(path).read_text(encoding="utf-8")
         return name
 
     def text(self, name: str) -> str | None:

@@ -14,6 +14,7 @@ from bioopzo import measures, plots, show, texts
 from bioopzo.engines import spiking
 from bioopzo.errors import InputError, unknown
 from bioopzo.files import write_atomically, write_json
+from bioopzo.held import Made, Part, made_of, on_its_trials
 from bioopzo.network.layers import recorded
 
 if TYPE_CHECKING:  # both take long to import
@@ -23,67 +24,6 @@ if TYPE_CHECKING:  # both take long to import
     from bioopzo.engines.spiking.trained import TrainedNetwork
 
 FORMAT = 1
-#: What a file of a run holds to make its model and its task of.
-MADE_OF = ("model", "task")
-
-
-class Part(Mapping[str, np.ndarray]):
-    """The arrays of a run under a prefix, by the rest of their names; it follows the run."""
-
-    def __init__(self, arrays: Mapping[str, np.ndarray], prefix: str):
-        self._arrays, self._prefix = arrays, prefix
-
-    def __getitem__(self, name):
-        return self._arrays[self._prefix + name]
-
-    def __iter__(self):
-        return (name.removeprefix(self._prefix) for name in self._arrays
-                if name.startswith(self._prefix))
-
-    def __len__(self):
-        return sum(1 for _ in self)
-
-    def __repr__(self):
-        return "\n".join(f"{name}: array {np.shape(array)}" for name, array in self.items())
-
-    def _ipython_key_completions_(self):
-        return list(self)
-
-
-class _Made:
-    """An attribute of a `Run` that is made of what its file holds when it is first asked for."""
-
-    def __set_name__(self, owner, name):
-        self.name = name
-
-    def __get__(self, run, owner=None):
-        if run is None:
-            return None  # the default of the field
-        held = run.__dict__
-        if held.get(self.name) is None and held.get("made_of", {}).get(self.name):
-            held[self.name] = _MAKERS[self.name](run)
-        return held.get(self.name)
-
-    def __set__(self, run, value):
-        run.__dict__[self.name] = value
-
-
-def _model_of(run):
-    # start-up: Brian2 is slow
-    from bioopzo.model import Model
-
-    return Model.from_content(run.made_of["model"])
-
-
-def _task_of(run):
-    # start-up: Brian2 is slow
-    from bioopzo import stored
-
-    return run.on_its_trials(stored.referred(run.made_of["task"]))
-
-
-_MAKERS = {"model": _model_of, "task": _task_of}
-
 
 @dataclass
 class Run:
@@ -105,8 +45,8 @@ class Run:
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
     meta: dict[str, Any] = field(default_factory=dict)
-    model: Any = _Made()  # noqa: RUF009  a descriptor, made for this
-    task: Any = _Made()  # noqa: RUF009
+    model: Any = Made()  # noqa: RUF009  a descriptor: see there
+    task: Any = Made()  # noqa: RUF009
     made_of: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self):
@@ -167,7 +107,8 @@ class Run:
 
     def _with(self, arrays=None, meta=None, **more):
         """A copy with other arrays, other words about it, or another model."""
-        held = {name: self.__dict__.get(name) for name in ("model", "task", "made_of")} | more
+        held: dict[str, Any] = {name: self.__dict__.get(name)
+                                for name in ("model", "task", "made_of")} | more
         return Run(self.arrays if arrays is None else arrays, self.units,
                    self.meta if meta is None else meta, **held)
 
@@ -184,15 +125,9 @@ class Run:
         Plasticity and perturbation are off, and the run stays as it is. In the engine, back end and
         precision of the run.
 
-        Parameters
-        ----------
-        task : Task
-            Default: the run's own. Of another, inputs and readouts are as many.
-        split : ``"test"``, ``"validation"`` or ``"train"``
-        trials : int
-            Only so many, the first of the split.
-        seed : int
-            Draws the noise; default that of the run: its last evaluation comes out again.
+        `task` is by default the run's own; another has as many inputs and readouts. `split` is
+        ``"test"``, ``"validation"`` or ``"train"``, of which the first `trials` are shown (default
+        all). `seed` draws the noise, by default that of the run: its last evaluation comes again.
 
         Returns `measures.Outcomes`: ``run.evaluate().accuracy``, `decision`, `loss`, `rates` ...
         Raises `InputError` for a task that does not fit, an unknown or empty split, and a run
@@ -228,20 +163,12 @@ class Run:
 
         Needs the package xarray (``pip install xarray``).
 
-        Parameters
-        ----------
-        variables : list of str
-            ``"object.variable"``: of any population or projection (see ``model.equations()``), also
-            a part of it: ``["hidden_1.a", "forward_1.ebar", "feedback_2.M[0, :]"]``.
-        samples : sequence of int
-            Indices of trials in the task, shown in this order; default the first of the test split.
-        plastic : bool
-            Whether the network learns (and is perturbed) in these trials, in the spiking engine
-            from one to the next; the run stays as it is.
-        seed : int
-            Draws the noise.
-        task : Task
-            Default: the run's own.
+        `variables` are ``"object.variable"`` of any population or projection (see
+        ``model.equations()``), or a part: ``["hidden_1.a", "forward_1.ebar", "feedback_2.M[0, :]"]``.
+        `samples` are indices of trials of the `task` (default the run's own), shown in this order,
+        by default the first of the test split. `plastic` says whether the network learns (and is
+        perturbed) in them, in the spiking engine from one to the next; the run stays as it is.
+        `seed` draws the noise.
 
         Returns an `xarray.Dataset` with a variable for each request; dimensions ``trial``, ``time``
         (ms), and the population, of synapses source and target; ``sample`` and ``label`` are
@@ -266,7 +193,7 @@ class Run:
         """
         told = self.meta.get("recorded")
         if not told:
-            raise InputError("this run has recorded nothing: bz.train(..., record=[\"hidden_1.u\"], "
+            raise InputError('this run has recorded nothing: bz.train(..., record=["hidden_1.u"], '
                              "record_trials=[0, 100])")
         return show.recorded_data(self, told)
 
@@ -407,33 +334,11 @@ class Run:
         Returns `path` without ending; `Run.load` reads it.
         """
         path = _stem(path)
-        meta = {**self.meta, "format": FORMAT, "units": self.units, "made_of": self._made_of()}
+        meta = {**self.meta, "format": FORMAT, "units": self.units, "made_of": made_of(self)}
         write_atomically(path.with_name(path.name + ".npz"),
                          lambda f: np.savez_compressed(f, **self.arrays))  # type: ignore[arg-type]
         write_json(path.with_name(path.name + ".json"), meta)
         return path
-
-    def _made_of(self):
-        """What a file holds to make model and task of; of a run that was loaded, what that did."""
-        held, found = self.__dict__, {}
-        if held.get("model") is not None:
-            found["model"] = held["model"].content()
-        if held.get("task") is not None:
-            # start-up: Brian2 is slow
-            from bioopzo import stored
-
-            found["task"] = stored.reference(held["task"])
-        return {name: value for name, value in {**self.made_of, **found}.items() if value}
-
-    def on_its_trials(self, task: Any) -> Any:
-        """The `task`, if it has the trials that the run was trained on; else `InputError`."""
-        known = self.meta.get("task_digest")
-        if known is not None and task.digest != known:
-            raise InputError(f"the run was trained on other trials of {self.meta['task']} than "
-                             f"those of {task.name} that there are now: give its task, "
-                             "bioopzo.Run.load(path, task=task), or run.evaluate(task) to show it "
-                             "others")
-        return task
 
     @classmethod
     def load(cls, path: str | PathLike, task: Any = None) -> "Run":
@@ -459,7 +364,7 @@ class Run:
                              f"this version reads {FORMAT}")
         run = cls(arrays, meta.pop("units"), meta, made_of=meta.pop("made_of", {}))
         if task is not None:
-            run.task = run.on_its_trials(task)
+            run.task = on_its_trials(run, task)
         return run
 
     def _repr_html_(self):

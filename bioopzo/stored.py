@@ -1,8 +1,8 @@
 """Models and tasks as JSON: what a file holds of them, and what is made of it again.
 
 Everything that a model is made of is data: numbers with their dimensions, arrays, text, and frozen
-tables of the package (`CLASSES`). Nothing that is read is ever run: of a rule or neuron in a file of
-the user's own, a model's file holds what it returned, by which the model is made again, and the
+tables of the package (`CLASSES`). Nothing that is read is ever run: of a rule or neuron in a file
+of the user's own, a model's file holds what it returned, by which the model is made again, and the
 file's text, to be read.
 """
 

@@ -82,8 +82,9 @@ def silence(model: Model, population: str, neurons: Any = None) -> Model:
     spread = model.spread.get(INTACT)
     intact = np.ones(one.size) * (1.0 if spread is None else spread.at(population))
     intact[_indices(population, one.size, neurons)] = 0
-    given = model.given.get(INTACT, {})
-    values = {**(given if isinstance(given, Mapping) else {}), population: intact}
+    before = model.given.get(INTACT)
+    given = dict(before) if isinstance(before, Mapping) else {}
+    values = {**given, population: intact}
     if spread is not None and population in given:  # its text is there already
         return model.edit({INTACT: values})
     equations, steps = (parse(text_of(model.blocks, one, moment)) for moment in ("", "step"))

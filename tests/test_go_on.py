@@ -83,8 +83,9 @@ def test_training_goes_on_from_what_both_have(run, on_batches, task):
     reversal = bz.tasks.relabelled(task, [1, 0, *range(2, 10)])
     other = trained(run.model.replace(rule="bp"), reversal, start=on_batches)
     assert np.allclose(other.arrays["snapshots/forward_2.w"][0], on_batches.final["forward_2.w"])
-    assert other.meta["start"]["not_taken"].startswith("left behind are feedback_1.M, feedback_2.M")
-    batches = trained(run.model, task, start=run, engine="rate", batch=4, activity="spikes", trials=4)
+    assert "left behind are feedback_1.M, feedback_2.M" in other.meta["start"]["not_taken"]
+    batches = trained(run.model, task, start=run, engine="rate", batch=4, activity="spikes",
+                      trials=4)
     assert np.allclose(batches.arrays["snapshots/forward_1.w"][0], run.final["forward_1.w"])
     for start, says in ((3, "start is a Run"), (bz.Run(), "no weights")):
         with pytest.raises(InputError, match=says):

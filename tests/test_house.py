@@ -33,7 +33,7 @@ FLOORS = (
     ("engines",),
     ("checks",),
     ("model",),
-    ("measures", "texts"),
+    ("measures", "texts", "held"),
     ("run",),
     ("training",),
     ("studies",),

@@ -72,10 +72,10 @@ def rates_over_time(spikes: Any, width_ms: float = 5.0, dt_ms: float | None = No
     for another shape, and bins shorter than a step.
     """
     values, dt = _trials(spikes, dt_ms)
-    count = int(round(width_ms / dt))
+    count = round(width_ms / dt)
     if count < 1 or count > values.shape[1]:
-        raise InputError(f"width_ms is {dt:g} (a step) to {values.shape[1] * dt:g} (the trial), not "
-                         f"{width_ms!r}")
+        raise InputError(f"width_ms is {dt:g} (a step) to {values.shape[1] * dt:g} (the trial), "
+                         f"not {width_ms!r}")
     bins = values.shape[1] // count
     mean = values.mean(axis=0)[:bins * count].reshape(bins, count, -1).mean(axis=1)
     return (np.arange(bins) + 0.5) * count * dt, 1e3 * mean / dt
@@ -107,7 +107,7 @@ def tuning(spikes: Any, stimulus: ArrayLike | None = None, dt_ms: float | None =
 def intervals(spikes: Any, dt_ms: float | None = None) -> list[np.ndarray]:
     """The intervals between spikes of each neuron within trials, in ms: an array a neuron.
 
-    `spikes` are recorded S, 0 and 1; what the rate engine sends as a chance has none (`InputError`).
+    `spikes` are recorded S, 0 and 1; what is sent as a chance has none (`InputError`).
     """
     values, dt = _trials(spikes, dt_ms)
     if not ((values == 0) | (values == 1)).all():

@@ -44,7 +44,7 @@ def predict(run: Any, inputs: Any, split: str = "test", readout: bool = False) -
         task = _unlabelled(task, inputs)
         found = shown(run, model.on(task), task, task.splits["train"], None)
     assert found.decision is not None  # of what has been shown just now
-    return found.decision if readout or run.task is not None and run.task.labels is None \
+    return found.decision if readout or (run.task is not None and run.task.labels is None) \
         else found.choice
 
 
@@ -52,8 +52,8 @@ def _unlabelled(task, inputs):
     """The trials of a task with other inputs, and no targets."""
     inputs = inputs if hasattr(inputs, "steps") else np.asarray(inputs)
     if len(inputs.shape) not in (2, 3) or inputs.shape[-1] != task.n_in or not len(inputs):
-        raise InputError(f"inputs of {task.name} have the shape (samples, {task.n_in}), or (samples,"
-                         f" steps, {task.n_in}) where they change within a trial, not "
+        raise InputError(f"inputs of {task.name} have the shape (samples, {task.n_in}), or "
+                         f"(samples, steps, {task.n_in}) where they change within a trial, not "
                          f"{inputs.shape}")
     if len(task.masks) > 1:
         raise InputError(f"trials of {task.name} are read at times of their own, and inputs alone "

@@ -55,8 +55,7 @@ def record_trials(run: Any, variables: str | Iterable[str], samples: Any = None,
 def open_recorder(model: Any, shape: Any, chosen: Sequence[Watched], backend: str | None,
                   trials: int, precision: str = "double", lazy: bool = True
                   ) -> tuple[Any, bool, dict[str, Any]]:
-    """A back end of the spiking engine that records; whether its plasticity is dense; its constants.
-    """
+    """A back end of the spiking engine that records; whether it is dense; its constants."""
     def text(lazy):
         return assemble(model, shape.duration, shape.varying, lazy, bool(shape.events),
                         step=shape.step, precision=precision, masks=shape.masks > 1)
@@ -119,7 +118,7 @@ def on_batch(engine: Any, chosen: Sequence[Watched], inputs: np.ndarray, targets
     result = []
     for one in chosen:
         seen = found[one.name]
-        if seen.ndim == 2 + (len(one.whole) == 2) and seen.ndim == 3 or seen.shape[1] != count:
+        if (seen.ndim == 2 + (len(one.whole) == 2) and seen.ndim == 3) or seen.shape[1] != count:
             seen = np.broadcast_to(
                 np.reshape(seen, (len(seen), 1, *one.whole)), (len(seen), count, *one.whole))
         seen = np.moveaxis(np.reshape(seen, (len(seen), count, -1)), 1, 0)

@@ -41,7 +41,7 @@ class Outcomes:
 
     @property
     def correct(self) -> np.ndarray:
-        """Whether each trial was decided correctly, bool (trials,); `InputError` without classes."""
+        """Whether each trial was right, bool (trials,); `InputError` without classes."""
         if self.labels is None:
             raise InputError("these trials have no classes, so none is correct or wrong: see loss")
         return self.choice == self.labels
@@ -94,8 +94,8 @@ def outcomes(run: Any, trials: str = "held_out", evaluation: int | None = -1) ->
     """What a `run` keeps of its single `trials`.
 
     ``"training"``: every training trial, in the order in which they were shown, with plasticity and
-    perturbation on. ``"held_out"``: those of an `evaluation`, by its number (-1: the last one, which
-    shows the whole split; None: of all evaluations, one behind the other). `rates` are not kept
+    perturbation on. ``"held_out"``: those of an `evaluation`, by its number (-1: the last one,
+    which shows the whole split; None: of all evaluations, one behind the other). `rates` are not kept
     (`Run.evaluate` measures them). Raises `InputError` for other trials, no such evaluation, and a
     run that keeps none.
     """

@@ -1,7 +1,7 @@
-"""Figures of what was decided and of recorded trials; every function is ``f(data, ax=None, **style)``.
+"""Figures of decisions and of recorded trials: ``f(data, ax=None, **style)``.
 
-`style` are keywords of what matplotlib draws (``color=``, ``lw=``, ``cmap=`` ...), over the style of
-the package. What is drawn is computed by the function of `measures` that each names.
+`style` are keywords of what matplotlib draws (``color=``, ``lw=``, ``cmap=`` ...), over the style
+of the package. What is drawn is computed by the function of `measures` that each names.
 """
 
 from collections.abc import Sequence
@@ -38,26 +38,26 @@ def confusion(counts: ArrayLike, ax: Axes | None = None, labels: Sequence[Any] |
     `style` is of ``imshow``. Drawn into `ax`, by default a new figure. Raises `InputError` for what
     is no square table.
     """
-    counts = np.asarray(counts, float)
-    if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not counts.size:
-        raise InputError(f"a confusion matrix is square, not {counts.shape}")
-    shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    table = np.asarray(counts, float)
+    if table.ndim != 2 or table.shape[0] != table.shape[1] or not table.size:
+        raise InputError(f"a confusion matrix is square, not {table.shape}")
+    shares = 100 * table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     ax = axes_of(ax, height=7.0)
     image = ax.imshow(shares, **{"cmap": "Greys", "vmin": 0, "vmax": 100, **style})
-    size = len(counts)
+    size = len(table)
     names = [str(name) for name in (range(size) if labels is None else labels)]
     if len(names) != size:
         raise InputError(f"labels has {len(names)} names for {size} classes")
     ax.set_xticks(range(size), names)
     ax.set_yticks(range(size), names)
     for row, column in np.argwhere(shares >= 0.5) if size <= 12 else ():
-        dark = image.norm(shares[row, column]) > 0.55
+        dark = float(image.norm(float(shares[row, column]))) > 0.55  # type: ignore[arg-type]
         ax.text(column, row, f"{shares[row, column]:.0f}", ha="center", va="center",
                 fontsize=SMALL - 1, color="white" if dark else INK)
     ax.tick_params(length=0)
     dress(ax, "Choice", "Class")
     ax.spines[:].set_visible(False)
-    note(ax, f"% of each class; {counts.sum():.0f} trials, {_percent(counts)} % correct")
+    note(ax, f"% of each class; {table.sum():.0f} trials, {_percent(table)} % correct")
     return ax
 
 
@@ -70,8 +70,8 @@ def psychometric(curve: Sequence[ArrayLike], ax: Axes | None = None,
                  xlabel: str = "Strength of evidence", **style: Any) -> Axes:
     """The share of trials (%) with a choice against the strength of the evidence for it.
 
-    `curve` is (strength, share, trials) of `measures.psychometric`; bars are 95 % intervals (Wilson)
-    of the share; `style` is of the points and their line. Drawn into `ax`, by default a new figure.
+    `curve` is (strength, share, trials) of `measures.psychometric`; bars are 95 % intervals
+    (Wilson) of the share; `style` is of the points and their line. Drawn into `ax`, by default a new figure.
     """
     strength, share, trials = (np.asarray(part, float) for part in curve)
     z = 1.96
@@ -243,8 +243,8 @@ def similarity(matrix: ArrayLike, ax: Axes | None = None, labels: ArrayLike | No
     """How alike the population's responses to each two trials are, as an image of correlations.
 
     `matrix` (trials, trials) is that of `measures.similarity`; with `labels` (trials,) trials are
-    sorted by them, and classes marked. `style` is of ``imshow``. Raises `InputError` for what is not
-    square, and other numbers of labels.
+    sorted by them, and classes marked. `style` is of ``imshow``. Raises `InputError` for what
+    is not square, and other numbers of labels.
     """
     matrix = np.asarray(matrix, float)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
@@ -268,7 +268,7 @@ def similarity(matrix: ArrayLike, ax: Axes | None = None, labels: ArrayLike | No
     image = ax.imshow(matrix, **{"cmap": "RdBu_r", "vmin": -1, "vmax": 1,
                                  "interpolation": "nearest", **style})
     bar = ax.figure.colorbar(image, ax=ax, shrink=0.7, pad=0.03)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=SMALL, length=2)
     bar.set_label("Correlation of spike counts", fontsize=NORMAL)
     word = "Trial" if labels is None else "Trials, by class"

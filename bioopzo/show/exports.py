@@ -41,7 +41,7 @@ def to_xarray(run: Any) -> Any:
 
 
 def named(chosen: Any, values: Any, samples: Any, dt_ms: float, model: Any, about: Any) -> Any:
-    """What was recorded as an `xarray.Dataset`, with dimensions ``trial``, ``time`` and populations.
+    """What was recorded as an `xarray.Dataset`, of ``trial``, ``time`` and populations.
 
     `chosen` are `network.watched.Watched`, `values` an array (trials, steps, selected ...) for
     each, `samples` the indices of the trials in the task; `model` knows the units, or is None.
@@ -52,7 +52,8 @@ def named(chosen: Any, values: Any, samples: Any, dt_ms: float, model: Any, abou
     about = dict(about)
     beside = {name: ("trial", np.asarray(about.pop(name))) for name in ("label", "trained")
               if about.get(name) is not None}
-    variables, coordinates = {}, {"sample": ("trial", np.asarray(samples)), **beside}
+    variables: dict[str, Any] = {}
+    coordinates: dict[str, Any] = {"sample": ("trial", np.asarray(samples)), **beside}
     for one, array in zip(chosen, values):
         # A part of a dimension is one of its own where another variable has another part.
         names = []
@@ -135,8 +136,11 @@ def to_neo(recording: Any) -> Any:
     return block
 
 
-def optional(package, what):
-    """An optional package; `InputError` with the command that installs it where it is missing."""
+def optional(package: str, what: str) -> Any:
+    """An optional `package`; where it is missing, `InputError` with the command that installs it.
+
+    `what` needs it.
+    """
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as problem:

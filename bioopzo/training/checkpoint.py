@@ -36,7 +36,8 @@ def checkpoint_identity(meta: Mapping[str, Any]) -> dict[str, Any]:
     """
     return {"digest": meta["digest"], "task": meta["task"], "data": meta["task_digest"],
             "seed": meta["seed"], "settings": meta["settings"], "trials": meta["trials"],
-            "split": meta["split"], "start": meta.get("start", {}).get("content"), "version": meta["versions"]["bioopzo"],
+            "split": meta["split"], "start": meta.get("start", {}).get("content"),
+            "version": meta["versions"]["bioopzo"],
             "format": CHECKPOINT_FORMAT}
 
 

@@ -17,8 +17,8 @@ from bioopzo.training.log import Listener
 def listener(live: bool | Listener, model: Model, task: Task, trials: int) -> Listener | None:
     """What is called at every evaluation with (trials, accuracy or None, loss, weights); or None.
 
-    `live` is False, True (draw in a notebook) or a function of the user's own, of (trials, accuracy,
-    loss) or of (trials, accuracy, loss, weights). Without a notebook True only warns: the progress
+    `live` is False, True (draw in a notebook) or a function of the user's own, of (trials,
+    accuracy, loss) or of (trials, accuracy, loss, weights). Without a notebook True only warns: the progress
     bar is shown as ever. Raises `InputError` for anything else.
     """
     if callable(live):

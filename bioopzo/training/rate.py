@@ -171,19 +171,19 @@ class Driver:
         for first, stop in pairwise(cuts):
             part = replace(stretch, samples=stretch.samples[first * size:stop * size])
             if first in numbers:
-                self._record(part.samples[:size])
+                self._record(self.watch, part.samples[:size])
             yield part
 
-    def _record(self, samples):
+    def _record(self, watch, samples):
         """Record the batch that comes next, of which some trials are asked for."""
         inputs, targets, moving, rates, masks = self.asked(Stretch(samples, True, 0.0))
         trials = self.log.trials + np.arange(len(samples))
-        wanted = np.isin(trials, self.watch.trials)
-        values = on_batch(self.engine, self.watch.chosen, inputs[0], targets[0],
+        wanted = np.isin(trials, watch.trials)
+        values = on_batch(self.engine, watch.chosen, inputs[0], targets[0],
                           None if masks is None else masks[0], True,
                           {key: value[0] for key, value in moving.items()},
                           None if rates is None else rates[0])
-        self.watch.keep(trials[wanted], samples[wanted], [one[wanted] for one in values])
+        watch.keep(trials[wanted], samples[wanted], [one[wanted] for one in values])
 
     def evaluate(self, stretch: Stretch) -> None:
         """Show the held-out trials, and write a checkpoint."""

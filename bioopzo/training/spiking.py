@@ -158,7 +158,7 @@ class Driver:
         asked = (samples, True, before, keys(self.seed, TRAINING, before), self.state, values)
         seen = self._shown(*asked[:-1], recorded, self.recorder) if recorded else None
         outcome = self._shown(*asked) if seen is None or self.beside else seen
-        if seen is not None:
+        if seen is not None and self.watch is not None:
             self.watch.keep(first, samples, seen.recorded)
         self.state = outcome.state
         self.log.learned(samples, outcome.decision, outcome.cost.sum(axis=1))
@@ -172,7 +172,7 @@ class Driver:
         return {}
 
     def _shown(self, samples, plastic, before, trial_keys, state, values, engine=None):
-        """Present trials from a state: the `Outcome` (of another `engine` than that of training)."""
+        """Present trials from a state: the `Outcome`, in the `engine` of training or another."""
         if engine is not None and self.beside:  # the dense form has fewer variables
             state = {name: value for name, value in state.items() if name in engine.start}
         chunk = Chunk(len(samples), state, values,

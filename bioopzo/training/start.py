@@ -122,7 +122,8 @@ def taken_over(run: Run, model: Model, roles: Roles, here: Mapping[str, np.ndarr
         if name not in final:
             anew.append(f"{name} (not in the run)")
         elif np.size(final[name]) != np.size(here[name]) or (
-                owner in mine and owner in theirs and theirs[owner]["shape"] != mine[owner]["shape"]):
+                owner in mine and owner in theirs
+                and theirs[owner]["shape"] != mine[owner]["shape"]):
             anew.append(f"{name} ({np.size(final[name])} values there, {np.size(here[name])} here)")
         elif owner in mine and _other_pairs(run, model, owner):
             anew.append(f"{name} (other pairs of neurons are connected)")

@@ -59,7 +59,7 @@ class Watch:
         for k, one in enumerate(self.chosen):
             run.arrays[f"recorded/{one.request}"] = np.concatenate(
                 [values[k] for _, _, values in self.kept])
-        run.units.update({key: "1" for key in ("recorded/trained", "recorded/sample")})
+        run.units.update(dict.fromkeys(("recorded/trained", "recorded/sample"), "1"))
         run.meta["recorded"] = {"dt_ms": 1e3 * float(task.dt), "variables": [
             {"request": one.request, "name": one.name, "whole": list(one.whole),
              "axes": [[name, list(indices)] for name, indices in one.axes]}

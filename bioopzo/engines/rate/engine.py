@@ -288,8 +288,8 @@ class Engine:
     def record(self, names, inputs, targets, plastic=True, masks=None, constants=None, rate=None):
         """What the variables called `names` hold after every step of a batch; the engine stays.
 
-        With plasticity on, the batch is what `train` would show next, with `constants` and `rate` of
-        its own. Returns arrays (steps, batch, n) by name; what samples share, (steps, pre, post) or
+        With plasticity on, the batch is what `train` would show next, with its own `constants` and
+        `rate`. Returns arrays (steps, batch, n) by name; what samples share, (steps, pre, post) or
         (steps, 1, n). Names whose values do not go from step to step are left out.
         """
         steps = [*self.program.start, *self.program.step, *self.program.finish]
@@ -355,9 +355,9 @@ class Engine:
 
 
 def train_together(engines, batches, room=0):
-    """Train engines of one text as one program: what is read of each, (batches, 2, batch, readouts).
+    """Train engines of one text as one program: what is read of each, see `Engine.train`.
 
-    That is the decision and the cost of every trial, see `Engine.train`.
+    Arrays (batches, 2, batch, readouts): the decision and the cost of every trial.
 
     `batches` holds (inputs, targets, constants, rates) of each, and the masks where samples have
     their own. The engines differ in weights, seeds and parameters only, and are equally far.
