@@ -164,7 +164,7 @@ class Run:
         Needs the package xarray (``pip install xarray``).
 
         `variables` are ``"object.variable"`` of any population or projection (see
-        ``model.equations()``), or a part: ``["hidden_1.a", "forward_1.ebar", "feedback_2.M[0, :]"]``.
+        ``model.equations()``), or a part: ``["hidden_1.a", "feedback_2.M[0, :]"]``.
         `samples` are indices of trials of the `task` (default the run's own), shown in this order,
         by default the first of the test split. `plastic` says whether the network learns (and is
         perturbed) in them, in the spiking engine from one to the next; the run stays as it is.

@@ -71,7 +71,8 @@ def psychometric(curve: Sequence[ArrayLike], ax: Axes | None = None,
     """The share of trials (%) with a choice against the strength of the evidence for it.
 
     `curve` is (strength, share, trials) of `measures.psychometric`; bars are 95 % intervals
-    (Wilson) of the share; `style` is of the points and their line. Drawn into `ax`, by default a new figure.
+    (Wilson) of the share; `style` is of the points and their line. Drawn into `ax`, by default a
+    new figure.
     """
     strength, share, trials = (np.asarray(part, float) for part in curve)
     z = 1.96

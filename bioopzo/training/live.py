@@ -18,8 +18,8 @@ def listener(live: bool | Listener, model: Model, task: Task, trials: int) -> Li
     """What is called at every evaluation with (trials, accuracy or None, loss, weights); or None.
 
     `live` is False, True (draw in a notebook) or a function of the user's own, of (trials,
-    accuracy, loss) or of (trials, accuracy, loss, weights). Without a notebook True only warns: the progress
-    bar is shown as ever. Raises `InputError` for anything else.
+    accuracy, loss) or of (trials, accuracy, loss, weights). Without a notebook True only warns: the
+    progress bar is shown as ever. Raises `InputError` for anything else.
     """
     if callable(live):
         return live if _takes(live, 4) else lambda *point: live(*point[:3])
