@@ -96,8 +96,8 @@ def outcomes(run: Any, trials: str = "held_out", evaluation: int | None = -1) ->
     ``"training"``: every training trial, in the order in which they were shown, with plasticity and
     perturbation on. ``"held_out"``: those of an `evaluation`, by its number (-1: the last one,
     which shows the whole split; None: of all evaluations, one behind the other). `rates` are not
-    kept (`Run.evaluate` measures them). Raises `InputError` for other trials, no such evaluation, and a
-    run that keeps none.
+    kept (`Run.evaluate` measures them). Raises `InputError` for other trials, no such evaluation,
+    and a run that keeps none.
     """
     if trials not in TRIALS:
         raise unknown("kind of trials", trials, TRIALS)
