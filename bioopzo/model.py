@@ -1,17 +1,20 @@
 """The model: a frozen description of a network as text blocks and parameters with units."""
 
+import json
 import warnings
 from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from brian2.units import second
 from brian2.units.fundamentalunits import Quantity, have_same_dimensions
 
-from bioopzo import composition, neurons, rules
+from bioopzo import composition, neurons, rules, stored
 from bioopzo.arguments import (
     checked_names,
     checked_share,
@@ -22,6 +25,7 @@ from bioopzo.arguments import (
 from bioopzo.checks.check import check
 from bioopzo.errors import EquationError, InputError, Mistake, ModelWarning, unknown
 from bioopzo.exact import digest
+from bioopzo.files import writable, write_json
 from bioopzo.network import assigned, parts, paths, spread
 from bioopzo.network.assembly import assemble
 from bioopzo.network.blocks import CODINGS, is_block
@@ -38,6 +42,8 @@ from bioopzo.text.equations import defines, identifiers, is_expression, parse
 from bioopzo.text.merge import carried
 from bioopzo.text.parameters import Parameter
 
+#: How `Model.save` writes.
+FORMAT = 1
 #: What `Model.replace` may change, beside rule, options and parameters.
 _SETTINGS = ("neuron", "reset", "refractory", "error", "coding", "surrogate", "dropout",
              "state_reset", "freeze")
@@ -534,6 +540,35 @@ class Model:
         `task` is a `Task`, `tuned` maps names of parameters to values. Raises `InputError` when
         sizes, coding or error do not fit the task.
         """
+        kind = self._kind_on(task)
+        own = self._with(regime=_NOTHING, error=kind)
+        regime = dict(task.parameters)
+        if not regime or self.layers.recurrent:
+            found = derived(task, self.layers, own.parameters,
+                            {n: p.default for n, p in own.declared.items()})
+            regime = found if not regime else {
+                **{n: found[n] for n in ("eta", "eta_o") if n in found}, **regime}
+        regime = {"input_rate": task.input_rate, **regime, **(tuned or {})}
+        return self._with(coding=task.coding, error=kind, changing=task.changing,
+                          regime=Entries(regime))
+
+    def on(self, task: Any) -> "Model":
+        """The model with its parameters as they are, written for another task.
+
+        That is what a trained network is shown a `task` with: only how inputs and feedback come
+        follows the task. Raises `InputError` as `for_task` does.
+        """
+        kind = self._kind_on(task)
+        if (self.coding, self.error, self.changing, self.regime.get("input_rate")) == (
+                task.coding, kind, task.changing, task.input_rate):
+            return self
+        if self.coding is None:
+            return self.for_task(task)
+        return self._with(coding=task.coding, error=kind, changing=task.changing, regime=Entries(
+            {**self.regime, "input_rate": task.input_rate}))
+
+    def _kind_on(self, task):
+        """The error population on a task; `InputError` where the model does not fit it."""
         for where, mine, theirs in (("inputs", self.sizes[0], task.n_in),
                                     ("readouts", self.sizes[-1], task.n_out)):
             if mine != theirs:
@@ -550,17 +585,7 @@ class Model:
                 "error='reward'" if rewarded else
                 f"the model learns by reward only, and task {task.name} shows the target: "
                 "bioopzo.tasks.with_reward(task) keeps it back")
-        kind = "reward" if rewarded else self.error
-        own = self._with(regime=_NOTHING, error=kind)
-        regime = dict(task.parameters)
-        if not regime or self.layers.recurrent:
-            found = derived(task, self.layers, own.parameters,
-                            {n: p.default for n, p in own.declared.items()})
-            regime = found if not regime else {
-                **{n: found[n] for n in ("eta", "eta_o") if n in found}, **regime}
-        regime = {"input_rate": task.input_rate, **regime, **(tuned or {})}
-        return self._with(coding=task.coding, error=kind, changing=task.changing,
-                          regime=Entries(regime))
+        return "reward" if rewarded else self.error
 
     def without_noise(self) -> "Model":
         """The model with the deterministic neuron, which is the limit of escape noise.
@@ -612,6 +637,73 @@ class Model:
             "spread": {name: spread.recorded(one) for name, one in self.spread.items()},
             "rest": [self.state_reset, self.rule.perturbs, self.rule.gradient, self.rule.matrix,
                      self.rule.feedback_scale]})
+
+    def content(self) -> dict[str, Any]:
+        """The model as data, which JSON holds: all that `from_content` makes it of.
+
+        Of a rule or neuron in a file of the user's own, what it returned, and (`files`) the file's
+        text where it is known still and makes the same.
+        """
+        parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        own = {}
+        for kind, made, name, again in (
+                ("rule", self.rule, self.rule_name, lambda: rules.get(
+                    self.rule_name, max(1, self.depth), **self.options)),
+                ("neuron", self.cell, self.neuron, lambda: neurons.get(
+                    self.neuron, **self.neuron_options))):
+            text = {"rule": rules, "neuron": neurons}[kind].own_text(name)
+            if text is not None and again() == made:
+                own[kind] = text
+        return {"format": FORMAT, "digest": self.digest, "files": own,
+                **{name: stored.packed(part) for name, part in {
+                    **parts, "rule": self.rule, "cell": self.cell}.items()}}
+
+    @classmethod
+    def from_content(cls, content: Mapping[str, Any]) -> "Model":
+        """The model that `content` describes; nothing in it is run.
+
+        Warns (`ModelWarning`) where this version of the package gives it another text. Raises
+        `InputError` for what is no such description.
+        """
+        if not isinstance(content, Mapping) or content.get("format") != FORMAT:
+            raise InputError(f"this is no model as format {FORMAT} has it: make the file with "
+                             "model.save")
+        lost = {*cls.__dataclass_fields__, "rule", "cell"} - content.keys()
+        if lost:
+            raise InputError(f"the model's file lacks {', '.join(sorted(lost))}")
+        found = {name: stored.unpacked(content[name])
+                 for name in [*cls.__dataclass_fields__, "rule", "cell"]}
+        new = object.__new__(cls)
+        _store(new, **{name: Entries(part) if isinstance(part, dict) else part
+                       for name, part in found.items() if name not in ("rule", "cell")})
+        new.__dict__.update(rule=found["rule"], cell=found["cell"])
+        new._compose()
+        if new.digest != content.get("digest"):
+            warnings.warn("this version of the package gives the saved model another text or other "
+                          "values than it had: compare model.equations() with what you know of it",
+                          ModelWarning, stacklevel=2)
+        return new
+
+    def save(self, path: str | PathLike) -> Path:
+        """Write the model to the file `path` (JSON), whole or not at all; returns the path.
+
+        `Model.load` makes it again, also where a rule's or neuron's own file is not known.
+        """
+        path = writable("path", path)
+        write_json(path, self.content())
+        return path
+
+    @classmethod
+    def load(cls, path: str | PathLike) -> "Model":
+        """The model that `save` wrote to `path`; nothing in the file is run.
+
+        Raises `InputError` for a file that is missing or damaged.
+        """
+        try:
+            content = json.loads(Path(path).read_text())
+        except (OSError, ValueError) as problem:
+            raise InputError(f"no model can be read from {path}: {problem}") from None
+        return cls.from_content(content)
 
     def diff(self, other: "Model | None" = None) -> Difference:
         """What differs from `other`: lines by block, settings, and parameters with both values.

@@ -37,7 +37,7 @@ class Folder:
     is what `add` calls it with to see that it works, or None where making one takes long. `check`
     is called with what was made and those arguments, and raises `InputError`. `helpers` are modules
     of the package that hold no such thing; `tools` hold one that is not listed. `added` is what the
-    user made known: name -> function.
+    user made known: name -> function; `texts` is what stood in its file then.
     """
 
     word: str
@@ -50,6 +50,7 @@ class Folder:
     helpers: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     added: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
 
     def available(self) -> Mapping[str, Callable[..., Any]]:
         """What is known, built in and added: name -> the function that makes it."""
@@ -67,7 +68,12 @@ class Folder:
         if self.tried is not None:
             self._made(function, self.tried, {})
         self.added[name] = function
+        self.texts[name] = Path(path).read_text(encoding="utf-8")
         return name
+
+    def text(self, name: str) -> str | None:
+        """The text of the user's own file that defines the thing called `name`; else None."""
+        return self.texts.get(name) if name in self.added else None
 
     def options(self, name: str) -> dict[str, object]:
         """The options of the thing called `name` with their defaults; `InputError` if unknown."""

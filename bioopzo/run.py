@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 # Packages that load what is asked of them: a run is data, and quick to import.
-from bioopzo import measures, plots, show
+from bioopzo import measures, plots, show, texts
 from bioopzo.engines import spiking
 from bioopzo.errors import InputError, unknown
 from bioopzo.files import write_atomically, write_json
+from bioopzo.held import Made, Part, made_of, on_its_trials
 from bioopzo.network.layers import recorded
 
 if TYPE_CHECKING:  # both take long to import
@@ -24,30 +25,6 @@ if TYPE_CHECKING:  # both take long to import
 
 FORMAT = 1
 
-
-class Part(Mapping[str, np.ndarray]):
-    """The arrays of a run under a prefix, by the rest of their names; it follows the run."""
-
-    def __init__(self, arrays: Mapping[str, np.ndarray], prefix: str):
-        self._arrays, self._prefix = arrays, prefix
-
-    def __getitem__(self, name):
-        return self._arrays[self._prefix + name]
-
-    def __iter__(self):
-        return (name.removeprefix(self._prefix) for name in self._arrays
-                if name.startswith(self._prefix))
-
-    def __len__(self):
-        return sum(1 for _ in self)
-
-    def __repr__(self):
-        return "\n".join(f"{name}: array {np.shape(array)}" for name, array in self.items())
-
-    def _ipython_key_completions_(self):
-        return list(self)
-
-
 @dataclass
 class Run:
     """What a training run left.
@@ -55,18 +32,22 @@ class Run:
     `arrays`: name -> array. `curve/trials`, `curve/accuracy`, `curve/loss` (held-out trials,
     plasticity and perturbation off; `curve/held_out`: how many), `rates/hidden_1` ... (Hz, on the
     same; the first untrained), `final/<object>.<variable>` (the state) and
-    `snapshots/<synapses>.<w>`, all but the state one per point of the curve. `model` and `task` are
-    None in a loaded run. `units`: the unit of each array. `meta`: rule, task, seed, trials,
-    backend, versions, digest, `test_accuracy`, `complete` ... (all JSON). `final` is the final
-    state by name: ``run.final["forward_1.w"]``. A run can be pickled and copied, with its model
-    and task.
+    `snapshots/<synapses>.<w>` (whatever is learned), all but the state one per point of the curve;
+    `training/...` and `held_out/...`: what single trials came to, see `outcomes`;
+    `recorded/...`: see `recorded`. `model` and
+    `task`: those of a loaded run are made of its file when they are first asked for; a task that
+    was made from arrays is None there. `units`: the unit of each array. `meta`: rule, task, seed,
+    trials, backend, versions, digest, `test_accuracy`, `complete` ... (all JSON). `final` is the
+    final state by name: ``run.final["forward_1.w"]``. A run can be pickled and copied, with its
+    model and task.
     """
 
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
     meta: dict[str, Any] = field(default_factory=dict)
-    model: Any = None
-    task: Any = None
+    model: Any = Made()  # noqa: RUF009  a descriptor: see there
+    task: Any = Made()  # noqa: RUF009
+    made_of: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self):
         # An attribute, not a property: notebooks complete its keys.
@@ -74,7 +55,7 @@ class Run:
 
     def __getstate__(self):
         """What travels to another process or into a copy: the data, not Brian2's objects."""
-        return {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return {entry.name: self.__dict__.get(entry.name) for entry in fields(self)}
 
     def __setstate__(self, state):
         self.__init__(**state)  # type: ignore[misc]  # of this very class
@@ -97,7 +78,7 @@ class Run:
         a trial of the task, to monitors of your own too. See `TrainedNetwork`. It is made when it
         is first asked for, in the process's own Brian2 session, which stays as it was.
 
-        Raises `InputError` for a loaded run without model and task, and for an architecture with
+        Raises `InputError` for a run whose task is not known, and for an architecture with
         convolutions.
 
         Examples
@@ -107,11 +88,9 @@ class Run:
         >>> run.network.present(task.splits["test"][0])
         >>> monitor.u[:, :20]  # (neurons, steps) of the trial
         """
-        if self.model is None or self.task is None:
-            raise InputError("a loaded run has no model or task attached: set run.model, run.task")
         if "network" not in self.__dict__:
             self.__dict__["network"] = spiking.restore(
-                self.model, self.task, self.final, self.meta["trials"])
+                *measures.attached(self), self.final, self.meta["trials"])
         return self.__dict__["network"]
 
     def at(self, point: int) -> "Run":
@@ -124,7 +103,136 @@ class Run:
             raise InputError(f"the learning curve has the points 0 to {count - 1}, not {point}")
         then = {f"final/{name[10:]}": values[point] for name, values in self.arrays.items()
                 if name.startswith("snapshots/")}
-        return Run({**self.arrays, **then}, self.units, self.meta, self.model, self.task)
+        return self._with({**self.arrays, **then})
+
+    def _with(self, arrays=None, meta=None, **more):
+        """A copy with other arrays, other words about it, or another model."""
+        held: dict[str, Any] = {name: self.__dict__.get(name)
+                                for name in ("model", "task", "made_of")} | more
+        return Run(self.arrays if arrays is None else arrays, self.units,
+                   self.meta if meta is None else meta, **held)
+
+    def _changed(self, how, arrays=None, **more):
+        """A copy of which the scores of the training run are no longer true."""
+        meta = {name: value for name, value in self.meta.items()
+                if name not in ("test_accuracy", "test_loss")}
+        return self._with(arrays, {**meta, "changed": [*meta.get("changed", ()), how]}, **more)
+
+    def evaluate(self, task: Any = None, split: str = "test", trials: int | None = None,
+                 seed: int | None = None) -> "measures.Outcomes":
+        """Show held-out trials to the trained network: what was decided, and what it cost.
+
+        Plasticity and perturbation are off, and the run stays as it is. In the engine, back end and
+        precision of the run.
+
+        `task` is by default the run's own; another has as many inputs and readouts. `split` is
+        ``"test"``, ``"validation"`` or ``"train"``, of which the first `trials` are shown (default
+        all). `seed` draws the noise, by default that of the run: its last evaluation comes again.
+
+        Returns `measures.Outcomes`: ``run.evaluate().accuracy``, `decision`, `loss`, `rates` ...
+        Raises `InputError` for a task that does not fit, an unknown or empty split, and a run
+        without weights or task.
+
+        Examples
+        --------
+        >>> run.evaluate().accuracy, run.lesion("hidden_1", range(8)).evaluate().accuracy
+        """
+        return measures.evaluate(self, task, split, trials, seed)
+
+    def predict(self, inputs: Any, split: str = "test", readout: bool = False) -> np.ndarray:
+        """What the trained network answers: the class of each sample (samples,).
+
+        `inputs` are arrays as those of the run's task, (samples, features) or (samples, steps,
+        features), or a Task, of which a `split` is shown. With `readout`, and where the task has no
+        classes, the readout itself (samples, readouts), averaged over the time in which it is read.
+        Raises `InputError` for inputs of another shape, and as `evaluate` does.
+        """
+        return measures.predict(self, inputs, split, readout)
+
+    def outcomes(self, trials: str = "held_out", evaluation: int | None = -1
+                 ) -> "measures.Outcomes":
+        """What single trials of the training run came to: ``"held_out"``, or ``"training"``.
+
+        `evaluation` is the number of one (-1: the last, None: all). See `measures.outcomes`.
+        """
+        return measures.outcomes(self, trials, evaluation)
+
+    def record(self, variables: Any, samples: Any = None, plastic: bool = False, seed: int = 0,
+               task: Any = None) -> Any:
+        """Any variables of any trials of the trained network, step by step, as named data.
+
+        Needs the package xarray (``pip install xarray``).
+
+        `variables` are ``"object.variable"`` of any population or projection (see
+        ``model.equations()``), or a part: ``["hidden_1.a", "feedback_2.M[0, :]"]``.
+        `samples` are indices of trials of the `task` (default the run's own), shown in this order,
+        by default the first of the test split. `plastic` says whether the network learns (and is
+        perturbed) in them, in the spiking engine from one to the next; the run stays as it is.
+        `seed` draws the noise.
+
+        Returns an `xarray.Dataset` with a variable for each request; dimensions ``trial``, ``time``
+        (ms), and the population, of synapses source and target; ``sample`` and ``label`` are
+        coordinates of the trials. Values are in base units, in the spiking engine as plasticity
+        finds them in the step (before its spikes act), in the rate engine, all trials as one batch,
+        after the step. Raises `InputError` for unknown variables, indices that there are not, and
+        as `evaluate` does.
+
+        Examples
+        --------
+        >>> data = run.record(["hidden_1.S", "hidden_1.u[:4]"], task.splits["test"][:50])
+        >>> plots.psth(data["hidden_1.S"])
+        """
+        return measures.record_trials(self, variables, samples, plastic, seed, task)
+
+    @property
+    def recorded(self) -> Any:
+        """What ``bz.train(..., record=...)`` recorded, as `record` gives it.
+
+        ``trained`` is a further coordinate: the number of training trials before each. Raises
+        `InputError` for a run that has recorded nothing.
+        """
+        told = self.meta.get("recorded")
+        if not told:
+            raise InputError('this run has recorded nothing: bz.train(..., record=["hidden_1.u"], '
+                             "record_trials=[0, 100])")
+        return show.recorded_data(self, told)
+
+    def with_state(self, values: Mapping[str, Any]) -> "Run":
+        """The run with other weights, or other values of any variable of its final state.
+
+        `values` maps names, as in `final`, to arrays of as many numbers, e.g.
+        ``{"forward_2.w": run.final["forward_2.w"] * 0.5}``, or to one number for all. The learning
+        curve stays that of the training; `evaluate` shows what the change does.
+        Raises `InputError` for an unknown name, and for other sizes.
+        """
+        if not isinstance(values, Mapping):
+            raise InputError('values is a mapping, e.g. {"forward_1.w": array}, not '
+                             f"{type(values).__name__}")
+        arrays = dict(self.arrays)
+        for name, value in values.items():
+            if name not in self.final:
+                raise unknown("variable of the final state", name, self.final)
+            old = np.asarray(self.final[name])
+            new = np.asarray(value)
+            if new.dtype.kind not in "biuf" or not np.isfinite(new).all():
+                raise InputError(f"{name} takes finite numbers, not {value!r:.60}")
+            if new.size not in (1, old.size):
+                raise InputError(f"{name} holds {old.size} values, not {new.size}")
+            arrays[f"final/{name}"] = np.broadcast_to(new.ravel(), old.size).astype(
+                old.dtype).reshape(old.shape)
+        return self._changed(f"with_state: {', '.join(values)}", arrays)
+
+    def lesion(self, population: str, neurons: Any = None) -> "Run":
+        """The run with neurons that are silent: they send nothing and learn nothing.
+
+        `population` is a hidden one, `neurons` are the indices of some (default all). The weights
+        stay as they are; the silence is a line of the model's text (`texts.silence`), so that
+        training goes on with it, ``bz.train(lesioned.model, task, start=lesioned)``.
+        Raises `InputError` for an unknown population and for neurons that it has not.
+        """
+        model = texts.silence(measures.attached(self)[0], population, neurons)
+        shown = "all" if neurons is None else len(np.atleast_1d(np.asarray(neurons)))
+        return self._changed(f"lesion: {shown} of {population}", model=model)
 
     def matrix(self, name: str, state: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
         """A synaptic variable as a matrix (pre, post), e.g. ``matrix("forward_1.w")``.
@@ -222,20 +330,25 @@ class Run:
     def save(self, path: str | PathLike) -> Path:
         """Write ``path.npz`` and ``path.json``; each file appears whole or not at all.
 
+        The model is in it as data, and the task by the name of its function with its options.
         Returns `path` without ending; `Run.load` reads it.
         """
         path = _stem(path)
-        meta = {**self.meta, "format": FORMAT, "units": self.units}
+        meta = {**self.meta, "format": FORMAT, "units": self.units, "made_of": made_of(self)}
         write_atomically(path.with_name(path.name + ".npz"),
                          lambda f: np.savez_compressed(f, **self.arrays))  # type: ignore[arg-type]
         write_json(path.with_name(path.name + ".json"), meta)
         return path
 
     @classmethod
-    def load(cls, path: str | PathLike) -> "Run":
+    def load(cls, path: str | PathLike, task: Any = None) -> "Run":
         """Read what `save` wrote at `path`; `InputError` when a file is missing or damaged.
 
-        The run has no model and task attached: set ``run.model`` and ``run.task`` where needed.
+        ``run.model`` is made of what the file holds, nothing of which is ever run: a rule or neuron
+        of the user's own is there as data, and the text of its file in
+        ``run.made_of["model"]["files"]``. ``run.task`` is made anew by the function of
+        `bioopzo.tasks` that made it, when it is first asked for; one made from arrays is to be
+        given, `task`. Either is checked to have the trials that the run was trained on.
         """
         path = _stem(path)
         try:
@@ -249,7 +362,10 @@ class Run:
         if meta.get("format") != FORMAT:
             raise InputError(f"{path}.json has format {meta.get('format')!r}, "
                              f"this version reads {FORMAT}")
-        return cls(arrays, meta.pop("units"), meta)
+        run = cls(arrays, meta.pop("units"), meta, made_of=meta.pop("made_of", {}))
+        if task is not None:
+            run.task = on_its_trials(run, task)
+        return run
 
     def _repr_html_(self):
         return show.run_html(self)
@@ -259,7 +375,9 @@ class Run:
         accuracy = m.get("test_accuracy")
         score = f"{100 * accuracy:.1f} % of held-out trials" if accuracy is not None else \
             f"held-out loss {m.get('test_loss', float('nan')):.4f}"
-        shown = show.evaluated(self)
+        if m.get("changed"):
+            score = f"changed since ({'; '.join(m['changed'])}), see evaluate()"
+        shown = "" if m.get("changed") else show.evaluated(self)
         score += f" ({shown})" if shown else ""
         state = "" if self.complete else ", INCOMPLETE"
         rates = f"; {m['learning_rates']}" if "learning_rates" in m else ""

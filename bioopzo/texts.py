@@ -4,14 +4,22 @@ What they add is text of the blocks, to be read, edited and checked as any other
 (`Model.replace`) it stays.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
 from brian2.units import Hz, second
 from brian2.units.fundamentalunits import Quantity
 
-from bioopzo.errors import InputError
+from bioopzo.errors import InputError, unknown
 from bioopzo.model import Model
-from bioopzo.text.equations import defines
+from bioopzo.network.draft import text_of
+from bioopzo.text.equations import defines, linear, parse, render
 
-__all__ = ["rate_homeostasis", "weight_decay"]
+__all__ = ["rate_homeostasis", "silence", "weight_decay"]
+#: The parameter of silenced neurons: 1 for those that are not.
+INTACT = "intact"
 
 
 def __dir__():
@@ -54,6 +62,69 @@ def weight_decay(model: Model, share: float = 1e-4) -> Model:
     """
     return _with(model, {"forward.trial": "w -= lost*w", "forward_readout.trial": "w -= lost*w"},
                  lost=share)
+
+
+def silence(model: Model, population: str, neurons: Any = None) -> Model:
+    """The `model` with neurons of a hidden `population` that are silent, and learn nothing.
+
+    `neurons` are indices, default all. They have a parameter of their own, `intact`, an array of 0
+    and 1, which stands before what they send and before psi:
+
+        S = intact*(int(rand() < chance))
+
+    A membrane that would run away without its spikes is held at 0. Raises `InputError` for an
+    unknown population, for neurons that it has not, and where no S decides on its spikes.
+    """
+    hidden = {one.name: one for one in model.network.hidden}
+    if not isinstance(population, str) or population not in hidden:
+        raise unknown("hidden population", population, hidden)
+    one = hidden[population]
+    spread = model.spread.get(INTACT)
+    intact = np.ones(one.size) * (1.0 if spread is None else spread.at(population))
+    intact[_indices(population, one.size, neurons)] = 0
+    before = model.given.get(INTACT)
+    given = dict(before) if isinstance(before, Mapping) else {}
+    values = {**given, population: intact}
+    if spread is not None and population in given:  # its text is there already
+        return model.edit({INTACT: values})
+    equations, steps = (parse(text_of(model.blocks, one, moment)) for moment in ("", "step"))
+    if not any(line.name == "S" for line in steps):
+        raise InputError(f"silence stands before S, the decision of neurons to spike, and the text "
+                         f"of {population} sets none in its block 'step'")
+    changes: dict[str, Any] = {
+        population: _gated(model, population, equations, "psi"),
+        f"{population}.step": _gated(model, f"{population}.step", steps, "S")}
+    membrane = next((line for line in equations if line.name == "u"), None)
+    if membrane and membrane.kind == "differential" and not linear(membrane, equations):
+        changes[f"{population}.step"] += f"\nu = {INTACT}*u"
+    for projection in model.network.out_of(population):
+        spikes = parse(text_of(model.blocks, projection, "spike"))
+        if model.rule.perturbs and spikes:  # what is added to spikes is silent, too
+            changes[f"{projection.name}.spike"] = render(
+                replace(line, right=f"sends_pre*({line.right})") for line in spikes)
+            if "sends =" not in changes[population]:
+                changes[population] += f"\nsends = {INTACT} : 1"
+    return model.edit({key: text for key, text in changes.items() if text}, intact=values)
+
+
+def _gated(model, block, lines, name):
+    """The block of one population's own, with `intact` before what is called `name` in `lines`."""
+    gated = [replace(line, right=f"{INTACT}*({line.right})") for line in lines
+             if line.name == name and line.right]
+    own = [line for line in parse(model.blocks.get(block, "")) if line.name != name]
+    return render([*own, *gated]) if gated else ""
+
+
+def _indices(population, size, neurons):
+    """Indices of neurons of a population, checked; all for None."""
+    if neurons is None:
+        return np.arange(size)
+    found = np.atleast_1d(np.asarray(neurons))
+    if found.dtype.kind not in "iu" or found.ndim != 1 or not found.size \
+            or found.min() < 0 or found.max() >= size:
+        raise InputError(f"neurons of {population} are indices from 0 to {size - 1}, not "
+                         f"{neurons!r:.80}")
+    return found
 
 
 def _with(model, lines, **parameters):

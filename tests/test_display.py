@@ -482,8 +482,8 @@ def test_a_missing_package_is_named_with_its_command(package, call, monkeypatch)
 
 
 @pytest.mark.parametrize("change, says", [
-    (dict(model=None), "no model or task"), (dict(task=None), "no model or task")])
-def test_a_loaded_run_cannot_be_recorded(change, says, trained):
+    (dict(model=None), "no model attached"), (dict(task=None), "was made from arrays")])
+def test_a_run_without_model_or_task_cannot_be_recorded(change, says, trained):
     run = Run(trained[0].arrays, meta=trained[0].meta,
               **{"model": trained[0].model, "task": TASK, **change})
     for method in (run.plot_raster, run.plot_anatomy, run.to_neo):

@@ -321,8 +321,8 @@ class _Log:
     def evaluated(self, evaluation):
         self.latest = evaluation
 
-    def seen(self, count):
-        self.trials += count
+    def learned(self, samples, decision, losses):
+        self.trials += len(samples)
 
 
 @pytest.mark.parametrize("edits", [{}, TEACHING[2], TEACHING[-1]], ids=lambda x: str(x)[:40])

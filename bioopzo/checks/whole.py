@@ -167,7 +167,7 @@ class Text:
                 if block in given or set(lines_of(block, text)) != before or block in of_files:
                     what, remedy = why_unreached(block, model)
                     yield "", block, Mistake("", f"this block has no effect: {what}", "", remedy)
-                elif block in had.reached:
+                elif block in had.reached and not self._written_apart(block):
                     what, remedy = why_unreached(block, model)
                     yield "", block, Mistake(
                         "", f"since the edit this block has no effect: {what}", "", remedy)
@@ -178,6 +178,13 @@ class Text:
                     yield "", block, Mistake(
                         "", f"this line has no effect: {over} says otherwise, and lies over it",
                         str(line), f"edit {over}")
+
+    def _written_apart(self, block):
+        """Whether single objects say for themselves now what a block says for their kind."""
+        kind, _, moment = block.partition(".")
+        own = {f"{entry.name}.{moment}".rstrip(".") for entry in self.model.network.entries
+               if kind in entry.blocks and kind != entry.name}
+        return bool(own & {*self.model.blocks} - {*self._before.model.blocks})
 
     @cached_property
     def reached(self):

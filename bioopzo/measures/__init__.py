@@ -8,6 +8,11 @@ from bioopzo.lazily import lazily
 
 _PLACES = {
     "recording": "Recording record",
+    "trials": "Outcomes attached outcomes",
+    "evaluation": "evaluate predict",
+    "recorded": "record_trials",
+    "activity": "confusion psychometric explained rates_over_time tuning intervals interval_cv "
+                "similarity",
     "angles": "cosine weight_alignment firing_rates",
     "spiking": "jacobian alignment mean_update update_cosine",
 }

@@ -16,6 +16,7 @@ from bioopzo.engines.rate.feed import Masks, presented
 from bioopzo.engines.rate.settings import open_engine, settings
 from bioopzo.errors import InputError, unknown
 from bioopzo.measures.angles import cosine
+from bioopzo.measures.trials import attached
 from bioopzo.model import Model
 from bioopzo.network.clock import COLUMNS
 from bioopzo.network.kinds import kind_of
@@ -61,11 +62,10 @@ def freeze(run: Any, model: Model | None = None, batches: int = 50, seed: int = 
     the same for every rule, as is every random number of the same variable. `look` names variables
     to be looked at. Keywords are those of `engines.rate.settings.Settings`.
 
-    Raises `InputError` for a loaded run without model and task, a `model` that is none, an unknown
+    Raises `InputError` for a run whose task is not known, a `model` that is none, an unknown
     or empty `split`, and no `batches`.
     """
-    if run.model is None or run.task is None:
-        raise InputError("a loaded run has no model or task attached: set run.model, run.task")
+    attached(run)
     batches = whole_number("batches", batches)
     members = _members(run.task, split)
     # Changes are read when the trial has ended: within it, plain descent would apply them.

@@ -9,6 +9,7 @@ from bioopzo.engines.spiking import recording
 from bioopzo.engines.spiking.feed import checked_sample, tables
 from bioopzo.engines.spiking.numbers import MEASURE, keys
 from bioopzo.errors import InputError
+from bioopzo.measures.trials import attached
 from bioopzo.network.clock import shape_of, time_course
 from bioopzo.show.exports import to_neo
 
@@ -46,14 +47,10 @@ def record(run: Any, sample: int | None = None, seed: int = 0, plastic: bool = T
     ``forward_k.w`` is the weight in force at every step. A run of the rate engine is recorded with
     the same text in the spiking engine. Returns a `Recording`.
 
-    Raises `InputError` for a loaded run without model and task, an architecture with convolutions,
+    Raises `InputError` for a run whose task is not known, an architecture with convolutions,
     and a sample that the task has not.
     """
-    model, task = run.model, run.task
-    if model is None or task is None:
-        raise InputError("a loaded run has no model or task attached: set run.model, run.task")
-    if model.coding is None:  # attached by hand to a loaded run
-        model = model.for_task(task)
+    model, task = attached(run)
     if model.layout:
         raise InputError(f"{model.layout!r} is an architecture; only networks with all-to-all "
                          "layers can be recorded")

@@ -25,7 +25,7 @@ from bioopzo.text.equations import parse, substitute
 from bioopzo.text.parameters import Parameter
 
 __all__ = ["InputError", "Neuron", "Parameter", "add", "available", "check_pair", "choose",
-           "escape_noise", "get", "is_leaky", "leaky", "options", "parse", "substitute"]
+           "escape_noise", "get", "is_leaky", "leaky", "options", "own_text", "parse", "substitute"]
 
 
 def __dir__():
@@ -53,6 +53,11 @@ def add(path: str | PathLike) -> str:
     built-in neuron.
     """
     return _FOLDER.add(path)
+
+
+def own_text(name: str) -> str | None:
+    """The text of the user's own file with the neuron called `name`; None for one built in."""
+    return _FOLDER.text(name)
 
 
 def options(name: str) -> dict[str, object]:

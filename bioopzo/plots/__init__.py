@@ -11,6 +11,8 @@ _PLACES = {
     "learning": "learning_curves final_accuracy rates alignment overview weights",
     "trial": "raster anatomy",
     "sweeps": "sweep",
+    "trials": "confusion psychometric output_and_target psth tuning interval_histogram "
+              "trajectories similarity",
     "styles": "COLUMN_CM PAGE_CM NORMAL SMALL GREY INK PALE STYLE RULE_STYLE MORE_STYLES styled "
              "figure save style band remark note letter interval dress label_ends",
 }

@@ -29,7 +29,7 @@ from bioopzo.text.parameters import Parameter
 from bioopzo.text.written import check_written
 
 __all__ = ["InputError", "Parameter", "Rule", "add", "available", "branches", "choose", "critic",
-           "get", "options", "parse", "path_filter", "perturbation", "substitute"]
+           "get", "options", "own_text", "parse", "path_filter", "perturbation", "substitute"]
 
 
 def __dir__():
@@ -84,6 +84,11 @@ def add(path: str | PathLike) -> str:
     built-in rule.
     """
     return _FOLDER.add(path)
+
+
+def own_text(name: str) -> str | None:
+    """The text of the user's own file with the rule called `name`; None for one built in."""
+    return _FOLDER.text(name)
 
 
 def options(name: str) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from bioopzo.lazily import lazily
 
 _PLACES = {
-    "exports": "to_neo to_xarray",
+    "exports": "recorded_data to_neo to_xarray",
     "run": "evaluated run_html",
 }
 __all__ = [name for names in _PLACES.values() for name in names.split()]

@@ -11,6 +11,7 @@ from bioopzo.errors import InputError
 from bioopzo.network.assembly import assemble
 from bioopzo.network.layers import recorded
 from bioopzo.network.objects import GroupText, SynapseText
+from bioopzo.network.watched import Watched
 from bioopzo.text.equations import parse
 
 
@@ -21,9 +22,12 @@ def to_xarray(run: Any) -> Any:
     variables = {}
     for key, values in run.arrays.items():
         kind, _, name = key.partition("/")
-        if not np.size(values):  # accuracy without classes
+        if not np.size(values) or kind == "recorded":  # accuracy without classes; `Run.recorded`
             continue
-        dimensions = {} if kind == "final" else {"evaluation": len(values)}
+        dimensions = {} if kind == "final" else {
+            f"{kind}_trial" if kind in ("training", "held_out") else "evaluation": len(values)}
+        if name == "decision":
+            dimensions |= {"readout": np.shape(values)[1]}
         if kind in ("final", "snapshots"):
             dimensions |= _dimensions(run, name, np.size(values) // prod(dimensions.values()))
         unit = units.get(key, units.get(name))
@@ -34,6 +38,51 @@ def to_xarray(run: Any) -> Any:
     return xarray.Dataset(variables, coordinates, {
         name: value if isinstance(value, (str, int, float)) and not isinstance(value, bool)
         else json.dumps(value) for name, value in run.meta.items()})
+
+
+def named(chosen: Any, values: Any, samples: Any, dt_ms: float, model: Any, about: Any) -> Any:
+    """What was recorded as an `xarray.Dataset`, of ``trial``, ``time`` and populations.
+
+    `chosen` are `network.watched.Watched`, `values` an array (trials, steps, selected ...) for
+    each, `samples` the indices of the trials in the task; `model` knows the units, or is None.
+    `about` becomes attributes; ``"label"`` and ``"trained"`` in it, one a trial, coordinates.
+    """
+    xarray = optional("xarray", "record")
+    units = state_units(model) if model is not None else {}
+    about = dict(about)
+    beside = {name: ("trial", np.asarray(about.pop(name))) for name in ("label", "trained")
+              if about.get(name) is not None}
+    variables: dict[str, Any] = {}
+    coordinates: dict[str, Any] = {"sample": ("trial", np.asarray(samples)), **beside}
+    for one, array in zip(chosen, values):
+        # A part of a dimension is one of its own where another variable has another part.
+        names = []
+        for name, indices in one.axes:
+            label = name
+            while label in coordinates and tuple(coordinates[label][1]) != indices:
+                label += "_"
+            coordinates[label] = (label, np.array(indices))
+            names.append(label)
+        variables[one.request] = (("trial", "time", *names), array, {
+            "units": units.get(one.name, "")})
+        steps = array.shape[1]
+    coordinates["time"] = ("time", np.arange(steps) * dt_ms, {"units": "ms"})
+    return xarray.Dataset(variables, coordinates, {
+        name: value for name, value in about.items() if value is not None})
+
+
+def recorded_data(run: Any, told: Any) -> Any:
+    """What a `Run` has recorded in training; `told` is what its `meta` says of that."""
+    chosen = [Watched(one["request"], one["name"], tuple(
+        (name, tuple(indices)) for name, indices in one["axes"]), tuple(one["whole"]))
+        for one in told["variables"]]
+    samples = run.arrays["recorded/sample"]
+    labels = run.arrays.get("recorded/label")
+    return named(chosen, [run.arrays[f"recorded/{one.request}"] for one in chosen], samples,
+                 told["dt_ms"], run.model, {
+                     "rule": run.meta.get("rule"), "task": run.meta.get("task"),
+                     "seed": run.meta.get("seed"), "plastic": 1, "label": labels,
+                     "trained": run.arrays["recorded/trained"]})
 
 
 def _dimensions(run, name, size):
@@ -56,9 +105,12 @@ def _dimensions(run, name, size):
 
 def _state_units(run):
     """The base unit of every state variable, where the run has its model: name -> unit."""
-    if run.model is None:
-        return {}
-    assembly = assemble(run.model)
+    return {} if run.model is None else state_units(run.model)
+
+
+def state_units(model: Any) -> dict[str, str]:
+    """The base unit of every variable of a `model`: name -> unit."""
+    assembly = assemble(model)
     objects: dict[str, GroupText | SynapseText] = {**assembly.groups, **assembly.synapses}
     return {f"{owner}.{line.name}": line.unit
             for owner, text in objects.items()

@@ -41,6 +41,8 @@ def score(run: Any) -> str:
     m = run.meta
     if not run.complete:
         return f"INCOMPLETE: {m.get('stopped', 'stopped')}"
+    if m.get("changed"):
+        return f"changed since ({'; '.join(m['changed'])})"
     if run.test_accuracy is None:
         return f"held-out loss {m.get('test_loss', float('nan')):.4f}"
     chance = f" (chance {100 / m['sizes'][-1]:.1f} %)" if m.get("sizes") else ""

@@ -15,26 +15,34 @@ and ``consecutive_splits``, ``gate`` and ``one_hot``, which make parts of it; ``
 import inspect
 from collections.abc import Callable, Mapping
 from os import PathLike
+from types import MappingProxyType
 
 from bioopzo.errors import InputError
 from bioopzo.registry import Folder, choose
-from bioopzo.tasks._neurogym import neurogym
-from bioopzo.tasks._own import from_arrays, in_turn, relabelled
+from bioopzo.tasks import _neurogym, _own, _reward
+from bioopzo.tasks._made import noted, remembered
+from bioopzo.tasks._own import from_arrays
 from bioopzo.tasks._own_events import from_events, from_frames
 from bioopzo.tasks._own_spikes import from_spikes
-from bioopzo.tasks._reward import with_reward
 from bioopzo.tasks.trials import Task, consecutive_splits, gate, one_hot
 
 _FOLDER = Folder("task", __name__, Task, tried=None, helpers=("trials",))
 
+#: Functions that make a task of others, or of another package.
+_MAKERS = {name: remembered(name, function) for name, function in (
+    ("in_turn", _own.in_turn), ("relabelled", _own.relabelled),
+    ("with_reward", _reward.with_reward), ("neurogym", _neurogym.neurogym))}
+in_turn, relabelled = _MAKERS["in_turn"], _MAKERS["relabelled"]
+with_reward, neurogym = _MAKERS["with_reward"], _MAKERS["neurogym"]
 # The function takes the place of its module: tasks.digits is what a user calls.
-globals().update(_FOLDER.available())
+globals().update({name: remembered(name, function)
+                  for name, function in _FOLDER.available().items()})
 from bioopzo.tasks.yin_yang import yin_yang_samples  # noqa: E402  (after the line above)
 
 __all__ = ["InputError", "Task", "add", "available", "choose", "consecutive_splits", "defaults",
            "from_arrays", "from_events", "from_frames", "from_spikes", "gate", "get", "in_turn",
-           "neurogym", "one_hot", "options", "relabelled", "summary", "with_reward",
-           "yin_yang_samples",
+           "makers", "neurogym", "one_hot", "options", "own_text", "relabelled", "summary",
+           "with_reward", "yin_yang_samples",
            *_FOLDER.available()]
 
 
@@ -44,7 +52,18 @@ def __dir__():
 
 def available() -> Mapping[str, Callable[..., Task]]:
     """Every known task, built in and added: name -> the function that makes the `Task`."""
-    return _FOLDER.available()
+    return MappingProxyType({name: remembered(name, function)
+                             for name, function in _FOLDER.available().items()})
+
+
+def makers() -> Mapping[str, Callable[..., Task]]:
+    """Every function whose tasks remember how they were made (`Task.made`), by name."""
+    return {**_MAKERS, **available()}
+
+
+def own_text(name: str) -> str | None:
+    """The text of the user's own file with the task called `name`; None for one built in."""
+    return _FOLDER.text(name)
 
 
 def add(path: str | PathLike) -> str:
@@ -81,4 +100,4 @@ def get(name: str, **chosen: object) -> Task:
 
     Raises `InputError` for an unknown task or option, listing those that exist.
     """
-    return _FOLDER.get(name, **chosen)
+    return noted(_FOLDER.get(name, **chosen), name, (), chosen)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from brian2.units import Hz, ms
@@ -83,6 +83,10 @@ class Task:
     description: str = ""
     order: str = "shuffled"
     feedback: str = "target"
+
+    #: The function of `bioopzo.tasks` that made it, with its arguments and options; None for a task
+    #: made in another way, or changed since.
+    made: ClassVar[tuple[str, tuple[Any, ...], dict[str, Any]] | None] = None
 
     def __post_init__(self):
         if not isinstance(self.name, str) or not self.name:
@@ -218,7 +222,7 @@ class Task:
         # A mappingproxy cannot be pickled, and tasks travel to worker processes.
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         values["splits"], values["parameters"] = dict(self.splits), dict(self.parameters)
-        return _rebuild, (values,)
+        return _rebuild, (values, self.made)
 
 
 def gate(where: str, duration: Quantity, dt: Quantity, warmup: Quantity) -> np.ndarray:
@@ -252,8 +256,10 @@ def consecutive_splits(train: int, validation: int, test: int) -> dict[str, np.n
 # ---- what __post_init__ checks ------------------------------------------------------------------
 
 
-def _rebuild(values):
-    return Task(**values)
+def _rebuild(values, made=None):
+    task = Task(**values)
+    _set(task, made=made)
+    return task
 
 
 def _set(task, **values):

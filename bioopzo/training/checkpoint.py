@@ -16,7 +16,7 @@ from bioopzo.errors import InputError
 from bioopzo.files import write_atomically
 from bioopzo.training.log import Log
 
-CHECKPOINT_FORMAT = 4
+CHECKPOINT_FORMAT = 5
 
 
 def described_settings(chosen: Settings) -> dict[str, Any]:
@@ -36,7 +36,8 @@ def checkpoint_identity(meta: Mapping[str, Any]) -> dict[str, Any]:
     """
     return {"digest": meta["digest"], "task": meta["task"], "data": meta["task_digest"],
             "seed": meta["seed"], "settings": meta["settings"], "trials": meta["trials"],
-            "split": meta["split"], "version": meta["versions"]["bioopzo"],
+            "split": meta["split"], "start": meta.get("start", {}).get("content"),
+            "version": meta["versions"]["bioopzo"],
             "format": CHECKPOINT_FORMAT}
 
 
@@ -64,6 +65,7 @@ def write(path: Path | None, kinds: Mapping[str, Mapping[str, np.ndarray]], log:
     arrays = {f"{kind}/{name}": value for kind, values in kinds.items()
               for name, value in values.items()}
     arrays |= {f"snapshots/{name}": np.array(values) for name, values in log.snapshots.items()}
+    arrays |= {f"outcomes/{name}": np.concatenate(parts) for name, parts in log.outcomes.items()}
     content = {"identity": identity, "position": position, "curve": log.curve,
                "trials": log.trials, **more}
     arrays["content"] = np.frombuffer(json.dumps(content).encode(), np.uint8)
@@ -108,7 +110,8 @@ def take_up(path: Path | None, log: Log, identity: Mapping[str, Any], kinds: Ite
             raise InputError(f"the checkpoint {path} is of another run: its {name} is "
                              f"{theirs.get(name)!r}, this run's is {mine!r}; give another path or "
                              "remove it")
-    found: dict[str, dict[str, np.ndarray]] = {kind: {} for kind in (*kinds, "snapshots")}
+    found: dict[str, dict[str, np.ndarray]] = {
+        kind: {} for kind in (*kinds, "snapshots", "outcomes")}
     try:
         for name, value in arrays.items():
             kind, _, key = name.partition("/")
@@ -118,6 +121,7 @@ def take_up(path: Path | None, log: Log, identity: Mapping[str, Any], kinds: Ite
     except (KeyError, IndexError, TypeError, ValueError) as problem:
         raise _unreadable(path, problem) from None
     log.snapshots = {key: list(value) for key, value in found["snapshots"].items()}
+    log.outcomes = {key: [value] for key, value in found["outcomes"].items()}
     log.curve, log.trials = curve, trials
     return position
 

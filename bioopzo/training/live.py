@@ -1,5 +1,6 @@
 """The learning curve as it grows, drawn in a notebook while a network is trained."""
 
+import inspect
 import io
 import sys
 import warnings
@@ -14,16 +15,17 @@ from bioopzo.training.log import Listener
 
 
 def listener(live: bool | Listener, model: Model, task: Task, trials: int) -> Listener | None:
-    """What is called at every evaluation with (trials, accuracy or None, loss); None for nothing.
+    """What is called at every evaluation with (trials, accuracy or None, loss, weights); or None.
 
-    `live` is False, True (draw in a notebook) or a function of the user's own. Without a notebook
-    True only warns: the progress bar is shown as ever. Raises `InputError` for anything else.
+    `live` is False, True (draw in a notebook) or a function of the user's own, of (trials,
+    accuracy, loss) or of (trials, accuracy, loss, weights). Without a notebook True only warns: the
+    progress bar is shown as ever. Raises `InputError` for anything else.
     """
     if callable(live):
-        return live
+        return live if _takes(live, 4) else lambda *point: live(*point[:3])
     if not isinstance(live, bool):
-        raise InputError("live is True, False or a function of (trials, accuracy, loss), "
-                         f"not {live!r}")
+        raise InputError("live is True, False or a function of (trials, accuracy, loss) or "
+                         f"(trials, accuracy, loss, weights), not {live!r}")
     if not live:
         return None
     if not _in_notebook():
@@ -31,6 +33,15 @@ def listener(live: bool | Listener, model: Model, task: Task, trials: int) -> Li
                       "shown", stacklevel=3)
         return None
     return _drawing(model, task, trials)
+
+
+def _takes(function, count):
+    """Whether a function can be called with so many arguments."""
+    try:
+        inspect.signature(function).bind(*range(count))
+    except (TypeError, ValueError):  # ValueError: a built-in one does not say
+        return False
+    return True
 
 
 def _in_notebook():
@@ -47,7 +58,7 @@ def _drawing(model, task, trials):
     curve: dict[str, list[float]] = {"trials": [], "accuracy": [], "loss": []}
     shown: list[Any] = []
 
-    def draw(*point):
+    def draw(*point):  # the weights, which come last, are not drawn
         for values, value in zip(curve.values(), point):
             values.extend([] if value is None else [value])
         picture = Image(data=_picture(curve, model, task, trials), width=480)

@@ -6,52 +6,76 @@ from typing import Any
 
 import numpy as np
 
+from bioopzo.measures.trials import DECISION_BYTES, rows
 from bioopzo.run import Run
+from bioopzo.tasks import Task
 from bioopzo.training.guards import check_loss
+from bioopzo.training.plan import Plan
 
-#: Called at every evaluation with (trials, accuracy or None, loss).
-Listener = Callable[[int, float | None, float], object]
+#: Called at every evaluation with (trials, accuracy or None, loss), and the weights by name.
+Listener = Callable[[int, float | None, float, Mapping[str, np.ndarray]], object]
+
+
+def keeps_decisions(plan: Plan, task: Task) -> bool:
+    """Whether all decisions of a run are few enough to be kept (else the choice alone is)."""
+    trials = plan.shown(plan.trials, len(plan.marks))
+    return 8 * trials * task.n_out < DECISION_BYTES
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """What the held-out `samples` showed after `trials` training trials.
 
-    `decision` (samples, readouts) is the readout on each, `loss` the mean over them, `rates` (Hz)
-    maps a population to its mean firing rate, `weights` holds the arrays to be kept by name, and
-    `more` further points of the curve.
+    `decision` (samples, readouts) is the readout on each, `losses` (samples,) what each cost,
+    `rates` (Hz) maps a population to its mean firing rate, `weights` holds the arrays to be kept by
+    name, and `more` further points of the curve.
     """
 
     trials: int
     samples: np.ndarray
     decision: np.ndarray
-    loss: float
+    losses: np.ndarray
     rates: Mapping[str, float]
     weights: Mapping[str, np.ndarray]
     more: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def loss(self) -> float:
+        """The mean loss."""
+        return float(self.losses.mean())
 
 
 class Log:
     """The learning curve as it grows: `curve` maps a name to its values, one an evaluation.
 
-    `trials` counts the training trials, `snapshots` holds the weights at every evaluation.
-    `labels` are those of the task, or None; `tell` is called with (trials, accuracy or None, loss).
+    `trials` counts the training trials, `snapshots` holds the weights at every evaluation,
+    `outcomes` what single trials came to, by ``"training/decision"`` and the like, a part for each
+    stretch. `labels` are those of the task, or None; `tell` is called with (trials, accuracy or
+    None, loss, weights). `whole` says whether decisions are kept, or the choice alone.
     """
 
-    def __init__(self, labels: np.ndarray | None, tell: Listener | None = None):
-        self.labels, self.tell = labels, tell
+    def __init__(self, labels: np.ndarray | None, tell: Listener | None = None,
+                 whole: bool = True):
+        self.labels, self.tell, self.whole = labels, tell, whole
         self.trials = 0
         self.curve: dict[str, list[Any]] = {}
         self.snapshots: dict[str, list[np.ndarray]] = {}
+        self.outcomes: dict[str, list[np.ndarray]] = {}
 
     @property
     def evaluations(self) -> int:
         """How many evaluations there are."""
         return len(self.curve.get("trials", ()))
 
-    def seen(self, count: int) -> None:
-        """Count training trials."""
-        self.trials += count
+    def learned(self, samples: np.ndarray, decision: np.ndarray, losses: np.ndarray) -> None:
+        """Count training trials, and keep what each of the `samples` came to."""
+        self._keep("training", samples, decision, losses, self.trials + np.arange(len(samples)))
+        self.trials += len(samples)
+
+    def _keep(self, kind, samples, decision, losses, after):
+        for name, values in rows(self.labels, samples, decision, losses, after,
+                                          self.whole).items():
+            self.outcomes.setdefault(f"{kind}/{name}", []).append(values)
 
     def evaluated(self, found: Evaluation) -> None:
         """Add an `Evaluation`; `NonFiniteError` where its loss is none."""
@@ -66,14 +90,18 @@ class Log:
             self.curve.setdefault(name, []).append(value)
         for name, array in found.weights.items():
             self.snapshots.setdefault(name, []).append(array)
+        self._keep("held_out", found.samples, found.decision, found.losses,
+                   np.full(len(found.samples), found.trials))
         self.announce(-1)
 
     def announce(self, first: int) -> None:
         """Tell who listens of the evaluations from number `first` on."""
         if self.tell and self.curve:
             accuracies = self.curve.get("accuracy", [None] * self.evaluations)
-            for point in list(zip(self.curve["trials"], accuracies, self.curve["loss"]))[first:]:
-                self.tell(*point)
+            points = list(zip(self.curve["trials"], accuracies, self.curve["loss"]))
+            for number in range(len(points))[first:]:
+                self.tell(*points[number], {name: kept[number]
+                                            for name, kept in self.snapshots.items()})
 
     def latest(self) -> str:
         """The last evaluation in words, for a progress bar."""
@@ -97,6 +125,9 @@ class Log:
             for name, value in values.items():
                 run.arrays[f"{kind}/{name}"] = np.array(value)
                 run.units[f"{kind}/{name}"] = unit
+        for name, parts in self.outcomes.items():
+            run.arrays[name] = np.concatenate(parts)
+            run.units[name] = "1"
         run.meta["evaluation_trials"] = list(curve.get("held_out", []))
         run.meta["untrained_rates_hz"] = {k: round(v[0], 2) for k, v in rates.items()}
         run.meta["rates_hz"] = {k: round(v[-1], 2) for k, v in rates.items()}

@@ -5,6 +5,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -17,6 +18,8 @@ from bioopzo.engines.rate.feed import Masks, presented
 from bioopzo.engines.rate.settings import Settings, learning_rate, open_engine
 from bioopzo.errors import InputError, NonFiniteError
 from bioopzo.files import writable
+from bioopzo.measures.evaluation import batch_of, on_batches
+from bioopzo.measures.recorded import on_batch
 from bioopzo.model import Model
 from bioopzo.run import Run
 from bioopzo.tasks import Task
@@ -33,14 +36,15 @@ from bioopzo.training.plan import Evaluations, Plan, Stretch, planned
 from bioopzo.training.start import (
     initial_weights,
     learning_rates,
+    note_start,
     scheduled,
     scheduled_names,
+    taken_over,
     without_learning,
 )
 from bioopzo.training.tuned import note_untuned
+from bioopzo.training.watch import Watch
 
-#: Trials shown together when accuracy is measured, and what their inputs may weigh.
-EVALUATION_BATCH, EVALUATION_BYTES = 1000, 3e8
 #: Batches that are run in one call at most, what their inputs may weigh, and how long they take.
 CALL_BATCHES, CALL_BYTES, CALL_S = 512, 3e7, 1.0
 #: After so many batches every weight that the text changes should have been asked to.
@@ -99,18 +103,23 @@ class Driver:
     """An engine with its weights; `run` takes it through a batch or an evaluation."""
 
     def __init__(self, run: Run, plan: Plan, chosen: Settings, seed: int, log: Log,
-                 announce: Callable[[str], object] | None = None):
+                 announce: Callable[[str], object] | None = None, start: Run | None = None,
+                 watch: Watch | None = None):
         begin = time.perf_counter()
         self.model, self.task, self.plan, self.seed = run.model, run.task, plan, seed
         self.log, self.chosen = log, replace(chosen, batch=plan.batch)
         self.engine = open_engine(self.model, self.task, self.chosen, seed)
         self.inputs, self.targets = presented(self.task)
         self.masks = Masks(self.task)
-        weights = np.random.default_rng(np.random.SeedSequence(seed).spawn(2)[1])
-        self.engine.put(initial_weights(self.model, weights))
+        self.taken: dict[str, np.ndarray] = {}
+        if start is not None:
+            self.taken, words = taken_over(start, self.model, self.engine.assembly.roles,
+                                           {**self.engine.weights, **self.engine.shared})
+            note_start(run, start, self.taken, words)
+        self._begin(self.engine)
+        self.engine.batches = run.meta.get("trials_before", 0) // plan.batch
         a_trial = 4 * self.task.n_in * (self.task.steps if self.task.in_time else 1)
         self.most = int(np.clip(CALL_BYTES // (a_trial * plan.batch), 1, CALL_BATCHES))
-        self.in_evaluation = int(np.clip(EVALUATION_BYTES // a_trial, 1, EVALUATION_BATCH))
         # Batches a call: a program is left about once a second, for Ctrl-C and a bar. Processes
         # that share the batches make the same calls.
         self.in_processes = jax.process_count() > 1
@@ -129,6 +138,13 @@ class Driver:
         self.identity = checkpoint_identity(run.meta)
         self.done = resume(self.chosen.checkpoint, self.engine, log, self.identity)
         self.costs, self.batches = 0.0, 0
+        self.watch = watch
+
+    def _begin(self, engine):
+        """Give an engine the weights that training begins with."""
+        weights = np.random.default_rng(np.random.SeedSequence(self.seed).spawn(2)[1])
+        engine.put(initial_weights(self.model, weights))
+        engine.put(self.taken)
 
     def stretches(self) -> Iterator[Stretch]:
         """What is left of the plan, in calls of a second or so."""
@@ -137,9 +153,36 @@ class Driver:
 
     def run(self, stretch: Stretch) -> None:
         """Learn from some batches; or evaluate, and write a checkpoint."""
-        problem, = run_together([self], [stretch])
-        if problem is not None:
-            raise problem
+        for part in self._cut(stretch):
+            problem, = run_together([self], [part])
+            if problem is not None:
+                raise problem
+
+    def _cut(self, stretch):
+        """The parts of a stretch, each of which begins with the batch to be recorded, if any."""
+        if self.watch is None or not stretch.plastic:
+            yield stretch
+            return
+        size = self.plan.batch
+        numbers = self.watch.trials // size - self.log.trials // size
+        count = len(stretch.samples) // size
+        cuts = sorted({0, count, *(int(k) for k in numbers if 0 <= k < count)})
+        for first, stop in pairwise(cuts):
+            part = replace(stretch, samples=stretch.samples[first * size:stop * size])
+            if first in numbers:
+                self._record(self.watch, part.samples[:size])
+            yield part
+
+    def _record(self, watch, samples):
+        """Record the batch that comes next, of which some trials are asked for."""
+        inputs, targets, moving, rates, masks = self.asked(Stretch(samples, True, 0.0))
+        trials = self.log.trials + np.arange(len(samples))
+        wanted = np.isin(trials, watch.trials)
+        values = on_batch(self.engine, watch.chosen, inputs[0], targets[0],
+                          None if masks is None else masks[0], True,
+                          {key: value[0] for key, value in moving.items()},
+                          None if rates is None else rates[0])
+        watch.keep(trials[wanted], samples[wanted], [one[wanted] for one in values])
 
     def evaluate(self, stretch: Stretch) -> None:
         """Show the held-out trials, and write a checkpoint."""
@@ -173,10 +216,15 @@ class Driver:
                 np.stack([self.targets[part] for part in parts]),
                 moving, None if None in rates else rates, self.masks[parts])
 
-    def learned(self, stretch: Stretch, costs: np.ndarray) -> None:
-        """Take down what some batches cost; stop where it is not finite."""
-        self.log.seen(len(stretch.samples))
-        costs = costs.astype(float).sum(axis=2).mean(axis=1)
+    def learned(self, stretch: Stretch, reads: np.ndarray) -> None:
+        """Take down what some batches came to; stop where that is not finite.
+
+        `reads` (batches, 2, batch, readouts) are decisions and costs.
+        """
+        losses = reads[:, 1].astype(float).sum(axis=2)
+        self.log.learned(stretch.samples, reads[:, 0].reshape(len(stretch.samples), -1),
+                         losses.ravel())
+        costs = losses.mean(axis=1)
         if not np.isfinite(costs).all():
             self._check_finite()
             first = self.done + int(np.flatnonzero(~np.isfinite(costs))[0])
@@ -191,24 +239,12 @@ class Driver:
 
     def _evaluation(self, members):
         """Accuracy, loss and rates on held-out trials, plasticity and perturbation off."""
-        count, most = len(members), len(self.plan.held_out)
-        size = -(-most // -(-most // self.in_evaluation))  # parts of one size: one program
-        size += -size % self.chosen.devices
-        decisions, losses = [], []
-        spikes: dict[str, list[np.ndarray]] = {}
-        for number, first in enumerate(range(0, count, size)):
-            part = np.resize(members[first:first + size], size)
-            keep = min(size, count - first)
-            decision, cost, fired = self.engine.evaluate(self.inputs[part], self.targets[part],
-                                                         number, masks=self.masks[part])
-            decisions.append(decision[:keep])
-            losses.append(cost[:keep].sum(axis=1))
-            for name, values in fired.items():
-                spikes.setdefault(name, []).append(values[:keep])
-        loss = float(np.concatenate(losses).mean())
-        rates = {name: float(np.concatenate(values).mean()) / float(self.task.duration)
-                 for name, values in spikes.items()}
-        return Evaluation(self.log.trials, members, np.concatenate(decisions), loss, rates,
+        size = batch_of(self.task, len(self.plan.held_out), self.chosen.devices)
+        decision, losses, rates = on_batches(self.engine, self.task, self.inputs, self.targets,
+                                             self.masks, members, size)
+        loss = float(losses.mean())
+        return Evaluation(self.log.trials, members, decision, losses,
+                          {name: float(values.mean()) for name, values in rates.items()},
                           self._snapshot(),
                           {"train_loss": self.costs / self.batches if self.batches else loss})
 
@@ -232,8 +268,7 @@ class Driver:
     def _fails_without_learning(self):
         """Whether the first batch leaves what is not finite although every eta is 0."""
         engine = open_engine(self.model, self.task, self.chosen, self.seed)
-        weights = np.random.default_rng(np.random.SeedSequence(self.seed).spawn(2)[1])
-        engine.put(initial_weights(self.model, weights))
+        self._begin(engine)
         engine.constants = without_learning(engine.constants)
         _, part = next(self.plan.batches(shuffled(self.seed)))
         masks = self.masks[part[None]]
@@ -268,7 +303,7 @@ def alone_on_its_device(engine: str, given: Mapping[str, Any]) -> bool:
 
 def group_of(driver: Driver) -> tuple[Any, ...] | None:
     """What runs have in common that can run as one program; None for one that runs alone."""
-    if not side_by_side(driver.plan, driver.chosen):
+    if driver.watch is not None or not side_by_side(driver.plan, driver.chosen):
         return None
     engine = driver.engine
     moving = scheduled_names(engine.constants, driver.model, engine.optimizer.has_rate)
@@ -283,24 +318,24 @@ def run_together(drivers: Sequence[Driver], stretches: Sequence[Stretch]
     Returns what ended each of them, None where nothing did.
     """
     begin = time.perf_counter()
-    costs: list[Any] = [None] * len(drivers)
+    reads: list[Any] = [None] * len(drivers)
     if stretches[0].plastic:
-        costs = train_together(
+        reads = train_together(
             [driver.engine for driver in drivers],
             [driver.asked(stretch) for driver, stretch in zip(drivers, stretches)],
             max(1, drivers[0].most // len(drivers)))
         most = max(1, drivers[0].most // len(drivers))
-        pace = CALL_S / max(time.perf_counter() - begin, 1e-3) * len(costs[0])
+        pace = CALL_S / max(time.perf_counter() - begin, 1e-3) * len(reads[0])
         for driver in drivers:
             driver.pace = driver.pace if driver.in_processes else int(np.clip(pace, 1, most))
-    return [_problem(driver, stretch, cost)
-            for driver, stretch, cost in zip(drivers, stretches, costs)]
+    return [_problem(driver, stretch, read)
+            for driver, stretch, read in zip(drivers, stretches, reads)]
 
 
-def _problem(driver, stretch, costs):
+def _problem(driver, stretch, reads):
     """What is wrong with a run after a stretch, None where nothing is."""
     try:
-        driver.learned(stretch, costs) if stretch.plastic else driver.evaluate(stretch)
+        driver.learned(stretch, reads) if stretch.plastic else driver.evaluate(stretch)
     except Exception as problem:
         return problem
     return None

@@ -14,6 +14,7 @@ from bioopzo.engines.spiking.numbers import EVALUATION, TRAINING, keys
 from bioopzo.engines.spiking.standalone import is_kept
 from bioopzo.errors import InputError
 from bioopzo.files import writable
+from bioopzo.measures.recorded import open_recorder
 from bioopzo.model import Model
 from bioopzo.network.assembly import assemble
 from bioopzo.network.clock import shape_of, time_course
@@ -27,11 +28,19 @@ from bioopzo.training.checkpoint import (
     take_up,
     write,
 )
-from bioopzo.training.guards import LEARNED, not_finite, stopped, warn_of_rates
+from bioopzo.training.guards import not_finite, stopped, warn_of_rates
 from bioopzo.training.log import Evaluation, Log
 from bioopzo.training.plan import Evaluations, Plan, Stretch, planned
-from bioopzo.training.start import initial_weights, learning_rates, scheduled, without_learning
+from bioopzo.training.start import (
+    initial_weights,
+    learning_rates,
+    note_start,
+    scheduled,
+    taken_over,
+    without_learning,
+)
 from bioopzo.training.tuned import note_untuned
+from bioopzo.training.watch import Watch
 
 #: Training trials where the user says nothing.
 TRIALS = 4000
@@ -99,7 +108,8 @@ class Driver:
     """
 
     def __init__(self, run: Run, plan: Plan, chosen: Settings, seed: int, log: Log,
-                 announce: Callable[[str], object] | None = None):
+                 announce: Callable[[str], object] | None = None, start: Run | None = None,
+                 watch: Watch | None = None):
         self.model, self.task, self.plan, self.log = run.model, run.task, plan, log
         self.shape = shape_of(self.task, rows(self.task))
         self.course = time_course(self.model, self.task)
@@ -117,8 +127,21 @@ class Driver:
         note_untuned(run, announce)
         self.values = constants(assembly, self.model, self.shape)
         self.order, self.seed = order, seed
+        self.learned = frozenset(assembly.roles.learned)
         self.state = {**self.engine.start, **initial_weights(self.model, weights)}
+        if start is not None:
+            taken, words = taken_over(start, self.model, assembly.roles, self.state)
+            self.state |= taken
+            note_start(run, start, taken, words)
+        self.before = run.meta.get("trials_before", 0)
         self.evaluated = self.state
+        self.watch, self.recorder = watch, None
+        if watch is not None:
+            # What is recorded of event-driven plasticity is read of the dense form, beside it.
+            self.recorder, self.beside, self.theirs = open_recorder(
+                self.model, self.shape, watch.chosen, self.engine.name, len(watch.trials),
+                chosen.precision, chosen.lazy)
+            self.beside = self.beside and chosen.lazy
         self.checkpoint = chosen.checkpoint
         self.identity = checkpoint_identity({
             **run.meta, "task_digest": self.task.digest, "settings": {
@@ -146,10 +169,23 @@ class Driver:
             write(self.checkpoint, {"state": self.state, "evaluated": self.evaluated}, self.log,
                   self.log.trials, self.identity)
             return
-        before = self.log.trials + np.arange(len(stretch.samples))
-        self.state = self._shown(stretch.samples, True, before, keys(self.seed, TRAINING, before),
-                                 self.state, values).state
-        self.log.seen(len(stretch.samples))
+        parts = [(slice(None), False)] if self.watch is None else self.watch.parts(
+            self.log.trials, len(stretch.samples))
+        for part, recorded in parts:
+            self._learn(stretch.samples[part], values, recorded and scheduled(
+                self.theirs, self.model, stretch.progress))
+
+    def _learn(self, samples, values, recorded):
+        """Learn from trials; and record them, where `recorded` are the constants for that."""
+        first = self.log.trials + np.arange(len(samples))
+        before = self.before + first
+        asked = (samples, True, before, keys(self.seed, TRAINING, before), self.state, values)
+        seen = self._shown(*asked[:-1], recorded, self.recorder) if recorded else None
+        outcome = self._shown(*asked) if seen is None or self.beside else seen
+        if seen is not None and self.watch is not None:
+            self.watch.keep(first, samples, seen.recorded)
+        self.state = outcome.state
+        self.log.learned(samples, outcome.decision, outcome.cost.sum(axis=1))
 
     def final(self) -> dict[str, np.ndarray]:
         """The state by name."""
@@ -165,19 +201,22 @@ class Driver:
             same_arrays(kind, kinds[kind], self.state)
         self.state, self.evaluated = kinds["state"], kinds["evaluated"]
 
-    def _shown(self, samples, plastic, before, trial_keys, state, values):
-        """Present trials from a state: the `Outcome`."""
+    def _shown(self, samples, plastic, before, trial_keys, state, values, engine=None):
+        """Present trials from a state: the `Outcome`, in the `engine` of training or another."""
+        if engine is not None and self.beside:  # the dense form has fewer variables
+            state = {name: value for name, value in state.items() if name in engine.start}
         chunk = Chunk(len(samples), state, values,
                       {"course": self.course, **tables(self.task, self.shape, samples, plastic,
                                                        before, trial_keys)})
-        outcome = self.engine.run(chunk)
-        self._check_finite(chunk, outcome, plastic)
+        outcome = (engine or self.engine).run(chunk)
+        if engine is None or not self.beside:
+            self._check_finite(chunk, outcome, plastic)
         shift_last_spikes(outcome.state, chunk.trials * float(self.shape.duration))
         return outcome
 
     def _evaluation(self, stretch, values):
         """Show the held-out trials, from the state of training."""
-        done, samples, state = self.log.trials, stretch.samples, self.state
+        done, samples, state = self.before + self.log.trials, stretch.samples, self.state
         trial_keys = keys(self.seed, EVALUATION, done, np.arange(len(samples)))
         outcomes = []
         for first in range(0, len(samples), self.shape.rows):
@@ -193,10 +232,10 @@ class Driver:
             if variable == "count":
                 spikes = float(np.mean(value - self.state[name]))
                 rates[owner] = spikes / (len(samples) * float(self.task.duration))
-            elif variable in LEARNED:
+            elif name in self.learned:
                 weights[name] = value
-        return Evaluation(done, samples, np.concatenate([x.decision for x in outcomes]),
-                          float(cost.sum(axis=1).mean()), rates, weights)
+        return Evaluation(self.log.trials, samples, np.concatenate([x.decision for x in outcomes]),
+                          cost.sum(axis=1), rates, weights)
 
     def _check_finite(self, chunk, outcome, plastic):
         """Stop when a value is not finite; finds the trial by running parts again."""

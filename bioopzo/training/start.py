@@ -1,16 +1,25 @@
 """What every run begins with: weights, schedules, and a record of what it was."""
 
 import functools
+import hashlib
 import importlib.metadata
 import platform
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from bioopzo.errors import InputError, ModelWarning
+from bioopzo.measures.trials import before
 from bioopzo.model import Model
+from bioopzo.network.assembly import assemble
 from bioopzo.network.connections import Sparse
-from bioopzo.network.spread import recorded, values_at
+from bioopzo.network.layers import recorded
+from bioopzo.network.objects import Roles
+from bioopzo.network.spread import recorded as recorded_values
+from bioopzo.network.spread import values_at
+from bioopzo.run import Run
 from bioopzo.show.model import parameter
 from bioopzo.tasks import Task
 
@@ -89,6 +98,84 @@ def initial_weights(model: Model, rng: np.random.Generator) -> dict[str, np.ndar
     return values
 
 
+def taken_over(run: Run, model: Model, roles: Roles, here: Mapping[str, np.ndarray]
+               ) -> tuple[dict[str, np.ndarray], str]:
+    """What a network takes over of a trained `run`: (values by name, what it does not, in words).
+
+    All that is learned and every running statistic, as `roles` says of `model`, where `here`, the
+    network's variables, has it under the same name and in the same shape. Raises `InputError` where
+    that is nothing.
+    """
+    final, taken, anew = run.final, {}, []
+    theirs = recorded(run.meta)["projections"]
+    mine = model.network.described()["projections"]
+    for name in (*roles.learned, *sorted(roles.statistics)):
+        owner = name.split(".")[0]
+        if name not in here:
+            continue
+        if name not in final:
+            anew.append(f"{name} (not in the run)")
+        elif np.size(final[name]) != np.size(here[name]) or (
+                owner in mine and owner in theirs
+                and theirs[owner]["shape"] != mine[owner]["shape"]):
+            anew.append(f"{name} ({np.size(final[name])} values there, {np.size(here[name])} here)")
+        elif owner in mine and _other_pairs(run, model, owner):
+            anew.append(f"{name} (other pairs of neurons are connected)")
+        else:
+            taken[name] = np.asarray(final[name])
+    if not any(name in roles.learned for name in taken):
+        raise InputError(f"start: nothing that the run of {run.meta.get('rule')} on "
+                         f"{run.meta.get('task')} has learned fits this model: it has "
+                         f"{', '.join(anew) or 'no learned variables'}")
+    left = sorted(name for name in _learned(run) if name in final and name not in here)
+    words = [f"anew begin {', '.join(anew)}"] * bool(anew) + [
+        f"left behind are {', '.join(left)}, which this model has not"] * bool(left)
+    return taken, "; ".join(words)
+
+
+def checked_start(start: Any) -> Run | None:
+    """`start`, a `Run` with weights, or None; else `InputError`."""
+    if start is not None and not isinstance(start, Run):
+        raise InputError(f"start is a Run, from which training goes on, not "
+                         f"{type(start).__name__}")
+    if start is not None and not len(start.final):
+        raise InputError("start: this run holds no weights (final/...): it ended before its first "
+                         "evaluation, or was not trained")
+    return start
+
+
+def note_start(run: Run, start: Run, taken: Mapping[str, np.ndarray], words: str) -> None:
+    """Write into the `meta` of a run where it `start`s from, and warn of what is not `taken` over.
+
+    `words` say what.
+    """
+    content = hashlib.blake2b(digest_size=8)
+    for name in sorted(taken):
+        content.update(name.encode() + np.ascontiguousarray(taken[name]).tobytes())
+    run.meta["trials_before"] = before(start.meta)
+    run.meta["start"] = {**{name: start.meta.get(name) for name in (
+        "rule", "task", "seed", "digest", "changed")}, "trials": before(start.meta),
+        "taken": sorted(taken), "not_taken": words, "content": content.hexdigest()}
+    if words:
+        warnings.warn(f"start: of the run of {start.meta.get('rule')} on {start.meta.get('task')}, "
+                      f"{', '.join(sorted(taken))} are taken over; {words}", ModelWarning,
+                      stacklevel=2)
+
+
+def _learned(run):
+    """What a run has learned, by name."""
+    if run.model is not None:
+        return assemble(run.model).roles.learned
+    return [key.partition("/")[2] for key in run.arrays if key.startswith("snapshots/")]
+
+
+def _other_pairs(run, model, owner):
+    """Whether a projection connects other pairs of neurons in the model than in that of a run."""
+    names = [p.name for p in run.model.network.projections] if run.model is not None else ()
+    return owner in names and run.model.network[owner].connection != \
+        model.network[owner].connection
+
+
 def _drawn(start, size, count, rng):
     """So many values of a `Start` with the spread `size`."""
     if start.distribution == "given":
@@ -119,12 +206,13 @@ def provenance(model: Model, task: Task, trials: int, seed: int, backend: str, s
     """What a run was: rule, task, settings, text and versions, as JSON holds it."""
     return {
         "rule": model.rule_name, "options": dict(model.options),
-        "task": task.name, "coding": task.coding, "sizes": list(model.sizes),
+        "task": task.name, "task_digest": task.digest, "coding": task.coding,
+        "rewarded": task.feedback == "reward", "sizes": list(model.sizes),
         "network": model.network.described(),
         "trials": trials, "seed": seed, "backend": backend, "split": split,
         "digest": model.digest, "edits": [list(e) for e in model.edits],
         "parameters": {k: str(v) for k, v in model.parameters.items()},
-        **({"spread": {name: {"given": parameter(model, name), "values": recorded(one)}
+        **({"spread": {name: {"given": parameter(model, name), "values": recorded_values(one)}
                        for name, one in model.spread.items()}} if model.spread else {}),
         **({"freeze": list(model.freeze)} if model.freeze else {}),
         "state_reset": model.state_reset, "versions": versions(),

@@ -21,11 +21,12 @@ from bioopzo.training import rate, spiking
 from bioopzo.training.address import addresses
 from bioopzo.training.guards import warn_of_chance
 from bioopzo.training.live import listener
-from bioopzo.training.log import Listener, Log
+from bioopzo.training.log import Listener, Log, keeps_decisions
 from bioopzo.training.plan import Evaluations, Plan
 from bioopzo.training.saving import save_incomplete
-from bioopzo.training.start import provenance
+from bioopzo.training.start import checked_start, provenance
 from bioopzo.training.tuned import tuned_parameters
+from bioopzo.training.watch import checked_watch
 
 #: What each engine says of itself: `settings`, `plan`, `fitted`, `backend`, and its `Driver`.
 ENGINES = {"spiking": spiking, "rate": rate}
@@ -45,7 +46,8 @@ def train(model: Model, task: Task, trials: int | None = None, seed: int | Itera
           backend: str | None = None, evaluations: Evaluations = None, split: str = "test",
           save: str | PathLike | None = None, progress: bool = True, lazy: bool = True,
           engine: str = "spiking", epochs: int | None = None, live: bool | Listener = False,
-          evaluation_trials: int | None = None, **settings: Any) -> Run | list[Run]:
+          evaluation_trials: int | None = None, start: Run | None = None, record: Any = None,
+          record_trials: Any = None, **settings: Any) -> Run | list[Run]:
     """Train a model on a task, in the spiking engine (one trial at a time) or the rate engine.
 
     Parameters
@@ -82,12 +84,24 @@ def train(model: Model, task: Task, trials: int | None = None, seed: int | Itera
         In place of `trials`: how often every training trial is seen.
     live : bool or function
         True draws the learning curve in a notebook while it grows (elsewhere it only warns). A
-        function is called with (trials, accuracy or None, loss) at every evaluation; the spiking
-        engine reads an evaluation with the trial after it, so it comes one chunk late.
+        function is called with (trials, accuracy or None, loss) at every evaluation, or, if it
+        takes four arguments, with all that is learned by name, ``weights["forward_1.w"]``, too.
     evaluation_trials : int
         Held-out trials of every evaluation but the last: always the same ones, drawn evenly over
         the classes. Default: so many that all these evaluations together show half as many trials
         as training does, but 50 at least, and never more than `split` has.
+    start : Run
+        Go on from a trained run, of either engine: everything that is learned (weights, feedback)
+        and every running statistic of it is taken over by name and shape; what cannot be is said
+        in a `ModelWarning` and in ``run.meta["start"]``. Rule, edits and task may be others.
+        Membranes, traces and what an optimiser keeps begin anew, and so does the schedule of the
+        learning rates; ``t`` goes on.
+    record : list of str
+        Variables that are recorded at every step of some training trials, as `Run.record` names
+        them, e.g. ``["hidden_1.a", "feedback_2.M[0, :]"]``; they come as ``run.recorded``. Training
+        is the same as without.
+    record_trials : sequence of int
+        The numbers of these trials, from 0; default 10, evenly over the training.
     **settings
         Of the rate engine: `batch`, `activity`, `optimizer`, `rate`, `schedule` ..., see
         `engines.rate.settings.Settings`. Of both: `checkpoint`, a path that is written after every
@@ -110,7 +124,8 @@ def train(model: Model, task: Task, trials: int | None = None, seed: int | Itera
     """
     options: dict[str, Any] = dict(
         trials=trials, backend=backend, evaluations=evaluations, split=split, lazy=lazy,
-        engine=engine, epochs=epochs, live=live, evaluation_trials=evaluation_trials, **settings)
+        engine=engine, epochs=epochs, live=live, evaluation_trials=evaluation_trials, start=start,
+        record=record, record_trials=record_trials, **settings)
     if not isinstance(seed, Iterable) or isinstance(seed, str):
         found = train_group([Job(model, seed, save)], task, progress, **options)
     else:
@@ -165,28 +180,36 @@ def train_group(jobs: Sequence[Job], task: Task, progress: bool = True, **option
     return [_alone(make(), progress) for make in opened]
 
 
-def _checked(job, task, engine="spiking", live=False, **options):
+def _checked(job, task, engine="spiking", live=False, start=None, record=None, record_trials=None,
+             **options):
     """What a job is and says, all that can be wrong with it checked, and how long that took."""
     begin = time.perf_counter()
     seed = whole_number("seed", job.seed, least=0)
+    checked_start(start)
     if job.checkpoint is not None:
         options["checkpoint"] = job.checkpoint
     model, plan, chosen = prepared(job.model, task, engine, **options)
     check_on(model, task)
+    watch = checked_watch(model, task, plan.trials, record, record_trials)
+    if watch is not None and chosen.checkpoint is not None:
+        raise InputError("record and checkpoint: what was recorded before a run was cut off is not "
+                         "in its checkpoint; give one of them")
     place = writable("save", job.save) if job.save else None
-    return seed, model, plan, chosen, place, time.perf_counter() - begin
+    return seed, model, plan, chosen, place, watch, time.perf_counter() - begin
 
 
-def _opened(checked, task, progress, engine="spiking", split="test", live=False, **_):
+def _opened(checked, task, progress, engine="spiking", split="test", live=False, start=None, **_):
     """A job that has been checked as a run under way."""
-    seed, model, plan, chosen, place, spent = checked
+    seed, model, plan, chosen, place, watch, spent = checked
     begin = time.perf_counter() - spent
-    log = Log(task.labels, listener(live, model, task, plan.trials))
+    log = Log(task.labels, listener(live, model, task, plan.trials), keeps_decisions(plan, task))
     run = Run(model=model, task=task)
     run.meta.update(provenance(model, task, plan.trials, seed,
-                               ENGINES[engine].backend(chosen, plan, model, task), split),
-                    address=addresses(model, task, plan, chosen, split, [seed])[0])
-    driver = ENGINES[engine].Driver(run, plan, chosen, seed, log, tqdm.write if progress else None)
+                               ENGINES[engine].backend(chosen, plan, model, task), split))
+    if start is None:  # where a run goes on from is no part of an address
+        run.meta["address"] = addresses(model, task, plan, chosen, split, [seed])[0]
+    driver = ENGINES[engine].Driver(run, plan, chosen, seed, log, tqdm.write if progress else None,
+                                    start, watch)
     return _Open(run, plan, log, driver, place, begin)
 
 
@@ -310,8 +333,8 @@ def checked_pair(model: object, task: object) -> None:
     if isinstance(model, Task) and isinstance(task, Model):
         raise InputError("the model comes first, then the task: train(model, task)")
     if isinstance(model, Run):
-        raise InputError("model is a Model, not a Run: a run's model is run.model, and it is "
-                         "trained anew, not further")
+        raise InputError("model is a Model, not a Run: to go on from a run, say "
+                         "train(run.model, task, start=run)")
     if not isinstance(model, Model):
         raise InputError(f"model is a Model, not {named(model)}: bioopzo.Model([64, 32, 10])")
     checked_task(task)
@@ -349,6 +372,8 @@ def _closed(opened, complete):
     run, driver = opened.run, opened.driver
     run.meta.update(driver.closing())
     opened.log.fill(run, driver.final(), complete)
+    if driver.watch is not None:
+        driver.watch.fill(run)
     run.meta["wall_s"] = round(time.perf_counter() - opened.begin, 3)
     return run
 

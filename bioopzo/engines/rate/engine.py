@@ -16,6 +16,7 @@ import numpy as np
 
 from bioopzo.engines.precision import PRECISIONS
 from bioopzo.engines.rate import devices, optimizers
+from bioopzo.engines.rate.batches import padded, single, train
 from bioopzo.engines.rate.devices import gathered
 from bioopzo.engines.rate.execute import MASK, Machine
 from bioopzo.engines.rate.program import ACTIVITIES, refuse_literal_images
@@ -172,10 +173,10 @@ class Engine:
 
     def _made(self):
         learn = partial(train, self.machines[True])
-        made = {"train": learn, "read": partial(_one, self.machines[False]),
+        made = {"train": learn, "read": partial(single, self.machines[False]),
                 "together": jax.vmap(learn, in_axes=(0, 0, 0, 0, None, 0, None, None)),
                 "apart": jax.vmap(learn, in_axes=(*[0] * 6, None, None)),
-                "look": partial(_one, self.machines[True], apply=False)}
+                "look": partial(single, self.machines[True], apply=False)}
         return {name: self.placed.jit(function, name) for name, function in made.items()} \
             if self.compiled else made
 
@@ -240,7 +241,7 @@ class Engine:
         `network.clock.masks_of` each has, here and in the other methods.
         Returns an array (batches, batch, readouts).
         """
-        return train_together([self], [(inputs, targets, constants, rates, masks)], room)[0]
+        return train_together([self], [(inputs, targets, constants, rates, masks)], room)[0][:, 1]
 
     def asked(self, inputs, targets, constants, rates, masks=None, *, room=0):
         """The arguments of `train`, all but its counters, for some batches."""
@@ -251,7 +252,7 @@ class Engine:
             *(constants or {}).items(), *([] if rates is None else [("rate", rates)]))}
         given = self.given(inputs, targets, masks)
         if self.compiled:
-            given, series = ({key: _padded(value, room) for key, value in values.items()}
+            given, series = ({key: padded(value, room) for key, value in values.items()}
                              for values in (given, series))
         return (*self.placed.put(self.kept(True, inputs.shape[-2]), given), series,
                 self.fixed(self.constants), self.course.astype(self.dtype), self.seed_key(True))
@@ -284,6 +285,32 @@ class Engine:
             self.take(kept, {}, 1)
             return {key: np.asarray(value) for key, value in values["record"].items()}
 
+    def record(self, names, inputs, targets, plastic=True, masks=None, constants=None, rate=None):
+        """What the variables called `names` hold after every step of a batch; the engine stays.
+
+        With plasticity on, the batch is what `train` would show next, with its own `constants` and
+        `rate`. Returns arrays (steps, batch, n) by name; what samples share, (steps, pre, post) or
+        (steps, 1, n). Names whose values do not go from step to step are left out.
+        """
+        steps = [*self.program.start, *self.program.step, *self.program.finish]
+        there = {*self.weights, *self.shared}.union(*(node.written() for node in steps))
+        names = tuple(name for name in names if name in there)
+        machine = self.machine(plastic, names)
+        key = jax.random.fold_in(self.seed_key(plastic), self.batches)
+        rate = self.optimizer.parameters.get("rate") if rate is None else rate
+
+        def trial(kept, given, fixed, course, key, number):
+            return machine.trial(kept, given, fixed, course, key, number, rate, record=names)[1]
+
+        with jax.enable_x64(self.dtype == np.float64), jax.default_matmul_precision("highest"), \
+                jax.threefry_partitionable(True):
+            values = (jax.jit(trial) if self.compiled else trial)(
+                self.kept(plastic, inputs.shape[-2]), self.given(inputs, targets, masks),
+                self.fixed({**self.constants, **(constants or {})}),
+                self.course.astype(self.dtype), key if plastic else jax.random.fold_in(key, 0),
+                np.int32(self.batches))
+        return {name: np.asarray(value) for name, value in values["record"].items()}
+
     def take(self, kept, sizes, count):
         """Go on with what a program leaves after so many batches."""
         self.weights, self.shared = dict(kept["weights"]), dict(kept["shared"])
@@ -300,10 +327,10 @@ class Engine:
         """Show a batch with plasticity and perturbation off: (decision, cost, spikes).
 
         `part` tells batches of one evaluation apart. `spikes` maps a group to the spikes of every
-        sample, averaged over its neurons (batch,).
+        neuron in every sample (batch, neurons).
         """
         seen, _ = self._show("read", False, inputs, targets, constants, part, masks)
-        spikes = {key.split(".")[0]: seen[key].mean(axis=1) for key in self.counts}
+        spikes = {key.split(".")[0]: seen[key] for key in self.counts}
         return (*(seen[name] for name in self.names), spikes)
 
     def changes(self, inputs, targets, constants=None, masks=None):
@@ -328,7 +355,9 @@ class Engine:
 
 
 def train_together(engines, batches, room=0):
-    """Train engines of one text as one program: the costs of each, see `Engine.train`.
+    """Train engines of one text as one program: what is read of each, see `Engine.train`.
+
+    Arrays (batches, 2, batch, readouts): the decision and the cost of every trial.
 
     `batches` holds (inputs, targets, constants, rates) of each, and the masks where samples have
     their own. The engines differ in weights, seeds and parameters only, and are equally far.
@@ -338,62 +367,16 @@ def train_together(engines, batches, room=0):
         asked = [engine.asked(*parts, room=room) for engine, parts in zip(engines, batches)]
         counters = np.int32(first.batches), np.int32(count)
         if len(engines) == 1:
-            kept, costs, sizes = first.run("train", *asked[0], *counters)
+            kept, reads, sizes = first.run("train", *asked[0], *counters)
             first.take(kept, sizes, count)
-            return [np.asarray(costs)[:count]]
+            return [np.asarray(reads)[:count]]
         kept, given, series, fixed, courses, keys = zip(*asked)
         same = all(np.array_equal(course, courses[0]) for course in courses)
         stacked = [jax.tree.map(lambda *x: jnp.stack(x), *part)
                    for part in (kept, given, series, fixed, courses, keys)]
         if same:  # gates that are the same for all runs skip what they shut
             stacked[4] = courses[0]
-        kept, costs, sizes = first.run("together" if same else "apart", *stacked, *counters)
+        kept, reads, sizes = first.run("together" if same else "apart", *stacked, *counters)
         for k, engine in enumerate(engines):
             engine.take(*(jax.tree.map(itemgetter(k), part) for part in (kept, sizes)), count)
-        return list(np.asarray(costs)[:, :count])
-
-
-def train(machine, kept, given, series, fixed, course, key, first, count):
-    """Batches one after the other: (what is kept, cost of every batch, size of the changes).
-
-    `given` and `series` (constants, and the optimiser's ``"rate"``) have a leading axis of batches,
-    the first `count` of which are shown; `first` went before.
-    """
-    def one(k, loop):
-        kept, _, sizes = loop
-        now = {name: value[k] for name, value in series.items()}
-        rate = now.pop("rate", None)
-        kept, values = machine.trial(
-            kept, {name: value[k] for name, value in given.items()}, {**fixed, **now}, course,
-            jax.random.fold_in(key, first + k), first + k, rate)
-        sizes = {name: jnp.maximum(sizes.get(name, 0), jnp.abs(change).max())
-                 for name, change in values["changes"].items()}
-        return kept, values["look"][machine.look[1]], sizes
-
-    if not machine.compiled:
-        costs, sizes = [], {}
-        for k in range(int(count)):
-            kept, cost, sizes = one(k, (kept, None, sizes))
-            costs.append(cost)
-        return kept, jnp.stack(costs), sizes
-    _, cost, sizes = jax.eval_shape(lambda: one(0, (kept, None, {})))
-    room = len(next(iter(given.values())))
-    begin = (jax.tree.map(jnp.asarray, kept), jnp.zeros((room, *cost.shape), cost.dtype),
-             {name: jnp.zeros(size.shape, size.dtype) for name, size in sizes.items()})
-
-    def body(k, loop):
-        kept, cost, sizes = one(k, loop)
-        return kept, loop[1].at[k].set(cost), sizes
-    return jax.lax.fori_loop(0, count, body, begin)
-
-
-def _one(machine, kept, given, fixed, course, key, number, apply=True):
-    """A single trial; see `Machine.trial`."""
-    return machine.trial(kept, given, fixed, course, key, number, apply=apply)
-
-
-def _padded(values, room):
-    """An array with a first axis of at least `room`."""
-    more = room - len(values)
-    return values if more <= 0 else np.concatenate([values, np.zeros((more, *values.shape[1:]),
-                                                                     values.dtype)])
+        return list(np.asarray(reads)[:, :count])

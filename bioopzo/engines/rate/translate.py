@@ -42,7 +42,7 @@ from bioopzo.text.equations import (
 from bioopzo.text.factors import Mixed, factored
 from bioopzo.text.functions import DRAW, FUNCTIONS
 
-_CHANCE = re.compile(r"int\(\s*rand\s*\(\s*\)\s*<\s*(?P<chance>[^<>=]+)\)")
+_CHANCE = re.compile(r"int\(\s*rand\s*\(\s*\)\s*<(?=(?P<rest>[^<>=]+))")
 _ACTIVE = re.compile(r"^\s*(\w+)\s*>\s*0?\.5\s*$")
 _NOT_NAMES = {"and", "or", "not", "True", "False", "pi", "e", "inf", "timestep",
               "with_slope", "at_event", "steady_exp", *FUNCTIONS}
@@ -65,6 +65,19 @@ def program(assembly, abstract, activity="rates", masks=False):
 #: What a neuron of a rule that reads gradients has for the derivative of its spikes, and by what:
 #: how far its membrane is above its threshold, where the text says so, else the membrane.
 SLOPE, ABOVE, MEMBRANE = "dS_du", "above", "u"
+
+
+def in_expectation(text):
+    """The text with the chance in place of every decision ``int(rand() < chance)``."""
+    for found in reversed([*_CHANCE.finditer(text)]):
+        rest, depth = found["rest"], 1
+        for k, sign in enumerate(rest):
+            depth += (sign == "(") - (sign == ")")
+            if not depth:  # here ends what began with int(
+                text = (f"{text[:found.start()]}clip({rest[:k].strip()}, 0, 1)"
+                        f"{text[found.start('rest') + k + 1:]}")
+                break
+    return text
 
 
 def words(text):
@@ -252,7 +265,7 @@ class _Builder:
             return
         text = f"int({event.condition})"
         if self.out.activity == "rates":
-            text = _CHANCE.sub(r"clip(\g<chance>, 0, 1)", text)
+            text = in_expectation(text)
         self._element(name, f"_{event.name}", text, drawn_for=event.name)
         self.events[name, event.name] = f"{name}._{event.name}"
 
@@ -277,7 +290,7 @@ class _Builder:
         expected = activity and rates and activity.key not in self.sure
         for line in parse(text, name):
             if decided and line.name == decided[1] and rates:
-                chance = _CHANCE.sub(r"clip(\g<chance>, 0, 1)", line.right)
+                chance = in_expectation(line.right)
                 if DRAW.search(chance):
                     raise EquationError(
                         f"{name}: {line}: with activity 'rates' a spike is drawn as "

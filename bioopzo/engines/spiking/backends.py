@@ -32,8 +32,10 @@ def choose(backend, trials, kept=lambda: False):
 
 
 def open_backend(backend, model, shape, lazy=True, announce=None, asked=True,
-                 precision="double"):
+                 precision="double", record=()):
     """A ready back end with `run(chunk) -> Outcome`, `start` (its initial state) and `build_s`.
+
+    It records what `record` says (`network.watched`), at every step of every trial.
 
     `announce` is called with a line of text before a compilation, which takes some seconds. Where
     nobody has `asked` for this back end, numpy runs what cannot be compiled, with a warning. The
@@ -41,7 +43,7 @@ def open_backend(backend, model, shape, lazy=True, announce=None, asked=True,
     """
     if backend == "standalone":
         try:
-            return Standalone(model, shape, lazy, announce, precision)
+            return Standalone(model, shape, lazy, announce, precision, record)
         except BuildError as problem:
             if asked:
                 raise
@@ -50,4 +52,4 @@ def open_backend(backend, model, shape, lazy=True, announce=None, asked=True,
                           f"{reason[:300]}; mend the compiler, or say backend='numpy'",
                           stacklevel=2)
             backend = "numpy"
-    return Runtime(backend, model, shape, lazy, precision)
+    return Runtime(backend, model, shape, lazy, precision, record)

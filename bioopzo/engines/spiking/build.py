@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import brian2 as b2
 import numpy as np
 from brian2.units import second
+from brian2.utils.logger import catch_logs
 
 from bioopzo.engines.spiking import statements
 from bioopzo.engines.spiking.numbers import FUNCTIONS, numbered
@@ -21,6 +22,7 @@ from bioopzo.network.assembly import assemble
 from bioopzo.network.clock import COLUMNS
 from bioopzo.network.connections import Sparse
 from bioopzo.network.objects import SCHEDULE, Assembly, method
+from bioopzo.network.watched import places_in
 from bioopzo.text.equations import parse, render
 from bioopzo.text.functions import ERF
 
@@ -46,7 +48,8 @@ class Built:
         return self.objects[name]
 
 
-def build(model, shape, lazy=True, functions=None, own_numbers=True, precision="double"):
+def build(model, shape, lazy=True, functions=None, own_numbers=True, precision="double",
+          record=()):
     """The Brian2 network of a `model` for `shape`, the `Shape` of a task; nothing is run.
 
     To be called within `session.runtime` or `session.standalone` of the same `precision`, which
@@ -57,7 +60,8 @@ def build(model, shape, lazy=True, functions=None, own_numbers=True, precision="
 
     `functions` are further names the text may use (Brian2 functions or TimedArrays), e.g. a table
     of random numbers in place of ``rand()``. `own_numbers` False leaves ``rand()`` and ``t`` to
-    Brian2, to ask for its code.
+    Brian2, to ask for its code. `record` holds what is to be recorded at every step
+    (`network.watched.Watched`), as plasticity finds it: the k-th by the object ``record_k``.
 
     Raises `EquationError` with the object's name where Brian2 refuses the text.
     """
@@ -86,6 +90,12 @@ def build(model, shape, lazy=True, functions=None, own_numbers=True, precision="
         monitors[f"trial_{variable}"] = b2.StateMonitor(
             objects[group], variable, record=True, clock=trial_clock, when="start", order=-20,
             name=f"trial_{variable}")
+    for k, one in enumerate(record):
+        places, _ = places_in(one, getattr(assembly.synapses.get(one.owner), "connection", None))
+        with catch_logs():  # that a program's synapses are not there yet, and cannot be counted
+            monitors[f"record_{k}"] = b2.StateMonitor(
+                objects[one.owner], one.name.split(".")[1], record=places, when="plasticity",
+                order=-5, clock=step_clock, name=f"record_{k}")
     network.add(*objects.values(), *monitors.values())
     keep_apart(network)
     return Built(network, {**objects, **monitors}, tables, assembly)

@@ -1,9 +1,11 @@
 """What goes into a stretch of trials and what comes out of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+
+from bioopzo.network.watched import places_in
 
 
 @dataclass(frozen=True)
@@ -21,11 +23,15 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What comes out: the state at the end, and the readings of every trial."""
+    """What comes out: the state at the end, and the readings of every trial.
+
+    `recorded` holds the values (trials, steps, what is selected ...) of what was to be recorded.
+    """
 
     state: dict[str, np.ndarray]
     decision: np.ndarray
     cost: np.ndarray
+    recorded: list[np.ndarray] = field(default_factory=list)
 
 
 def readings(state, decision, cost):
@@ -35,3 +41,18 @@ def readings(state, decision, cost):
     """
     return tuple(np.vstack([values[1:], state[name][None]]) for values, name in (
         (decision, "readout.decision"), (cost, "error.cost")))
+
+
+def spread_out(record, connections, steps, values):
+    """What was recorded of what there is, (trials*steps, n) each, in the shape of what is selected.
+
+    `record` are `network.watched.Watched`, `connections` maps projections to theirs. Pairs of
+    neurons without a synapse have 0.
+    """
+    found = []
+    for one, table in zip(record, values):
+        _, there = places_in(one, connections.get(one.owner))
+        whole = np.zeros((len(table), len(there)), table.dtype)
+        whole[:, there] = table
+        found.append(whole.reshape(-1, steps, *one.shape))
+    return found

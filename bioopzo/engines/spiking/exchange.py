@@ -8,7 +8,7 @@ import numpy as np
 from brian2 import Synapses
 from brian2.core.variables import DynamicArrayVariable
 
-from bioopzo.engines.spiking.chunk import Outcome, readings
+from bioopzo.engines.spiking.chunk import Outcome, readings, spread_out
 from bioopzo.engines.spiking.state import count, sparse, state_variables
 from bioopzo.errors import BuildError
 
@@ -21,7 +21,7 @@ def exchange(device, built):
 
     The length is data too, so it needs no compilation. Returns the manifest, which has for
     ``inputs`` and ``state`` the type, size and initial value of each variable by name and for
-    ``readings`` the columns of each, and the code.
+    ``readings`` and ``recorded`` the columns of each, and the code.
     """
     states = state_variables(built)
     constants = {f"{name}.{key}": built[name].variables[key]
@@ -44,7 +44,7 @@ def exchange(device, built):
     for name, table in built.tables.items():
         lists["inputs"][name] = {"dtype": "float64", "size": int(table.values.size), "initial": 0}
         inputs.append(f"chunk_in.read((char*) {name}_values, {table.values.nbytes});")
-    lists["readings"], recorded = [], []
+    lists["readings"], lists["recorded"], recorded = [], [], []
     for name in ("decision", "cost"):
         monitor = built[f"trial_{name}"]
         columns = len(monitor.record)
@@ -52,9 +52,16 @@ def exchange(device, built):
         # Brian2 would read them from a file of its own, and go on without a word where it is gone.
         recorded.append(f"for (int i = 0; i < {columns}; i++) "
                         f"{device.get_array_name(monitor.variables['_indices'])}[i] = i;")
-        array = device.get_array_name(monitor.variables[name], access_data=False)
-        outputs.append(f"for (size_t i = 0; i < {array}.n; i++) for (size_t j = 0; j < {columns}; "
-                       f"j++) {{ double x = {array}(i, j); chunk_out.write((char*) &x, 8); }}")
+        outputs.append(_written(device, monitor, name, columns))
+    for name, monitor in built.objects.items():
+        if name.startswith("record_"):
+            places = monitor.record
+            lists["recorded"].append(len(places))
+            recorded.append(f"{{ static const int place[] = {{{', '.join(map(str, places))}}}; "
+                            f"for (int i = 0; i < {len(places)}; i++) "
+                            f"{device.get_array_name(monitor.variables['_indices'])}[i] = "
+                            "place[i]; }")
+            outputs.append(_written(device, monitor, monitor.record_variables[0], len(places)))
     chunk = device.get_array_name(built["trial"].variables["chunk"]) + "[0]"
     code = f"""
     {" ".join(recorded)}
@@ -72,6 +79,13 @@ def exchange(device, built):
     {END}
     """
     return lists, code
+
+
+def _written(device, monitor, name, columns):
+    """The C++ that writes what a monitor has of a variable, row by row."""
+    array = device.get_array_name(monitor.variables[name], access_data=False)
+    return (f"for (size_t i = 0; i < {array}.n; i++) for (size_t j = 0; j < {columns}; "
+            f"j++) {{ double x = {array}(i, j); chunk_out.write((char*) &x, 8); }}")
 
 
 def _size(built, name, variable):
@@ -113,10 +127,16 @@ def write(file, manifest, given, connections):
         file.write(value.tobytes())
 
 
-def read(file, manifest, trials, connections):
-    """The `Outcome` of a chunk of `trials` that the program wrote."""
+def read(file, manifest, trials, connections, record=(), steps=1):
+    """The `Outcome` of a chunk of `trials` that the program wrote.
+
+    `record` is what it was made to record, in trials of so many `steps`.
+    """
     state = {name: _spread(name, np.fromfile(file, entry["dtype"], entry["size"]), entry,
                            connections) for name, entry in manifest["state"].items()}
     decision, cost = (np.fromfile(file, "float64", trials * n).reshape(-1, n)
                       for n in manifest["readings"])
-    return Outcome(state, *readings(state, decision, cost))
+    recorded = [np.fromfile(file, "float64", trials * steps * n).reshape(-1, n)
+                for n in manifest["recorded"]]
+    return Outcome(state, *readings(state, decision, cost),
+                   spread_out(record, connections, steps, recorded))

@@ -5,19 +5,26 @@ import time
 import numpy as np
 
 from bioopzo.engines.spiking.build import build, explain
-from bioopzo.engines.spiking.chunk import Outcome, readings
+from bioopzo.engines.spiking.chunk import Outcome, readings, spread_out
 from bioopzo.engines.spiking.session import runtime
-from bioopzo.engines.spiking.state import get_array, set_array, set_parameters, state_variables
+from bioopzo.engines.spiking.state import (
+    get_array,
+    set_array,
+    set_parameters,
+    sparse,
+    state_variables,
+)
 
 
 class Runtime:
     """A network in this process; `target` is numpy or cython."""
 
-    def __init__(self, target, model, shape, lazy=True, precision="double"):
+    def __init__(self, target, model, shape, lazy=True, precision="double", record=()):
         begin = time.perf_counter()
         self.name, self.shape, self.precision = target, shape, precision
+        self.record = tuple(record)
         with runtime(target, precision):
-            self.built = build(model, shape, lazy, precision=precision)
+            self.built = build(model, shape, lazy, precision=precision, record=self.record)
             set_parameters(self.built, model, shape)
             self._advance(0)
         _keep_code(self.built.network)
@@ -56,7 +63,17 @@ class Runtime:
             raise KeyboardInterrupt
         state = self._state()
         return Outcome(state, *readings(state, self._readings("decision", before),
-                                        self._readings("cost", before)))
+                                        self._readings("cost", before)), self._recorded())
+
+    def _recorded(self):
+        """What was recorded since the last chunk."""
+        found = []
+        for k, one in enumerate(self.record):
+            monitor = self.built[f"record_{k}"]
+            found.append(np.array(getattr(monitor, f"{one.name.split('.')[1]}_")).T)
+            monitor.resize(0)
+        return spread_out(self.record, sparse(self.built.assembly.synapses), self.shape.steps,
+                          found)
 
     def _readings(self, name, before):
         return np.array(getattr(self.built[f"trial_{name}"], name))[:, before:].T

@@ -29,13 +29,13 @@ STANDARD = ("algorithm", "climits", "cmath", "csignal", "cstdlib", "ctime", "fst
 BRIAN = ("common_math.h", "stdint_compat.h", "clocks.h", "dynamic_array.h")
 
 
-def generate(model, shape, lazy, folder, precision="double"):
+def generate(model, shape, lazy, folder, precision="double", record=()):
     """Write the C++ of a network to `folder`; returns the manifest of its exchange.
 
     Raises `EquationError` where Brian2 refuses the text.
     """
     with standalone(precision) as device:
-        built = build(model, shape, lazy, precision=precision)
+        built = build(model, shape, lazy, precision=precision, record=record)
         manifest, code = exchange(device, built)
         device.insert_code("before_network_run", code)
         try:

@@ -30,14 +30,14 @@ from bioopzo.exact import digest
 from bioopzo.files import cache_directory
 
 #: Counts the ways a compiled program and this module talk; a change needs a new build.
-PROTOCOL = 9
+PROTOCOL = 10
 FILES = ("main", "manifest.json")
 #: A lock on each program that this process has looked for.
 _OPENING: dict[str, threading.Lock] = {}
 _OPENING_LOCK = threading.Lock()
 
 
-def identity(model, shape, lazy=True, precision="double"):
+def identity(model, shape, lazy=True, precision="double", record=()):
     """A short hash of all that a program depends on, the same in every process.
 
     No compiler is asked: a program that is kept runs without one.
@@ -45,7 +45,8 @@ def identity(model, shape, lazy=True, precision="double"):
     assembly = assemble(model, shape.duration, shape.varying, lazy, bool(shape.events),
                         step=shape.step, precision=precision, masks=shape.masks > 1)
     return digest((PROTOCOL, [*assembly.groups.values(), *assembly.synapses.values()], model.sizes,
-                   shape, precision, b2.__version__, wanted_flags(), LOOP_FLAGS, machine()), 20)
+                   shape, precision, b2.__version__, wanted_flags(), LOOP_FLAGS, machine(),
+                   *([record] if record else [])), 20)
 
 
 def is_kept(model, shape, lazy=True, precision="double"):
@@ -58,11 +59,13 @@ class Standalone:
 
     name = "standalone"
 
-    def __init__(self, model, shape, lazy=True, announce=None, precision="double"):
+    def __init__(self, model, shape, lazy=True, announce=None, precision="double",
+                 record=()):
         begin = time.perf_counter()
         self.model, self.shape, self.announce = model, shape, announce
         self.lazy, self.precision = lazy, precision
-        self.key = identity(model, shape, lazy, precision)
+        self.record = tuple(record)
+        self.key = identity(model, shape, lazy, precision, self.record)
         self._open()
         self.connections = sparse({p.name: p for p in model.network.projections})
         self.start = exchange.start(self.manifest, self.connections)
@@ -98,7 +101,8 @@ class Standalone:
 
     def _build(self):
         with tempfile.TemporaryDirectory(prefix="bioopzo-build-") as folder:
-            manifest = generate(self.model, self.shape, self.lazy, folder, self.precision)
+            manifest = generate(self.model, self.shape, self.lazy, folder, self.precision,
+                                self.record)
             Path(folder, "manifest.json").write_text(json.dumps(manifest))
             program(folder)
             try:
@@ -126,7 +130,8 @@ class Standalone:
                 exchange.write(file, self.manifest, given, self.connections)
             self._call(folder)
             with open(os.path.join(folder, "chunk.out"), "rb") as file:
-                return exchange.read(file, self.manifest, chunk.trials, self.connections)
+                return exchange.read(file, self.manifest, chunk.trials, self.connections,
+                                     self.record, self.shape.steps)
 
     def _call(self, folder, again=True):
         try:
