@@ -148,3 +148,12 @@ def test_the_test_command_of_the_readme_is_the_one_ci_runs():
     text = (ROOT / "README.md").read_text()
     block = re.search(r"<!-- test command -->\n```\w*\n(.*?)```", text, re.S)
     assert block and "pytest" in block[1] and len(block[1].strip().splitlines()) == 1
+
+
+def test_what_is_right_can_be_kept_back(tmp_path):
+    """With --reward-only an action is taken and paid; the loss is less the mean reward."""
+    out = tmp_path / "run.json"
+    assert main(["train", "--task", "xor", "--reward-only", "--trials", "2", "--evaluations", "1",
+                 "--evaluation-trials", "4", "--backend", "numpy", "--json", str(out)]) == 0
+    found = json.loads(out.read_text())
+    assert found["task"] == "xor_reward" and all(-1 <= loss <= 0 for loss in found["curve"]["loss"])
