@@ -86,7 +86,7 @@ def test_a_comparison_and_a_search_run_side_by_side(task, calls):
     assert set(calls) == {2} and [len(runs) for runs in found.runs.values()] == [2, 2]
     calls.clear()
     entry = tune(bz.Model([4, 5, 2]), task, trials=20, count=4, finalists=1, seeds=2,
-                 engine="rate", progress=False, **settings)
+                 engine="rate", progress=False, **settings).entry
     assert set(calls) == {2, 4} and entry["candidates"] == 4 and 0 <= entry["validation"] <= 1
 
 
