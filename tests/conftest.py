@@ -1,6 +1,7 @@
 """Fixed seeds for every test, a private cache of compiled networks, no change of global state."""
 
 import contextlib
+import dataclasses
 import functools
 import gc
 import inspect
@@ -30,9 +31,12 @@ from threadpoolctl import threadpool_limits
 
 from bioopzo import neurons, rules, tasks
 from bioopzo.engines.spiking import backends, session
-from bioopzo.training import spiking
+from bioopzo.training import plan, spiking
 
 threadpool_limits(1)  # test processes share the cores; threads of small products only wait
+
+#: Held-out trials that a short run of a test shows.
+FEW_SHOWN = 20
 
 # Brian2 keeps the statements it has made by all that is known of all variables. To make them
 # anew is faster than to look that up: of a small training on NumPy, a third of the time.
@@ -104,6 +108,28 @@ def short_runs_on_numpy():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(backends, "WORTH_COMPILING", 300)
         patch.setattr(spiking, "is_kept", lambda *_: False)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def last_looks_are_short(request):
+    """A short run of the spiking engine ends with few held-out trials, but where a file asks.
+
+    On NumPy one takes as long as one of training, and a run of two trials showed hundreds.
+    """
+    if getattr(request.module, "SHOWS_ALL_AS_USERS_DO", False):
+        yield
+        return
+
+    def planned(task, split, *arguments):
+        found = plan.planned(task, split, *arguments)
+        if found.trials >= backends.WORTH_COMPILING:
+            return found
+        few = plan.evenly_drawn(task, split, FEW_SHOWN)
+        return dataclasses.replace(found, held_out=few, few=found.few[:len(few)])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spiking, "planned", planned)
         yield
 
 

@@ -120,6 +120,12 @@ def test_the_command_line_takes_files(write, tmp_path, capsys):
 
 # ---- a task without parameters ------------------------------------------------------------------
 
+def few_digits():
+    """The digits with few of them held out."""
+    task = tasks.digits()
+    return task.replace(splits={**task.splits, "test": task.splits["test"][:10]})
+
+
 def digits(**changes):
     """The digits as a task of the user's own would be."""
     task = tasks.digits()
@@ -158,7 +164,7 @@ def test_drive_is_as_wide_as_the_threshold_is_high(coding):
 
 
 def test_runs_say_where_learning_rates_were_not_tuned(capsys):
-    task = digits()
+    task = digits(splits=few_digits().splits)
     model = bz.Model([64, 6, 10], rule="dfa")
     run = bz.train(model, task, trials=2, evaluations=1, evaluation_trials=2, backend="numpy")
     assert "not tuned for own digits" in repr(run) and run.meta["untuned"] == ["eta", "eta_o"]
@@ -169,9 +175,9 @@ def test_runs_say_where_learning_rates_were_not_tuned(capsys):
                         backend="numpy")
     line = "learning rates not tuned for this task (bioopzo tune): default"
     assert repr(result).splitlines()[-1] == line and line in result._repr_html_()
-    tuned = bz.train(model, tasks.digits(), trials=2, evaluations=1, backend="numpy",
+    tuned = bz.train(model, few_digits(), trials=2, evaluations=1, backend="numpy",
                      progress=False)
-    control = bz.train(bz.Model([64, 6, 10], rule="readout_only"), tasks.digits(), trials=2,
+    control = bz.train(bz.Model([64, 6, 10], rule="readout_only"), few_digits(), trials=2,
                        evaluations=1, backend="numpy", progress=False)
     assert not control.meta["untuned"]  # it has no use for eta
     assert not tuned.meta["untuned"] and "not tuned" not in repr(tuned)
