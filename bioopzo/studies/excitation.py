@@ -17,6 +17,7 @@ import numpy as np
 from bioopzo import plots, tasks
 from bioopzo.model import Model
 from bioopzo.network.table import Network
+from bioopzo.studies import tables
 from bioopzo.studies.comparison import numbers
 from bioopzo.studies.quantities import with_units
 from bioopzo.training.compare import compare
@@ -161,11 +162,8 @@ def table(content, view=""):
         rule, kind = row["label"].split(", ")
         scores, signs = 100 * np.array(row["scores"]), content["signs"][row["label"]]
         mean, half = plots.interval(scores[:, None])
-        spread = f"{mean[0]:.1f}"
-        between = "one seed"
-        if half is not None:
-            spread += f" ± {scores.std(ddof=1):.1f}"
-            between = f"{mean[0] - half[0]:.1f} to {mean[0] + half[0]:.1f}"
-        lines.append(f"| {rule} | {kind} | {spread} | {between} | {len(scores)} | "
+        spread = f"{mean[0]:.1f}" + (f" ± {scores.std(ddof=1):.1f}" if half is not None else "")
+        interval = tables.between(mean[0], None if half is None else half[0], 1, 100.0)
+        lines.append(f"| {rule} | {kind} | {spread} | {interval} | {len(scores)} | "
                      f"{np.mean(signs['wrong']):.0f} of {signs['synapses']} |")
     return "\n".join(lines)

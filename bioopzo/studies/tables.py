@@ -1,5 +1,7 @@
 """Tables of results as Markdown, each of the content of a data file."""
 
+import math
+
 import numpy as np
 
 
@@ -18,9 +20,8 @@ def scores(content):
     rows = sorted(content["rows"], key=lambda r: r["mean"], reverse=accuracy)
     for row in rows:
         scale, digits = (100, 1) if accuracy else (1, 4)
-        mean, half = scale * row["mean"], scale * (row["interval95"] or 0.0)
-        interval = "one seed" if row["interval95"] is None else \
-            f"{mean - half:.{digits}f} to {mean + half:.{digits}f}"
+        half = None if row["interval95"] is None else scale * row["interval95"]
+        interval = between(scale * row["mean"], half, digits, 100.0 if accuracy else math.inf)
         fired = row["rates_hz" if search else "untrained_rates_hz"]
         rates = ", ".join(f"{v:.0f}" for v in fired.values())
         found = f" {search[row['label']]['rate']:g} |" if search else ""
@@ -29,14 +30,21 @@ def scores(content):
     return "\n".join(lines)
 
 
+def between(mean, half, digits, most):
+    """An interval in words, within what there is: 0 to `most`; `half` None: there is none."""
+    if half is None:
+        return "one seed"
+    low, high = max(mean - half, 0.0), min(mean + half, most)
+    return f"{low:.{digits}f} to {high:.{digits}f}"
+
+
 def rewards(content):
     """Held-out best actions and mean reward in a `content`, by reward only: best first."""
     lines = ["| rule | best actions (%), mean ± sd | 95 % interval | mean reward | seeds | hidden "
              "rates, untrained to trained (Hz) |", "|---|---|---|---|---|---|"]
     for row in sorted(content["rows"], key=lambda r: -r["mean"]):
-        mean, half = 100 * row["mean"], 100 * (row["interval95"] or 0.0)
-        interval = "one seed" if row["interval95"] is None else \
-            f"{mean - half:.1f} to {mean + half:.1f}"
+        half = None if row["interval95"] is None else 100 * row["interval95"]
+        interval = between(100 * row["mean"], half, 1, 100.0)
         reward = [-curve[-1] for curve in content["curves"][row["label"]]["loss"]]
         rates = ", ".join(f"{before:.0f} to {after:.0f}" for before, after in zip(
             row["untrained_rates_hz"].values(), row["rates_hz"].values()))
