@@ -34,9 +34,9 @@ class Run:
     same; the first untrained), `final/<object>.<variable>` (the state) and
     `snapshots/<synapses>.<w>` (whatever is learned), all but the state one per point of the curve;
     `training/...` and `held_out/...`: what single trials came to, see `outcomes`;
-    `recorded/...`: see `recorded`. `model` and
-    `task`: those of a loaded run are made of its file when they are first asked for; a task that
-    was made from arrays is None there. `units`: the unit of each array. `meta`: rule, task, seed,
+    `recorded/...`: see `recorded`. `model` and `task`: those of a loaded run are made of its file
+    when they are first asked for, of what `made_of` holds; a task that was made from arrays is None
+    there. `units`: the unit of each array. `meta`: rule, task, seed,
     trials, backend, versions, digest, `test_accuracy`, `complete` ... (all JSON). `final` is the
     final state by name: ``run.final["forward_1.w"]``. A run can be pickled and copied, with its
     model and task.

@@ -408,7 +408,7 @@ def test_to_xarray_holds_every_number_with_units(trained):
     run, _ = trained
     data = run.to_xarray()
     assert dict(data.sizes) == {"evaluation": 4, "input": 4, "hidden_1": 6, "hidden_2": 5,
-                                "readout": 2}
+                                "readout": 2, "training_trial": 32, "held_out_trial": 32}
     assert data.snapshots_forward_2_w.dims == ("evaluation", "hidden_1", "hidden_2")
     assert data.final_feedback_1_M.dims == ("readout", "hidden_1")
     assert data.rates_hidden_1.attrs["units"] == "Hz"

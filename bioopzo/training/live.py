@@ -13,6 +13,9 @@ from bioopzo.run import Run
 from bioopzo.tasks import Task
 from bioopzo.training.log import Listener
 
+#: Arguments of a listener that is told of what is learned, too.
+WITH_WEIGHTS = 4
+
 
 def listener(live: bool | Listener, model: Model, task: Task, trials: int) -> Listener | None:
     """What is called at every evaluation with (trials, accuracy or None, loss, weights); or None.
@@ -22,7 +25,7 @@ def listener(live: bool | Listener, model: Model, task: Task, trials: int) -> Li
     progress bar is shown as ever. Raises `InputError` for anything else.
     """
     if callable(live):
-        return live if _takes(live, 4) else lambda *point: live(*point[:3])
+        return live if _asks_for_weights(live) else lambda *point: live(*point[:3])
     if not isinstance(live, bool):
         raise InputError("live is True, False or a function of (trials, accuracy, loss) or "
                          f"(trials, accuracy, loss, weights), not {live!r}")
@@ -35,13 +38,14 @@ def listener(live: bool | Listener, model: Model, task: Task, trials: int) -> Li
     return _drawing(model, task, trials)
 
 
-def _takes(function, count):
-    """Whether a function can be called with so many arguments."""
+def _asks_for_weights(function):
+    """Whether a function has four arguments to be given; `print`, which takes any, has none."""
     try:
-        inspect.signature(function).bind(*range(count))
-    except (TypeError, ValueError):  # ValueError: a built-in one does not say
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # a built-in one that does not say
         return False
-    return True
+    return sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty
+               for p in parameters) == WITH_WEIGHTS
 
 
 def _in_notebook():
