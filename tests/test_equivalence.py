@@ -445,7 +445,8 @@ LONG = {"plastic": (1,), "values": {"T_z": 0.020, **SLOW["values"]}}
 BATCHES = [case_of(rule, **LONG) for rule in BOTH] + [
     case_of("opzo", {"form": "momentum", "antithetic": False}, **LONG),
     case_of("opzo", {"distribution": "gaussian", "place": "before"}, **LONG),
-    case_of("node_perturbation", {"points": "two", "distribution": "gaussian"}, **LONG)]
+    case_of("node_perturbation", {"points": "two", "distribution": "gaussian"},
+            **{**LONG, "steps": 60, "warmup": 20})]  # its holds are long
 
 
 def after(engine, executor, batches, numbers=None):

@@ -67,7 +67,8 @@ def rates_over_time(spikes: Any, width_ms: float = 5.0, dt_ms: float | None = No
                     ) -> tuple[np.ndarray, np.ndarray]:
     """Firing rate over a trial (Hz), in bins of `width_ms`, averaged over trials: a PSTH.
 
-    `spikes` are recorded S, 0 and 1 (or chances to spike). Returns (times (bins,) in ms of their
+    `spikes` are recorded S, 0 and 1 (or chances to spike); `dt_ms` is the step of a plain array,
+    default 1. Returns (times (bins,) in ms of their
     middles, rates (bins, neurons)). A last bin that is not full is left out. Raises `InputError`
     for another shape, and bins shorter than a step.
     """
@@ -86,8 +87,9 @@ def tuning(spikes: Any, stimulus: ArrayLike | None = None, dt_ms: float | None =
     """How each neuron's rate (Hz) depends on the stimulus: (stimuli, means, standard errors).
 
     `spikes` are recorded S; `stimulus` (trials,) a number for each trial, by default the label that
-    the recording has. Means and standard errors over trials are (stimuli, neurons), NaN for the
-    error of a single trial. Raises `InputError` without stimuli, or for another number of them.
+    the recording has; `dt_ms` is the step of a plain array, default 1. Means and standard errors
+    over trials are (stimuli, neurons), NaN for the error of a single trial. Raises `InputError`
+    without stimuli, or for another number of them.
     """
     values, dt = _trials(spikes, dt_ms)
     if stimulus is None and getattr(spikes, "coords", {}) and "label" in spikes.coords:
@@ -107,7 +109,8 @@ def tuning(spikes: Any, stimulus: ArrayLike | None = None, dt_ms: float | None =
 def intervals(spikes: Any, dt_ms: float | None = None) -> list[np.ndarray]:
     """The intervals between spikes of each neuron within trials, in ms: an array a neuron.
 
-    `spikes` are recorded S, 0 and 1; what is sent as a chance has none (`InputError`).
+    `spikes` are recorded S, 0 and 1; what is sent as a chance has none (`InputError`). `dt_ms` is
+    the step of a plain array, default 1.
     """
     values, dt = _trials(spikes, dt_ms)
     if not ((values == 0) | (values == 1)).all():
@@ -125,7 +128,8 @@ def interval_cv(spikes: Any, least: int = 3, dt_ms: float | None = None) -> np.n
     """Coefficient of variation of the intervals between spikes of each neuron (neurons,).
 
     1 for a Poisson process, 0 for a clock; NaN for a neuron with fewer than `least` intervals. A
-    trial as short as an interval makes it too small. `spikes` are as of `intervals`.
+    trial as short as an interval makes it too small. `spikes` and `dt_ms` are as of
+    `intervals`.
     """
     return np.array([np.std(one) / np.mean(one) if len(one) >= max(1, least) else np.nan
                      for one in intervals(spikes, dt_ms)])
@@ -136,7 +140,8 @@ def similarity(spikes: Any, dt_ms: float | None = None) -> np.ndarray:
 
     Of the spike counts over neurons; 1 minus it is the dissimilarity of representational
     similarity analysis (Kriegeskorte et al. 2008). NaN for a trial in which all neurons count the
-    same. Trials stand as in the recording: sort them by label first. `spikes` are recorded S.
+    same. Trials stand as in the recording: sort them by label first. `spikes` are recorded S, of
+    any `dt_ms`.
     """
     values, _ = _trials(spikes, dt_ms)
     counts = values.sum(axis=1)

@@ -23,7 +23,11 @@ BATCH, BATCH_BYTES = 1000, 3e8
 
 def evaluate(run: Any, task: Task | None = None, split: str = "test", trials: int | None = None,
              seed: int | None = None) -> Outcomes:
-    """What a trained network makes of the trials of a split; see `Run.evaluate`."""
+    """What a trained network makes of the trials of a `split`: the `Outcomes`; see `Run.evaluate`.
+
+    `run` brings model, `task` (where none is given) and the `seed`; so many `trials` are shown, the
+    first ones, by default all.
+    """
     model, task = attached(run, task)
     if split not in list(task.splits):  # which may be given what cannot be hashed
         raise unknown(f"split of {task.name}", split, task.splits)
@@ -36,7 +40,11 @@ def evaluate(run: Any, task: Task | None = None, split: str = "test", trials: in
 
 
 def predict(run: Any, inputs: Any, split: str = "test", readout: bool = False) -> np.ndarray:
-    """What a trained network answers to inputs; see `Run.predict`."""
+    """What a trained network, of a `run`, answers to `inputs` (trials as its task has them).
+
+    Or to the `split` of a task: the class chosen, or with `readout` what the readouts say. See
+    `Run.predict`.
+    """
     if isinstance(inputs, Task):
         found = evaluate(run, inputs, split)
     else:

@@ -35,7 +35,11 @@ def check_size(chosen: Sequence[Watched], trials: int, steps: int) -> None:
 
 def record_trials(run: Any, variables: str | Iterable[str], samples: Any = None,
                   plastic: bool = False, seed: int = 0, task: Any = None) -> Any:
-    """Any variables of trials of a trained network; see `Run.record`."""
+    """Any `variables` of trials of a trained network, of a `run`; see `Run.record`.
+
+    `samples` are trials of its task, or of another `task`; `plastic` says whether it learns from
+    each, and `seed` draws the noise.
+    """
     model, task = attached(run, task)
     if model.layout:
         raise InputError(f"{model.layout!r} is an architecture; only networks with all-to-all "

@@ -71,8 +71,8 @@ def psychometric(curve: Sequence[ArrayLike], ax: Axes | None = None,
     """The share of trials (%) with a choice against the strength of the evidence for it.
 
     `curve` is (strength, share, trials) of `measures.psychometric`; bars are 95 % intervals
-    (Wilson) of the share; `style` is of the points and their line. Drawn into `ax`, by default a
-    new figure.
+    (Wilson) of the share; `xlabel` says what the strength is, `style` is of the points and their
+    line. Drawn into `ax`, by default a new figure.
     """
     strength, share, trials = (np.asarray(part, float) for part in curve)
     z = 1.96
@@ -98,7 +98,7 @@ def output_and_target(output: ArrayLike, target: ArrayLike, ax: Axes | None = No
     `output` and `target` are (steps,) or (steps, readouts), drawn over time with `dt_ms`; without
     it as points, one against the other, whatever their shape. `r2` is R2, written above
     (`measures.explained`). `style` is of the output's lines or points. Raises `InputError` for
-    shapes that differ.
+    shapes that differ. Drawn into `ax`, by default a new figure.
     """
     output, target = np.asarray(output, float), np.asarray(target, float)
     if output.shape != target.shape or not output.size:
@@ -161,8 +161,9 @@ def tuning(curves: Sequence[ArrayLike], ax: Axes | None = None,
     """Firing rate (Hz) of neurons against the stimulus, mean and standard error over trials.
 
     `curves` is (stimuli, means, errors) of `measures.tuning`; `neurons` are those that are drawn,
-    by default the six whose rate varies most. `style` is of the lines. Raises `InputError` for
-    neurons that there are not.
+    by default the six whose rate varies most. `xlabel` says what the stimulus is, `style`
+    is of the lines. Drawn into `ax`, by default a new figure. Raises `InputError` for neurons that
+    there are not.
     """
     stimuli, means, errors = (np.asarray(part) for part in curves)
     if neurons is None:
@@ -190,7 +191,8 @@ def interval_histogram(intervals: Sequence[ArrayLike], ax: Axes | None = None,
 
     `intervals` are an array a neuron (`measures.intervals`); `cv` their coefficients of variation
     (`measures.interval_cv`), the median of which is written above; `bins` (default one a time step)
-    and `style` are of ``hist``. Raises `InputError` where no neuron has two spikes in a trial.
+    and `style` are of ``hist``. Drawn into `ax`, by default a new figure. Raises
+    `InputError` where no neuron has two spikes in a trial.
     """
     every = np.concatenate([np.asarray(one, float) for one in intervals] or [np.array([])])
     if not every.size:
@@ -216,7 +218,8 @@ def trajectories(run: Any, name: str, ax: Axes | None = None, synapses: int = 40
     """Values of a learned variable over training, a line a synapse, those that moved most in front.
 
     `name` is one of the snapshots of a `run`, ``"forward_1.w"``; so many `synapses` are drawn,
-    evenly over how far they moved. `style` is of the lines. Raises `InputError` for a name of which
+    evenly over how far they moved. `style` is of the lines. Drawn into `ax`, by default a new
+    figure. Raises `InputError` for a name of which
     the run keeps no snapshots.
     """
     kept = [key[len("snapshots/"):] for key in run.arrays if key.startswith("snapshots/")]
@@ -244,7 +247,8 @@ def similarity(matrix: ArrayLike, ax: Axes | None = None, labels: ArrayLike | No
     """How alike the population's responses to each two trials are, as an image of correlations.
 
     `matrix` (trials, trials) is that of `measures.similarity`; with `labels` (trials,) trials are
-    sorted by them, and classes marked. `style` is of ``imshow``. Raises `InputError` for what
+    sorted by them, and classes marked. `style` is of ``imshow``. Drawn into `ax`, by default a new
+    figure. Raises `InputError` for what
     is not square, and other numbers of labels.
     """
     matrix = np.asarray(matrix, float)

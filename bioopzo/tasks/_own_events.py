@@ -46,6 +46,8 @@ def from_events(recordings: Any, labels: Any = None, sensor: tuple[int, ...] | N
     polarities : ``"separate"`` or ``"merged"``
     counts : bool
         For the rate engine: an input is the number of events in its step, not whether there is one.
+    name : str
+        Of the task.
     **more
         As for `from_arrays`: `mask`, `splits`, `validation`, `test`, `seed`, `hidden` ...
 
@@ -91,6 +93,8 @@ def from_frames(frames: Any, labels: Any, frame: Quantity = 10 * ms, dt: Quantit
     frame, dt : time
         How long a frame is shown, and a step, of which it is a multiple.
     coding : ``"current"`` or ``"poisson"``
+    name : str
+        Of the task.
     **more
         As for `from_arrays`: `mask`, `splits`, `input_rate`, `hidden` ...
 

@@ -40,6 +40,8 @@ def from_spikes(trials: Any, labels: Any, duration: Quantity | None = None,
         Of times that are plain numbers: ``unit=ms``, ``unit=second``. Others bring their own.
     n_in : int
         Number of input neurons; default the highest one that spikes, or the longest list.
+    name : str
+        Of the task.
     **more
         As for `from_arrays`: `mask`, `splits`, `validation`, `test`, `seed`, `hidden` ...
 

@@ -78,9 +78,10 @@ def tune(model: Model, task: Task, trials: int = 4000, count: int = 24, finalist
          seeds: int = 3, jobs: int | None = None, seed: int = 1, backend: str | None = "standalone",
          progress: bool = True, ranges: Ranges | None = None, engine: str = "spiking",
          executor: Any = None, out: str | PathLike | None = None, **settings: Any) -> Tuned:
-    """Search a rule's learning rates (and its own parameters) on the validation split.
+    """Search the learning rates (and a rule's own parameters) of a `model` on a `task`.
 
-    Half of the candidates are spread over the ranges, half lie near the best of those; each is
+    Scores are those of the validation split. Half of the `count` candidates, drawn with `seed`, are
+    spread over the ranges, half lie near the best of those; each is
     trained with two seeds and the full number of `trials`. The best `finalists` are trained with
     `seeds` further seeds, and the highest mean validation accuracy (lowest loss for a task
     without classes) wins. `ranges` (name -> (lowest, highest)) replaces ranges of `search_space`.
@@ -88,7 +89,8 @@ def tune(model: Model, task: Task, trials: int = 4000, count: int = 24, finalist
     as one program, where that is faster. Else `jobs` runs of that engine or the compiled back end
     are trained at a time, each on one core (default: as many as there are cores), or by an
     `executor` as for `sweep`; the result is the same for any. With a folder `out` every run is
-    saved there, and a search that was stopped goes on where it was.
+    saved there, and a search that was stopped goes on where it was. `backend` is that of `train`,
+    `progress` says whether bars are shown.
 
     Returns `Tuned`: parameters with their units, for `Model.edit` and `compare`. Raises
     `InputError` for a task without a validation split, for a wrong range, and where the values of
