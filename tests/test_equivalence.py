@@ -441,12 +441,11 @@ def samples(case, count, seed=5):
 
 
 #: One hold or pair a trial: see `test_a_batch_gives_the_mean_of_its_samples`.
-LONG = {"plastic": (1,), "values": {"T_z": 0.020, **SLOW["values"]}}
+LONG = {"plastic": (1,), "steps": 60, "warmup": 20, "values": {"T_z": 0.020, **SLOW["values"]}}
 BATCHES = [case_of(rule, **LONG) for rule in BOTH] + [
     case_of("opzo", {"form": "momentum", "antithetic": False}, **LONG),
     case_of("opzo", {"distribution": "gaussian", "place": "before"}, **LONG),
-    case_of("node_perturbation", {"points": "two", "distribution": "gaussian"},
-            **{**LONG, "steps": 60, "warmup": 20})]  # its holds are long
+    case_of("node_perturbation", {"points": "two", "distribution": "gaussian"}, **LONG)]
 
 
 def after(engine, executor, batches, numbers=None):
