@@ -124,6 +124,8 @@ def test_training_and_the_end_are_the_same_for_any_number(task, engine, how):
         values = (value, all_of_them.arrays[name])
         if kind in ("curve", "rates"):
             values = tuple(value[-1] for value in values)
+        if kind == "held_out":  # what single trials of the last one came to
+            values = tuple(value[-12:] for value in values)
         if kind != "snapshots" or name.endswith(".w"):
             assert np.array_equal(*values), name
     assert one.test_accuracy == all_of_them.test_accuracy

@@ -342,7 +342,7 @@ def modules(room):
     ("bz.measures.rate.alignment", ["measures/rate.py"], ["measures/recording.py"]),
     ("bz.gradients.alignment", ["measures/rate.py"], ["measures/recording.py"]),
     ("print(bz)", ["model.py", "training/train.py", "tasks/xor.py", "measures/rate.py"],
-     ["studies/figures.py", "training/search.py"]),
+     ["studies/figures.py", "studies/results.py"]),
     ("bz.plots.GREY", ["plots/styles.py"], ["plots/events.py", "plots/learning.py"]),
     ("bz.tasks.xor()", ["tasks/xor.py", "tasks/digits.py"], ["training/train.py"]),
     ("print(bz.plots)", ["plots/styles.py", "plots/events.py", "plots/learning.py"], ["cli.py"]),

@@ -37,5 +37,5 @@ def rule(depth: int) -> Rule:
             "forward_readout.trial": "w -= eta_o*tau_m*gradient",
         },
         {"dampening": Parameter(1.0, "of a spike's derivative: 1 is exact, less forgets", True)},
-        reference=REFERENCE, needs=("xbar", "psi", "slope", "chance"), gradient=True,
+        reference=REFERENCE, needs=("xbar", "u", "psi", "slope", "chance"), gradient=True,
     )
