@@ -13,6 +13,9 @@ from bioopzo.studies import notebooks
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
+#: As in the other tests: a few trials are not worth a compiler.
+NOT_COMPILED = ("from bioopzo.engines.spiking import backends\n"
+                "backends.WORTH_COMPILING = 300")
 #: What a notebook must have found when its last cell is done; runs as one more cell of it.
 FOUND = {
     "1_first_steps": """
@@ -130,6 +133,7 @@ def test_it_runs_and_finds_what_it_says(name, tmp_path):
     notebook = nbformat.read(source, as_version=4)
     lines = [line.removeprefix(8 * " ") for line in FOUND[name].strip("\n").splitlines()]
     notebook.cells.append(nbformat.v4.new_code_cell("\n".join(lines), id="found"))
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(NOT_COMPILED, id="quick"))
     nbformat.write(notebook, tmp_path / source.name)
     done = notebooks.executed(tmp_path / source.name, {**os.environ, "BIOOPZO_QUICK": "1"})
     kinds = [kind for cell in done.cells if cell.cell_type == "code"
