@@ -316,7 +316,7 @@ def driver_of(run, task, lazy=True):
 class _Log:
     """Takes down nothing but the trials seen."""
 
-    trials = 0
+    trials = evaluations = 0
 
     def evaluated(self, evaluation):
         self.latest = evaluation

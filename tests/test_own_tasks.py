@@ -173,7 +173,8 @@ def test_runs_say_where_learning_rates_were_not_tuned(capsys):
     models = {"mine": model.replace(eta=1*Hz, eta_o=1*Hz), "default": model}
     result = bz.compare(models, task, seeds=[0], trials=2, evaluations=1, progress=False,
                         backend="numpy")
-    line = "learning rates not tuned for this task (bioopzo tune): default"
+    line = ("learning rates not tuned for this task (bioopzo tune): default, the others are: the "
+            "comparison is not fair")
     assert repr(result).splitlines()[-1] == line and line in result._repr_html_()
     tuned = bz.train(model, few_digits(), trials=2, evaluations=1, backend="numpy",
                      progress=False)
