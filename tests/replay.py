@@ -51,8 +51,8 @@ class Case:
     refractory: float = 0.0
     varying: bool = False
     plastic: tuple = (1, 1, 0, 1, 1, 0)
-    steps: int = 40
-    warmup: int = 12
+    steps: int = 60
+    warmup: int = 20
     dt: float = 0.001
     values: dict = field(default_factory=dict)
 

@@ -27,13 +27,15 @@ from bioopzo.network.clock import Shape, time_course
 
 #: Trials with plasticity on or off: two in a row, and one after a trial that only reads.
 TRIALS = (1, 1, 0, 1)
+#: JAX runs operation by operation, which takes its time.
+SHORTER = {"steps": 40, "warmup": 12}
 STREAM = {"state_reset": False, "plastic": (1, 1, 1)}
 
 
 def case_of(rule, options=None, **settings):
     """A case with gentle steps for the rule whose scores are large."""
-    return Case(rule, options or {}, **{"plastic": TRIALS, **(SLOW if rule == "reinforce" else {}),
-                                        **settings})
+    gentle = SLOW if rule == "reinforce" else {}
+    return Case(rule, options or {}, **{"plastic": TRIALS, **SHORTER, **gentle, **settings})
 
 
 #: Every rule with its options, then the network's variants, each with a rule that reads them.
