@@ -1078,7 +1078,7 @@ def test_what_cannot_be_measured_is_said(task, learned):
     with pytest.raises(InputError, match="bp has no feedback matrix"):
         gradients.alignment(run)
     loaded = bz.Run(learned.arrays, learned.units, learned.meta)
-    with pytest.raises(InputError, match="set run.model, run.task"):
+    with pytest.raises(InputError, match="set run.model"):
         gradients.update_angle(loaded)
 
 
