@@ -367,7 +367,7 @@ def test_what_is_no_model_or_no_task_is_said_so(task, idle):
             ((model, "xor"), "task is a Task, not 'xor'"),
             ((model, model), "task is a Task, not a Model"),
             ((model, arrays[0]), "not a ndarray"),
-            ((run, task), "model is a Model, not a Run: a run's model is run.model"),
+            ((run, task), "model is a Model, not a Run: to go on from a run"),
             ((task, model), "the model comes first, then the task"),
             (("opzo", task), "model is a Model, not 'opzo'"),
             (([4, 5, 2], task), "model is a Model, not a list"),
