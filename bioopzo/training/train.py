@@ -344,7 +344,7 @@ def checked_task(task: object) -> None:
     """Refuse what is no `Task`."""
     if not isinstance(task, Task):
         raise InputError(f"task is a Task, not {named(task)}: one of bioopzo.tasks, or your own "
-                         "arrays as bioopzo.tasks.Task(...)")
+                         "arrays as bioopzo.tasks.from_arrays(X, y) or bioopzo.tasks.Task(...)")
 
 
 def named(value: object) -> str:
