@@ -287,6 +287,13 @@ def test_a_listener_of_the_spiking_engine_hears_the_curve():
     assert [point[0] for point in heard] == [0, 2, 4]
 
 
+def test_what_takes_any_arguments_is_told_of_the_curve_alone(capsys):
+    """`print` would show all weights."""
+    told = listener(print, bz.Model([4, 3, 2]), TASK, 4)
+    told(0, 0.5, 0.8, {"forward_1.w": np.ones(3)})
+    assert capsys.readouterr().out == "0 0.5 0.8\n"
+
+
 def test_live_draws_in_a_notebook_and_replaces_the_picture(monkeypatch):
     shown = []
     handle = SimpleNamespace(update=shown.append)

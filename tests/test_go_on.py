@@ -201,6 +201,8 @@ def test_recording_shows_what_is_and_changes_nothing(run, task, tmp_path):
     assert np.array_equal(one["hidden_1.S"][0], tested["hidden_1.S"][0])
     with pytest.raises(InputError, match="0 to 7"):
         trained(run.model, task, record=["hidden_1.u"], record_trials=[8])
+    with pytest.raises(InputError, match="record and checkpoint.*give one of them"):
+        trained(run.model, task, record=["hidden_1.u"], checkpoint=tmp_path / "point")
 
 
 def test_batches_are_recorded_too(on_batches, task):
