@@ -94,8 +94,9 @@ def quick_collections(request):
         patch.setattr(session, "_quick_collections", contextlib.nullcontext)
         patch.setattr(brian2.core.network, "gc", types.SimpleNamespace(collect=lambda: None))
         gc.collect()
-        gc.freeze()  # for good: what a file leaves behind is looked through once, before the next
+        gc.freeze()
         yield
+        gc.unfreeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
