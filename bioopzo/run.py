@@ -115,7 +115,7 @@ class Run:
     def _changed(self, how, arrays=None, **more):
         """A copy of which the scores of the training run are no longer true."""
         meta = {name: value for name, value in self.meta.items()
-                if name not in ("test_accuracy", "test_loss")}
+                if name not in ("test_accuracy", "test_loss", "address")}
         return self._with(arrays, {**meta, "changed": [*meta.get("changed", ()), how]}, **more)
 
     def evaluate(self, task: Any = None, split: str = "test", trials: int | None = None,

@@ -59,6 +59,7 @@ def test_numbers_to_follow_stay_numbers():
     (X, np.array([["a", "b"]]*6), r"not <U1 of shape \(6, 2\)"),
     ([["1", "x"], ["2", "y"]], [0, 1], r"inputs must be numbers, and inputs\[0, 0\] holds '1'"),
     ([[1], [1, 2]], [0, 1], "padded, and have masks"),
+    (np.array([[1, {}], [2, 3]], object), [0, 1], "inputs must be numbers: .*dict"),
     (Table({"length": [1., 2], "sex": ["f", "m"]}), [0, 1], "column 'sex' holds 'f'")])
 def test_labels_and_inputs_that_mean_nothing_are_refused(inputs, targets, says):
     with pytest.raises(InputError, match=says):
@@ -126,7 +127,9 @@ def test_spikes_that_are_left_out_or_missing_are_said():
     ([([1, 2], [0])], {"unit": ms}, "trial 0 has 2 times, and 1 neurons"),
     ([([1], [-1])], {"unit": ms}, "neurons are whole numbers from 0"),
     ([[["a"]]], {"unit": ms}, "trial 0, neuron 0: times must be numbers"),
-    ([[[np.nan]]], {"unit": ms}, "times must be finite"), (["ab"], {}, "not 'ab'"),
+    ([[[np.nan]]], {"unit": ms}, "times must be finite"),
+    ([[[1, np.nan]*ms]], {}, "times must be finite"),
+    ([[[1*ms, np.inf*ms]]], {}, "times must be finite"), (["ab"], {}, "not 'ab'"),
     ([[[1]*Hz]], {}, "times are times"), ([(1, 2, 3)], {}, "a tuple of 3"),
     (SPIKES, {"unit": Hz}, "unit must be a time")])
 def test_spike_times_that_mean_nothing_are_refused(trials, more, says):

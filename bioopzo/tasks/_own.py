@@ -106,7 +106,10 @@ def numbers_of(name: str, inputs: Any) -> np.ndarray:
                     f"inputs[{', '.join(map(str, place))}]")
                 raise InputError(f"{name}: inputs must be numbers, and {where} holds '{value}': "
                                  "leave it out, or make numbers of it")
-        found = found.astype(float)
+        try:
+            found = found.astype(float)
+        except (TypeError, ValueError) as problem:
+            raise InputError(f"{name}: inputs must be numbers: {problem}") from None
     return found
 
 

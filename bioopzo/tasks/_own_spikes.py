@@ -119,23 +119,27 @@ def seconds_of(where: str, times: Any, unit: Quantity | None) -> np.ndarray:
     if isinstance(times, Quantity):
         if not have_same_dimensions(times, second):
             raise InputError(f"{where}: times are times, not {times!r:.60}")
-        return np.asarray(times, float)
+        return _finite(where, np.asarray(times, float))
     if hasattr(times, "rescale"):  # of neo: numbers with a unit of their own
-        return np.asarray(times.rescale("s").magnitude, float)
+        return _finite(where, np.asarray(times.rescale("s").magnitude, float))
     if isinstance(times, (list, tuple)) and any(isinstance(each, Quantity) for each in times):
         return np.array([float(seconds_of(where, each, unit)) for each in times])  # NumPy drops it
     values = np.asarray(times)
     if values.size and values.dtype.kind not in "iuf":
         raise InputError(f"{where}: times must be numbers, not {times!r:.60}")
-    values = values.astype(float)
-    if not np.isfinite(values).all():
-        raise InputError(f"{where}: times must be finite")
+    values = _finite(where, values.astype(float))
     if unit is None:
         if not values.size:
             return values
         raise InputError(f"{where}: times are plain numbers, from {values.min():g} to "
                          f"{values.max():g}: say which unit they are in, unit=ms or unit=second")
     return values * float(quantity(where.partition(":")[0], "unit", 1 * unit, second))
+
+
+def _finite(where, times):
+    if not np.isfinite(times).all():
+        raise InputError(f"{where}: times must be finite")
+    return times
 
 
 def _neurons(where, neurons):
