@@ -94,6 +94,13 @@ def test_training_goes_on_from_what_both_have(run, on_batches, task):
         trained(bz.Model([64, 5, 10], rule="readout_only"), task, start=run)
 
 
+def test_training_does_not_go_on_from_what_is_not_finite(run, task):
+    ended = bz.Run({**run.arrays, "final/forward_1.w": np.nan*run.final["forward_1.w"]}, run.units,
+                   run.meta, run.model, run.task)
+    with pytest.raises(InputError, match="forward_1.w of that run is not finite.*run.at"):
+        trained(run.model, task, start=ended)
+
+
 def test_lesioned_neurons_are_silent_and_learn_nothing(run, task):
     lesioned = run.lesion("hidden_1", [0, 2]).lesion("hidden_1", [3])
     shown = lesioned.evaluate()

@@ -104,7 +104,7 @@ def taken_over(run: Run, model: Model, roles: Roles, here: Mapping[str, np.ndarr
 
     All that is learned and every running statistic, as `roles` says of `model`, where `here`, the
     network's variables, has it under the same name and in the same shape. Raises `InputError` where
-    that is nothing.
+    that is nothing, or not finite.
     """
     final, taken, anew = run.final, {}, []
     theirs = recorded(run.meta)["projections"]
@@ -127,6 +127,10 @@ def taken_over(run: Run, model: Model, roles: Roles, here: Mapping[str, np.ndarr
         raise InputError(f"start: nothing that the run of {run.meta.get('rule')} on "
                          f"{run.meta.get('task')} has learned fits this model: it has "
                          f"{', '.join(anew) or 'no learned variables'}")
+    broken = [name for name, value in taken.items() if not np.isfinite(value).all()]
+    if broken:
+        raise InputError(f"start: {broken[0]} of that run is not finite: go on from an earlier "
+                         "point of it, start=run.at(0) ...")
     left = sorted(name for name in _learned(run) if name in final and name not in here)
     words = [f"anew begin {', '.join(anew)}"] * bool(anew) + [
         f"left behind are {', '.join(left)}, which this model has not"] * bool(left)
