@@ -199,14 +199,18 @@ def test_statements_on_a_weight_at_spikes_act_on_the_weight_in_force(statements)
 
 
 @pytest.mark.compiled
-def test_lazy_is_dense_in_compiled_code():
-    """As above in one C++ program."""
-    case = Case("opzo", sizes=(4, 4, 3), coding="poisson", neuron="erf", refractory=0.002,
-                values={"eta": 2.0, "eta_o": 5.0})
+@pytest.mark.parametrize("backend, case", [
+    ("standalone", Case("opzo", sizes=(4, 4, 3), coding="poisson", neuron="erf", refractory=0.002,
+                        values={"eta": 2.0, "eta_o": 5.0})),
+    ("cython", Case("readout_only", sizes=(3, 3, 2), values={"eta_o": 5.0}))],
+    ids=["standalone", "cython"])
+def test_lazy_is_dense_in_compiled_code(backend, case, monkeypatch):
+    """As above in one C++ program, and in Cython (the smallest network: it compiles slowly)."""
+    monkeypatch.setenv("PLAT", "")  # setuptools sets it while Cython compiles; gone afterwards
     arguments = b2.prefs.codegen.cpp.extra_compile_args_gcc
     b2.prefs.codegen.cpp.extra_compile_args_gcc = ["-O0", "-w"]
     try:
-        agree(*lazy_and_dense("standalone", case, 21), 1e-12)
+        agree(*lazy_and_dense(backend, case, 21), 1e-12)
     finally:
         b2.prefs.codegen.cpp.extra_compile_args_gcc = arguments
 
