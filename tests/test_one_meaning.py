@@ -527,6 +527,12 @@ DRAWN = [
         ("prepend", "hidden_1.step", "S *= 0.9\npsi += 0.03*u*(int(5*clip(i, -9, 9)) % 3)"),),)),
     # What is added to between two trials does not begin anew, though it was set to 0 before.
     dict(rule="eprop", ops=((("append", "forward.trial", "ebar += 0.05*i/(1 + xbar_post)"),),)),
+    # What begins anew between two trials is known to a subexpression that is read after it.
+    dict(rule="bp", neuron="alif", ops=((
+        ("append", "forward.trial", "w *= 1 - 0.02*tanh(eligibility)"),),)),
+    dict(rule="bp", neuron="alif", ops=((
+        ("append", "forward.trial",
+         "epsilon = 0.5\nw += 0.1*sensitivity\nepsilon = 1\nw += 0.1*sensitivity\nepsilon = 0"),),)),
     # What is set at spikes, to a number too, is set there.
     dict(rule="dkp", coding="poisson", ops=((
         ("append", "forward", "a_ : 1"), ("times", "forward:w", "1 + a_"),
@@ -562,11 +568,11 @@ def test_what_the_fuzzer_found(settings):
 
 def test_what_statements_of_synapses_read_is_that_of_the_moment():
     """psi, which the dense form's equation reads at another moment, after spikes that came in."""
-    spike = "xbar_post -= 0.3*chance_post*psi_post\nxbar_post -= 0.1*int(xbar_post < 0.8)"
     outcome = run_draw(Draw(seed=135, sizes=(3, 2, 2, 3, 2), rule="dkp", coding="spikes",
                             refractory=2.0, varying=True, steps=14, plastic=(1, 1, 0),
-                            ops=((("prepend", "forward.spike", spike),),)))
-    assert outcome.kind == "ran, rate engine refused", outcome.detail
+                            ops=((("append", "forward_readout.spike",
+                                    "o_post -= 0.3*chance_pre*psi_pre"),),)))
+    assert outcome.kind == "ran", outcome.detail
 
 
 def test_a_psi_that_is_drawn_is_refused(task):
@@ -585,6 +591,27 @@ def test_where_the_order_of_synapses_counts_the_rate_engine_refuses(task, spike)
         model.check()
     with pytest.raises(EquationError, match="one after the other"):
         bz.train(model, task, engine="rate", trials=2, progress=False)
+
+
+@pytest.mark.parametrize("edits", [
+    {"forward.spike": "u_post += w\nw -= 0.01*u_post"},
+    {"forward.spike": "u_post += w\nw -= 0.01*p_post"},
+    {"forward.spike": "w -= 0.01*p_post\nu_post += w"},
+    {"forward.spike": "u_post += w*p_post"},
+    {"forward_readout.spike": "o_post += w\nw -= 0.1*xbar_pre*g_post"},
+    {"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post : 1\nhigh = u_post - 0.5 : 1",
+     "forward.spike": "u_post += w\nw -= 0.01*high"},
+])
+def test_where_back_ends_would_not_agree_the_text_is_refused(task, edits):
+    """NumPy's statements of synapses went one by one, those of compiled code synapse by synapse."""
+    with pytest.raises(EquationError, match="back ends do not agree on what it finds there"):
+        model_of(task, edits, "dfa").check()
+
+
+def test_a_neuron_that_synapses_read_and_change_by_two_names_is_refused():
+    recurrent = bz.Model([3, 4, 2], rule="dfa", recurrent=True, coding="current")
+    with pytest.raises(EquationError, match="reads u_pre, which follows u_post"):
+        recurrent.edit({"forward.spike": "u_post += w - 0.1*u_pre"}).check()
 
 
 def test_what_a_trial_begins_with_may_read_psi_where_neurons_wait():

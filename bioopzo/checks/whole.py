@@ -15,6 +15,7 @@ from bioopzo.checks.lines import (
     of_line,
     reserved,
 )
+from bioopzo.checks.order import disputed
 from bioopzo.errors import Mistake, nearest
 from bioopzo.network.blocks import statement_blocks
 from bioopzo.network.clock import CLOCK_NAMES, CLOCK_UNITS
@@ -62,7 +63,8 @@ class Text:
         if not found:
             found = [*self._lines(), *self._parameters(), *self._unused(), *self._without_value()]
         if not found:
-            found = [*self._without_effect(), *(("", m.where, m) for m in self.model.obstacles)]
+            found = [(name, self._block_of(name, line), m) for name, line, m in disputed(self)]
+            found += [*self._without_effect(), *(("", m.where, m) for m in self.model.obstacles)]
         merged = {}
         for owner, block, mistake in found:
             merged.setdefault((block, mistake), []).append(owner)
@@ -332,7 +334,7 @@ class Text:
                 for block in self.model.network[name].blocks
                 for line in parse(self.model.bare.get(block, ""), block)}
 
-    def _variable(self, name, word):
+    def variable(self, name, word):
         """The (object, variable) that a word in an object's text means; itself where none has it.
 
         Parameters, functions and units are no object's.
@@ -352,9 +354,9 @@ class Text:
         for name in self.objects:
             for kind, text in self._places(name):
                 words = identifiers(text) if kind == "condition" else set()
-                found |= {self._variable(name, word) for word in words}
+                found |= {self.variable(name, word) for word in words}
             for _, line in self._every_line(name):
-                found |= {self._variable(name, word)
+                found |= {self.variable(name, word)
                           for word in identifiers(line.right) - {line.name}}
         return found
 
@@ -366,7 +368,7 @@ class Text:
         for name in self.objects:
             for statement, line in self._every_line(name):
                 if statement or "summed" in line.flags:
-                    found.add(self._variable(name, line.name))
+                    found.add(self.variable(name, line.name))
         return found
 
     def _of_kind(self, pairs):

@@ -155,7 +155,7 @@ class _Builder:
             for code in sorted(synapse.codes, key=lambda c: slot(c, name)):
                 kept = []
                 for line in parse(code.text, name):
-                    line = with_right(line, substitute(line.right, anew))
+                    line = with_right(line, substitute(self._whole(name, line.right), anew))
                     if begins_anew(self.assembly, name, line):
                         anew[line.name] = f"({line.right})"
                     else:
@@ -459,12 +459,17 @@ class _Builder:
             return [Term(None, None, text, reads, f"the term {said} ({mixed} mixes owners)")]
         return [self._factors(name, factors, activity, side, only) for factors in found]
 
-    def _plain(self, name, text):
-        """Text without units, and with the synapses' own subexpressions put in."""
+    def _whole(self, name, text):
+        """Text with the synapses' own subexpressions put in."""
         own = {word: f"({line.right})" for word, line in self.lines[name].items()
                if line.kind == "subexpression"}
         for _ in own:
             text = substitute(text, own)
+        return text
+
+    def _plain(self, name, text):
+        """Text without units, and with the synapses' own subexpressions put in."""
+        text = self._whole(name, text)
         return substitute(text, {word: repr(float(DEFAULT_UNITS[word])) for word in
                                  identifiers(text) & set(DEFAULT_UNITS)
                                  if word not in self.lines[name] and word not in
