@@ -8,8 +8,7 @@ temporal patterns, from the input and from the layer itself. A perturbation is s
 a feedback matrix; where there is none, it is on in the rule's trials and off in those of the
 gradient. M starts at zero, so OPZO's curves begin with the second point.
 
-In the recurrent network the derivative of a spike is damped (dampening 0.2, a peak of about 0.3 as
-in Bellec et al. 2018): undamped, the gradient explodes as the network learns to fire.
+The gradient passes what a spike resets and is not dampened.
 
 Networks learn in the spiking engine, one trial at a time, with the rates of `bioopzo tune` in
 layers, and those that follow from the trials in the recurrent network (which has to be quiet: b =
@@ -63,8 +62,7 @@ def _measured(run, point, network, p):
     run, rule = run.at(point), run.model.rule
     if rule.matrix and not run.final[f"feedback_1.{rule.matrix}"].any():
         return [None] * len(network["onto"])
-    gradient = gradients.reference(run, "bptt").edit(dampening=network["dampening"])
-    angle = gradients.update_angle(run, against=gradient, batches=p["batches"], batch=p["batch"],
+    angle = gradients.update_angle(run, against="bptt", batches=p["batches"], batch=p["batch"],
                                    seed=run.meta["seed"])
     return [angle[f"{name}.w"][0] for name in network["onto"]]
 

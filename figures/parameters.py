@@ -40,10 +40,10 @@ ROBUSTNESS_RATES = {
 
 BPTT_NETWORKS = {
     "digits": {"task": "digits", "hidden": [32, 32], "recurrent": False, "b": 0.5,
-               "dampening": 1.0, "onto": ["forward_1", "forward_2"]},
+               "onto": ["forward_1", "forward_2"]},
     # Quiet (b = 0), as a recurrent network has to be; its rates follow from the trials.
     "temporal patterns": {"task": "temporal_patterns", "hidden": [40], "recurrent": True, "b": 0.0,
-                          "dampening": 0.2, "onto": ["forward_1", "recurrent_1"]},
+                          "onto": ["forward_1", "recurrent_1"]},
 }
 
 PARAMETERS = {

@@ -531,8 +531,8 @@ DRAWN = [
     dict(rule="bp", neuron="alif", ops=((
         ("append", "forward.trial", "w *= 1 - 0.02*tanh(eligibility)"),),)),
     dict(rule="bp", neuron="alif", ops=((
-        ("append", "forward.trial",
-         "epsilon = 0.5\nw += 0.1*sensitivity\nepsilon = 1\nw += 0.1*sensitivity\nepsilon = 0"),),)),
+        ("append", "forward.trial", "epsilon = 0.5\nw += 0.1*sensitivity\n"
+         "epsilon = 1\nw += 0.1*sensitivity\nepsilon = 0"),),)),
     # What is set at spikes, to a number too, is set there.
     dict(rule="dkp", coding="poisson", ops=((
         ("append", "forward", "a_ : 1"), ("times", "forward:w", "1 + a_"),

@@ -174,7 +174,7 @@ RATE = {
         "delayed match: 60 recurrent neurons, adaptive thresholds, 20 epochs of 600 trials",
         {"opzo": MEMORY, "eprop": MEMORY,
          "eprop, symmetric feedback": {**MEMORY, "feedback": "symmetric"},
-         "bptt, dampened": {**MEMORY, "dampening": 0.2}, "readout_only": MEMORY,
+         "bptt": MEMORY, "readout_only": MEMORY,
          "opzo, no adaptation": LEAKY, "eprop, no adaptation": LEAKY},
         task="delayed_match", task_options={}, seeds=5, hidden=[60], epochs=20,
         quick={"train": 60, "validation": 10, "test": 20},
