@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from fuzz.quick import quickly
 from replay import BOTH, Case, Network, Protocol, draw
 from test_replay import OPTIONS, SLOW
 
@@ -121,13 +122,19 @@ def spiking_run(case, data, edits):
 
 # ---------------------------------------------------------------------------- executors
 
+def on_numpy(machine, *arguments, **options):
+    """Runs a Program on injected numbers: operations one by one, NumPy's for JAX's of that name."""
+    with quickly():
+        return replace(machine, compiled=False).trial(*arguments, **options)
+
+
 def operation_by_operation(machine, *arguments, **options):
-    """Runs a Program on injected numbers: JAX's operations one by one."""
+    """The same with JAX's operations, each of which takes fifty times as long."""
     return replace(machine, compiled=False).trial(*arguments, **options)
 
 
 def compiled(machine, *arguments, record=(), **options):
-    """The same as one compiled program, scanned over the steps."""
+    """The same with JAX's operations as one compiled program, scanned over the steps."""
     machine = replace(machine, compiled=True)
     return jax.jit(partial(machine.trial, record=record))(*arguments, **options)
 
@@ -201,7 +208,7 @@ def presented(case, data, trial):
     return inputs, data.targets[steps][:, None] if case.varying else data.targets[[trial]]
 
 
-def compare(case, edits=None, executor=operation_by_operation):
+def compare(case, edits=None, executor=on_numpy):
     """Assert that both engines agree; returns the variables compared in plastic trials."""
     data, edits = draw(case), edits or {}
     net, theirs = spiking_run(case, data, edits)
@@ -404,7 +411,7 @@ def test_what_would_take_too_much_room_is_refused_with_its_name(edits, says, mon
     engine = engine_of(case_of("bp"), edits=edits, updates="trial")
     monkeypatch.setattr(execute, "LITERAL_BYTES", 100)
     with pytest.raises(InputError, match=f"(?s){says}"):
-        shown(engine, operation_by_operation, True, *samples(case_of("bp"), 4))
+        shown(engine, on_numpy, True, *samples(case_of("bp"), 4))
 
 
 def test_rates_have_no_refractory_period():
@@ -459,9 +466,9 @@ def after(engine, executor, batches, numbers=None):
 
 
 @pytest.mark.parametrize("case, executor", [
-    *((case, operation_by_operation) for case in BATCHES if case.rule in (
+    *((case, on_numpy) for case in BATCHES if case.rule in (
         "eprop", "reinforce", "node_perturbation")),
-    (case_of("eprop", **LONG), compiled)],
+    (case_of("eprop", **LONG), operation_by_operation), (case_of("eprop", **LONG), compiled)],
     ids=lambda x: str(x) if isinstance(x, Case) else x.__name__)
 def test_an_eligibility_carried_along_or_computed_backwards(case, executor, monkeypatch):
     """When the trial is over, every share of E meets what multiplies it later: the same change."""
@@ -548,7 +555,7 @@ def test_a_batch_gives_the_mean_of_its_samples(case, activity):
 
     def change(which):
         engine.weights, engine.shared, engine.state = dict(weights), dict(shared), {}
-        return after(engine, operation_by_operation, [(inputs[which], targets[which])],
+        return after(engine, on_numpy, [(inputs[which], targets[which])],
                      {place: table[:, which] for place, table in numbers.items()})
 
     together = change(slice(None))
@@ -572,7 +579,7 @@ def one_step(edits, spikes, key="forward_2.w", **settings):
     before = engine.weights[key]
     count = 4
     inputs = np.repeat(np.arange(count)[:, None], case.sizes[0], axis=1).astype(float)
-    shown(engine, operation_by_operation, True, inputs, samples(case, count)[1])
+    shown(engine, on_numpy, True, inputs, samples(case, count)[1])
     return before, np.asarray(engine.weights[key])
 
 
