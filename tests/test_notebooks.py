@@ -1,11 +1,13 @@
 """The notebooks: committed without output, executed with a few trials, clear about mistakes."""
 
+import asyncio
 import os
 import re
 from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_client import AsyncKernelManager
 
 from bioopzo.cli import main
 from bioopzo.errors import InputError, NotebookError
@@ -13,9 +15,10 @@ from bioopzo.studies import notebooks
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
-#: As in the other tests: a few trials are not worth a compiler.
-NOT_COMPILED = ("from bioopzo.engines.spiking import backends\n"
-                "backends.WORTH_COMPILING = 300")
+#: As in the other tests: a few trials are not worth a compiler. Nothing is left of a notebook
+#: that ran in the same process before.
+FIRST = ("%reset -f\nfrom bioopzo.engines.spiking import backends\n"
+         "backends.WORTH_COMPILING = 300\ndel backends")
 #: What a notebook must have found when its last cell is done; runs as one more cell of it.
 FOUND = {
     "1_first_steps": """
@@ -125,17 +128,27 @@ def test_it_is_short_and_goes_from_equation_to_exercise(name):
         "results in prose come from the code"
 
 
+@pytest.fixture(scope="module")
+def kernel():
+    """One process for all notebooks: to import everything takes longer than most of them."""
+    manager = AsyncKernelManager(kernel_name="python3")
+    yield manager
+    if manager.has_kernel:
+        asyncio.run(manager.shutdown_kernel(now=True))
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_it_runs_and_finds_what_it_says(name, tmp_path):
+def test_it_runs_and_finds_what_it_says(name, kernel, tmp_path):
     """A few trials of small networks; nothing of the sources changes."""
     source = FOLDER / f"{name}.ipynb"
     before = source.read_bytes()
     notebook = nbformat.read(source, as_version=4)
     lines = [line.removeprefix(8 * " ") for line in FOUND[name].strip("\n").splitlines()]
     notebook.cells.append(nbformat.v4.new_code_cell("\n".join(lines), id="found"))
-    notebook.cells.insert(0, nbformat.v4.new_code_cell(NOT_COMPILED, id="quick"))
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(FIRST, id="quick"))
     nbformat.write(notebook, tmp_path / source.name)
-    done = notebooks.executed(tmp_path / source.name, {**os.environ, "BIOOPZO_QUICK": "1"})
+    done = notebooks.executed(tmp_path / source.name, {**os.environ, "BIOOPZO_QUICK": "1"},
+                              kernel)
     kinds = [kind for cell in done.cells if cell.cell_type == "code"
              for part in cell.outputs for kind in part.get("data", {})]
     assert kinds.count("image/png") >= 3

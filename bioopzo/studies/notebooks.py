@@ -141,17 +141,18 @@ def _number(name):
     return int(digits) if digits else 0
 
 
-def executed(path, environment=None):
+def executed(path, environment=None, kernel=None):
     """The notebook at `path` with its output, as nbformat holds it; run in its own process.
 
-    `environment` is that of the process (default: this one's). Raises `NotebookError`.
+    `environment` is that of the process (default: this one's). A jupyter_client `kernel` manager
+    is started if it is not, and goes on. Raises `NotebookError`.
     """
     nbformat, nbclient = _nbformat(), _library("nbclient")
     _library("ipykernel")
     notebook = nbformat.read(path, as_version=4)
     started = []
     client = nbclient.NotebookClient(
-        notebook, kernel_name="python3", timeout=None, record_timing=False,
+        notebook, km=kernel, kernel_name="python3", timeout=None, record_timing=False,
         extra_arguments=["--log-level=ERROR"],  # it warns of its sockets, which are local
         on_cell_start=lambda cell, cell_index: started.append(cell_index))
     try:
