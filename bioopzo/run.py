@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # both take long to import
 
 FORMAT = 1
 
+
 @dataclass
 class Run:
     """What a training run left.
@@ -96,14 +97,18 @@ class Run:
     def at(self, point: int) -> "Run":
         """The run as it was at a point of its learning curve (0: untrained): weights, feedback.
 
-        What is not in the snapshots stays that of the end. Raises `InputError` for no such point.
+        What is not in the snapshots stays that of the end; the score of the end is the last
+        point's alone. Raises `InputError` for no such point.
         """
         count = len(self.arrays.get("curve/trials", ()))
         if not 0 <= point < count:
             raise InputError(f"the learning curve has the points 0 to {count - 1}, not {point}")
         then = {f"final/{name[10:]}": values[point] for name, values in self.arrays.items()
                 if name.startswith("snapshots/")}
-        return self._with({**self.arrays, **then})
+        if point == count - 1:
+            return self._with({**self.arrays, **then})
+        return self._changed(f"back at trial {self.arrays['curve/trials'][point]}",
+                             {**self.arrays, **then})
 
     def _with(self, arrays=None, meta=None, **more):
         """A copy with other arrays, other words about it, or another model."""

@@ -1144,6 +1144,9 @@ def test_a_run_at_an_earlier_point(learned):
     last = len(learned.arrays["curve/trials"]) - 1
     assert np.array_equal(learned.at(last).final["forward_1.w"], learned.final["forward_1.w"])
     assert not np.array_equal(learned.at(0).final["forward_1.w"], learned.final["forward_1.w"])
+    # The score is that of the end.
+    assert learned.at(last).test_accuracy == learned.test_accuracy is not None
+    assert learned.at(0).test_accuracy is None and "back at trial 0" in repr(learned.at(0))
     with pytest.raises(InputError, match=f"0 to {last}"):
         learned.at(last + 1)
 

@@ -122,8 +122,8 @@ def main():
     todo = [(asked.seed, number, not asked.no_reduction, asked.jax) for number in numbers]
     rows, bad = [], []
     begin = time.time()
-    if asked.jobs > 1:
-        pool = multiprocessing.get_context("spawn").Pool(asked.jobs, maxtasksperchild=200)
+    if asked.only is None:  # what Brian2 and sympy keep slows a process down in time
+        pool = multiprocessing.get_context("spawn").Pool(asked.jobs, maxtasksperchild=100)
         results = pool.imap_unordered(work, todo)
     else:
         results = map(work, todo)
