@@ -1,0 +1,205 @@
+"""Objects of a network as the lines of a script that make them in Brian2."""
+
+import keyword
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from textwrap import indent
+from typing import Any
+
+import brian2 as b2
+import numpy as np
+
+from bioopzo.export.values import written
+from bioopzo.network.connections import Sparse
+from bioopzo.network.kinds import kind_of
+from bioopzo.network.objects import Assembly, GroupText, SynapseText, method
+from bioopzo.show.model import GIVEN
+from bioopzo.text.equations import parse, render
+
+#: Names of the script's own, which no object in it may have.
+TAKEN = {"Path", "choice", "costs", "data", "decision", "decisions", "dt", "duration", "file",
+         "float", "input", "k", "known", "loss", "math", "name", "names", "network", "np", "owner",
+         "plastic", "print", "range", "right", "samples", "step_clock", "str", "sys", "trial_clock",
+         "trials", "value", "variable"}
+#: What every script takes from Brian2.
+OF_BRIAN2 = {"Clock", "Network", "NeuronGroup", "StateMonitor", "Synapses", "TimedArray", "prefs",
+             "seed"}
+_RULE = f"# {'-' * 70}"
+#: How long a line of a call may be.
+_WIDTH = 96
+
+
+@dataclass
+class Parts:
+    """A script in the making.
+
+    `values` and `state` hold constants and variables by ``"object.variable"``; `imports` are names
+    from Brian2, `arrays` what is to stand in the file beside the script.
+    """
+
+    assembly: Assembly
+    values: Mapping[str, Any]
+    state: Mapping[str, np.ndarray]
+    model: Any
+    imports: set[str] = field(default_factory=lambda: set(OF_BRIAN2))
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def variable(self, name: str) -> str:
+        """What the object called `name` is called in the script: the same, unless it is taken."""
+        others = {*self.assembly.groups, *self.assembly.synapses} - {name}
+        found = name
+        while found in TAKEN | others or keyword.iskeyword(found) or hasattr(b2, found):
+            found += "_"
+        return found
+
+
+def heading(*lines: str) -> list[str]:
+    """`lines` of a comment below a rule."""
+    return [_RULE, *(f"# {line}" for line in lines)]
+
+
+def call(function: str, arguments: list[str]) -> str:
+    """The call of a `function`, its `arguments` one behind the other in lines of a page."""
+    lines, line = [], f"{function}("
+    for k, part in enumerate(arguments):
+        part += ")" if k == len(arguments) - 1 else ", "
+        if len(line) + len(part.partition("\n")[0].rstrip()) > _WIDTH and not line.endswith("("):
+            lines.append(line.rstrip())
+            line = "    "
+        *whole, line = f"{line}{part}".split("\n")
+        lines += whole
+    return "\n".join([*lines, line])
+
+
+def _text(text):
+    """A text as a string of Python, of one line or several."""
+    return f'"""\n{indent(text, "    ")}\n"""' if "\n" in text else f'"{text}"'
+
+
+def _explained(equations):
+    """Equations with a comment beside what the clock and the trial give."""
+    for line in parse(equations):
+        about = GIVEN.get(line.name) if line.kind == "parameter" else None
+        yield f"{line}  # {about}" if about else str(line)
+
+
+def group(parts: Parts, text: GroupText) -> str:
+    """The lines that make the neurons of a `text`."""
+    name = parts.variable(text.name)
+    arguments = [str(text.size), _text("\n".join(_explained(text.equations)))]
+    arguments += [f"threshold={_text(text.threshold)}"] if text.threshold else []
+    arguments += [f"reset={_text(text.reset)}"] if text.reset else []
+    arguments += [f'refractory="{text.refractory}"'] if text.refractory else []
+    if text.events:
+        conditions = (f'"{event.name}": "{event.condition}"' for event in text.events)
+        arguments.append(f"events={{{', '.join(conditions)}}}")
+    arguments += [f'method="{method(text)}"', "clock=step_clock", f'name="{text.name}"']
+    lines = [*heading(_about(parts, text)), call(f"{name} = NeuronGroup", arguments)]
+    for event in text.events:
+        lines.append(f'{name}.set_event_schedule("{event.name}", when="{event.when}", '
+                     f"order={event.order})")
+        if event.text:
+            lines.append(call(f"{name}.run_on_event", [
+                f'"{event.name}"', _text(event.text), f'when="{event.when}"',
+                f"order={event.order + 1}"]))
+    return "\n".join([*lines, *_codes(text, name), *_constants(parts, text, name)])
+
+
+def _about(parts, text):
+    """What a group is, in a line."""
+    if text.kind == "trial":
+        return "trial: the clock of the trials, which all others read"
+    title = kind_of(text.kind).title.lower()
+    if text.kind == "hidden":
+        neuron = parts.model.network[text.name].neuron or parts.model.neuron
+        return f"{text.name}: {text.size} {title} ({neuron})"
+    return f"{text.name}: {title}, {text.size} unit{'s' * (text.size > 1)}"
+
+
+def links(parts: Parts) -> str:
+    """The lines that let groups read each other, neuron by neuron; empty where none does."""
+    lines = [f'{parts.variable(name)}.{word} = linked_var({parts.variable(other)}, "{read}")'
+             for name, text in parts.assembly.groups.items()
+             for word, (other, read) in text.links.items()]
+    parts.imports |= {"linked_var"} if lines else set()
+    return "\n".join([*heading("What the groups above read of each other"), *lines])
+
+
+def _codes(thing, name):
+    for code in thing.codes:
+        yield call(f"{name}.run_regularly", [
+            _text(code.text), f"clock={code.clock}_clock", f'when="{code.when}"',
+            f"order={code.order}", f'name="{thing.name}_{code.name}_{code.clock}"'])
+
+
+def _constants(parts, thing, name):
+    """The parameters of an object, each with its unit and what it is."""
+    meanings = {**{key: told.meaning for key, told in parts.model.declared.items()},
+                "steps": "steps of a trial", "rows": "trials that are shown",
+                "refractory_period": "time after a spike without another"}
+    for key, unit in thing.constants.items():
+        place, value = f"{thing.name}.{key}", parts.values[f"{thing.name}.{key}"]
+        about = meanings.get(key, "")
+        if np.ndim(value):
+            parts.arrays[place] = value
+            yield f'{name}.{key}_ = data["{place}"]  # in {unit}, one for each neuron: {about}'
+            continue
+        if key == "rows" or unit == "integer":
+            text, imported = "trials" if key == "rows" else str(int(value)), ""
+        else:
+            text, imported = written(value, unit)
+        parts.imports |= {imported} - {""}
+        bare = not imported and unit not in ("1", "integer")
+        said = ", ".join(filter(None, [about, f"in {unit}" * bare]))
+        yield f"{name}.{key}{'_' * bare} = {text}" + (f"  # {said}" if said else "")
+
+
+def synapses(parts: Parts, text: SynapseText) -> str:
+    """The lines that make the synapses of a `text`, with what they have learned."""
+    name, connection = parts.variable(text.name), text.connection
+    sparse = isinstance(connection, Sparse)
+    which = f"{connection.synapses} of {connection.pre*connection.post} pairs" if sparse else \
+        "all to all"
+    lines = heading(f"{text.name}: {kind_of(text.kind).title.lower()}",
+                    f"{text.source} -> {text.target}, {which}")
+    lines.append(call(f"{name} = Synapses", list(_arguments(parts, text))))
+    for path in text.pathways:
+        lines.append(f'{name}.{path.name}.when, {name}.{path.name}.order = "{path.when}", '
+                     f"{path.order}")
+    for summed, (when, order) in text.sums.items():
+        updater = f'{name}.summed_updaters["{summed}"]'
+        lines += [f'{updater}.when = "{when}"', f"{updater}.order = {order}"]
+    if any(line.kind == "differential" for line in parse(text.equations, text.name)):
+        lines.append(f'{name}.state_updater.when = "plasticity"')
+    lines += _codes(text, name)
+    if sparse:
+        for side, neurons in zip("ij", np.nonzero(connection.mask)):
+            parts.arrays[f"{text.name}.{side}"] = neurons
+        lines.append(f'{name}.connect(i=data["{text.name}.i"], j=data["{text.name}.j"])')
+    else:
+        lines.append(f"{name}.connect()")
+    lines += _constants(parts, text, name)
+    for place, values in parts.state.items():
+        owner, _, key = place.partition(".")
+        if owner == text.name:
+            every_pair = sparse and np.size(values) == connection.mask.size
+            parts.arrays[place] = connection.gathered(values) if every_pair else values
+            lines.append(f'{name}.{key}_ = data["{place}"]')
+    return "\n".join(lines)
+
+
+def _arguments(parts, text):
+    """What `Synapses` is given."""
+    yield from map(parts.variable, (text.source, text.target))
+    lines = [replace(x, flags="(clock-driven)") if x.kind == "differential" and not x.flags else x
+             for x in parse(text.equations, text.name)]
+    if lines:
+        yield _text(render(lines))
+    for side in ("pre", "post"):
+        paths = [f'"{p.name}": {_text(p.text)}' for p in text.pathways if p.side == side]
+        if paths:
+            yield f"on_{side}={{{', '.join(paths)}}}"
+    if text.pathways:
+        events = (f'"{p.name}": "{p.happening}"' for p in text.pathways)
+        yield f"on_event={{{', '.join(events)}}}"
+    yield from ('method="euler"', "clock=step_clock", f'name="{text.name}"')
