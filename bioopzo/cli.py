@@ -1,4 +1,4 @@
-"""The command line: train, compare, tune, draw figures, measure results and list what there is."""
+"""The command line: train, compare, tune, export, draw figures, measure results, list things."""
 
 import argparse
 import sys

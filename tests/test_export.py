@@ -201,3 +201,123 @@ def test_numbers_are_written_to_the_last_bit(value, unit, text):
     ("Z = copied(x)\ny *= 0.5", "Z = x\ny *= 0.5")])
 def test_only_what_nothing_sees_is_left_out(text, plain):
     assert statements(text) == plain
+
+
+# ---------------------------------------------------------------------------- NIR
+
+def spikes_of(graph, x, steps):
+    """Spikes (steps, neurons) of the populations of a graph that is shown a constant current `x`.
+
+    As its metadata say; of NIR's nodes this reads parameters and edges alone.
+    """
+    nir = pytest.importorskip("nir")
+    dt = float(graph.metadata["dt"])
+    cells = {name: node for name, node in graph.nodes.items() if isinstance(node, (nir.LIF,
+                                                                                   nir.LI))}
+    v = {name: np.zeros(len(node.tau)) for name, node in cells.items()}
+    sent = {name: [] for name, node in cells.items() if isinstance(node, nir.LIF)}
+    into = {name: [a for a, b in graph.edges if b == name] for name in graph.nodes}
+
+    def arriving(name, step):
+        """What a node hands on in a step: spikes of neurons; the current of the input is apart."""
+        node = graph.nodes[name]
+        if isinstance(node, nir.Input) or name in sent:
+            return sent[name][step] * 1.0 if name in sent and step >= 0 else 0.0
+        late = round(float(node.delay[0])/dt) if isinstance(node, nir.Delay) else 0
+        source, = into[name]
+        value = arriving(source, step - late)
+        return node.weight @ value if isinstance(node, nir.Linear) and np.ndim(value) else value
+
+    def current(name):
+        node = graph.nodes[name]
+        if isinstance(node, nir.Input):
+            return x
+        value = current(into[name][0]) if name not in cells else None
+        if value is None or isinstance(node, nir.Delay):
+            return None
+        return node.weight @ value if isinstance(node, nir.Linear) else node.scale * value
+
+    for step in range(steps):
+        for name, node in cells.items():
+            drive = sum(part for part in map(current, into[name]) if part is not None)
+            rest = node.v_leak + node.r*drive
+            v[name] = rest + (v[name] - rest)*np.exp(-dt/node.tau)
+            if name in sent:
+                sent[name].append(v[name] > node.v_threshold)
+        for name, node in cells.items():
+            v[name] = v[name] + node.r*dt/node.tau*sum(arriving(one, step) for one in into[name])
+            if name in sent:
+                v[name] = np.where(sent[name][step], node.v_reset, v[name])
+    return {name: np.array(found) for name, found in sent.items()}
+
+
+def test_a_graph_has_our_parameters_and_spikes_as_we_do(tmp_path):
+    nir = pytest.importorskip("nir")
+    net = (bz.Network(inputs=4, readouts=2).population("E", 6, sign=+1).population("I", 4, sign=-1)
+           .connect("input", "E", weights=("uniform", 0, 1.5))
+           .connect("E", "E", p=0.4, weights=("uniform", 0, 0.4), delay=[1, 3]*ms)
+           .connect("E", "I", weights=("uniform", -0.2, 0.9)).connect("E", "readout")
+           .connect("I", "E", p=0.5, weights=("uniform", -0.3, 0.1), low=-0.2))
+    model = bz.Model(net, rule="dfa", neuron="deterministic", reset="hard", b=0.6,
+                     theta={"I": 0.8}, tau_m={"E": ("lognormal", 10*ms, 0.3)})
+    run = trained(model, bz.tasks.xor())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # nothing is left out of it
+        graph = nir.read(run.export("nir", tmp_path / "net"))
+    E, inhibitory = graph.nodes["E"], graph.nodes["I"]
+    assert np.array_equal(E.tau, np.asarray(run.model.spread["tau_m"]["E"]))
+    assert (inhibitory.v_threshold == 0.8).all() and (E.v_leak == 0.6).all() and not E.v_reset.any()
+    assert np.allclose(inhibitory.r*1e-3/inhibitory.tau, 1)
+    assert (graph.nodes["readout"].tau == 0.01).all()
+    weights = np.clip(run.matrix("I_E.w"), -0.2, 0).T
+    assert np.array_equal(graph.nodes["I_E"].weight, weights) and (weights < 0).any()
+    assert graph.metadata["warmup"] == 0.02 and graph.metadata["coding"] == "current"
+    sample = int(run.task.splits["test"][0])
+    ours = bz.measures.record(run, sample, plastic=False).spikes
+    theirs = spikes_of(graph, run.task.inputs[sample], run.task.steps)
+    for name in ("E", "I"):
+        assert theirs[name].sum() > 5 and np.array_equal(theirs[name], ours[name] > 0)
+
+
+def untrained(model, task=None):
+    """A run that holds weights, and has never learned."""
+    task = task or bz.tasks.xor()
+    model = model.for_task(task)
+    return bz.Run({f"final/{p.name}.w": np.ones(p.connection.pre*p.connection.post)
+                   for p in model.network.forward}, {}, {}, model, task)
+
+
+def test_what_nir_has_in_another_way_is_said(tmp_path):
+    nir = pytest.importorskip("nir")
+    run = untrained(bz.Model([4, 5, 2], dropout=0.2))
+    with pytest.warns(ModelWarning) as said:
+        graph = nir.read(run.export("nir", tmp_path / "net.nir"))
+    assert ["hazard" in str(one.message) for one in said] == [True, False]
+    assert "reset='hard'" in str(said[1].message)
+    node = graph.nodes["hidden_1"]
+    assert node.metadata["reset"] == "subtract" and node.metadata["Delta"] == 0.1
+    assert (node.r == 1).all() and graph.edges[-1] == ("readout", "output")
+
+
+@pytest.mark.parametrize("make, says", [
+    (lambda: bz.Model([4, 5, 2], neuron="alif"), "the neuron alif, of hidden_1|dbeta|theta"),
+    (lambda: bz.Model([4, 5, 2], neuron="conductance"), "of hidden_1"),
+    (lambda: bz.Model([4, 5, 2], refractory=2*ms), "refractory=2"),
+    (lambda: bz.Model([4, 5, 2]).edit({"hidden.reset": "u = u/2"}), "the reset u = u/2"),
+    (lambda: bz.Model([4, 5, 2]).edit({"forward_2.spike": "o_post += w*w"}), "o_post .= w.w"),
+    (lambda: bz.Model([4, 5, 2]).edit(u="du/dt = (b + drive - u**2)/tau_m : 1"), "u..2"),
+    (lambda: bz.Model([4, 5, 2]).edit(rho="rho = rho0*p**2 : Hz"), "as it was edited"),
+    (lambda: bz.texts.silence(bz.Model([4, 5, 2]), "hidden_1", [1]), "intact")])
+def test_nir_refuses_what_it_cannot_say(make, says, tmp_path):
+    pytest.importorskip("nir")
+    run = untrained(make())
+    with pytest.raises(InputError, match=f"NIR cannot say .*({says})"):
+        run.export("nir", tmp_path / "net")
+    assert not list(tmp_path.iterdir())
+
+
+def test_convolutions_are_exported_in_neither_form(tmp_path):
+    run = untrained(bz.Model("2x2-2C3-2"))
+    for form, says in (("brian2", "cannot be exported as a script"), ("nir", "NIR cannot say|pip")):
+        with pytest.raises(InputError, match=says):
+            run.export(form, tmp_path / "net")

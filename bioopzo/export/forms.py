@@ -1,5 +1,6 @@
 """What `Run.export` does: the forms and their files."""
 
+import io
 from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
@@ -9,9 +10,11 @@ import numpy as np
 
 from bioopzo.engines.spiking.feed import checked_sample
 from bioopzo.errors import InputError, unknown
+from bioopzo.export.graph import graph
 from bioopzo.export.script import script
 from bioopzo.files import writable, write_atomically
 from bioopzo.measures.trials import attached
+from bioopzo.show.exports import optional
 
 #: The forms of an export, and how their files end.
 FORMS = {"brian2": ".py", "nir": ".nir"}
@@ -30,9 +33,13 @@ def export(run: Any, form: str, path: str | PathLike, samples: Iterable[int] | N
     its dense form: it goes on as `TrainedNetwork.present` does, to the bit where nothing is drawn.
     What is drawn, Brian2 draws with a seed: other spikes than here, as likely.
 
+    ``"nir"``: a graph (``*.nir``) in the neuromorphic intermediate representation, which needs the
+    package nir; what is in it says `export.graph.graph`.
+
     Raises `InputError` for another form or ending, a place that cannot be written, arrays that
     would replace a file that is none of an export's, samples that the task has not, a run without
-    weights, model or task, an architecture with convolutions, and inputs that are counts.
+    weights, model or task, an architecture with convolutions, inputs that are counts, and, of
+    NIR, a network that it cannot say.
     """
     if form not in FORMS:
         raise unknown("form of an export", form, FORMS)
@@ -40,16 +47,25 @@ def export(run: Any, form: str, path: str | PathLike, samples: Iterable[int] | N
     path = path if path.suffix else path.with_suffix(FORMS[form])
     if path.suffix != FORMS[form]:
         raise InputError(f"an export for {form} is a file *{FORMS[form]}, not {path.name}")
+    model, task = attached(run)
+    if form == "nir":
+        _write_graph(graph(run, model, task), path)
+        return path
     beside = path.with_suffix(".npz")
     if beside.exists() and not _is_ours(beside):
         raise InputError(f"the arrays of the script would replace {beside}, which belongs to no "
                          "export: give it another name")
-    model, task = attached(run)
     text, arrays = script(run, model, task, _chosen(task, samples), path.stem)
     write_atomically(beside, lambda file: np.savez_compressed(
         file, **arrays))  # type: ignore[arg-type]
     write_atomically(path, lambda file: file.write(text.encode()))
     return path
+
+
+def _write_graph(made, path):
+    content = io.BytesIO()
+    optional("nir", "an export to NIR").write(content, made)
+    write_atomically(path, lambda file: file.write(content.getvalue()))
 
 
 def _is_ours(path):
