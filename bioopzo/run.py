@@ -239,7 +239,9 @@ class Run:
 
         `name` is ``"synapses.variable"``; `state` is where it is looked up, by default `final`.
         """
-        values = (state or self.final)[name]
+        found = state or self.final
+        if name not in found:
+            raise unknown("variable of the final state", name, found)
         shape = self.meta.get("shapes", {}).get(name)
         if shape is None:
             projections = recorded(self.meta)["projections"]
@@ -247,7 +249,7 @@ class Run:
             if owner not in projections:
                 raise unknown("projection", owner, projections)
             shape = projections[owner]["shape"]
-        return np.asarray(values).reshape(shape)
+        return np.asarray(found[name]).reshape(shape)
 
     def plot(self) -> "Figure":
         """Learning curve, firing rates, and weights at start and end; returns the figure."""
@@ -330,8 +332,7 @@ class Run:
         """Write the trained network as a script, ``"brian2"``, or a graph, ``"nir"``, to `path`.
 
         The script runs without this package and shows `samples` of the task, by default 20 of the
-        test split. Returns the path. Raises `InputError` for what the form cannot say: see
-        `bioopzo.export.export`.
+        test split. Returns the path. See `bioopzo.export.export`, also for what is refused.
         """
         return export.export(self, form, path, samples)
 

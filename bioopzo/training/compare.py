@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from html import escape
+from inspect import signature
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from tqdm.auto import tqdm
 
 from bioopzo import plots
 from bioopzo.arguments import at_a_time, checked_seeds
-from bioopzo.errors import InputError, unknown
+from bioopzo.errors import InputError, nearest, unknown
 from bioopzo.files import writable, write_json
 from bioopzo.model import Model
 from bioopzo.run import Run
@@ -277,6 +278,9 @@ def _models(rules, task, sizes, parameters):
                 raise InputError("models of your own have labels: compare({\"mine\": model, ...})")
         sizes = sizes or [task.n_in, *task.hidden, task.n_out]
         return {name: Model(sizes, rule=name, **parameters) for name in rules}
+    for name in parameters:
+        if hint := nearest(name, signature(compare).parameters):
+            raise InputError(f"compare has no argument {name!r}{hint}")
     given = sorted(parameters) + ["sizes"] * (sizes is not None)
     if given:
         raise InputError(f"{', '.join(given)}: for rules given by name; models of your own take "
