@@ -24,6 +24,14 @@ TAKEN = {"Path", "choice", "costs", "data", "decision", "decisions", "dt", "dura
 #: What every script takes from Brian2.
 OF_BRIAN2 = {"Clock", "Network", "NeuronGroup", "StateMonitor", "Synapses", "TimedArray", "prefs",
              "seed"}
+#: Variables that every network has under these names, and what they are.
+_MEANING = {
+    "u": "membrane", "xbar": "trace of its own spikes", "S": "1 at a spike", "g": "what the error "
+    "tells the neuron", "psi": "surrogate derivative of the spike", "rho": "hazard",
+    "chance": "chance to spike in this step", "drive": "current that the trial begins with",
+    "count": "spikes so far", "o": "readout", "decision": "readout, in the mean while it is read",
+    "err": "error", "cost": "loss of the trial", "w": "weight", **GIVEN,
+}
 _RULE = f"# {'-' * 70}"
 #: How long a line of a call may be.
 _WIDTH = 96
@@ -77,9 +85,9 @@ def _text(text):
 
 
 def _explained(equations):
-    """Equations with a comment beside what the clock and the trial give."""
+    """Equations with a comment beside what every network has, and what the clock gives."""
     for line in parse(equations):
-        about = GIVEN.get(line.name) if line.kind == "parameter" else None
+        about = _MEANING.get(line.name)
         yield f"{line}  # {about}" if about else str(line)
 
 
@@ -113,7 +121,8 @@ def _about(parts, text):
     if text.kind == "hidden":
         neuron = parts.model.network[text.name].neuron or parts.model.neuron
         return f"{text.name}: {text.size} {title} ({neuron})"
-    return f"{text.name}: {title}, {text.size} unit{'s' * (text.size > 1)}"
+    size = f"{text.size} unit{'s' * (text.size > 1)}"
+    return f"{text.name}: {size}" if title == text.name else f"{text.name}: {title}, {size}"
 
 
 def links(parts: Parts) -> str:
@@ -142,7 +151,8 @@ def _constants(parts, thing, name):
         about = meanings.get(key, "")
         if np.ndim(value):
             parts.arrays[place] = value
-            yield f'{name}.{key}_ = data["{place}"]  # in {unit}, one for each neuron: {about}'
+            yield _said(f'{name}.{key}_ = data["{place}"]',
+                        f"one for each neuron, unit {unit}: {about}")
             continue
         if key == "rows" or unit == "integer":
             text, imported = "trials" if key == "rows" else str(int(value)), ""
@@ -150,8 +160,15 @@ def _constants(parts, thing, name):
             text, imported = written(value, unit)
         parts.imports |= {imported} - {""}
         bare = not imported and unit not in ("1", "integer")
-        said = ", ".join(filter(None, [about, f"in {unit}" * bare]))
-        yield f"{name}.{key}{'_' * bare} = {text}" + (f"  # {said}" if said else "")
+        yield _said(f"{name}.{key}{'_' * bare} = {text}",
+                    ", ".join(filter(None, [about, f"unit {unit}" * bare])))
+
+
+def _said(line, about):
+    """A line with a comment beside it, or above it where that would be long."""
+    if not about:
+        return line
+    return f"{line}  # {about}" if len(line) + len(about) < _WIDTH else f"# {about}\n{line}"
 
 
 def synapses(parts: Parts, text: SynapseText) -> str:
@@ -197,8 +214,9 @@ def _arguments(parts, text):
         yield _text(render(lines))
     for side in ("pre", "post"):
         paths = [f'"{p.name}": {_text(p.text)}' for p in text.pathways if p.side == side]
+        between = ", " if len(", ".join(paths)) < _WIDTH // 2 else ",\n" + " " * 8
         if paths:
-            yield f"on_{side}={{{', '.join(paths)}}}"
+            yield f"on_{side}={{{between.lstrip(', ')}{between.join(paths)}}}"
     if text.pathways:
         events = (f'"{p.name}": "{p.happening}"' for p in text.pathways)
         yield f"on_event={{{', '.join(events)}}}"

@@ -44,7 +44,8 @@ class Comparison:
         And how it differs from the label `against` (default: the first), seed by seed:
         ``difference`` is the mean of the differences, ``difference95`` half their 95 % interval,
         ``effect`` the mean in standard deviations of the differences, corrected for few seeds
-        (Hedges' g of paired samples); None where a single seed, or no spread, leaves them open.
+        (Hedges' g of paired samples); None where a single seed, or no spread, leaves them open, and
+        of an effect two seeds do.
         ``untuned`` are learning rates that nobody chose for this task. Raises `InputError` for an
         unknown label.
         """
@@ -112,7 +113,8 @@ def paired(runs: Sequence[Run], others: Sequence[Run]) -> dict[str, Any]:
     mean, sd = float(differences.mean()), float(differences.std(ddof=1)) if n > 1 else 0.0
     return {"difference": mean,
             "difference95": float(stdtrit(n - 1, 0.975) * sd / np.sqrt(n)) if n > 1 else None,
-            "effect": (1 - 3 / (4 * n - 5)) * mean / sd if sd else None}
+            # Of two pairs, the correction leaves nothing, whatever the difference.
+            "effect": (1 - 3 / (4 * n - 5)) * mean / sd if sd and n > 2 else None}
 
 
 def _mean_rates(runs, key):
