@@ -1,5 +1,6 @@
 """Trained networks for other programs: the script says what the engine does, without us."""
 
+import ast
 import functools
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ from bioopzo.engines.spiking.session import runtime
 from bioopzo.engines.spiking.state import state_variables
 from bioopzo.errors import InputError, ModelWarning
 from bioopzo.export.plain import statements
-from bioopzo.export.values import written
+from bioopzo.export.values import block, quoted, word, written
 
 #: Runs scripts as they are, in a Python that has none of ours, and writes down what they find.
 ALONE = """
@@ -159,6 +160,32 @@ def test_the_text_is_that_of_the_model_and_reads_well(runs):
 
 def test_two_files_of_an_export_belong_together(runs):
     assert "torn.npz belongs to another script: export both again" in runs[2]
+
+
+def test_no_text_of_a_run_becomes_code(tmp_path):
+    """A saved run is data, and may come from anybody."""
+    file = tmp_path / "mine.py"
+    nasty = 'a\\""" \nboom()  # \u2028boom()\x00'
+    file.write_text(f"""
+from bioopzo.rules import Parameter, Rule
+
+
+def rule(depth):
+    return Rule("mine", {nasty!r}, "nobody", {{
+        "feedback": "Q : 1\\ng_post = Q*err_pre : 1 (summed)", "feedback.trial": "Q += speed"}},
+        {{"speed": Parameter(0.01, {nasty!r})}})
+""")
+    run = untrained(bz.Model([4, 5, 2], rule=bz.rules.add(file)))
+    run.meta.update(task=nasty, versions={"numpy": nasty}, engine="rate")
+    text = run.export("brian2", tmp_path / 'a "name" {of} its own.py').read_text()
+    assert "feedback_1.speed = 0.01  # a/" in text
+    tree = ast.parse(text)
+    assert not [node for node in ast.walk(tree) if getattr(node, "id", "") == "boom"]
+    assert "boom()" in ast.get_docstring(tree)
+    for bad in ("a b", "x.y", "é", "x=1"):
+        with pytest.raises(InputError, match="cannot be the name of an object"):
+            word(bad)
+    assert ast.literal_eval(quoted(nasty)) == ast.literal_eval(block(nasty, nasty)) == nasty
 
 
 @pytest.mark.parametrize("form, path, samples, says", [

@@ -9,7 +9,7 @@ from typing import Any
 import brian2 as b2
 import numpy as np
 
-from bioopzo.export.values import written
+from bioopzo.export.values import block, comment, quoted, word, written
 from bioopzo.network.connections import Sparse
 from bioopzo.network.kinds import kind_of
 from bioopzo.network.objects import Assembly, GroupText, SynapseText, method
@@ -17,10 +17,10 @@ from bioopzo.show.model import GIVEN
 from bioopzo.text.equations import parse, render
 
 #: Names of the script's own, which no object in it may have.
-TAKEN = {"Path", "choice", "costs", "data", "decision", "decisions", "dt", "duration", "file",
-         "float", "input", "k", "known", "loss", "math", "name", "names", "network", "np", "owner",
-         "plastic", "print", "range", "right", "samples", "step_clock", "str", "sys", "trial_clock",
-         "trials", "value", "variable"}
+TAKEN = {"Path", "arrays", "choice", "costs", "data", "decision", "decisions", "dt", "duration",
+         "file", "float", "input", "k", "known", "loss", "math", "name", "names", "network", "np",
+         "owner", "plastic", "print", "range", "right", "samples", "step_clock", "str", "sys",
+         "trial_clock", "trials", "value", "variable"}
 #: What every script takes from Brian2.
 OF_BRIAN2 = {"Clock", "Network", "NeuronGroup", "StateMonitor", "Synapses", "TimedArray", "prefs",
              "seed"}
@@ -55,7 +55,7 @@ class Parts:
     def variable(self, name: str) -> str:
         """What the object called `name` is called in the script: the same, unless it is taken."""
         others = {*self.assembly.groups, *self.assembly.synapses} - {name}
-        found = name
+        found = word(name)
         while found in TAKEN | others or keyword.iskeyword(found) or hasattr(b2, found):
             found += "_"
         return found
@@ -63,7 +63,7 @@ class Parts:
 
 def heading(*lines: str) -> list[str]:
     """`lines` of a comment below a rule."""
-    return [_RULE, *(f"# {line}" for line in lines)]
+    return [_RULE, *(f"# {comment(line)}" for line in lines)]
 
 
 def call(function: str, arguments: list[str]) -> str:
@@ -81,7 +81,7 @@ def call(function: str, arguments: list[str]) -> str:
 
 def _text(text):
     """A text as a string of Python, of one line or several."""
-    return f'"""\n{indent(text, "    ")}\n"""' if "\n" in text else f'"{text}"'
+    return block(text, indent(text, "    ")) if "\n" in text else quoted(text)
 
 
 def _explained(equations):
@@ -97,18 +97,18 @@ def group(parts: Parts, text: GroupText) -> str:
     arguments = [str(text.size), _text("\n".join(_explained(text.equations)))]
     arguments += [f"threshold={_text(text.threshold)}"] if text.threshold else []
     arguments += [f"reset={_text(text.reset)}"] if text.reset else []
-    arguments += [f'refractory="{text.refractory}"'] if text.refractory else []
+    arguments += [f"refractory={quoted(text.refractory)}"] if text.refractory else []
     if text.events:
-        conditions = (f'"{event.name}": "{event.condition}"' for event in text.events)
+        conditions = (f"{quoted(event.name)}: {quoted(event.condition)}" for event in text.events)
         arguments.append(f"events={{{', '.join(conditions)}}}")
-    arguments += [f'method="{method(text)}"', "clock=step_clock", f'name="{text.name}"']
+    arguments += [f'method="{method(text)}"', "clock=step_clock", f"name={quoted(text.name)}"]
     lines = [*heading(_about(parts, text)), call(f"{name} = NeuronGroup", arguments)]
     for event in text.events:
-        lines.append(f'{name}.set_event_schedule("{event.name}", when="{event.when}", '
-                     f"order={event.order})")
+        lines.append(f"{name}.set_event_schedule({quoted(event.name)}, "
+                     f"when={quoted(event.when)}, order={event.order})")
         if event.text:
             lines.append(call(f"{name}.run_on_event", [
-                f'"{event.name}"', _text(event.text), f'when="{event.when}"',
+                quoted(event.name), _text(event.text), f"when={quoted(event.when)}",
                 f"order={event.order + 1}"]))
     return "\n".join([*lines, *_codes(text, name), *_constants(parts, text, name)])
 
@@ -127,9 +127,9 @@ def _about(parts, text):
 
 def links(parts: Parts) -> str:
     """The lines that let groups read each other, neuron by neuron; empty where none does."""
-    lines = [f'{parts.variable(name)}.{word} = linked_var({parts.variable(other)}, "{read}")'
-             for name, text in parts.assembly.groups.items()
-             for word, (other, read) in text.links.items()]
+    lines = [f"{parts.variable(name)}.{word(mine)} = linked_var({parts.variable(other)}, "
+             f"{quoted(theirs)})" for name, text in parts.assembly.groups.items()
+             for mine, (other, theirs) in text.links.items()]
     parts.imports |= {"linked_var"} if lines else set()
     return "\n".join([*heading("What the groups above read of each other"), *lines])
 
@@ -137,8 +137,8 @@ def links(parts: Parts) -> str:
 def _codes(thing, name):
     for code in thing.codes:
         yield call(f"{name}.run_regularly", [
-            _text(code.text), f"clock={code.clock}_clock", f'when="{code.when}"',
-            f"order={code.order}", f'name="{thing.name}_{code.name}_{code.clock}"'])
+            _text(code.text), f"clock={code.clock}_clock", f"when={quoted(code.when)}",
+            f"order={code.order}", f"name={quoted(f'{thing.name}_{code.name}_{code.clock}')}"])
 
 
 def _constants(parts, thing, name):
@@ -151,7 +151,7 @@ def _constants(parts, thing, name):
         about = meanings.get(key, "")
         if np.ndim(value):
             parts.arrays[place] = value
-            yield _said(f'{name}.{key}_ = data["{place}"]',
+            yield _said(f"{name}.{word(key)}_ = data[{quoted(place)}]",
                         f"one for each neuron, unit {unit}: {about}")
             continue
         if key == "rows" or unit == "integer":
@@ -160,12 +160,13 @@ def _constants(parts, thing, name):
             text, imported = written(value, unit)
         parts.imports |= {imported} - {""}
         bare = not imported and unit not in ("1", "integer")
-        yield _said(f"{name}.{key}{'_' * bare} = {text}",
+        yield _said(f"{name}.{word(key)}{'_' * bare} = {text}",
                     ", ".join(filter(None, [about, f"unit {unit}" * bare])))
 
 
 def _said(line, about):
     """A line with a comment beside it, or above it where that would be long."""
+    about = comment(about)
     if not about:
         return line
     return f"{line}  # {about}" if len(line) + len(about) < _WIDTH else f"# {about}\n{line}"
@@ -181,18 +182,19 @@ def synapses(parts: Parts, text: SynapseText) -> str:
                     f"{text.source} -> {text.target}, {which}")
     lines.append(call(f"{name} = Synapses", list(_arguments(parts, text))))
     for path in text.pathways:
-        lines.append(f'{name}.{path.name}.when, {name}.{path.name}.order = "{path.when}", '
-                     f"{path.order}")
+        pathway = f"{name}.{word(path.name)}"
+        lines.append(f"{pathway}.when, {pathway}.order = {quoted(path.when)}, {path.order}")
     for summed, (when, order) in text.sums.items():
-        updater = f'{name}.summed_updaters["{summed}"]'
-        lines += [f'{updater}.when = "{when}"', f"{updater}.order = {order}"]
+        updater = f"{name}.summed_updaters[{quoted(summed)}]"
+        lines += [f"{updater}.when = {quoted(when)}", f"{updater}.order = {order}"]
     if any(line.kind == "differential" for line in parse(text.equations, text.name)):
         lines.append(f'{name}.state_updater.when = "plasticity"')
     lines += _codes(text, name)
     if sparse:
         for side, neurons in zip("ij", np.nonzero(connection.mask)):
             parts.arrays[f"{text.name}.{side}"] = neurons
-        lines.append(f'{name}.connect(i=data["{text.name}.i"], j=data["{text.name}.j"])')
+        i, j = (quoted(f"{text.name}.{side}") for side in "ij")
+        lines.append(f"{name}.connect(i=data[{i}], j=data[{j}])")
     else:
         lines.append(f"{name}.connect()")
     lines += _constants(parts, text, name)
@@ -201,7 +203,7 @@ def synapses(parts: Parts, text: SynapseText) -> str:
         if owner == text.name:
             every_pair = sparse and np.size(values) == connection.mask.size
             parts.arrays[place] = connection.gathered(values) if every_pair else values
-            lines.append(f'{name}.{key}_ = data["{place}"]')
+            lines.append(f"{name}.{word(key)}_ = data[{quoted(place)}]")
     return "\n".join(lines)
 
 
@@ -213,11 +215,11 @@ def _arguments(parts, text):
     if lines:
         yield _text(render(lines))
     for side in ("pre", "post"):
-        paths = [f'"{p.name}": {_text(p.text)}' for p in text.pathways if p.side == side]
+        paths = [f"{quoted(p.name)}: {_text(p.text)}" for p in text.pathways if p.side == side]
         between = ", " if len(", ".join(paths)) < _WIDTH // 2 else ",\n" + " " * 8
         if paths:
             yield f"on_{side}={{{between.lstrip(', ')}{between.join(paths)}}}"
     if text.pathways:
-        events = (f'"{p.name}": "{p.happening}"' for p in text.pathways)
+        events = (f"{quoted(p.name)}: {quoted(p.happening)}" for p in text.pathways)
         yield f"on_event={{{', '.join(events)}}}"
-    yield from ('method="euler"', "clock=step_clock", f'name="{text.name}"')
+    yield from ('method="euler"', "clock=step_clock", f"name={quoted(text.name)}")

@@ -6,6 +6,7 @@ place of ``rand()``, and room for further trials.
 """
 
 import hashlib
+import re
 from collections.abc import Iterator
 from textwrap import fill
 from typing import Any
@@ -18,7 +19,7 @@ from bioopzo.engines.spiking.numbers import numbered
 from bioopzo.errors import InputError
 from bioopzo.export.objects import Parts, call, group, heading, links, synapses
 from bioopzo.export.plain import plainly, without
-from bioopzo.export.values import written
+from bioopzo.export.values import comment, written
 from bioopzo.measures.trials import before
 from bioopzo.network.assembly import assemble
 from bioopzo.network.clock import shape_of, time_course
@@ -85,7 +86,7 @@ def script(run: Any, model: Any, task: Any, samples: np.ndarray, stem: str
     parts = Parts(assembly, constants(assembly, model, shape), _state(assembly, run.final), model)
     parts.arrays["samples"] = np.asarray(samples)
     given = {**tables(task, shape, samples, 0), "course": time_course(model, task)}
-    blocks = [_tables(parts, given, task, before(run.meta)), *_functions(parts),
+    blocks = [_tables(parts, given, task, int(before(run.meta))), *_functions(parts),
               *(group(parts, text) for text in assembly.groups.values()), links(parts),
               *(synapses(parts, text) for text in assembly.synapses.values()),
               _monitors(parts), _run(parts), _readings(parts, task, samples)]
@@ -139,11 +140,13 @@ def _head(parts, meta, task, stem, mark):
                     "nothing is learned here")
         learns, plastic = "", "0"
     slots = "\n".join(f"    {slot:<12}{_SLOTS[slot]}" for slot in SCHEDULE)
-    about = "\n".join(fill(f"{line}.", 96) for line in told)
+    about = "\n".join(fill(f"{comment(line)}.", 96) for line in told)
+    stem = stem if re.fullmatch(r"[\w.-]+", stem, re.ASCII) else "script"
     modules = ["import math"] * ("math." in " ".join(_FUNCTIONS[f][1] for f in _used(parts)))
     modules += ["import sys", "from pathlib import Path", "", "import numpy as np"]
-    versions = ", ".join(f"{name} {number}" for name, number in meta.get("versions", {}).items()
-                         if name in ("bioopzo", "brian2", "numpy"))
+    known = meta.get("versions", {})
+    versions = ", ".join(f"{name} {comment(known[name])}" for name in ("bioopzo", "brian2", "numpy")
+                         if name in known)
     names = ", ".join(sorted(parts.imports, key=str.lower))
     imported = fill(names, 96, initial_indent="    ", subsequent_indent="    ")
     return f'''"""A trained spiking network in Brian2.
@@ -168,10 +171,11 @@ plastic = {plastic}
 prefs.codegen.target = "numpy"
 seed({int(meta.get("seed") or 0)})
 
-with np.load(Path(__file__).with_name("{stem}.npz")) as file:
+arrays = Path(__file__).with_suffix(".npz")
+with np.load(arrays) as file:
     data = dict(file)
 if str(data["mark"]) != "{mark}":
-    sys.exit("{stem}.npz belongs to another script: export both again")
+    sys.exit(f"{{arrays.name}} belongs to another script: export both again")
 
 '''
 
