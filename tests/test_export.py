@@ -118,7 +118,8 @@ def differing(run, samples, theirs, plastic):
     return {key for key, value in mine.items() if not np.array_equal(theirs[key], value)}
 
 
-@pytest.mark.parametrize("name, plastic", [("excitation", 0), ("excitation", 1), ("events", 0)])
+@pytest.mark.parametrize("name, plastic", [("excitation", 0), ("excitation", 1), ("events", 0),
+                                           ("events", 1)])
 def test_a_script_does_what_the_engine_does(runs, name, plastic, monkeypatch):
     """To the bit, step by step and in all that is learned, where both draw the same numbers."""
     monkeypatch.setattr(build, "numbered", functools.partial(numbers.numbered, draws=False))

@@ -30,8 +30,8 @@ def export(run: Any, form: str, path: str | PathLike, samples: Iterable[int] | N
     engine hands to Brian2 (`Model.equations`), parameters and all that was learned included, shows
     it trials of the task, and prints the decisions. `samples` are indices of these, by default the
     first 20 of the test split. With ``--plastic`` the network learns in them, every equation in
-    its dense form: it goes on as `TrainedNetwork.present` does, to the bit where nothing is drawn.
-    What is drawn, Brian2 draws with a seed: other spikes than here, as likely.
+    its dense form and learning rates as the model has them, as `TrainedNetwork.present` does: to
+    the bit where nothing is drawn. What is drawn, Brian2 draws: other spikes than here, as likely.
 
     ``"nir"``: a graph (``*.nir``) in the neuromorphic intermediate representation, which needs the
     package nir; what is in it says `export.graph.graph`.
