@@ -12,7 +12,9 @@ import numpy as np
 from brian2.units import second
 from brian2.units.fundamentalunits import Quantity, Unit, have_same_dimensions
 
-from bioopzo.errors import InputError, nearest
+from bioopzo.errors import InputError, end_plainly, nearest
+
+end_plainly()  # Brian2 has just been imported
 
 
 def cores() -> int:

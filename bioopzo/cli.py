@@ -1,4 +1,4 @@
-"""The command line: train, compare, tune, draw figures, measure results and list what there is."""
+"""The command line: train, compare, tune, export, draw figures, measure results, list things."""
 
 import argparse
 import sys
@@ -136,6 +136,10 @@ def _parser():
             command.add_argument(f"--{name.replace('_', '-')}", type=kind, help=f"rate: {about}")
         command.add_argument("--backend", help="spiking: numpy, cython or standalone")
         command.add_argument("--json", help="write the figures to this file")
+    export = add("export", _export, "write a saved run as a script for Brian2, or a graph in NIR")
+    export.add_argument("saved", help="the run: its .npz or .json")
+    export.add_argument("form", help="brian2 or nir")
+    export.add_argument("out", help="the file, *.py or *.nir")
     add("rules", _rules, "list the learning rules")
     add("neurons", _neurons, "list the neurons")
     add("tasks", _tasks, "list the tasks")
@@ -302,6 +306,12 @@ def _range(text):
         raise InputError(
             f"--range takes NAME=LOWEST,HIGHEST, e.g. eta=1,20, not {text!r}") from None
     return name.strip(), (low, high)
+
+
+def _export(options):
+    from bioopzo.run import Run
+
+    print(f"written: {Run.load(options.saved).export(options.form, options.out)}")
 
 
 def _results(options):

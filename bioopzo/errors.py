@@ -1,8 +1,12 @@
 """The few exceptions a user meets; each message says what is wrong and what is allowed."""
 
 import difflib
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+#: So many names are no help in a message that knows the nearest.
+MANY = 40
 
 
 class BioopzoError(Exception):
@@ -87,7 +91,28 @@ class NotebookError(BioopzoError, RuntimeError):
 
 
 def unknown(kind: str, name: object, known: Iterable[object]) -> InputError:
-    """An `InputError` that names an unknown thing, the nearest known one and all of them."""
+    """An `InputError` that names an unknown thing, the nearest known one and all of them.
+
+    Of very many, only the nearest.
+    """
     words = [str(word) for word in known]
     hint = nearest(name, words)
+    if hint and len(words) > MANY:
+        return InputError(f"unknown {kind} {name!r}{hint}")
     return InputError(f"unknown {kind} {name!r}{hint}; known: {', '.join(sorted(words))}")
+
+
+def end_plainly() -> None:
+    """Let a script that ends in an error of ours end in that alone.
+
+    Brian2 heads whatever ends a script as an unexpected error of its own, to be reported to its
+    authors. A hook of anybody else is left as it is, and other errors go on to Brian2's.
+    """
+    theirs = sys.excepthook
+    if getattr(theirs, "__module__", "") != "brian2.utils.logger":
+        return
+
+    def hook(kind, problem, trace):
+        (sys.__excepthook__ if issubclass(kind, BioopzoError) else theirs)(kind, problem, trace)
+
+    sys.excepthook = hook

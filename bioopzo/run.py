@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 # Packages that load what is asked of them: a run is data, and quick to import.
-from bioopzo import measures, plots, show, texts
+from bioopzo import export, measures, plots, show, texts
 from bioopzo.engines import spiking
 from bioopzo.errors import InputError, unknown
 from bioopzo.files import write_atomically, write_json
@@ -244,7 +244,9 @@ class Run:
 
         `name` is ``"synapses.variable"``; `state` is where it is looked up, by default `final`.
         """
-        values = (state or self.final)[name]
+        found = state or self.final
+        if name not in found:
+            raise unknown("variable of the final state", name, found)
         shape = self.meta.get("shapes", {}).get(name)
         if shape is None:
             projections = recorded(self.meta)["projections"]
@@ -252,7 +254,7 @@ class Run:
             if owner not in projections:
                 raise unknown("projection", owner, projections)
             shape = projections[owner]["shape"]
-        return np.asarray(values).reshape(shape)
+        return np.asarray(found[name]).reshape(shape)
 
     def plot(self) -> "Figure":
         """Learning curve, firing rates, and weights at start and end; returns the figure."""
@@ -295,8 +297,7 @@ class Run:
         """Spikes of one trial of the trained network, plasticity on; see `plots.raster`.
 
         `sample` is the index of the trial in the task (default: the first of the test split),
-        `seed` draws its noise; drawn into `ax`, by default a new figure. Raises `InputError` as
-        `measures.record` does.
+        `seed` draws its noise; drawn into `ax`, by default a new figure.
         """
         return plots.raster(measures.record(self, sample, seed), ax)
 
@@ -331,6 +332,14 @@ class Run:
         `InputError` when neo is not installed (``pip install neo``).
         """
         return measures.record(self, sample, seed, plastic).to_neo()
+
+    def export(self, form: str, path: str | PathLike, samples: Any = None) -> Path:
+        """Write the trained network as a script, ``"brian2"``, or a graph, ``"nir"``, to `path`.
+
+        The script runs without this package and shows `samples` of the task, by default 20 of the
+        test split. Returns the path. See `bioopzo.export.export`, also for what is refused.
+        """
+        return export.export(self, form, path, samples)
 
     def save(self, path: str | PathLike) -> Path:
         """Write ``path.npz`` and ``path.json``; each file appears whole or not at all.

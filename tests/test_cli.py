@@ -154,6 +154,10 @@ def test_what_is_right_can_be_kept_back(tmp_path):
     """With --reward-only an action is taken and paid; the loss is less the mean reward."""
     out = tmp_path / "run.json"
     assert main(["train", "--task", "xor", "--reward-only", "--trials", "2", "--evaluations", "1",
-                 "--evaluation-trials", "4", "--backend", "numpy", "--json", str(out)]) == 0
+                 "--evaluation-trials", "4", "--backend", "numpy", "--json", str(out),
+                 "--save", str(tmp_path / "saved")]) == 0
     found = json.loads(out.read_text())
     assert found["task"] == "xor_reward" and all(-1 <= loss <= 0 for loss in found["curve"]["loss"])
+    script = tmp_path / "alone.py"
+    assert main(["export", str(tmp_path / "saved.npz"), "brian2", str(script)]) == 0
+    assert "hidden_1 = NeuronGroup(" in script.read_text()

@@ -246,6 +246,8 @@ def test_rules_differ_seed_by_seed(task, finished):
     assert "difference to bp" in found._repr_html_()
     with pytest.raises(InputError, match="unknown label of the comparison 'bq'"):
         found.table(against="bq")
+    two = scored(task, finished, bp=[0.9, 0.8], dfa=[0.4, 0.2])
+    assert two.table()[1]["effect"] is None and "-0.0" not in repr(two)
 
 
 def test_what_no_pairs_can_say_is_left_open(task, finished):

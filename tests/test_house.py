@@ -34,6 +34,7 @@ FLOORS = (
     ("checks",),
     ("model",),
     ("measures", "texts", "held"),
+    ("export",),
     ("run",),
     ("training",),
     ("studies",),
@@ -48,7 +49,8 @@ THROUGHOUT = ("bioopzo.cli",)
 #: Modules that nobody can read in one sitting; there may be no more.
 MOST_LONG, LONG = 5, 400
 #: Rooms whose public functions say the types of everything they take and give.
-HINTED = ("arguments", "composition", "datasets", "errors", "exact", "files", "lazily", "measures",
+HINTED = ("arguments", "composition", "datasets", "errors", "exact", "export",
+          "files", "lazily", "measures",
           "model", "moved", "network", "neurons", "plots", "registry", "rules", "run", "show",
           "tasks", "text", "texts", "training")
 #: Modules of these rooms that do not yet: to be replaced.

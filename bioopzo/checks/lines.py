@@ -23,7 +23,7 @@ from brian2.units.fundamentalunits import (
 from bioopzo.errors import Mistake, nearest
 from bioopzo.network.clock import CLOCK_NAMES
 from bioopzo.text.equations import identifiers, tree, unit_text
-from bioopzo.text.functions import OF_BRIAN2, TABLE
+from bioopzo.text.functions import INSTEAD, OF_BRIAN2, TABLE
 
 #: Names that mean something already in every equation.
 SPECIAL = {"t": second, "dt": second, "N": 1, "i": 1}
@@ -216,6 +216,10 @@ def _target(scope, line, shown):
     yield Mistake("", what, shown, remedy, 0)
 
 
+#: What papers write at the foot of a letter.
+_INDICES = {"i", "j", "k", "ij", "ji", "jk", "kj"}
+
+
 def _names(scope, text, shown):
     """Unknown names and functions in an expression, each once and with a caret."""
     start = shown.rindex(text)
@@ -231,9 +235,9 @@ def _names(scope, text, shown):
             if not isinstance(found, Function):
                 yield Mistake(
                     "", f"{node.id!r} is no function"
-                    + nearest(node.id, TABLE) * (found is None), shown,
-                    "known functions: " + ", ".join(sorted(TABLE)) if found is None else
-                    f"a product is written {node.id}*(...)", column)
+                    + nearest(node.id, TABLE) * (found is None and node.id not in INSTEAD), shown,
+                    f"a product is written {node.id}*(...)" if found is not None else INSTEAD.get(
+                        node.id, "known functions: " + ", ".join(sorted(TABLE))), column)
         elif isinstance(found, Function):
             yield Mistake("", f"{node.id!r} is a function and needs its arguments", shown,
                           f"write {node.id}(...)", column)
@@ -265,10 +269,17 @@ def _unknown(scope, name):
     if ends:
         return (f"{name!r} is not known here: it belongs to the neurons",
                 f"a synapse reads it as {' or '.join(ends)}")
+    if end in scope.ends and bare in scope.variables:
+        return (f"{name!r} is not known here: {bare} is no variable of these neurons",
+                f"a synapse reads it as {bare}")
     word = bare if end in scope.ends else name
     if scope.ends and word in (*CLOCK_NAMES, "advantage", "surprise"):
         return (f"{name!r} is not known here: it belongs to the neurons",
                 f"a synapse reads it as {' or '.join(f'{word}_{s}' for s in scope.ends)}")
+    if end in _INDICES and bare in scope.variables:
+        return (f"{name!r} is not known here: equations have no indices",
+                f"write {bare}, which stands for that of every "
+                + ("neuron" if scope.kind == "group" else "synapse"))
     if name == "xi" or name.startswith("xi_"):
         return (f"white noise {name!r} is not known here",
                 "draw noise in a statement, e.g. block 'hidden.sample': 'noise = randn()'")

@@ -465,7 +465,8 @@ class Text:
                 yield name, self._block_of(name, line), Mistake(
                     "", "plasticity has no effect: no path leads from the error (or the reward) "
                     f"to w{why}", str(line or ""),
-                    "w must follow something that depends on the target, such as g_post")
+                    "w must follow something that depends on the target, such as g_post; weights "
+                    f"that are to stay as they start: freeze=[{name!r}]")
         levels = self._reach(f"input.{HANDED_IN[self.model.coding]}")
         if levels.get("readout.decision") != INFLUENCED:
             cut = [f" (it ends before {name})" for name in self.draft.groups

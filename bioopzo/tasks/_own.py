@@ -53,6 +53,9 @@ def from_arrays(inputs: Any, targets: ArrayLike, mask: Any = None,
     """
     inputs = inputs if hasattr(inputs, "steps") else numbers_of(name, inputs)
     labels, wanted, said = wanted_of(name, targets, classes)
+    if len(wanted) != len(inputs):
+        raise InputError(f"{name}: there are {len(inputs)} trials to show, and {len(wanted)} "
+                         "targets: one a trial")
     in_time = [array.shape[1] for array in (inputs, wanted) if len(array.shape) == 3]
     if duration is None:
         duration = in_time[0] * dt if in_time else 60 * ms

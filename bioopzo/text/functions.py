@@ -53,6 +53,18 @@ TABLE = {
     "randn": TextFunction("a normal random number", random=True),
     "timestep": TextFunction("timestep(t, dt): a time in steps", everywhere=False),
 }
+#: Functions that papers and other languages have, and how they are written here.
+INSTEAD = {
+    "max": "max(a, b) is clip(a, b, inf)", "min": "min(a, b) is clip(a, -inf, b)",
+    "relu": "it is clip(x, 0, inf)", "sigmoid": "it is 1/(1 + exp(-x))",
+    "heaviside": "it is int(x > 0)", "step": "it is int(x > 0)", "Theta": "it is int(x > 0)",
+    "H": "it is int(x > 0)", "softplus": "it is log(1 + exp(x))", "ln": "it is log(x)",
+    "sgn": "it is sign(x)", "pow": "a power is a**b", "round": "it is floor(x + 0.5)",
+    "where": "where(c, a, b) is b + int(c)*(a - b)", "gauss": "it is exp(-x**2/2)",
+    "normal": "a normal random number is randn(), in a statement",
+    "uniform": "a uniform random number is rand(), in a statement",
+    "sum": "a sum over synapses is g_post = w*x_pre : 1 (summed), in a block of synapses",
+}
 #: A call that draws a number, as both engines look for it.
 DRAW = re.compile(r"\b(rand|randn)\s*\(\s*\)")
 #: What both engines compute, beside operators and brackets.

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from html import escape
+from inspect import signature
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from tqdm.auto import tqdm
 
 from bioopzo import plots
 from bioopzo.arguments import at_a_time, checked_seeds
-from bioopzo.errors import InputError, unknown
+from bioopzo.errors import InputError, nearest, unknown
 from bioopzo.files import writable, write_json
 from bioopzo.model import Model
 from bioopzo.run import Run
@@ -43,7 +44,8 @@ class Comparison:
         And how it differs from the label `against` (default: the first), seed by seed:
         ``difference`` is the mean of the differences, ``difference95`` half their 95 % interval,
         ``effect`` the mean in standard deviations of the differences, corrected for few seeds
-        (Hedges' g of paired samples); None where a single seed, or no spread, leaves them open.
+        (Hedges' g of paired samples); None where a single seed, or no spread, leaves them open, and
+        of an effect two seeds do.
         ``untuned`` are learning rates that nobody chose for this task. Raises `InputError` for an
         unknown label.
         """
@@ -111,7 +113,8 @@ def paired(runs: Sequence[Run], others: Sequence[Run]) -> dict[str, Any]:
     mean, sd = float(differences.mean()), float(differences.std(ddof=1)) if n > 1 else 0.0
     return {"difference": mean,
             "difference95": float(stdtrit(n - 1, 0.975) * sd / np.sqrt(n)) if n > 1 else None,
-            "effect": (1 - 3 / (4 * n - 5)) * mean / sd if sd else None}
+            # Of two pairs, the correction leaves nothing, whatever the difference.
+            "effect": (1 - 3 / (4 * n - 5)) * mean / sd if sd and n > 2 else None}
 
 
 def _mean_rates(runs, key):
@@ -277,6 +280,9 @@ def _models(rules, task, sizes, parameters):
                 raise InputError("models of your own have labels: compare({\"mine\": model, ...})")
         sizes = sizes or [task.n_in, *task.hidden, task.n_out]
         return {name: Model(sizes, rule=name, **parameters) for name in rules}
+    for name in parameters:
+        if hint := nearest(name, signature(compare).parameters):
+            raise InputError(f"compare has no argument {name!r}{hint}")
     given = sorted(parameters) + ["sizes"] * (sizes is not None)
     if given:
         raise InputError(f"{', '.join(given)}: for rules given by name; models of your own take "

@@ -1,7 +1,7 @@
 """The spiking engine as training drives it, chunk by chunk, with checkpoints."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from bioopzo.engines.spiking.chunk import Chunk
 from bioopzo.engines.spiking.feed import rows, tables
 from bioopzo.engines.spiking.numbers import EVALUATION, TRAINING, keys
 from bioopzo.engines.spiking.standalone import is_kept
-from bioopzo.errors import InputError
+from bioopzo.errors import InputError, nearest
 from bioopzo.files import writable
 from bioopzo.measures.recorded import open_recorder
 from bioopzo.model import Model
@@ -48,6 +48,11 @@ TRIALS = 4000
 SCHEDULE_STEPS = 25
 
 
+#: What `train` takes beside settings, in either engine.
+ARGUMENTS = ("trials", "seed", "evaluations", "evaluation_trials", "split", "save", "progress",
+             "engine", "epochs", "live", "start", "record", "record_trials")
+
+
 @dataclass(frozen=True)
 class Settings:
     """How the spiking engine trains: `backend` by name, or by length; `lazy` or dense text.
@@ -66,8 +71,15 @@ def settings(backend: str | None = None, lazy: bool = True, precision: str = "do
              checkpoint: Any = None, **unknown: Any) -> Settings:
     """The `Settings`; `InputError` for any others."""
     if unknown:
-        raise InputError(f"{', '.join(sorted(unknown))}: settings of engine='rate', or unknown; "
-                         "the spiking engine takes backend, lazy, precision and checkpoint")
+        # start-up: JAX is slow
+        from bioopzo.engines.rate.settings import Settings as OfBatches
+
+        mine = "the spiking engine takes backend, lazy, precision and checkpoint"
+        theirs = {entry.name for entry in fields(OfBatches)}
+        for name in sorted(unknown.keys() - theirs):
+            hint = nearest(name, [*theirs, *ARGUMENTS, *(e.name for e in fields(Settings))])
+            raise InputError(f"unknown setting {name!r}{hint}; {mine}")
+        raise InputError(f"{', '.join(sorted(unknown))}: settings of engine='rate'; {mine}")
     backends.choose(backend, 0)
     if checkpoint is not None:
         checkpoint = checkpoint_path(writable("checkpoint", checkpoint))

@@ -155,14 +155,17 @@ FUNCTIONS = {"whole_number": _function("whole_number", _whole, _WHOLE, 1),
 
 # ---------------------------------------------------------------------------- the text
 
-def numbered(assembly: Assembly) -> None:
-    """Put the number of its own in place of every ``rand()`` and ``randn()``, and the time."""
+def numbered(assembly: Assembly, draws: bool = True) -> None:
+    """Put the number of its own in place of every ``rand()`` and ``randn()``, and the time.
+
+    `draws` False leaves ``rand()`` and ``randn()`` to Brian2.
+    """
     wanted: dict[str, set[str]] = {name: set() for name in assembly.groups}
     for group in assembly.groups.values():
         if group.name != "trial":
-            _number_group(group, wanted[group.name])
+            _number_group(group, wanted[group.name], draws)
     for synapse in assembly.synapses.values():
-        _number_synapse(synapse, wanted[synapse.target])
+        _number_synapse(synapse, wanted[synapse.target], draws)
     for name, words in wanted.items():
         _read(assembly.groups[name], words)
 
@@ -178,8 +181,9 @@ def _read(group, words):
 class _Numbering:
     """Numbers the calls of an object, each by the variable that it is for."""
 
-    def __init__(self, owner, index, suffix, wanted):
+    def __init__(self, owner, index, suffix, wanted, draws):
         self.owner, self.index, self.suffix, self.wanted = owner, index, suffix, wanted
+        self.draws = draws
         self.places = {}
 
     def expression(self, text, target, scalar=False):
@@ -190,7 +194,7 @@ class _Numbering:
         multiply in place by a real number.
         """
         text = _COUNT.sub(r"whole_number(\g<0>)", substitute(text, _REAL))
-        while match := DRAW.search(text):
+        while match := self.draws and DRAW.search(text):
             place = self.places[target] = self.places.get(target, -1) + 1
             stream = zlib.crc32(f"{self.owner}.{target} {place}".encode())
             function = {"rand": "uniform_number", "randn": "normal_number"}[match[1]]
@@ -213,8 +217,8 @@ def _shared(equations, name):
     return {line.name for line in parse(equations, name) if "shared" in line.flags}
 
 
-def _number_group(group: GroupText, wanted):
-    number = _Numbering(group.name, "i", "", wanted)
+def _number_group(group: GroupText, wanted, draws):
+    number = _Numbering(group.name, "i", "", wanted, draws)
     shared = _shared(group.equations, group.name)
     group.equations = number.lines(group.equations, shared)
     group.threshold = group.threshold and number.expression(group.threshold, "spike")
@@ -235,8 +239,8 @@ def _number_group(group: GroupText, wanted):
     group.reset = told[resets]
 
 
-def _number_synapse(synapse: SynapseText, wanted):
-    number = _Numbering(synapse.name, "(i*N_post + j)", "_post", wanted)
+def _number_synapse(synapse: SynapseText, wanted, draws):
+    number = _Numbering(synapse.name, "(i*N_post + j)", "_post", wanted, draws)
     synapse.equations = number.lines(synapse.equations)
     told = {p.name: number.lines(p.text) for p in sorted(synapse.pathways, key=lambda p: (
         SCHEDULE.index(p.when), p.order, f"{synapse.name}_{p.name}"))}

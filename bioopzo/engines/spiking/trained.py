@@ -48,7 +48,8 @@ class TrainedNetwork(Built):
 
         `sample` is the index of the trial in the task, or a sequence of indices; `plastic` says
         whether weights change (where they do not, perturbation is off too); `seed` draws the noise
-        of this call. Learning rates are the model's, without their fall over a training run.
+        of this call. Learning rates are the model's, without their fall over a training run; ``t``
+        in a text goes on with the trials that are shown.
 
         Time goes on from call to call: the first trial begins at 0 ms, the next where the last one
         ended (``net.network.t``), and a monitor collects trials one behind the other. Where time
@@ -80,9 +81,11 @@ class TrainedNetwork(Built):
         first = math.ceil(round(self.network.t_ / length, 6))
         places = (first + np.arange(len(samples))) % ROWS
         rows = np.resize(samples, ROWS)  # those that are not shown hold anything
-        all_keys = np.zeros(ROWS)
+        all_keys, before = np.zeros(ROWS), np.full(ROWS, float(self.trained))
         rows[places], all_keys[places] = samples, trial_keys
-        for name, values in tables(self.task, self.shape, rows, plastic, self.trained,
+        if plastic:  # as many as have been shown here went before, too
+            before[places] += first + np.arange(len(samples))
+        for name, values in tables(self.task, self.shape, rows, plastic, before,
                                    all_keys).items():
             self.tables[name].values[...] = values
         self.network.t_ = first * length
