@@ -334,10 +334,11 @@ class Run:
         return measures.record(self, sample, seed, plastic).to_neo()
 
     def export(self, form: str, path: str | PathLike, samples: Any = None) -> Path:
-        """Write the trained network as a script, ``"brian2"``, or a graph, ``"nir"``, to `path`.
+        """Write the trained network for other programs to `path`, which is returned.
 
-        The script runs without this package and shows `samples` of the task, by default 20 of the
-        test split. Returns the path. See `bioopzo.export.export`, also for what is refused.
+        `form` is ``"brian2"``, a script that runs without this package and shows `samples` of the
+        task (by default 20 of the test split), or ``"nir"``, a graph. Raises `InputError` for what
+        cannot be said there: see `bioopzo.export.export`.
         """
         return export.export(self, form, path, samples)
 
@@ -385,19 +386,7 @@ class Run:
         return show.run_html(self)
 
     def __repr__(self):
-        m = self.meta
-        accuracy = m.get("test_accuracy")
-        score = f"{100 * accuracy:.1f} % of held-out trials" if accuracy is not None else \
-            f"held-out loss {m.get('test_loss', float('nan')):.4f}"
-        if m.get("changed"):
-            score = f"changed since ({'; '.join(m['changed'])}), see evaluate()"
-        shown = "" if m.get("changed") else show.evaluated(self)
-        score += f" ({shown})" if shown else ""
-        state = "" if self.complete else ", INCOMPLETE"
-        rates = f"; {m['learning_rates']}" if "learning_rates" in m else ""
-        return (f"Run {m.get('rule')} on {m.get('task')}: {m.get('trials')} trials, seed "
-                f"{m.get('seed')}, {m.get('backend')} ({m.get('wall_s', 0):.1f} s): {score}{state}"
-                f"{rates}")
+        return show.run_line(self)
 
 
 def _stem(path: str | PathLike) -> Path:

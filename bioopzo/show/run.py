@@ -1,4 +1,4 @@
-"""A run on one card, as HTML for notebooks: what it was, how it ended, its learning curve."""
+"""A run in a line, and on one card as HTML for notebooks: what it was, and how it ended."""
 
 from html import escape
 from typing import Any
@@ -18,6 +18,23 @@ def run_html(run: Any) -> str:
     return wrapped([f"<p><b>{escape(title)}</b></p>", table(facts),
                     "<details><summary>learning curve on held-out trials, plasticity and "
                     f"perturbation off</summary>{table(rows, heads)}</details>"])
+
+
+def run_line(run: Any) -> str:
+    """A `Run` in a line: rule, task, how long, how it ended, and with which learning rates."""
+    m = run.meta
+    accuracy = m.get("test_accuracy")
+    score = f"{100 * accuracy:.1f} % of held-out trials" if accuracy is not None else \
+        f"held-out loss {m.get('test_loss', float('nan')):.4f}"
+    if m.get("changed"):
+        score = f"changed since ({'; '.join(m['changed'])}), see evaluate()"
+    shown = "" if m.get("changed") else evaluated(run)
+    score += f" ({shown})" if shown else ""
+    state = "" if run.complete else ", INCOMPLETE"
+    rates = f"; {m['learning_rates']}" if "learning_rates" in m else ""
+    return (f"Run {m.get('rule')} on {m.get('task')}: {m.get('trials')} trials, seed "
+            f"{m.get('seed')}, {m.get('backend')} ({m.get('wall_s', 0):.1f} s): {score}{state}"
+            f"{rates}")
 
 
 def _curve(run):
