@@ -19,6 +19,7 @@ from pathlib import Path
 
 import brian2 as b2
 
+from bioopzo.engines import stopping
 from bioopzo.engines.spiking import exchange, kept
 from bioopzo.engines.spiking.build import assemble
 from bioopzo.engines.spiking.compilation import LOOP_FLAGS, program
@@ -135,17 +136,34 @@ class Standalone:
 
     def _call(self, folder, again=True):
         try:
-            done = subprocess.run([str(self.directory / "main"), "--results_dir", folder + os.sep],
-                                  capture_output=True, text=True)
-            code, words = done.returncode, (done.stderr.strip() or done.stdout.strip()
-                                            if done.returncode else done.stderr.strip())
+            code, words = self._ran(folder)
         except OSError as problem:
             code, words = None, f"it cannot be run: {problem.strerror}"
-        if code is not None and -code == signal.SIGINT:
-            raise KeyboardInterrupt
+        if code is not None and -code in stopping.ALL:
+            raise stopping.Stopped(-code)
         if (code or words) and again and not kept.sound(self.directory):
             self._open()  # somebody has emptied the cache meanwhile
             self._call(folder, again=False)
+        elif code == -signal.SIGKILL:
+            raise BuildError(f"the compiled network {self.directory / 'main'} was killed, from "
+                             "outside or for want of memory")
         elif code or words:
             raise BuildError(f"the compiled network {self.directory / 'main'} stopped with code "
-                             f"{code}: {words[-2000:]}")
+                             f"{code}: {words[-2000:] or 'it said nothing'}")
+
+    def _ran(self, folder):
+        """Run the program: its exit code and, where something is wrong, its words."""
+        stopping.look()
+        process = subprocess.Popen([str(self.directory / "main"), "--results_dir",
+                                    folder + os.sep], stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True)
+        try:
+            with stopping.ended_by(process.kill):
+                output, errors = process.communicate()
+        except BaseException:
+            process.kill()
+            process.communicate()
+            raise
+        stopping.look()
+        words = errors.strip() or output.strip() * bool(process.returncode)
+        return process.returncode, words
