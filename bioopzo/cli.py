@@ -46,8 +46,8 @@ def main(arguments=None):
 
 def _said(problem, status):
     """Say what ended a command, and what is kept; returns the exit `status`."""
-    words = str(problem) or {KeyboardInterrupt: "interrupted", MemoryError: "not enough memory"}.get(
-        type(problem), type(problem).__name__)
+    silent = {KeyboardInterrupt: "interrupted", MemoryError: "not enough memory"}
+    words = str(problem) or silent.get(type(problem), type(problem).__name__)
     print("\n".join([f"bioopzo: {words}", *getattr(problem, "__notes__", ())]), file=sys.stderr)
     return status
 

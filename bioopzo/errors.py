@@ -76,7 +76,7 @@ class InterruptedRun(BioopzoError, KeyboardInterrupt):
 
 
 class NotSaved(BioopzoError, OSError):
-    """A run could not be saved where it should be; `.run` holds it, the message says where it is."""
+    """A run could not be saved where it should be; `.run` holds it, the message says where."""
 
     run = None
 

@@ -47,7 +47,7 @@ def writable(name: str, place: str | os.PathLike, *parts: str) -> Path:
 
 
 def readable(path: str | os.PathLike) -> Path:
-    """The path of a file to be read; `InputError` for a folder, and a pipe that would be waited for.
+    """The path of a file to be read; `InputError` for a folder, a pipe or a device.
 
     Whether it is there is left to whoever opens it.
     """
@@ -62,9 +62,9 @@ def _try(path):
     """Write some bytes beside `path`, under a name as long as `write_atomically` needs."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
-        os.write(handle, bytes(4096))
+        with os.fdopen(handle, "wb") as file:
+            file.write(bytes(4096))
     finally:
-        os.close(handle)
         os.unlink(name)
 
 

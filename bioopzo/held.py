@@ -124,8 +124,8 @@ def write_run(path: str | PathLike, arrays: Mapping[str, np.ndarray], said: Mapp
     stem, data, words = run_files(path)
     content = {**said, "format": FORMAT}
     text = np.frombuffer(json.dumps(content, allow_nan=False).encode(), np.uint8)
-    write_atomically(data, lambda f: np.savez_compressed(  # type: ignore[arg-type]
-        f, **{**arrays, SAID: text}))
+    held: dict[str, Any] = {**arrays, SAID: text}
+    write_atomically(data, lambda file: np.savez_compressed(file, **held))
     write_json(words, content)
     return stem
 
@@ -141,7 +141,7 @@ def read_run(path: str | PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any
         with np.load(readable(data), allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         copy = _copy(words)
-        said = json.loads(arrays.pop(SAID).tobytes()) if SAID in arrays else copy
+        said = json.loads(arrays.pop(SAID).tobytes()) if SAID in arrays else _of_format_1(copy)
     except FileNotFoundError:
         raise InputError(f"no saved run at {stem}: {data} is missing") from None
     except Exception as problem:  # zip, numpy and JSON have many ways to say it
@@ -158,6 +158,11 @@ def read_run(path: str | PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any
                       f"was cut off; all is read from {data}, and saving the run again mends it",
                       ModelWarning, stacklevel=3)
     return arrays, said
+
+
+def _of_format_1(copy):
+    """What the ``.json`` says of arrays that say nothing themselves, if it was written so."""
+    return copy if isinstance(copy, dict) and copy.get("format") == 1 else None
 
 
 def _copy(words):

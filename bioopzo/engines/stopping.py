@@ -2,8 +2,11 @@
 
 import contextlib
 import signal
+import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 #: What a cluster sends at the end of its time, and a terminal when it is closed.
 ENDS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -70,6 +73,37 @@ def ended_by(call: Callable[[], object]) -> Iterator[None]:
     stop = getattr(_HERE, "stop", None)
     with stop.calling(call) if stop is not None else contextlib.nullcontext():
         yield
+
+
+def ran(arguments: Sequence[str], folder: str | None = None
+        ) -> "subprocess.CompletedProcess[str]":
+    """A program that has been run, in a `folder`; it is ended when this thread is to end its run.
+
+    Raises `Stopped` then, and `OSError` where it cannot be run.
+    """
+    look()
+    with subprocess.Popen(list(arguments), cwd=folder, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as process:
+        try:
+            with ended_by(process.kill):
+                output, errors = process.communicate()
+        except BaseException:
+            process.kill()
+            raise
+    look()
+    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+
+def side_by_side(function: Callable[[Any], object], given: Sequence[Any]) -> None:
+    """Call a function with each of several things, in threads that stop when this one is to."""
+    stop = Stop()
+    with ThreadPoolExecutor(max(1, len(given)), initializer=stop.here) as pool, \
+            ended_by(stop.ask):
+        try:
+            list(pool.map(function, given))
+        except BaseException:
+            stop.ask()
+            raise
 
 
 @contextlib.contextmanager

@@ -31,7 +31,7 @@ class Open:
     begin: float
 
 
-def ended(opened: Open, problem: BaseException) -> BaseException:
+def ended(opened: Open, problem: Any) -> Any:
     """What ended a run early, with what was done in `.run`, which is saved."""
     stop: Any = _stopped(problem, f"after {opened.log.trials} of {opened.plan.trials} trials")
     opened.run.meta["stopped"] = _words(problem)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
-from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -173,9 +173,9 @@ def planned(task: Task, split: str = "test", trials: int | None = None,
                 in_order)
 
 
-def _length(name, value):
+def _length(name: str, value: Any) -> int:
     """A number of trials or epochs that some machine may live to see the end of."""
-    if isinstance(value, Real) and value > MOST_TRIALS:
+    if isinstance(value, (int, float)) and value > MOST_TRIALS:
         raise InputError(f"{name} is at most {MOST_TRIALS:g}, not {value!r:.60}")
     return whole_number(name, value)
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import resource
 import tempfile
 from collections import Counter
@@ -9,8 +10,8 @@ from pathlib import Path
 
 import brian2
 
-from . import places, values  # noqa: F401  they fill FAULTS
-from .tools import FAULTS, tried
+from faults import caches, ends, files, places, values  # noqa: F401  they fill FAULTS
+from faults.tools import FAULTS, tried
 
 #: What a fault may take: one that asks for too much memory is to harm nobody else.
 MOST_BYTES = 16 * 2**30
@@ -19,7 +20,7 @@ MOST_BYTES = 16 * 2**30
 def main(given):
     """Try what is asked for; 1 where a fault is not handled well."""
     if given[:1] == ["kills"]:
-        from . import kills
+        from faults import kills
 
         return kills.main(given[1:])
     parser = argparse.ArgumentParser(prog="python -m tests.faults")
@@ -29,6 +30,8 @@ def main(given):
     options = parser.parse_args(given)
     brian2.BrianLogger.log_level_error()
     resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
+    caches = tempfile.TemporaryDirectory(prefix="bioopzo-faults-")
+    os.environ["BIOOPZO_CACHE"] = caches.name  # the user's own stays as it is
     found = []
     chosen = [one for one in FAULTS if options.only in f"{one.kind}: {one.done}"
               and (one.quick or not options.quick)]

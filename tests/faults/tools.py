@@ -47,7 +47,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a fault: what was `said`, what is `kept`, and what is `wrong` (empty: nothing)."""
+    """What came of a fault: what was `said` and is `kept`, and what is `wrong` (empty: nothing)."""
 
     fault: Fault
     said: str
@@ -86,9 +86,10 @@ def tried(fault, here):
 
 def refused(call, *given, own=(), **named):
     """What an error says that is one of the package, or the user's `own`; with its notes."""
+    allowed = (BioopzoError, *([own] if own else []))
     try:
         call(*given, **named)
-    except (BioopzoError, *([own] if own else [])) as problem:
+    except allowed as problem:
         return "\n".join([str(problem), *getattr(problem, "__notes__", ())])
     raise AssertionError("nothing was said: it was accepted")
 

@@ -6,8 +6,7 @@ from brian2 import Hz, ms, mV
 import bioopzo as bz
 from bioopzo.arguments import settings_of, value_of
 from bioopzo.engines.rate.optimizers import Optimizer
-
-from .tools import NOTHING_RAN, each, fault, model, refused, shell, task, train
+from faults.tools import NOTHING_RAN, each, fault, model, refused, shell, task, train
 
 each("values", {
     "eta = -5 Hz": (lambda: model(eta=-5 * Hz), "eta", "-5"),
@@ -26,7 +25,8 @@ each("values", {
     "sizes 'a4'": (lambda: bz.Model("a4"), "a4"),
     "a dropout of 1": (lambda: model(dropout=1), "dropout", "1"),
     "a refractory time of -2 ms": (lambda: model(refractory=-2 * ms), "refractory"),
-    "NaN among spread values": (lambda: model(tau_m={"hidden_1": np.array([1, np.nan, 3]) * ms}), "tau_m"),
+    "NaN among spread values": (
+        lambda: model(tau_m={"hidden_1": np.array([1, np.nan, 3]) * ms}), "tau_m"),
     "a spread below zero": (
         lambda: model(tau_m={"hidden_1": np.array([1, -2, 3]) * ms}), "tau_m", "above zero"),
     "a rule by no name": (lambda: model(rule=5), "rule", "5"),
@@ -61,8 +61,6 @@ each("code", {
         lambda: model().edit({"x; system(\"true\")": 5}), "system"),
     "a population named as code": (
         lambda: bz.Network(inputs=4, readouts=2).population("E; int x", 3), "E; int x"),
-    "a population named as a word of Python": (
-        lambda: bz.Network(inputs=4, readouts=2).population("if", 3), "if"),
     "a parameter named as a word of Python": (lambda: model().edit({"while": 5}), "while"),
     "an equation that calls eval": (
         lambda: train(of=model().edit(psi="psi = eval('1') : 1")), "eval"),

@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import tempfile
 import threading
 import time
@@ -130,7 +129,10 @@ class Standalone:
             with open(os.path.join(folder, "chunk.in"), "wb") as file:
                 exchange.write(file, self.manifest, given, self.connections)
             self._call(folder)
-            with open(os.path.join(folder, "chunk.out"), "rb") as file:
+            written = os.path.join(folder, "chunk.out")
+            if not os.path.exists(written):
+                raise BuildError(f"the compiled network {self.directory / 'main'} wrote no outcome")
+            with open(written, "rb") as file:
                 return exchange.read(file, self.manifest, chunk.trials, self.connections,
                                      self.record, self.shape.steps)
 
@@ -153,17 +155,6 @@ class Standalone:
 
     def _ran(self, folder):
         """Run the program: its exit code and, where something is wrong, its words."""
-        stopping.look()
-        process = subprocess.Popen([str(self.directory / "main"), "--results_dir",
-                                    folder + os.sep], stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, text=True)
-        try:
-            with stopping.ended_by(process.kill):
-                output, errors = process.communicate()
-        except BaseException:
-            process.kill()
-            process.communicate()
-            raise
-        stopping.look()
-        words = errors.strip() or output.strip() * bool(process.returncode)
-        return process.returncode, words
+        done = stopping.ran([str(self.directory / "main"), "--results_dir", folder + os.sep])
+        words = done.stderr.strip() or done.stdout.strip() * bool(done.returncode)
+        return done.returncode, words
