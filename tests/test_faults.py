@@ -6,7 +6,7 @@ from faults.tools import FAULTS, Fault, tried
 
 #: Kinds of which a few stand for all: the whole table takes minutes.
 SOME = [one for number, one in enumerate(FAULTS) if one.quick and one.kind != "cache"
-        and (number % 6 == 0 or one.kind in ("values", "shell text"))]
+        and (number % 8 == 0 or one.kind in ("values", "shell text"))]
 
 
 @pytest.mark.parametrize("fault", SOME, ids=lambda one: f"{one.kind}: {one.done}")

@@ -30,8 +30,8 @@ def main(given):
     options = parser.parse_args(given)
     brian2.BrianLogger.log_level_error()
     resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
-    caches = tempfile.TemporaryDirectory(prefix="bioopzo-faults-")
-    os.environ["BIOOPZO_CACHE"] = caches.name  # the user's own stays as it is
+    own = tempfile.TemporaryDirectory(prefix="bioopzo-faults-")
+    os.environ["BIOOPZO_CACHE"] = own.name  # the user's own stays as it is
     found = []
     chosen = [one for one in FAULTS if options.only in f"{one.kind}: {one.done}"
               and (one.quick or not options.quick)]
