@@ -25,6 +25,9 @@ from bioopzo.training.workers import results
 MOST_TOGETHER = 64
 #: Runs of the spiking engine with so many trials (some ten seconds) are kept on the way, too.
 WORTH_KEEPING = 10_000
+#: Models that a worker has made ready, by kind of run; so many are kept.
+_FITTED: dict[str, Model] = {}
+MOST_FITTED = 8
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Asked:
     `options` are those of `train`, `place` is where it is saved, `address` says what it is,
     `backend` where it will run, `group` is what it has in common with others of one program (empty:
     it runs alone), and `long` whether it is kept on the way. `fitted` is the model as it is
-    trained, which does not travel to workers.
+    trained, which does not travel to workers; each makes it once for all runs of a `kind`.
     """
 
     model: Model
@@ -46,6 +49,7 @@ class Asked:
     long: bool = False
     place: Path | None = None
     fitted: Model | None = None
+    kind: str = ""
 
     @property
     def checkpoint(self) -> Path | None:
@@ -69,7 +73,8 @@ def asked(model: Model, task: Task, seeds: Iterable[int], options: Mapping[str, 
     found = addresses(fitted, task, plan, chosen, options.get("split", "test"), seeds)
     backend = ENGINES[engine].backend(chosen, plan, fitted, task)
     long = engine == "rate" or plan.trials >= WORTH_KEEPING
-    return [Asked(model, seed, options, address, backend, group, long, fitted=fitted)
+    kind = digest((options, model.digest, task.digest))
+    return [Asked(model, seed, options, address, backend, group, long, fitted=fitted, kind=kind)
             for seed, address in zip(seeds, found)]
 
 
@@ -146,13 +151,26 @@ def work(runs: Sequence[Asked], task: Task, curves: bool = False) -> list[Run | 
     found = {run.address: known(run) for run in runs}
     left = [run for run in runs if found[run.address] is None]
     if left:
-        made = train_group([Job(run.model, run.seed, run.place, run.checkpoint) for run in left],
-                           task, progress=False, **left[0].options)
+        made = train_group(
+            [Job(run.model, run.seed, run.place, run.checkpoint, _fitted(run, task))
+             for run in left], task, progress=False, **left[0].options)
         found.update(zip((run.address for run in left), made))
     for run in runs:
         if run.checkpoint and _settled(found[run.address]):
             run.checkpoint.unlink(missing_ok=True)  # the run itself is saved now
     return [_lighter(found[run.address], curves) for run in runs]
+
+
+def _fitted(run, task):
+    """The model of a run as it is trained, checked; made once for the runs of a kind."""
+    fitted = _FITTED.get(run.kind)
+    if fitted is None:
+        fitted, _, _ = prepared(run.model, task, **run.options)
+        check_on(fitted, task)
+        for old in list(_FITTED)[:-MOST_FITTED]:
+            _FITTED.pop(old, None)  # another thread may have been here
+        _FITTED[run.kind] = fitted
+    return fitted
 
 
 def known(run: Asked) -> Run | Exception | None:

@@ -145,12 +145,16 @@ def train(model: Model, task: Task, trials: int | None = None, seed: int | Itera
 
 @dataclass(frozen=True)
 class Job:
-    """One of several runs: a `model`, a `seed`, and where it is saved and kept on the way."""
+    """One of several runs: a `model`, a `seed`, and where it is saved and kept on the way.
+
+    `fitted` is what `prepared` made of the model, where that is known and checked.
+    """
 
     model: Model
     seed: int
     save: str | PathLike | None = None
     checkpoint: str | PathLike | None = None
+    fitted: Model | None = None
 
 
 def train_group(jobs: Sequence[Job], task: Task, progress: bool = True, **options: Any
@@ -178,8 +182,9 @@ def _checked(job, task, engine="spiking", live=False, start=None, record=None, r
     checked_start(start)
     if job.checkpoint is not None:
         options["checkpoint"] = job.checkpoint
-    model, plan, chosen = prepared(job.model, task, engine, **options)
-    check_on(model, task)
+    model, plan, chosen = prepared(job.model, task, engine, fitted=job.fitted, **options)
+    if job.fitted is None:
+        check_on(model, task)
     watch = checked_watch(model, task, plan.trials, record, record_trials)
     if watch is not None and chosen.checkpoint is not None:
         raise InputError("record and checkpoint: what was recorded before a run was cut off is not "
@@ -275,11 +280,12 @@ def _bar(opened, progress):
 
 def prepared(model: Model, task: Task, engine: str = "spiking", trials: int | None = None,
              epochs: int | None = None, evaluations: Evaluations = None, split: str = "test",
-             evaluation_trials: int | None = None, **settings: Any) -> tuple[Model, Plan, Any]:
+             evaluation_trials: int | None = None, fitted: Model | None = None, **settings: Any
+             ) -> tuple[Model, Plan, Any]:
     """What `train` is asked for, checked: (the model for the task, the `Plan`, the settings).
 
     The arguments are those of `train`, `settings` those of the engine, `backend` and `lazy` among
-    them. Raises `InputError`.
+    them; `fitted` is the model for the task, where it has been made before. Raises `InputError`.
     """
     if engine not in list(ENGINES):  # which may be given what cannot be hashed
         raise unknown("engine", engine, ENGINES)
@@ -288,6 +294,8 @@ def prepared(model: Model, task: Task, engine: str = "spiking", trials: int | No
     chosen = ENGINES[engine].settings(**settings)
     plan = ENGINES[engine].plan(task, split, trials, epochs, evaluations, evaluation_trials,
                                 chosen)
+    if fitted is not None:
+        return fitted, plan, chosen
     model = model.for_task(task, tuned_parameters(task.name, model))
     return ENGINES[engine].fitted(model, task, chosen), plan, chosen
 
