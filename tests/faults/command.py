@@ -10,7 +10,7 @@ from pathlib import Path
 
 import brian2
 
-from faults import caches, ends, files, places, values  # noqa: F401  they fill FAULTS
+from faults import caches, ends, files, places, recordings, values  # noqa: F401  they fill FAULTS
 from faults.tools import FAULTS, tried
 
 #: What a fault may take: one that asks for too much memory is to harm nobody else.
