@@ -36,7 +36,8 @@ def main(given):
     chosen = [one for one in FAULTS if options.only in f"{one.kind}: {one.done}"
               and (one.quick or not options.quick)]
     for number, one in enumerate(chosen, 1):
-        with tempfile.TemporaryDirectory(prefix="bioopzo-faults-") as here:
+        with tempfile.TemporaryDirectory(prefix="bioopzo-faults-",
+                                         ignore_cleanup_errors=True) as here:
             found.append(tried(one, Path(here)))
         print(f"{number:>3} {'ok  ' if not found[-1].wrong else 'BAD '} {one.kind}: {one.done} "
               f"({found[-1].seconds:.1f} s)\n      {found[-1].said[:230]}\n      kept: "
