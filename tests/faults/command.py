@@ -25,6 +25,7 @@ def main(given):
         return kills.main(given[1:])
     parser = argparse.ArgumentParser(prog="python -m tests.faults")
     parser.add_argument("--only", default="", help="faults with this word in kind or name")
+    parser.add_argument("--first", type=int, default=1, help="number of the first of them (1)")
     parser.add_argument("--quick", action="store_true", help="those that pytest runs, too")
     parser.add_argument("--out", type=Path, help="table.md or table.json")
     options = parser.parse_args(given)
@@ -35,7 +36,7 @@ def main(given):
     found = []
     chosen = [one for one in FAULTS if options.only in f"{one.kind}: {one.done}"
               and (one.quick or not options.quick)]
-    for number, one in enumerate(chosen, 1):
+    for number, one in list(enumerate(chosen, 1))[options.first - 1:]:
         with tempfile.TemporaryDirectory(prefix="bioopzo-faults-",
                                          ignore_cleanup_errors=True) as here:
             found.append(tried(one, Path(here)))
