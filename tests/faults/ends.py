@@ -370,7 +370,8 @@ def _(here):
         found = bz.sweep(bz.Model([4, 3, 2]), task, {"eta": [1, 2]*Hz}, [0, 1], trials=200,
                          backend="numpy", jobs=2, out=here + "/out", evaluations=1,
                          evaluation_trials=2, progress=False)
-        print(int(found.test_loss.notnull().sum()), "of 4 are there;", found.problem.values.max())
+        print(int(found.test_loss.notnull().sum()), "of 4 are there;",
+              max(found.problem.values.ravel().tolist()))
     """, here)
     output, errors = process.communicate(timeout=200)
     assert "3 of 4" in output, output + errors[-1500:]
