@@ -358,16 +358,24 @@ def _(here):
 def _(here):
     process = script("""
         import threading
+        def workers():
+            for one in filter(str.isdigit, os.listdir("/proc")):
+                try:
+                    words = open(f"/proc/{one}/cmdline").read()
+                    parent = open(f"/proc/{one}/stat").read().rpartition(")")[2].split()[1]
+                except OSError:
+                    continue
+                if "popen_loky_posix" in words and parent == str(os.getpid()):
+                    yield int(one)
         def killer():
-            while len(found := os.popen(f"pgrep -f 'loky.*{os.getpid()}|LokyProcess' -P "
-                                        f"{os.getpid()}").read().split()) < 2:
+            while len(found := list(workers())) < 2:
                 time.sleep(.05)
-            time.sleep(6)
-            os.kill(int(found[-1]), signal.SIGKILL)
+            time.sleep(1)
+            os.kill(found[-1], signal.SIGKILL)
         threading.Thread(target=killer, daemon=True).start()
         warnings.simplefilter("always", bz.errors.ModelWarning)
         Hz = bz.Model([4, 3, 2]).parameters["eta"]/20
-        found = bz.sweep(bz.Model([4, 3, 2]), task, {"eta": [1, 2]*Hz}, [0, 1], trials=200,
+        found = bz.sweep(bz.Model([4, 3, 2]), task, {"eta": [1, 2]*Hz}, [0, 1], trials=300,
                          backend="numpy", jobs=2, out=here + "/out", evaluations=1,
                          evaluation_trials=2, progress=False)
         print(int(found.test_loss.notnull().sum()), "of 4 are there;",
