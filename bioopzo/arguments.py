@@ -45,10 +45,13 @@ def checked_seeds(seeds: Any, what: str) -> list[int]:
 def checked_sizes(sizes: Any) -> tuple[int, ...]:
     """The sizes of the layers, `sizes`: inputs, hidden layers if any, readouts."""
     try:
-        sizes = tuple(int(n) for n in sizes)
-    except (TypeError, ValueError):
+        sizes = tuple(sizes)
+        if not all(isinstance(n, Real) and not isinstance(n, bool) and n % 1 == 0 for n in sizes):
+            raise TypeError
+    except TypeError:
         raise InputError(f"sizes is a list of whole numbers, e.g. [64, 32, 10], "
                          f"not {sizes!r}") from None
+    sizes = tuple(map(int, sizes))
     if len(sizes) < 2 or min(sizes) < 1:
         raise InputError("sizes needs inputs, hidden layers if any, and readouts, "
                          f"all at least 1, not {list(sizes)}")
@@ -70,6 +73,13 @@ def checked_share(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
         raise InputError(f"{name} is a share from 0 to less than 1, not {value!r}")
     return float(value)
+
+
+def checked_choice(name: str, value: object) -> bool:
+    """`value`, the option `name`, if it is True or False: a word such as "false" is neither."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise InputError(f"{name} is True or False, not {value!r}")
+    return bool(value)
 
 
 def checked_time(name: str, value: Any) -> Quantity:
@@ -118,6 +128,12 @@ def checked_values(name: str, values: Any, parameter: Any, why: str = "") -> Any
         least = values.min() if numbers.ndim else values
         raise InputError(f"parameter {name} ({parameter.meaning}) must be above zero, "
                          f"got {least!r}{why}")
+    for limit, beyond, word in ((parameter.least, numbers.min(), "at least"),
+                                (parameter.most, numbers.max(), "at most")):
+        if limit is not None and (beyond < limit if word == "at least" else beyond > limit):
+            unit = "" if parameter.unit == "1" else f" {parameter.unit}"
+            raise InputError(f"parameter {name} ({parameter.meaning}) is {word} {limit:g}{unit}, "
+                             f"not {beyond:g}{unit}{why}")
     return floats
 
 
@@ -211,9 +227,10 @@ def value_of(text: str) -> Any:
         return text
     if not unit:
         return value
-    if unit not in brian2.units.__all__ and not hasattr(brian2.units, unit):
+    known = getattr(brian2.units, unit, None)
+    if not isinstance(known, Unit):
         raise InputError(f"unknown unit {unit!r} in {text!r}; e.g. ms, Hz")
-    return value * getattr(brian2.units, unit)
+    return value * known
 
 
 def several(pair: str) -> tuple[str, list[Any]]:
@@ -229,3 +246,10 @@ def several(pair: str) -> tuple[str, list[Any]]:
     except (ValueError, SyntaxError):  # words, or units within: each for itself
         words = text.split(",")
     return name.strip(), [value_of(word.strip()) for word in words]
+
+
+def apart(pairs: Iterable[str]) -> tuple[list[str], dict[str, list[Any]]]:
+    """Of `pairs` ``"NAME=VALUE"`` those with one value, and the others as name -> values."""
+    values = {pair: several(pair) for pair in pairs}
+    return ([pair for pair, (_, found) in values.items() if len(found) == 1],
+            {name: found for name, found in values.values() if len(found) > 1})

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from bioopzo.errors import BioopzoError, InputError, MissingData, unknown
+from bioopzo.files import writable
 
 RATE_OPTIONS = (
     ("batch", int, "trials a batch (a 64th of the task, 8 to 128)"),
@@ -34,13 +35,21 @@ def main(arguments=None):
         parser.print_help()
         return 2
     try:
+        if getattr(options, "json", None):
+            writable("--json", options.json)
         return options.run(options) or 0
     except KeyboardInterrupt as stop:
-        print(f"bioopzo: {stop or 'interrupted'}", file=sys.stderr)
-        return 130
-    except BioopzoError as problem:
-        print(f"bioopzo: {problem}", file=sys.stderr)
-        return 2
+        return _said(stop, 128 + getattr(stop, "number", 2))
+    except (BioopzoError, OSError, MemoryError) as problem:
+        return _said(problem, 2)
+
+
+def _said(problem, status):
+    """Say what ended a command, and what is kept; returns the exit `status`."""
+    silent = {KeyboardInterrupt: "interrupted", MemoryError: "not enough memory"}
+    words = str(problem) or silent.get(type(problem), type(problem).__name__)
+    print("\n".join([f"bioopzo: {words}", *getattr(problem, "__notes__", ())]), file=sys.stderr)
+    return status
 
 
 def _parser():
@@ -85,7 +94,8 @@ def _parser():
     tune.add_argument("--range", action="append", default=[], metavar="NAME=LOWEST,HIGHEST",
                       help="where to search a parameter, in Hz or seconds")
     tune.add_argument("--out", help="data file; default the package's own")
-    tune.add_argument("--runs", help="folder that keeps every run: a search goes on from it")
+    tune.add_argument("--runs", default="bioopzo-tune", help="folder that keeps every run: a "
+                      "search that was stopped goes on from it (bioopzo-tune)")
     results = add("results", _results, "make the numbers behind the README's tables where out of "
                   "date")
     results.add_argument("names", nargs="*", help="which (default: list them)")
@@ -238,21 +248,13 @@ def _compare(options):
 
 
 def _sweep(options):
+    from bioopzo.arguments import apart
     from bioopzo.studies.sweeps import command
 
-    options.set, swept = _apart(options.set)
+    options.set, swept = apart(options.set)
     task = _task(options)
     command(_model(options, task, _rules_of(options.rule)[0]), task, swept, options,
             _rate_settings(options))
-
-
-def _apart(pairs):
-    """NAME=VALUE with one value, and those with several: name -> values."""
-    from bioopzo.arguments import several
-
-    values = dict(map(several, pairs))
-    return ([pair for pair in pairs if len(values[pair.partition("=")[0].strip()]) == 1],
-            {name: found for name, found in values.items() if len(found) > 1})
 
 
 def _draw(result, out):
@@ -294,7 +296,7 @@ def _tune(options):
                                out=options.runs)
         edge = f", at the edge of its range: {', '.join(entry['at_edge'])}" * bool(entry["at_edge"])
         print(f"{task.name}, {key}: {entry['parameters']}, validation "
-              f"{entry['validation']:.4f}{edge}")
+              f"{entry['validation']:.4f}{edge}; in {options.out or 'the package'}")
 
 
 def _range(text):
@@ -303,8 +305,7 @@ def _range(text):
     try:
         low, high = map(float, limits.split(","))
     except ValueError:
-        raise InputError(
-            f"--range takes NAME=LOWEST,HIGHEST, e.g. eta=1,20, not {text!r}") from None
+        raise InputError(f"--range is NAME=LOWEST,HIGHEST, e.g. eta=1,20, not {text!r}") from None
     return name.strip(), (low, high)
 
 

@@ -1,6 +1,7 @@
 """The few exceptions a user meets; each message says what is wrong and what is allowed."""
 
 import difflib
+import signal
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -67,9 +68,24 @@ class NonFiniteError(BioopzoError, FloatingPointError):
 
 
 class InterruptedRun(BioopzoError, KeyboardInterrupt):
-    """The run was interrupted; `.run` holds what was done, marked incomplete."""
+    """Training was interrupted; `.run` holds what was done, marked incomplete.
+
+    Of several runs (`compare`, `sweep`, `tune`), `.runs` holds those that were finished. `.number`
+    is that of the signal.
+    """
 
     run = None
+    runs = ()
+    number = int(signal.SIGINT)
+
+
+class NotSaved(BioopzoError, OSError):
+    """A run could not be saved where it should be; `.run` holds it, the message says where."""
+
+    run = None
+
+    def __str__(self):  # that of an OSError of one argument is it, but of more it is not
+        return str(self.args[0])
 
 
 class LostRun(BioopzoError, RuntimeError):

@@ -1,5 +1,6 @@
 """Files: written whole or not at all, and where what can be made again is kept."""
 
+import contextlib
 import json
 import os
 import tempfile
@@ -21,7 +22,7 @@ def writable(name: str, place: str | os.PathLike, *parts: str) -> Path:
     """The path `place`, and `parts` in it; `InputError` when no file can be written there.
 
     `name` is that of the argument. Folders that are missing are made. A `place` without `parts` is
-    the file itself, and no folder.
+    the file itself, and no folder, pipe or device.
     """
     try:
         path = Path(place, *parts)
@@ -29,15 +30,42 @@ def writable(name: str, place: str | os.PathLike, *parts: str) -> Path:
         raise InputError(f"{name} is a path, not {place!r}") from None
     if not path.name:
         raise InputError(f"{name} is the path of a file, not {str(path)!r}")
-    if not parts and (path.is_dir() or os.fspath(place).endswith(os.sep)):
-        raise InputError(f"{name} names a file, and {os.fspath(place)} is a folder")
     try:
+        if not parts and (path.is_dir() or os.fspath(place).endswith(os.sep)):
+            raise InputError(f"{name} names a file, and {os.fspath(place)} is a folder")
         path.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=path.parent).close()
-    except OSError as problem:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{name} names a file, and {path} is a "
+                             f"{'folder' if path.is_dir() else 'pipe or a device'}")
+        _try(path)
+    except (OSError, ValueError) as problem:
+        if isinstance(problem, InputError):
+            raise
         raise InputError(f"nothing can be written to {name}={str(path)!r}: "
-                         f"{problem.strerror}") from None
+                         f"{getattr(problem, 'strerror', None) or problem}") from None
     return path
+
+
+def readable(path: str | os.PathLike) -> Path:
+    """The path of a file to be read; `InputError` for a folder, a pipe or a device.
+
+    Whether it is there is left to whoever opens it.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        what = "folder" if path.is_dir() else "pipe or a device"
+        raise InputError(f"{path} is a {what}, no file")
+    return path
+
+
+def _try(path):
+    """Write some bytes beside `path`, under a name as long as `write_atomically` needs."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(bytes(4096))
+    finally:
+        os.unlink(name)
 
 
 def write_atomically(path: str | os.PathLike, write: Callable[[BinaryIO], object]) -> None:
@@ -53,7 +81,8 @@ def write_atomically(path: str | os.PathLike, write: Callable[[BinaryIO], object
         os.chmod(name, 0o644)
         os.replace(name, path)
     except BaseException:
-        os.unlink(name)
+        with contextlib.suppress(OSError):
+            os.unlink(name)
         raise
 
 

@@ -16,6 +16,7 @@ from brian2.units.fundamentalunits import Quantity, have_same_dimensions
 
 from bioopzo import composition, neurons, rules, stored
 from bioopzo.arguments import (
+    checked_choice,
     checked_names,
     checked_share,
     checked_sizes,
@@ -25,7 +26,7 @@ from bioopzo.arguments import (
 from bioopzo.checks.check import check
 from bioopzo.errors import EquationError, InputError, Mistake, ModelWarning, unknown
 from bioopzo.exact import digest
-from bioopzo.files import writable, write_json
+from bioopzo.files import readable, writable, write_json
 from bioopzo.network import assigned, parts, paths, spread
 from bioopzo.network.assembly import assemble
 from bioopzo.network.blocks import CODINGS, is_block
@@ -700,7 +701,7 @@ class Model:
         Raises `InputError` for a file that is missing or damaged.
         """
         try:
-            content = json.loads(Path(path).read_text())
+            content = json.loads(readable(path).read_text())
         except (OSError, ValueError) as problem:
             raise InputError(f"no model can be read from {path}: {problem}") from None
         return cls.from_content(content)
@@ -742,7 +743,8 @@ def _mistakes(problem):
 def _checked_settings(settings):
     """Settings of a model as it keeps them; `InputError` for those that cannot be used."""
     checks = {"refractory": lambda value: checked_time("refractory", value),
-              "dropout": lambda value: checked_share("dropout", value), "state_reset": bool,
+              "dropout": lambda value: checked_share("dropout", value),
+              "state_reset": lambda value: checked_choice("state_reset", value),
               "freeze": checked_names}
     if settings.get("coding") not in (None, *CODINGS):
         raise unknown("input coding", settings["coding"], CODINGS)

@@ -1,6 +1,5 @@
 """Results: named arrays with units and provenance, saved without pickle and atomically."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from os import PathLike
@@ -13,8 +12,7 @@ import numpy as np
 from bioopzo import export, measures, plots, show, texts
 from bioopzo.engines import spiking
 from bioopzo.errors import InputError, unknown
-from bioopzo.files import write_atomically, write_json
-from bioopzo.held import Made, Part, made_of, on_its_trials
+from bioopzo.held import Made, Part, made_of, on_its_trials, read_run, write_run
 from bioopzo.network.layers import recorded
 
 if TYPE_CHECKING:  # both take long to import
@@ -22,8 +20,6 @@ if TYPE_CHECKING:  # both take long to import
     from matplotlib.figure import Figure
 
     from bioopzo.engines.spiking.trained import TrainedNetwork
-
-FORMAT = 1
 
 
 @dataclass
@@ -345,19 +341,18 @@ class Run:
     def save(self, path: str | PathLike) -> Path:
         """Write ``path.npz`` and ``path.json``; each file appears whole or not at all.
 
-        The model is in it as data, and the task by the name of its function with its options.
+        The first is the whole run, the other a copy, to be read, of all but the arrays. The model
+        is in it as data, and the task by the name of its function with its options.
         Returns `path` without ending; `Run.load` reads it.
         """
-        path = _stem(path)
-        meta = {**self.meta, "format": FORMAT, "units": self.units, "made_of": made_of(self)}
-        write_atomically(path.with_name(path.name + ".npz"),
-                         lambda f: np.savez_compressed(f, **self.arrays))  # type: ignore[arg-type]
-        write_json(path.with_name(path.name + ".json"), meta)
-        return path
+        return write_run(path, self.arrays, {**self.meta, "units": self.units,
+                                             "made_of": made_of(self)})
 
     @classmethod
     def load(cls, path: str | PathLike, task: Any = None) -> "Run":
-        """Read what `save` wrote at `path`; `InputError` when a file is missing or damaged.
+        """Read what `save` wrote at `path`; `InputError` when ``path.npz`` is missing or damaged.
+
+        Where ``path.json`` is another's, a `ModelWarning` says so.
 
         ``run.model`` is made of what the file holds, nothing of which is ever run: a rule or neuron
         of the user's own is there as data, and the text of its file in
@@ -365,18 +360,7 @@ class Run:
         `bioopzo.tasks` that made it, when it is first asked for; one made from arrays is to be
         given, `task`. Either is checked to have the trials that the run was trained on.
         """
-        path = _stem(path)
-        try:
-            meta = json.loads(path.with_name(path.name + ".json").read_text())
-            with np.load(path.with_name(path.name + ".npz"), allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
-        except FileNotFoundError as problem:
-            raise InputError(f"no saved run at {path}: {problem.filename} is missing") from None
-        except Exception as problem:
-            raise InputError(f"the saved run at {path} cannot be read: {problem}") from None
-        if meta.get("format") != FORMAT:
-            raise InputError(f"{path}.json has format {meta.get('format')!r}, "
-                             f"this version reads {FORMAT}")
+        arrays, meta = read_run(path)
         run = cls(arrays, meta.pop("units"), meta, made_of=meta.pop("made_of", {}))
         if task is not None:
             run.task = on_its_trials(run, task)
@@ -387,8 +371,3 @@ class Run:
 
     def __repr__(self):
         return show.run_line(self)
-
-
-def _stem(path: str | PathLike) -> Path:
-    path = Path(path)
-    return path.with_suffix("") if path.suffix in (".npz", ".json") else path

@@ -310,7 +310,7 @@ def test_there_are_as_many_runs_at_a_time_as_cores(task, monkeypatch, given, eng
             asked.append(workers)
             raise InputError("enough")
 
-    monkeypatch.setattr("bioopzo.training.workers.ThreadPoolExecutor", Pool)
+    monkeypatch.setattr("bioopzo.training.workers.Threads", Pool)
     with pytest.raises(InputError, match="enough"):
         bz.compare({"a": model()}, task, seeds=[0], trials=16, engine=engine, backend=backend,
                    jobs=given, progress=False)

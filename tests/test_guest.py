@@ -421,7 +421,8 @@ def test_a_network_needs_its_model_and_its_task_and_layers_without_convolutions(
     with pytest.raises(InputError, match="run.model"):
         _ = bz.Run(run.arrays, run.units, run.meta).network
     with pytest.raises(InputError, match="all-to-all"):
-        _ = bz.Run(run.arrays, run.units, run.meta, bz.Model("2x2-4C3-AP2-2"), task).network
+        _ = bz.Run(run.arrays, run.units, {**run.meta, "sizes": [4, 16, 2]},
+                   bz.Model("2x2-4C3-AP2-2"), task).network
 
 
 def test_a_run_of_the_rate_engine_can_be_shown_trials(task):

@@ -45,7 +45,9 @@ MODELS = {
     "convolutions": lambda: bz.Model("8x8-4C3-AP2-10", rule="bp"),
 }
 WAYS = {"pickle": lambda thing: pickle.loads(pickle.dumps(thing)), "copy": copy.copy,
-        "deepcopy": copy.deepcopy}
+        "deepcopy": copy.deepcopy,
+        "cloudpickle": lambda thing: pickle.loads(  # as Dask and submitit do it
+            pytest.importorskip("cloudpickle").dumps(thing))}
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 from brian2 import Hz, ms
 
 import bioopzo as bz
+from bioopzo import held
 from bioopzo.engines import tools
 from bioopzo.engines.rate.engine import Engine
 from bioopzo.engines.spiking import backends
@@ -177,13 +178,15 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 def test_damaged_results_are_refused(trained, tmp_path, damage):
     path = trained.save(tmp_path / "run")
     assert bz.Run.load(path).complete
-    npz, js = tmp_path / "run.npz", tmp_path / "run.json"
+    npz = tmp_path / "run.npz"
     if damage == "missing":
         npz.unlink()
     if damage == "truncated":
         npz.write_bytes(npz.read_bytes()[:100])
     if damage == "format":
-        js.write_text(js.read_text().replace('"format": 1', '"format": 99'))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(held, "FORMAT", 99)
+            trained.save(path)
     if damage == "pickle":
         np.savez(npz, a=np.array([{"x": 1}], dtype=object))
     with pytest.raises(InputError, match="run"):

@@ -81,6 +81,8 @@ class EventSet:
 _MENDELEY = "https://data.mendeley.com/public-files/datasets/468j46mzdv/files/"
 _FIGSHARE = "https://figshare.com/ndownloader/files/"
 _ZENKE = "https://zenkelab.org/datasets/"
+#: Events that no recording holds at one moment alone.
+TOGETHER = 20
 CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship",
                  "truck")
 EVENT_SETS = {
@@ -475,10 +477,18 @@ def _check_events(event_set, recording, events):
     if (times < 0).any():
         k = int(np.argmax(times < 0))
         raise _damaged(event_set, recording, f"has a negative time: event {k} at {times[k]} us")
+    if _at_one_moment(times):
+        raise _damaged(event_set, recording, f"holds {len(times)} events, all at one moment "
+                       f"({times[0]} us): its times are lost")
     if (np.diff(times) < 0).any():
         k = int(np.argmax(np.diff(times) < 0)) + 1
         raise _damaged(event_set, recording, "is not in the order of time: event "
                        f"{k} at {times[k]} us comes after {times[k - 1]} us")
+
+
+def _at_one_moment(times):
+    """Whether so many events fall together that their times must have been lost."""
+    return len(times) >= TOGETHER and times[0] == times[-1]
 
 
 def _shd_recordings(path, event_set):

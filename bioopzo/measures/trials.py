@@ -1,12 +1,13 @@
 """What single trials came to: what was decided, whether that was right, what it cost."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from bioopzo.errors import InputError, unknown
+from bioopzo.errors import InputError, ModelWarning, unknown
 from bioopzo.tasks import Task
 
 #: The trials that a run keeps the outcomes of, and what their arrays are called.
@@ -82,7 +83,15 @@ def attached(run: Any, task: Task | None = None) -> tuple[Any, Task]:
     if not len(run.final):
         raise InputError("this run holds no weights (final/...): it ended before the first "
                          "evaluation, or was not trained")
-    return run.model.on(task or run.task), task or run.task
+    model, meta = run.model, run.meta
+    if list(model.sizes) != meta.get("sizes", list(model.sizes)):
+        raise InputError(f"run.model has the sizes {list(model.sizes)}, and the run was trained "
+                         f"with {meta['sizes']}")
+    if model.digest != meta.get("digest", model.digest) and not meta.get("changed"):
+        warnings.warn(f"run.model (rule {model.rule_name}) is not the model that this run of "
+                      f"{meta.get('rule')} was trained with: its weights are shown in another text "
+                      "or with other parameters", ModelWarning, stacklevel=3)
+    return model.on(task or run.task), task or run.task
 
 
 def before(meta: Mapping[str, Any]) -> int:

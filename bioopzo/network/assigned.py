@@ -249,7 +249,7 @@ def _drawn(name, entry, told, parameter):
         raise InputError(f"parameter {name} is drawn as {forms}, with a seed behind it if you "
                          f"like, not {told!r}")
     kind, first, second, *seed = told
-    free = parameter and replace(parameter, positive=False)
+    free = parameter and replace(parameter, positive=False, least=None, most=None)
     first = checked_value(f"{name}, {told!r}:", first, free)
     scale = checked_value(f"{name}, {told!r}:", second, None)
     if kind != "lognormal" and not have_same_dimensions(first, scale):

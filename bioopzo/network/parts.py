@@ -21,9 +21,11 @@ PARAMETERS = {
     "tau_o": Parameter(10 * ms, "readout time constant", True),
     "theta": Parameter(1.0, "firing threshold", True),
     "b": Parameter(0.5, "constant drive of a hidden neuron"),
-    "c": Parameter(0.0, "share of squared error in the loss (0: cross-entropy, 1: squared)"),
-    "eta": Parameter(20.0 * Hz, "learning rate of the hidden weights", search=(2, 128)),
-    "eta_o": Parameter(3.0 * Hz, "learning rate of the readout weights", search=(0.5, 32)),
+    "c": Parameter(0.0, "share of squared error in the loss (0: cross-entropy, 1: squared)",
+                   least=0, most=1),
+    "eta": Parameter(20.0 * Hz, "learning rate of the hidden weights", search=(2, 128), least=0),
+    "eta_o": Parameter(3.0 * Hz, "learning rate of the readout weights", search=(0.5, 32),
+                       least=0),
 }
 #: What the engines read but no equation does.
 PROTOCOL = {
@@ -32,7 +34,8 @@ PROTOCOL = {
     "recurrent_gain": Parameter(0.25, "further scale of initial weights within a population: with "
                                 "1 and this gain, activity is chaotic", True),
     "input_rate": Parameter(200.0 * Hz, "rate of a Poisson input whose value is 1", True),
-    "eta_final": Parameter(0.03, "learning rates fall linearly to this share at the end of a run"),
+    "eta_final": Parameter(0.03, "learning rates fall linearly to this share at the end of a run",
+                           least=0),
     "alpha_final": Parameter(1.0, "alpha falls linearly to this share at the end of a run", True),
 }
 
@@ -273,10 +276,13 @@ ERROR_PARAMETERS = {
     "graded": {},
     "reward": {
         "temperature": Parameter(1.0, "how much the choice of an action explores", True, WILLIAMS),
-        "kappa_r": Parameter(0.05, "rate of the running baseline of the reward", True, WILLIAMS),
+        "kappa_r": Parameter(0.05, "rate of the running baseline of the reward", True, WILLIAMS,
+                             most=1),
         # Faster, a policy is sure of itself before it has tried enough.
-        "eta": Parameter(5.0 * Hz, "learning rate of the hidden weights", search=(0.5, 50)),
-        "eta_o": Parameter(1.0 * Hz, "learning rate of the readout weights", search=(0.1, 10)),
+        "eta": Parameter(5.0 * Hz, "learning rate of the hidden weights", search=(0.5, 50),
+                         least=0),
+        "eta_o": Parameter(1.0 * Hz, "learning rate of the readout weights", search=(0.1, 10),
+                           least=0),
     },
     "spiking": {
         "tau_g": Parameter(5 * ms, "decay of the modulator concentration", True),

@@ -15,7 +15,7 @@ from bioopzo.network.parts import DELTA
 from bioopzo.text.equations import identifiers, substitute
 from bioopzo.text.parameters import Parameter
 
-ZETA = {"zeta": Parameter(0.01, "scale of the local errors", source="OPZO, appendix C.1")}
+ZETA = {"zeta": Parameter(0.01, "scale of the local errors", source="OPZO, appendix C.1", least=0)}
 #: What belongs to a layer's path to the readout, and its name on the path to the middle readout.
 _OF_THE_PATH = {"Dz": "Dz_mid", "power": "power_mid", "now": "now_mid", "zbar": "zbar_mid",
                 "pairs": "pairs_mid"}

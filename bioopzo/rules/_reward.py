@@ -5,8 +5,9 @@ from brian2.units import Hz
 from bioopzo.registry import choose
 from bioopzo.text.parameters import Parameter
 
-ETA = Parameter(0.05 * Hz, "learning rate of the hidden weights", search=(0.01, 0.5))
-KAPPA = Parameter(0.05, "rate of the running baseline of the loss", True, search=(0.005, 0.2))
+ETA = Parameter(0.05 * Hz, "learning rate of the hidden weights", search=(0.01, 0.5), least=0)
+KAPPA = Parameter(0.05, "rate of the running baseline of the loss", True, search=(0.005, 0.2),
+                  most=1)
 
 
 def critic(measure: str = "read", baseline: bool = True, moment: str = "trial"

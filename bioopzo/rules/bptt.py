@@ -36,6 +36,7 @@ def rule(depth: int) -> Rule:
             "forward_readout": "w : 1\ngradient : 1",
             "forward_readout.trial": "w -= eta_o*tau_m*gradient",
         },
-        {"dampening": Parameter(1.0, "of a spike's derivative: 1 is exact, less forgets", True)},
+        {"dampening": Parameter(1.0, "of a spike's derivative: 1 is exact, less forgets", True,
+                                most=1)},
         reference=REFERENCE, needs=("xbar", "u", "psi", "slope", "chance"), gradient=True,
     )

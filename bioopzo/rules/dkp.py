@@ -30,6 +30,6 @@ def rule(depth: int, scale: float = 0.5) -> Rule:
             """,
         },
         {"decay": Parameter(0.002 * Hz, "weight decay of forward and feedback synapses",
-                            search=(1e-4, 0.1))},
+                            search=(1e-4, 0.1), least=0)},
         reference=REFERENCE, matrix="B", feedback_scale=scale,
     )

@@ -26,12 +26,13 @@ FEEDBACK = {
             g_post = B*err_pre : 1 (summed)
         """},
 }
-DECAY = Parameter(0.002*Hz, "weight decay of readout and feedback synapses", search=(1e-4, 0.1))
+DECAY = Parameter(0.002*Hz, "weight decay of readout and feedback synapses", search=(1e-4, 0.1),
+                  least=0)
 #: A weight that makes a neuron fire above its target is lowered as its eligibility says.
 REGULARISED = " - eta*c_reg*(f_av_post - f_0)*eligibility"
 REGULARISATION = {
-    "c_reg": Parameter(2.0*ms, "strength of the regularisation of firing rates"),
-    "f_0": Parameter(60.0*Hz, "firing rate that the regularisation aims at"),
+    "c_reg": Parameter(2.0*ms, "strength of the regularisation of firing rates", least=0),
+    "f_0": Parameter(60.0*Hz, "firing rate that the regularisation aims at", least=0),
     "tau_f": Parameter(1.0*second, "over how long a firing rate is averaged", True),
 }
 

@@ -64,11 +64,11 @@ PLAIN = {
 ALPHA = {place: Parameter(value * Hz, "size of the perturbation, per second", True, SOURCE)
          for place, value in (("after", 65.0), ("before", 5.0))}
 MEMORY = Parameter(300.0, "memory of the feedback synapses in pairs: momentum is 1 - 1/n_M",
-                   True, SOURCE, search=(100, 1500))
+                   True, SOURCE, search=(100, 1500), least=1)
 FORMS = {
     "lms": (LEAST_MEAN_SQUARES, {
         "mu": Parameter(0.1, "step of the least-mean-squares feedback rule", True,
-                        search=(0.02, 0.4)),
+                        search=(0.02, 0.4), most=1),
         "mu_final": Parameter(0.1, "mu falls linearly to this share at the end of a run", True)}),
     "momentum": (MOMENTUM, {"n_M": MEMORY}),
     "plain": (PLAIN, {"n_M": MEMORY}),
@@ -111,7 +111,8 @@ def rule(depth: int, place: str = "after", distribution: str = "rademacher", for
     if not antithetic:
         blocks["error"] += "\no_mean : 1"
         blocks["error.pair"] = blocks.get("error.pair", "") + "\nDo -= o_mean\no_mean += kappa_o*Do"
-        parameters["kappa_o"] = Parameter(0.01, "rate of the readout's running baseline", True)
+        parameters["kappa_o"] = Parameter(0.01, "rate of the readout's running baseline", True,
+                                          most=1)
     layers, more = branches(blocks, depth, local, intermediate)
     parameters.update(more)
     return Rule(

@@ -170,7 +170,7 @@ def read(shown: Presentation, event_set: EventSet, folder: Path,
          everything: Sequence[tuple[str, Recording]]) -> EventInputs:
     """The inputs of recordings [(split, Recording)] in their order, from the cache or the files.
 
-    Warns of recordings whose trial will be silent.
+    Warns of recordings whose trial will be silent; `InputError` where all are.
     """
     stats = {recording.path: recording.path.stat() for _, recording in everything}
     files = [(r.path.relative_to(folder).as_posix(), r.number, stats[r.path].st_size,
@@ -199,6 +199,10 @@ def _counted(events, bar):
 
 def _warn_of_silence(event_set, everything, inputs):
     silent = np.flatnonzero(np.diff(inputs.offsets) == 0)
+    if len(silent) == len(everything):
+        raise InputError(f"{event_set.name}: all {len(silent)} trials would be silent: no "
+                         "recording holds events in the trial's time and window, "
+                         f"{recordings.where(event_set, everything[0][1])} is the first")
     if len(silent):
         first = recordings.where(event_set, everything[silent[0]][1])
         more = f" (and {len(silent) - 1} more)" * (len(silent) > 1)

@@ -9,8 +9,10 @@ from bioopzo.text.equations import unit_text
 class Parameter:
     """A parameter of the model: `default` with its unit, its `meaning`, and its `source`.
 
-    `positive` marks what must be above zero (time constants, widths). `search` is the range,
-    in the unit of the default, in which `bioopzo tune` looks (on a logarithmic scale).
+    `positive` marks what must be above zero (time constants, widths); `least` and `most`, in base
+    units, are what a value may be at all (a rate of learning is not negative, a share is not more
+    than 1). `search` is the range, in the unit of the default, in which `bioopzo tune` looks (on a
+    logarithmic scale).
     """
 
     default: object
@@ -18,6 +20,8 @@ class Parameter:
     positive: bool = False
     source: str = ""
     search: tuple[float, float] | None = None
+    least: float | None = None
+    most: float | None = None
 
     @property
     def unit(self) -> str:

@@ -1,6 +1,7 @@
 """Checkpoints: a run goes on to the same bits."""
 
 import json
+import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, replace
 from os import PathLike
@@ -13,7 +14,7 @@ from bioopzo.engines.rate.devices import gathered
 from bioopzo.engines.rate.engine import Engine
 from bioopzo.engines.rate.settings import Settings
 from bioopzo.errors import InputError
-from bioopzo.files import write_atomically
+from bioopzo.files import writable, write_atomically
 from bioopzo.training.log import Log
 
 CHECKPOINT_FORMAT = 5
@@ -57,6 +58,8 @@ def write(path: Path | None, kinds: Mapping[str, Mapping[str, np.ndarray]], log:
           position: int, identity: Mapping[str, Any], **more: int) -> None:
     """Write what a run needs to go on, with its curve, atomically; nothing without a path.
 
+    Where that cannot be done any more, a warning says so.
+
     `kinds` are its arrays, kind -> name -> array; `position` is the number of batches done, `more`
     are further numbers. `identity` says which run it is, see `checkpoint_identity`.
     """
@@ -69,13 +72,18 @@ def write(path: Path | None, kinds: Mapping[str, Mapping[str, np.ndarray]], log:
     content = {"identity": identity, "position": position, "curve": log.curve,
                "trials": log.trials, **more}
     arrays["content"] = np.frombuffer(json.dumps(content).encode(), np.uint8)
-    write_atomically(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
+    try:
+        write_atomically(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
+    except OSError as problem:  # the run is worth more
+        warnings.warn(f"the checkpoint {path} could not be written ({problem.strerror}): training "
+                      "goes on, and could only be taken up from an earlier one, if there is one",
+                      stacklevel=2)
 
 
 def checkpoint_path(path: str | PathLike) -> Path:
-    """The path with the ending that the file has."""
-    path = Path(path)
-    return path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
+    """The path with the ending that the file has; `InputError` where it cannot be written."""
+    path = writable("checkpoint", path)
+    return writable("checkpoint", path if path.suffix == ".npz" else f"{path}.npz")
 
 
 def resume(path: Path | None, engine: Engine, log: Log, identity: Mapping[str, Any]) -> int:

@@ -1,5 +1,6 @@
 """Several rules over several seeds on one task, in parallel, each with its tuned rates."""
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -16,14 +17,15 @@ from tqdm.auto import tqdm
 
 from bioopzo import plots
 from bioopzo.arguments import at_a_time, checked_seeds
-from bioopzo.errors import InputError, nearest, unknown
+from bioopzo.errors import InputError, ModelWarning, nearest, unknown
 from bioopzo.files import writable, write_json
 from bioopzo.model import Model
 from bioopzo.run import Run
 from bioopzo.show.html import table, wrapped
 from bioopzo.tasks import Task
 from bioopzo.training.plan import Evaluations
-from bioopzo.training.runs import asked, computed
+from bioopzo.training.runs import asked, computed, told_of, words_of
+from bioopzo.training.saving import place_of_run
 from bioopzo.training.train import checked_pair, checked_task, named
 from bioopzo.training.workers import workers
 
@@ -225,8 +227,11 @@ def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Itera
     **parameters
         Given to every rule that is given by name.
 
-    Returns a `Comparison`. Raises `InputError` for no rules or seeds, parameters or sizes beside
-    models of your own, a label that is no file's name with `out`, and what `train` raises.
+    Returns a `Comparison`. A run whose values ran away, or whose worker died, is missing in it,
+    with a `ModelWarning`; where all are, the first problem is raised. Raises `InputError` for no
+    rules or seeds, parameters or sizes beside models of your own, a label that is no file's name
+    with `out`, and what `train` raises; `InterruptedRun` with the finished `.runs` for Ctrl-C,
+    SIGTERM and SIGHUP.
     """
     checked_task(task)
     seeds = checked_seeds(seeds, "comparison")
@@ -241,7 +246,7 @@ def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Itera
     labels = [label for _ in seeds for label in models]
     runs = [run for several in zip(*of_labels.values()) for run in several]  # each seed of all
     if out:
-        runs = [replace(run, place=Path(f"{stems[label]}-{run.seed}"))
+        runs = [replace(run, place=place_of_run("out", f"{stems[label]}-{run.seed}"))
                 for label, run in zip(labels, runs)]
     names = {run.backend for run in runs}
     count = jobs if engine == "rate" or "standalone" in names or executor is not None else 1
@@ -249,20 +254,33 @@ def compare(rules: Iterable[str] | Mapping[str, Model], task: Task, seeds: Itera
     limits = threadpool_limits(1) if engine == "rate" and executor is None else nullcontext()
     bar = tqdm(total=len(runs), desc=f"{task.name} ({', '.join(sorted(names))})", unit="run",
                disable=not progress)
-    found: dict[str, dict[int, Run]] = {label: {} for label in models}
-    with bar, limits, workers(executor, count, processes=False) as pool:
+    found: dict[tuple[str, int], Run | Exception] = {}
+    with bar, limits, told_of("the comparison", found, len(runs), out or None), \
+            workers(executor, count, processes=False) as pool:
         for number, one in computed(runs, task, pool, count if executor is not None else 1):
-            if isinstance(one, Exception):
-                raise one
-            one.model, one.task = runs[number].fitted, task
-            one.meta["label"] = labels[number]
-            found[labels[number]][runs[number].seed] = one
+            found[labels[number], runs[number].seed] = one
+            if isinstance(one, Run):
+                one.model, one.task = runs[number].fitted, task
+                one.meta["label"] = labels[number]
             bar.update()
-    result = Comparison({label: [of_seed[seed] for seed in sorted(of_seed)]
-                         for label, of_seed in found.items()}, task)
+    result = Comparison(_by_label(found, models, seeds), task)
     if out:
         write_json(Path(out) / "comparison.json", {"task": task.name, "rows": result.table()})
     return result
+
+
+def _by_label(found, models, seeds):
+    """The finished runs of every label that has one, by seed; says which are missing, and why."""
+    lost = {f"{label}, seed {seed}": one for (label, seed), one in found.items()
+            if not isinstance(one, Run)}
+    if len(lost) == len(found):
+        raise next(iter(lost.values()))
+    if lost:
+        warnings.warn(f"{len(lost)} of {len(found)} runs are missing:\n" + "\n".join(
+            f"{where}: {words_of(one)}" for where, one in lost.items()), ModelWarning, stacklevel=3)
+    kept = {label: [found[label, seed] for seed in sorted(set(seeds))
+                    if isinstance(found[label, seed], Run)] for label in models}
+    return {label: runs for label, runs in kept.items() if runs}
 
 
 def _models(rules, task, sizes, parameters):
@@ -316,7 +334,8 @@ def _stems(models, out):
     for label in models:
         if not label or set(label) & set("/\\\0"):
             raise InputError(f"with out, a label is the name of a file: {label!r} cannot be one")
-    return {label: writable("out", out, label) for label in models}
+    writable("out", out, "comparison.json")
+    return {label: Path(out, label) for label in models}
 
 
 def _own_settings(models, settings):

@@ -1,12 +1,15 @@
 """Guards: a run stops at the first value that is not finite, and says so where it is in vain."""
 
 import math
+import os
 import warnings
 from collections.abc import Mapping
 
 import numpy as np
 
-from bioopzo.errors import ModelWarning, NonFiniteError
+from bioopzo.errors import InputError, ModelWarning, NonFiniteError
+from bioopzo.model import Model
+from bioopzo.network.connections import Dense
 from bioopzo.run import Run
 from bioopzo.tasks import Task
 
@@ -17,6 +20,28 @@ LEAST_HZ, MOST_HZ = 1.0, 400.0
 #: A run of so many trials should have learned something.
 LONG = 1000
 KEPT = "What was done so far is in .run, marked incomplete"
+
+
+def check_room(model: Model) -> None:
+    """Refuse a network whose weights, held twice, are more than the memory of this machine."""
+    pairs = {p.name: p.connection.pre * p.connection.post for p in model.network.projections
+             if isinstance(p.connection, Dense)}
+    needed = 2 * 8 * sum(pairs.values())
+    there = _memory()
+    if there and needed > there:
+        name = max(pairs, key=lambda name: pairs[name])
+        pre, post = model.network[name].connection.shape
+        raise InputError(f"{name} connects {pre} neurons with {post}: with its like it takes "
+                         f"{needed / 1e9:.3g} GB, and this machine has {there / 1e9:.3g} GB; give "
+                         "fewer neurons, or connections with p=...")
+
+
+def _memory():
+    """The memory of this machine in bytes, 0 where it does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return 0
 
 
 def not_finite(state: Mapping[str, np.ndarray]) -> str | None:

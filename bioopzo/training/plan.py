@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ A_PART, LEAST_EVALUATIONS, EVALUATIONS, MOST_EVALUATIONS = 100, 2, 10, 30
 #: each shows at least so many: fewer say little (at 50 %, a standard error of 7 %).
 SHARE, LEAST_SHOWN = 0.5, 50
 SPLITS = ("test", "validation")
+MOST_TRIALS = 1e12
 
 #: How often, after how many trials, or as often as is usual.
 Evaluations = int | Sequence[int] | None
@@ -143,7 +145,7 @@ def planned(task: Task, split: str = "test", trials: int | None = None,
     if split == "test":
         samples = np.concatenate([samples, task.splits["validation"]])
         samples = samples if in_order else np.sort(samples)
-    trials = trials if trials is None else whole_number("trials", trials)
+    trials = trials if trials is None else _length("trials", trials)
     batch = default_batch(len(samples), trials) if batch is None else batch
     in_epoch = len(samples) // batch
     if not in_epoch:
@@ -153,7 +155,7 @@ def planned(task: Task, split: str = "test", trials: int | None = None,
         if epochs is None:
             epochs = max(EPOCHS, min(MOST_EPOCHS, -(-UPDATES // in_epoch)))
             evaluations = min(epochs, MOST_EVALUATIONS) if evaluations is None else evaluations
-        epochs = whole_number("epochs", epochs)
+        epochs = _length("epochs", epochs)
         total = epochs * in_epoch
         evaluations = epochs if evaluations is None and each_epoch else evaluations
     else:
@@ -169,6 +171,13 @@ def planned(task: Task, split: str = "test", trials: int | None = None,
     few = evenly_drawn(task, split, whole_number("evaluation_trials", evaluation_trials))
     return Plan(samples, np.asarray(task.splits[split]), batch, total, epochs, tuple(marks), few,
                 in_order)
+
+
+def _length(name: str, value: Any) -> int:
+    """A number of trials or epochs that some machine may live to see the end of."""
+    if isinstance(value, (int, float)) and value > MOST_TRIALS:
+        raise InputError(f"{name} is at most {MOST_TRIALS:g}, not {value!r:.60}")
+    return whole_number(name, value)
 
 
 def _marks(evaluations, total, batch):

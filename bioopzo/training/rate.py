@@ -17,7 +17,6 @@ from bioopzo.engines.rate.engine import train_together
 from bioopzo.engines.rate.feed import Masks, presented
 from bioopzo.engines.rate.settings import Settings, learning_rate, open_engine
 from bioopzo.errors import InputError, NonFiniteError
-from bioopzo.files import writable
 from bioopzo.measures.evaluation import batch_of, on_batches
 from bioopzo.measures.recorded import on_batch
 from bioopzo.model import Model
@@ -60,7 +59,6 @@ def settings(backend: None = None, lazy: bool = True, **given: Any) -> Settings:
                          "compiled=")
     chosen = engine_settings.settings(**given)
     if chosen.checkpoint is not None:
-        writable("checkpoint", chosen.checkpoint)
         chosen = replace(chosen, checkpoint=checkpoint_path(chosen.checkpoint))
     return chosen
 

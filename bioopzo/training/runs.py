@@ -1,13 +1,18 @@
 """Many runs on one task: found where they are finished, else computed, each kept as it ends."""
 
 import json
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from bioopzo.errors import NonFiniteError
+from bioopzo.engines.stopping import Stopped
+from bioopzo.errors import InputError, InterruptedRun, ModelWarning, NonFiniteError, NotSaved
 from bioopzo.exact import digest
+from bioopzo.held import run_files
 from bioopzo.model import Model
 from bioopzo.run import Run
 from bioopzo.tasks import Task
@@ -20,6 +25,9 @@ from bioopzo.training.workers import results
 MOST_TOGETHER = 64
 #: Runs of the spiking engine with so many trials (some ten seconds) are kept on the way, too.
 WORTH_KEEPING = 10_000
+#: Models that a worker has made ready, by kind of run; so many are kept.
+_FITTED: dict[str, Model] = {}
+MOST_FITTED = 8
 
 
 @dataclass(frozen=True)
@@ -29,7 +37,7 @@ class Asked:
     `options` are those of `train`, `place` is where it is saved, `address` says what it is,
     `backend` where it will run, `group` is what it has in common with others of one program (empty:
     it runs alone), and `long` whether it is kept on the way. `fitted` is the model as it is
-    trained, which does not travel to workers.
+    trained, which does not travel to workers; each makes it once for all runs of a `kind`.
     """
 
     model: Model
@@ -41,6 +49,7 @@ class Asked:
     long: bool = False
     place: Path | None = None
     fitted: Model | None = None
+    kind: str = ""
 
     @property
     def checkpoint(self) -> Path | None:
@@ -64,7 +73,8 @@ def asked(model: Model, task: Task, seeds: Iterable[int], options: Mapping[str, 
     found = addresses(fitted, task, plan, chosen, options.get("split", "test"), seeds)
     backend = ENGINES[engine].backend(chosen, plan, fitted, task)
     long = engine == "rate" or plan.trials >= WORTH_KEEPING
-    return [Asked(model, seed, options, address, backend, group, long, fitted=fitted)
+    kind = digest((options, model.digest, task.digest))
+    return [Asked(model, seed, options, address, backend, group, long, fitted=fitted, kind=kind)
             for seed, address in zip(seeds, found)]
 
 
@@ -76,7 +86,7 @@ def computed(runs: Sequence[Asked], task: Task, executor: Any, at_once: int, cur
     of the rate engine those of one text as one program on each of `at_once` workers, else each
     alone. A run is saved by its worker; it comes without its task, and of its arrays with the
     learning curve alone where only `curves` are asked for. A worker that died is a problem of its
-    runs only.
+    runs only; a run that could not be saved comes all the same, with a `ModelWarning`.
     """
     left = []
     for number, run in enumerate(runs):
@@ -89,7 +99,39 @@ def computed(runs: Sequence[Asked], task: Task, executor: Any, at_once: int, cur
     parts = [[replace(runs[number], fitted=None) for number in share] for share in shares]
     for k, found in results(executor, work, [(part, task, curves) for part in parts]):
         several = [found] * len(shares[k]) if isinstance(found, Exception) else found
-        yield from zip(shares[k], several)
+        yield from zip(shares[k], map(_though_unsaved, several))
+
+
+def _though_unsaved(found):
+    """A finished run for the problem that it could not be saved."""
+    if not isinstance(found, NotSaved) or found.run is None:
+        return found
+    warnings.warn(str(found), ModelWarning, stacklevel=4)
+    return found.run
+
+
+@contextmanager
+def told_of(what: str, runs: Mapping[Any, Run | Exception], count: int | None,
+            place: str | PathLike | None) -> Iterator[None]:
+    """Within this context an interruption says what is finished of `what`, and where it is kept.
+
+    `runs` fill up meanwhile; there will be `count` in all, where that is known, kept in the folder
+    `place`. It becomes an `InterruptedRun` whose `runs` are those that are finished.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as problem:
+        finished = [run for run in runs.values() if isinstance(run, Run)]
+        of = "" if count is None else f" of {count}"
+        many = f"{len(finished)}{of} run{'s' * (len(finished) != 1 or count is not None)}"
+        kept = ("and nothing is kept: give a folder for the runs (out), and the next call goes on "
+                "from there" if place is None else
+                f"and kept in {place}, from where the same call goes on")
+        how = str(problem) if isinstance(problem, Stopped) else "interrupted"
+        stop = InterruptedRun(f"{what} was {how}: {many} {'is' if many == '1 run' else 'are'} "
+                              f"finished, {kept}")
+        stop.runs, stop.number = finished, getattr(problem, "number", stop.number)  # type: ignore[assignment]
+        raise stop from None
 
 
 def _parts(runs, left, at_once):
@@ -109,13 +151,26 @@ def work(runs: Sequence[Asked], task: Task, curves: bool = False) -> list[Run | 
     found = {run.address: known(run) for run in runs}
     left = [run for run in runs if found[run.address] is None]
     if left:
-        made = train_group([Job(run.model, run.seed, run.place, run.checkpoint) for run in left],
-                           task, progress=False, **left[0].options)
+        made = train_group(
+            [Job(run.model, run.seed, run.place, run.checkpoint, _fitted(run, task))
+             for run in left], task, progress=False, **left[0].options)
         found.update(zip((run.address for run in left), made))
     for run in runs:
         if run.checkpoint and _settled(found[run.address]):
             run.checkpoint.unlink(missing_ok=True)  # the run itself is saved now
     return [_lighter(found[run.address], curves) for run in runs]
+
+
+def _fitted(run, task):
+    """The model of a run as it is trained, checked; made once for the runs of a kind."""
+    fitted = _FITTED.get(run.kind)
+    if fitted is None:
+        fitted, _, _ = prepared(run.model, task, **run.options)
+        check_on(fitted, task)
+        for old in list(_FITTED)[:-MOST_FITTED]:
+            _FITTED.pop(old, None)  # another thread may have been here
+        _FITTED[run.kind] = fitted
+    return fitted
 
 
 def known(run: Asked) -> Run | Exception | None:
@@ -125,19 +180,36 @@ def known(run: Asked) -> Run | Exception | None:
     """
     if run.place is None:
         return None
+    if _is_left(run, run_files(run.place)[2]):
+        return None
     try:
-        # The small file tells in most cases.
-        meta = json.loads(run.place.with_name(f"{run.place.name}.json").read_text())
-        if meta["address"] != run.address or not (meta["complete"] or meta.get("not_finite")):
-            return None
-        found = Run.load(run.place)
-    except (OSError, ValueError, KeyError, TypeError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ModelWarning)  # its copy is another's: it counts itself
+            found = Run.load(run.place)
+    except (InputError, OSError):
+        return None
+    if found.meta.get("address") != run.address or not (
+            found.complete or found.meta.get("not_finite")):
         return None
     if found.complete:
         return found
-    problem = NonFiniteError(found.meta["stopped"])
+    problem = NonFiniteError(found.meta.get("stopped", "values that are not finite"))
     problem.run = found  # type: ignore[assignment]
     return problem
+
+
+def words_of(problem: BaseException) -> str:
+    """What a problem says, never nothing."""
+    return str(problem) or type(problem).__name__
+
+
+def _is_left(run, copy):
+    """Whether the small file says that a run is this one and has still to be finished."""
+    try:
+        meta = json.loads(copy.read_text())
+        return meta["address"] == run.address and not (meta["complete"] or meta["not_finite"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _settled(found):

@@ -10,7 +10,6 @@ from contextlib import nullcontext
 from dataclasses import replace
 from importlib import resources
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,11 +18,12 @@ from tqdm.auto import tqdm
 
 from bioopzo.arguments import at_a_time
 from bioopzo.errors import InputError, unknown
-from bioopzo.files import writable, write_json
+from bioopzo.files import readable, writable, write_json
 from bioopzo.model import Model
 from bioopzo.tasks import Task
 from bioopzo.text.equations import identifiers
-from bioopzo.training.runs import asked, computed
+from bioopzo.training.runs import asked, computed, told_of
+from bioopzo.training.saving import place_of_run
 from bioopzo.training.start import versions
 from bioopzo.training.train import checked_pair
 from bioopzo.training.tuned import FILE, Tuned, entries_of, key_of, tuned_parameters, with_unit
@@ -94,7 +94,8 @@ def tune(model: Model, task: Task, trials: int = 4000, count: int = 24, finalist
 
     Returns `Tuned`: parameters with their units, for `Model.edit` and `compare`. Raises
     `InputError` for a task without a validation split, for a wrong range, and where the values of
-    every candidate run away.
+    every candidate run away; `InterruptedRun` with the finished `.runs` for Ctrl-C, SIGTERM and
+    SIGHUP.
 
     >>> found = bz.tune(model, task)
     >>> run = bz.train(model.edit(found), task)
@@ -108,24 +109,28 @@ def tune(model: Model, task: Task, trials: int = 4000, count: int = 24, finalist
                    backend=backend if engine == "spiking" else None, **settings)
     at_once = jobs if engine == "rate" or backend == "standalone" or executor is not None else 1
     places = candidates(model, -(-count // 2), seed, ranges)
+    done: dict[Any, Any] = {}
 
     def scored(which, run_seeds, stage):
         """The score of each (candidate, seed)."""
         runs = [(k, run) for k in which for run in asked(
             model.edit(_with_units(model, places[k])), task, run_seeds, options)]
         if out is not None:
-            runs = [(k, replace(run, place=writable("out", out, run.address))) for k, run in runs]
+            runs = [(k, replace(run, place=place_of_run("out", out, run.address)))
+                    for k, run in runs]
         found = {}
         with tqdm(total=len(runs), disable=not progress, unit="run",
                   desc=f"{key_of(model)} on {task.name}, {stage}") as bar:
             for number, one in computed([run for _, run in runs], task, pool,
                                         at_once if executor is not None else 1, curves=True):
+                done[stage, number] = one
                 found[runs[number][0], runs[number][1].seed] = _score(one)
                 bar.update()
         return found
 
     limits = threadpool_limits(1) if engine == "rate" and executor is None else nullcontext()
-    with limits, workers(executor, at_once, processes=False) as pool:
+    with limits, told_of("the search", done, None, out), \
+            workers(executor, at_once, processes=False) as pool:
         scores = scored(range(len(places)), (1000, 1001), "wide")
         first = [float(np.mean([scores[k, 1000], scores[k, 1001]])) for k in range(len(places))]
         near = refined(places, first, count - len(places), np.random.default_rng(seed))
@@ -183,10 +188,26 @@ def _at_edge(space, setting):
 
 def tune_file(model: Model, task: Task, path: str | PathLike | None = None, **options: Any
               ) -> tuple[str, dict[str, Any]]:
-    """Tune one model and write its entry into the data file; returns (key, entry)."""
-    path = Path(path) if path else Path(str(resources.files("bioopzo") / FILE))
+    """Tune one model and write its entry into the data file; returns (key, entry).
+
+    Raises `InputError` before anything runs where the file cannot be written, or is no such file.
+    """
+    path = writable("path", path or str(resources.files("bioopzo") / FILE))
+    _known_entries(path)
     entry = tune(model, task, **options).entry
-    content = json.loads(path.read_text()) if path.is_file() else {}
+    content = _known_entries(path)  # as it is now: another search may have written meanwhile
     content[task.name] = {**entries_of(content, task.name), key_of(model): entry}
     write_json(path, content)
     return key_of(model), entry
+
+
+def _known_entries(path):
+    """What a data file of `tune_file` holds, nothing where there is none."""
+    try:
+        content = json.loads(readable(path).read_text()) if path.exists() else {}
+    except (OSError, ValueError) as problem:
+        raise InputError(f"{path} cannot be read as a file of tuned values: {problem}") from None
+    if not isinstance(content, dict) or not all(
+            isinstance(entries, (dict, str)) for entries in content.values()):
+        raise InputError(f"{path} is no file of tuned values: task, then rule, then parameters")
+    return content

@@ -13,7 +13,6 @@ from bioopzo.engines.spiking.feed import rows, tables
 from bioopzo.engines.spiking.numbers import EVALUATION, TRAINING, keys
 from bioopzo.engines.spiking.standalone import is_kept
 from bioopzo.errors import InputError, nearest
-from bioopzo.files import writable
 from bioopzo.measures.recorded import open_recorder
 from bioopzo.model import Model
 from bioopzo.network.assembly import assemble
@@ -82,7 +81,7 @@ def settings(backend: str | None = None, lazy: bool = True, precision: str = "do
         raise InputError(f"{', '.join(sorted(unknown))}: settings of engine='rate'; {mine}")
     backends.choose(backend, 0)
     if checkpoint is not None:
-        checkpoint = checkpoint_path(writable("checkpoint", checkpoint))
+        checkpoint = checkpoint_path(checkpoint)
     return Settings(backend, lazy, checked_precision(precision), checkpoint)
 
 

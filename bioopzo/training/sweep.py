@@ -17,14 +17,14 @@ from bioopzo import rules
 from bioopzo.arguments import at_a_time, checked_seeds
 from bioopzo.errors import InputError, ModelWarning
 from bioopzo.exact import described
-from bioopzo.files import writable
 from bioopzo.model import Model
 from bioopzo.run import Run
 from bioopzo.show.exports import optional
 from bioopzo.tasks import Task
 from bioopzo.training.plan import Evaluations
 from bioopzo.training.rate import alone_on_its_device
-from bioopzo.training.runs import Asked, asked, computed
+from bioopzo.training.runs import Asked, asked, computed, told_of, words_of
+from bioopzo.training.saving import place_of_run
 from bioopzo.training.train import ENGINES, checked_pair, named
 from bioopzo.training.workers import workers
 
@@ -88,7 +88,8 @@ def sweep(model: Model, task: Task, values: Mapping[str, Iterable[Any]],
     go on. The next call tries again those that may end otherwise.
 
     Raises `InputError` before anything runs for what `train` raises, names and values that cannot
-    be swept, no executor, and where xarray is not installed.
+    be swept, no executor, and where xarray is not installed; `InterruptedRun` with the finished
+    `.runs` for Ctrl-C, SIGTERM and SIGHUP.
     """
     checked_pair(model, task)
     xarray = optional("xarray", "sweep")
@@ -104,17 +105,19 @@ def sweep(model: Model, task: Task, values: Mapping[str, Iterable[Any]],
         changed, own = _at(model, dict(zip(grid, point)), engine)
         runs += asked(changed, task, seeds, {**options, **own})
     if out is not None:
-        runs = [replace(run, place=writable("out", out, run.address)) for run in runs]
+        runs = [replace(run, place=place_of_run("out", out, run.address)) for run in runs]
     count = 1 if executor is None and alone_on_its_device(engine, settings) else jobs
-    found: list[Run | Exception] = [Run()] * len(runs)
+    found: dict[int, Run | Exception] = {}
     bar = tqdm(total=len(runs), unit="run", disable=not progress,
                desc=f"{task.name} ({', '.join(sorted({run.backend for run in runs}))})")
-    with bar, workers(executor, count, processes=True) as pool:
+    with bar, told_of("the sweep", found, len(runs), out), \
+            workers(executor, count, processes=True) as pool:
         for number, one in computed(runs, task, pool, count, curves=True):
             found[number] = one
             bar.update()
-    result = _dataset(xarray, model, task, grid, seeds, runs, found)
-    _warn_of_missing(grid, seeds, found)
+    in_order = [found[number] for number in range(len(runs))]
+    result = _dataset(xarray, model, task, grid, seeds, runs, in_order)
+    _warn_of_missing(grid, seeds, in_order)
     return result
 
 
@@ -182,7 +185,7 @@ def _dataset(xarray, model, task, grid, seeds, runs, found):
             variables[key] = ((*grid, "seed"), np.array(numbers, float).reshape(shape))
     variables["run"] = ((*grid, "seed"), np.array([run.address for run in runs]).reshape(shape))
     variables["problem"] = ((*grid, "seed"), np.array(
-        ["" if isinstance(one, Run) else _words(one) for one in found]).reshape(shape))
+        ["" if isinstance(one, Run) else words_of(one) for one in found]).reshape(shape))
     trials = variables.pop("trials", None)
     coordinates = {name: _coordinate(name, values) for name, values in grid.items()}
     coordinates["seed"] = ("seed", list(seeds))
@@ -219,15 +222,11 @@ def _coordinate(name, values):
     return (name, [float(value) for value in values], {"units": unit})
 
 
-def _words(problem):
-    return str(problem) or type(problem).__name__
-
-
 def _warn_of_missing(grid, seeds, found):
     """Say which runs are missing, and why."""
     places = list(product(*grid.values(), seeds))
     lost = [f"{', '.join(f'{name}={value}' for name, value in zip([*grid, 'seed'], place))}: "
-            f"{_words(one)}" for place, one in zip(places, found) if not isinstance(one, Run)]
+            f"{words_of(one)}" for place, one in zip(places, found) if not isinstance(one, Run)]
     if lost:
         more = f"\n... and {len(lost) - 5} more" if len(lost) > 5 else ""
         warnings.warn(f"{len(lost)} of {len(found)} runs are missing:\n" + "\n".join(lost[:5])

@@ -11,19 +11,20 @@ from tqdm.auto import tqdm
 
 from bioopzo.arguments import whole_number
 from bioopzo.checks.check import check
-from bioopzo.errors import InputError, InterruptedRun, NonFiniteError, unknown
-from bioopzo.files import writable
+from bioopzo.engines import stopping
+from bioopzo.errors import InputError, InterruptedRun, unknown
 from bioopzo.model import Model
 from bioopzo.network.clock import time_course
 from bioopzo.run import Run
 from bioopzo.tasks import Task
 from bioopzo.training import rate, spiking
 from bioopzo.training.address import addresses
-from bioopzo.training.guards import warn_of_chance
+from bioopzo.training.ends import Open, before_training, ended, finished
+from bioopzo.training.guards import check_room
 from bioopzo.training.live import listener
 from bioopzo.training.log import Listener, Log, keeps_decisions
 from bioopzo.training.plan import Evaluations, Plan
-from bioopzo.training.saving import save_incomplete
+from bioopzo.training.saving import place_of_run
 from bioopzo.training.start import checked_start, provenance
 from bioopzo.training.tuned import tuned_parameters
 from bioopzo.training.watch import checked_watch
@@ -144,24 +145,16 @@ def train(model: Model, task: Task, trials: int | None = None, seed: int | Itera
 
 @dataclass(frozen=True)
 class Job:
-    """One of several runs: a `model`, a `seed`, and where it is saved and kept on the way."""
+    """One of several runs: a `model`, a `seed`, and where it is saved and kept on the way.
+
+    `fitted` is what `prepared` made of the model, where that is known and checked.
+    """
 
     model: Model
     seed: int
     save: str | PathLike | None = None
     checkpoint: str | PathLike | None = None
-
-
-@dataclass(frozen=True)
-class _Open:
-    """A run under way."""
-
-    run: Run
-    plan: Plan
-    log: Log
-    driver: Any
-    place: str | PathLike | None
-    begin: float
+    fitted: Model | None = None
 
 
 def train_group(jobs: Sequence[Job], task: Task, progress: bool = True, **options: Any
@@ -175,9 +168,10 @@ def train_group(jobs: Sequence[Job], task: Task, progress: bool = True, **option
     # What is wrong with the last is said before the first runs.
     checked = [_checked(job, task, **options) for job in jobs]
     opened = [partial(_opened, one, task, progress, **options) for one in checked]
-    if options.get("engine", "spiking") == "rate" and len(jobs) > 1:
-        return _grouped([make() for make in opened], progress)
-    return [_alone(make(), progress) for make in opened]
+    with stopping.heeded(), before_training():
+        if options.get("engine", "spiking") == "rate" and len(jobs) > 1:
+            return _grouped([make() for make in opened], progress)
+        return [_alone(make(), progress) for make in opened]
 
 
 def _checked(job, task, engine="spiking", live=False, start=None, record=None, record_trials=None,
@@ -188,13 +182,14 @@ def _checked(job, task, engine="spiking", live=False, start=None, record=None, r
     checked_start(start)
     if job.checkpoint is not None:
         options["checkpoint"] = job.checkpoint
-    model, plan, chosen = prepared(job.model, task, engine, **options)
-    check_on(model, task)
+    model, plan, chosen = prepared(job.model, task, engine, fitted=job.fitted, **options)
+    if job.fitted is None:
+        check_on(model, task)
     watch = checked_watch(model, task, plan.trials, record, record_trials)
     if watch is not None and chosen.checkpoint is not None:
         raise InputError("record and checkpoint: what was recorded before a run was cut off is not "
                          "in its checkpoint; give one of them")
-    place = writable("save", job.save) if job.save else None
+    place = place_of_run("save", job.save) if job.save else None
     return seed, model, plan, chosen, place, watch, time.perf_counter() - begin
 
 
@@ -210,25 +205,26 @@ def _opened(checked, task, progress, engine="spiking", split="test", live=False,
         run.meta["address"] = addresses(model, task, plan, chosen, split, [seed])[0]
     driver = ENGINES[engine].Driver(run, plan, chosen, seed, log, tqdm.write if progress else None,
                                     start, watch)
-    return _Open(run, plan, log, driver, place, begin)
+    return Open(run, plan, log, driver, place, begin)
 
 
 def _alone(opened, progress):
     """One run to its end: the `Run`, or the exception that ended it."""
     log = opened.log
-    log.announce(0)
     try:
+        log.announce(0)
         with _bar([opened], progress) as bar:
             for stretch in opened.driver.stretches():
+                stopping.look()
                 opened.driver.run(stretch)
                 bar.set_postfix_str(log.latest(), refresh=False)
                 bar.update(len(stretch.samples))
     except BaseException as problem:
-        stop = _ended(opened, problem)
+        stop = ended(opened, problem)
         if not isinstance(stop, Exception) or isinstance(stop, InterruptedRun):
             raise stop from (None if stop is not problem else problem.__cause__)
         return stop
-    return _finished(opened)
+    return finished(opened)
 
 
 def _grouped(opened, progress):
@@ -249,11 +245,12 @@ def _side_by_side(opened, progress):
     """Runs of one program in step; one that ends early leaves the others alone."""
     results: dict[int, Run | Exception] = {}
     going = {k: (one, one.driver.stretches()) for k, one in opened.items()}
-    for one in opened.values():
-        one.log.announce(0)
     try:
+        for one in opened.values():
+            one.log.announce(0)
         with _bar(list(opened.values()), progress) as bar:
             while going:
+                stopping.look()
                 stretches = {k: s for k, (_, left) in going.items()
                              if (s := next(left, None)) is not None}
                 if not stretches:  # all have the same plan
@@ -262,12 +259,12 @@ def _side_by_side(opened, progress):
                                              list(stretches.values()))
                 for k, problem in zip(stretches, problems):
                     if problem is not None:
-                        results[k] = _ended(going.pop(k)[0], problem)
+                        results[k] = ended(going.pop(k)[0], problem)
                 bar.update(sum(len(s.samples) for s in stretches.values()))
     except BaseException as problem:
-        stops = [_ended(one, problem) for one, _ in going.values()]
+        stops = [ended(one, problem) for one, _ in going.values()]
         raise stops[0] from None
-    return {**results, **{k: _finished(one) for k, (one, _) in going.items()}}
+    return {**results, **{k: finished(one) for k, (one, _) in going.items()}}
 
 
 def _bar(opened, progress):
@@ -281,40 +278,24 @@ def _bar(opened, progress):
                 desc=f"{run.meta['rule']} on {run.meta['task']} ({run.meta['backend']}{several})")
 
 
-def _ended(opened, problem):
-    """What ended a run early, with what was done in `.run`, which is saved."""
-    stop = _stopped(problem, opened.log, opened.plan)
-    opened.run.meta["stopped"] = _words(problem)
-    opened.run.meta["not_finite"] = isinstance(problem, NonFiniteError)
-    stop.run = _closed(opened, complete=False)
-    if opened.place:
-        _keep(opened.run, opened.place, stop)
-    return stop
-
-
-def _finished(opened):
-    """A run that has come to its end, saved."""
-    run = _closed(opened, complete=True)
-    warn_of_chance(run, opened.driver.task)
-    if opened.place:
-        run.save(opened.place)
-    return run
-
-
 def prepared(model: Model, task: Task, engine: str = "spiking", trials: int | None = None,
              epochs: int | None = None, evaluations: Evaluations = None, split: str = "test",
-             evaluation_trials: int | None = None, **settings: Any) -> tuple[Model, Plan, Any]:
+             evaluation_trials: int | None = None, fitted: Model | None = None, **settings: Any
+             ) -> tuple[Model, Plan, Any]:
     """What `train` is asked for, checked: (the model for the task, the `Plan`, the settings).
 
     The arguments are those of `train`, `settings` those of the engine, `backend` and `lazy` among
-    them. Raises `InputError`.
+    them; `fitted` is the model for the task, where it has been made before. Raises `InputError`.
     """
     if engine not in list(ENGINES):  # which may be given what cannot be hashed
         raise unknown("engine", engine, ENGINES)
     checked_pair(model, task)
+    check_room(model)
     chosen = ENGINES[engine].settings(**settings)
     plan = ENGINES[engine].plan(task, split, trials, epochs, evaluations, evaluation_trials,
                                 chosen)
+    if fitted is not None:
+        return fitted, plan, chosen
     model = model.for_task(task, tuned_parameters(task.name, model))
     return ENGINES[engine].fitted(model, task, chosen), plan, chosen
 
@@ -352,37 +333,3 @@ def named(value: object) -> str:
     if value is None or isinstance(value, (str, int, float)):
         return repr(value)
     return f"a {type(value).__name__}"
-
-
-def _stopped(problem, log, plan):
-    """What is raised in place of a problem: `InterruptedRun` for Ctrl-C, else the problem."""
-    if isinstance(problem, KeyboardInterrupt):
-        return InterruptedRun(f"interrupted after {log.trials} of {plan.trials} trials")
-    return problem
-
-
-def _words(problem):
-    if isinstance(problem, KeyboardInterrupt):
-        return str(problem) or "interrupted"
-    return str(problem) or type(problem).__name__
-
-
-def _closed(opened, complete):
-    """The run with everything in it that the engine and the log hold."""
-    run, driver = opened.run, opened.driver
-    run.meta.update(driver.closing())
-    opened.log.fill(run, driver.final(), complete)
-    if driver.watch is not None:
-        driver.watch.fill(run)
-    run.meta["wall_s"] = round(time.perf_counter() - opened.begin, 3)
-    return run
-
-
-def _keep(run, place, stop):
-    """Save a run that ended early; where that fails too, it is `stop` that is raised."""
-    try:
-        kept = save_incomplete(run, place)
-    except (OSError, ValueError) as problem:  # no room; a rate that JSON cannot hold
-        stop.add_note(f"the incomplete run could not be saved: {problem}")
-    else:
-        stop.add_note(f"the incomplete run is saved at {kept}")

@@ -13,12 +13,38 @@ from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecu
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+from bioopzo.engines import stopping
 from bioopzo.errors import InputError, LostRun
 
 #: What a process of ours leaves to others: runs share the cores, one each.
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 #: How often a worker looks whether it is still wanted, and we for jobs that do not tell (s).
 LOOKS_S = 0.5
+#: How long an interruption waits for what is being saved (s).
+GRACE_S = 1.5
+
+
+class Threads(ThreadPoolExecutor):
+    """So many threads, which end what they run, and keep it, when we do not wait for them."""
+
+    def __init__(self, count: int) -> None:
+        self._stop, self._jobs = stopping.Stop(), list[Future[Any]]()
+        super().__init__(count, initializer=self._stop.here)
+
+    def submit(self, function: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
+        """The `Future` of ``function(*given, **named)`` in one of the threads."""
+        self._jobs.append(super().submit(function, *given, **named))
+        return self._jobs[-1]
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Let no more begin; and let what runs end now, unless we `wait` for it."""
+        super().shutdown(wait, cancel_futures=cancel_futures)
+        begin = time.monotonic()
+        while not wait and time.monotonic() - begin < GRACE_S:
+            self._stop.ask()  # again: one that is just beginning may not have heard
+            if all(job.done() for job in self._jobs):
+                break
+            time.sleep(0.05)
 
 
 class Processes(ThreadPoolExecutor):
@@ -87,11 +113,13 @@ def workers(executor: Any, count: int, processes: bool) -> Iterator[Any]:
         if not callable(getattr(executor, "submit", None)):
             raise InputError("executor is a concurrent.futures.Executor, such as that of a Dask "
                              f"client, or one of submitit's, not {executor!r:.80}")
-        yield executor
+        with stopping.heeded():
+            yield executor
         return
-    pool = Processes(count) if processes and count > 1 else ThreadPoolExecutor(count)
+    pool = Processes(count) if processes and count > 1 else Threads(count)
     try:
-        yield pool
+        with stopping.heeded():
+            yield pool
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         raise
@@ -102,7 +130,7 @@ def results(executor: Executor | Any, function: Callable[..., Any], parts: Seque
             ) -> Iterator[tuple[int, Any]]:
     """(number, what ``function(*part)`` gave) of every one of the `parts`, as they end.
 
-    What failed gives its exception in place of a result, but for an interruption, which is raised.
+    What failed gives its exception in place of a result; an interruption of this process is raised.
     Where an executor can send many jobs as one array, it does. What has not begun is cancelled
     when the iteration ends early.
     """
@@ -112,8 +140,8 @@ def results(executor: Executor | Any, function: Callable[..., Any], parts: Seque
         while waiting:
             for job in _done(waiting):
                 number, problem = waiting.pop(job), job.exception()
-                if problem is not None and not isinstance(problem, Exception):
-                    raise problem
+                if isinstance(problem, KeyboardInterrupt) and isinstance(executor, Threads):
+                    raise problem  # Brian2 has told it there; elsewhere, a worker was ended
                 yield number, job.result() if problem is None else problem
     finally:
         for job in waiting:

@@ -9,14 +9,13 @@ which are weak.
 import hashlib
 import json
 import re
-import subprocess
 import tempfile
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bioopzo.arguments import cores
+from bioopzo.engines import stopping
 from bioopzo.engines.spiking import kept
 from bioopzo.engines.spiking.sources import HEAD, STANDARD, fingerprints
 from bioopzo.engines.tools import (
@@ -59,8 +58,7 @@ def program(folder):
         known = _known(base)
         changed = [name for name, text in codes.items() if known.get(name) != text]
         units = _edited(folder, changed) if known else _whole(folder, changed)
-        with ThreadPoolExecutor(max(1, len(units))) as pool:
-            list(pool.map(lambda unit: _compile(folder, unit, head), units))
+        stopping.side_by_side(lambda unit: _compile(folder, unit, head), units)
         old = ("unit0", "unit1", "core") if known else ()
         # The linker keeps the first of equal functions: those of the optimised units.
         _run(folder, [*(f"{unit}.o" for unit in units), *(str(base / f"{unit}.o") for unit in old),
@@ -131,8 +129,7 @@ def _write(folder, unit, files, names, space, weak=False, first=""):
 def _run(folder, arguments):
     try:
         with _COMPILERS:
-            done = subprocess.run([compiler(), *arguments], cwd=folder, capture_output=True,
-                                  text=True)
+            done = stopping.ran([compiler(), *arguments], folder)
     except OSError as problem:
         raise BuildError(f"the compiler {compiler()} cannot be run: {problem.strerror}") from None
     made = folder / arguments[-1]

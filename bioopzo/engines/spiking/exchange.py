@@ -127,16 +127,26 @@ def write(file, manifest, given, connections):
         file.write(value.tobytes())
 
 
+def _taken(file, dtype, count):
+    """The next `count` numbers of a file."""
+    values = np.fromfile(file, dtype, count)
+    if len(values) != count:
+        raise BuildError(f"the compiled network wrote less than it should to {file.name}: no room "
+                         "in TMPDIR, or another program in its place")
+    return values
+
+
 def read(file, manifest, trials, connections, record=(), steps=1):
     """The `Outcome` of a chunk of `trials` that the program wrote.
 
-    `record` is what it was made to record, in trials of so many `steps`.
+    `record` is what it was made to record, in trials of so many `steps`. Raises `BuildError` where
+    the file is too short.
     """
-    state = {name: _spread(name, np.fromfile(file, entry["dtype"], entry["size"]), entry,
-                           connections) for name, entry in manifest["state"].items()}
-    decision, cost = (np.fromfile(file, "float64", trials * n).reshape(-1, n)
+    state = {name: _spread(name, _taken(file, entry["dtype"], entry["size"]), entry, connections)
+             for name, entry in manifest["state"].items()}
+    decision, cost = (_taken(file, "float64", trials * n).reshape(-1, n)
                       for n in manifest["readings"])
-    recorded = [np.fromfile(file, "float64", trials * steps * n).reshape(-1, n)
+    recorded = [_taken(file, "float64", trials * steps * n).reshape(-1, n)
                 for n in manifest["recorded"]]
     return Outcome(state, *readings(state, decision, cost),
                    spread_out(record, connections, steps, recorded))

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 
+from bioopzo.engines import stopping
 from bioopzo.engines.spiking.build import build, explain
 from bioopzo.engines.spiking.chunk import Outcome, readings, spread_out
 from bioopzo.engines.spiking.session import runtime
@@ -38,7 +39,7 @@ class Runtime:
         over = "ignore" if self.precision == "single" else None
         try:
             self.built.network.t_ = 0.0
-            with np.errstate(over=over):
+            with np.errstate(over=over), stopping.ended_by(self.built.network.stop):
                 self.built.network.run(trials * self.shape.duration, namespace={})
         except KeyboardInterrupt:
             raise
@@ -50,6 +51,7 @@ class Runtime:
 
     def run(self, chunk):
         """Run one chunk."""
+        stopping.look()
         with runtime(self.name, self.precision):
             for name, value in {**chunk.state, **chunk.constants}.items():
                 set_array(self.built, name, value)

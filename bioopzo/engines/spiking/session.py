@@ -23,18 +23,22 @@ from bioopzo.engines.tools import ONE_AT_A_TIME
 _DEVICES = importlib.import_module("brian2.devices.device")
 #: Numbers that compiled code has drawn and not used yet, between two of our runs.
 _DRAWN: dict = {}
+STORES = ("rand_buffer", "rand_buffer_index", "randn_buffer", "randn_buffer_index")
 #: Named objects of Brian2 after the last collection, and how many more lead to the next.
 _ALIVE, MANY = {"before": 0}, 300
 
 
 @contextlib.contextmanager
-def runtime(target="numpy", precision="double"):
+def runtime(target="numpy", precision="double", seeded=False):
     """Within this context Brian2 runs in this process, with the given code generation target.
 
-    `precision` is that of what is made, and must be the same when it is run.
+    `precision` is that of what is made, and must be the same when it is run. What is made by this
+    package draws nothing from NumPy's global numbers, which are left alone, for another thread may
+    draw from them; where Brian2 is to be `seeded` within, for objects of the user's own, they are
+    put aside.
     """
     device = b2.all_devices["runtime"]
-    with _visit(device, precision), _numbers(device), _quick_collections():
+    with _visit(device, precision), _numbers(device, seeded), _quick_collections():
         before = b2.prefs.codegen.target
         b2.prefs.codegen.target = target
         try:
@@ -126,19 +130,25 @@ def _disown(references):
 
 
 @contextlib.contextmanager
-def _numbers(device):
-    """Put the user's random numbers aside: NumPy's state, and what compiled code has in store."""
-    theirs = device.get_random_state()
-    ours = {name: np.zeros_like(value) for name, value in theirs.items() if name != "numpy_state"}
-    ours.update(_DRAWN)
-    _DRAWN.clear()  # compiled code may free it: nobody else must take it
-    device.set_random_state({**theirs, **ours})
+def _numbers(device, seeded):
+    """Put the user's random numbers aside: what compiled code has in store, and NumPy's state."""
+    theirs = {name: getattr(device, name).copy() for name in STORES}
+    ours = {name: _DRAWN.pop(name, np.zeros_like(value)) for name, value in theirs.items()}
+    _stored(device, ours)  # compiled code may free it: nobody else must take it
+    numbers = np.random.get_state() if seeded else None
     try:
         yield
     finally:
-        _DRAWN.update({name: value for name, value in device.get_random_state().items()
-                       if name in ours})
-        device.set_random_state(theirs)
+        _DRAWN.update({name: getattr(device, name).copy() for name in STORES})
+        _stored(device, theirs)
+        if numbers is not None:
+            np.random.set_state(numbers)
+
+
+def _stored(device, values):
+    """Let compiled code find these numbers in store."""
+    for name, value in values.items():
+        getattr(device, name)[:] = value
 
 
 @contextlib.contextmanager

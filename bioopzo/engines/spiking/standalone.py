@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import tempfile
 import threading
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import brian2 as b2
 
+from bioopzo.engines import stopping
 from bioopzo.engines.spiking import exchange, kept
 from bioopzo.engines.spiking.build import assemble
 from bioopzo.engines.spiking.compilation import LOOP_FLAGS, program
@@ -129,23 +129,32 @@ class Standalone:
             with open(os.path.join(folder, "chunk.in"), "wb") as file:
                 exchange.write(file, self.manifest, given, self.connections)
             self._call(folder)
-            with open(os.path.join(folder, "chunk.out"), "rb") as file:
+            written = os.path.join(folder, "chunk.out")
+            if not os.path.exists(written):
+                raise BuildError(f"the compiled network {self.directory / 'main'} wrote no outcome")
+            with open(written, "rb") as file:
                 return exchange.read(file, self.manifest, chunk.trials, self.connections,
                                      self.record, self.shape.steps)
 
     def _call(self, folder, again=True):
         try:
-            done = subprocess.run([str(self.directory / "main"), "--results_dir", folder + os.sep],
-                                  capture_output=True, text=True)
-            code, words = done.returncode, (done.stderr.strip() or done.stdout.strip()
-                                            if done.returncode else done.stderr.strip())
+            code, words = self._ran(folder)
         except OSError as problem:
             code, words = None, f"it cannot be run: {problem.strerror}"
-        if code is not None and -code == signal.SIGINT:
-            raise KeyboardInterrupt
+        if code is not None and -code in stopping.ALL:
+            raise stopping.Stopped(-code)
         if (code or words) and again and not kept.sound(self.directory):
             self._open()  # somebody has emptied the cache meanwhile
             self._call(folder, again=False)
+        elif code == -signal.SIGKILL:
+            raise BuildError(f"the compiled network {self.directory / 'main'} was killed, from "
+                             "outside or for want of memory")
         elif code or words:
             raise BuildError(f"the compiled network {self.directory / 'main'} stopped with code "
-                             f"{code}: {words[-2000:]}")
+                             f"{code}: {words[-2000:] or 'it said nothing'}")
+
+    def _ran(self, folder):
+        """Run the program: its exit code and, where something is wrong, its words."""
+        done = stopping.ran([str(self.directory / "main"), "--results_dir", folder + os.sep])
+        words = done.stderr.strip() or done.stdout.strip() * bool(done.returncode)
+        return done.returncode, words

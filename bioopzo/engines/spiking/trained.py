@@ -68,7 +68,7 @@ class TrainedNetwork(Built):
         several = np.ndim(sample) == 1
         samples = [checked_sample(self.task, one) for one in (sample if several else [sample])]
         seed = whole("present", "seed", seed, least=0)
-        with runtime():
+        with runtime(seeded=True):
             keep_apart(self.network)  # what was added since
             b2.seed(seed)  # of what was added
             for begin in range(0, len(samples), ROWS):
