@@ -67,7 +67,7 @@ def test_the_command_line_says_how_a_range_is_written(text, capsys):
     from bioopzo.cli import main
 
     assert main(["tune", "--task", "xor", "--rules", "readout_only", "--range", text]) != 0
-    assert "--range takes NAME=LOWEST,HIGHEST" in capsys.readouterr().err
+    assert "--range is NAME=LOWEST,HIGHEST" in capsys.readouterr().err
 
 
 def test_no_rule_is_searched_where_another_does_not_have_the_parameter(capsys, monkeypatch):
