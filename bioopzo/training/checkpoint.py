@@ -13,7 +13,7 @@ import numpy as np
 from bioopzo.engines.rate.devices import gathered
 from bioopzo.engines.rate.engine import Engine
 from bioopzo.engines.rate.settings import Settings
-from bioopzo.errors import InputError
+from bioopzo.errors import InputError, ModelWarning
 from bioopzo.files import writable, write_atomically
 from bioopzo.training.log import Log
 
@@ -75,9 +75,9 @@ def write(path: Path | None, kinds: Mapping[str, Mapping[str, np.ndarray]], log:
     try:
         write_atomically(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
     except OSError as problem:  # the run is worth more
-        warnings.warn(f"the checkpoint {path} could not be written ({problem.strerror}): training "
-                      "goes on, and could only be taken up from an earlier one, if there is one",
-                      stacklevel=2)
+        warnings.warn(f"the checkpoint {path} could not be written ("
+                      f"{problem.strerror or problem}): training goes on, and could only be taken "
+                      "up from an earlier one, if there is one", ModelWarning, stacklevel=2)
 
 
 def checkpoint_path(path: str | PathLike) -> Path:
