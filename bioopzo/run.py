@@ -293,7 +293,8 @@ class Run:
         """Spikes of one trial of the trained network, plasticity on; see `plots.raster`.
 
         `sample` is the index of the trial in the task (default: the first of the test split),
-        `seed` draws its noise; drawn into `ax`, by default a new figure.
+        `seed` draws its noise; drawn into `ax`, by default a new figure. Raises `InputError` as
+        `measures.record` does.
         """
         return plots.raster(measures.record(self, sample, seed), ax)
 

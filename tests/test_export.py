@@ -206,6 +206,14 @@ def test_what_cannot_be_exported_is_said(runs, tmp_path, form, path, samples, sa
     assert (tmp_path / "run.npz").read_text() == "of a run"
 
 
+def test_a_damaged_file_in_the_place_of_the_arrays_is_left_alone(runs, tmp_path):
+    """It begins as a zip file does, and ended in a BadZipFile."""
+    (tmp_path / "net.npz").write_bytes(b"PK\x03\x04half")
+    with pytest.raises(InputError, match="net.npz, which belongs to no export"):
+        runs[0]["plain"][0].export("brian2", tmp_path / "net.py")
+    assert (tmp_path / "net.npz").read_bytes() == b"PK\x03\x04half"
+
+
 @pytest.mark.parametrize("value, unit, text", [
     (0.01, "second", "10*ms"), (0.1 + 0.2, "1", "0.30000000000000004"), (7.607, "hertz",
                                                                          "7.607*Hz"),

@@ -614,6 +614,20 @@ def test_a_neuron_that_synapses_read_and_change_by_two_names_is_refused():
         recurrent.edit({"forward.spike": "u_post += w - 0.1*u_pre"}).check()
 
 
+@pytest.mark.parametrize("terms", ["h_post = w*h_pre : 1 (summed)",
+                                   "part = w*h_pre : 1\nh_post = part : 1 (summed)"])
+def test_a_sum_that_reads_itself_is_refused(terms):
+    """NumPy added up what was there before, compiled code what it had so far."""
+    recurrent = bz.Model([3, 4, 2], rule="dfa", recurrent=True, coding="current")
+    edits = {"hidden:g": "g : 1\nh : 1", "hidden.step": "S = int(rand() < chance)\nu += 0.01*h",
+             "recurrent": f"dw/dt = -eta*xbar_pre*psi_post*g_post : 1\n{terms}"}
+    with pytest.raises(EquationError, match="the sum h_post reads h_pre"):
+        recurrent.edit(edits).check()
+    read = {"hidden:g": "g : 1\nh : 1\nk = h + xbar : 1"}  # which is stored before
+    recurrent.edit({**edits, **read, "recurrent": edits["recurrent"].replace("h_pre", "k_pre")}
+                   ).check()
+
+
 def test_what_a_trial_begins_with_may_read_psi_where_neurons_wait():
     """Drawn: int(not_refractory), behind the statement that sets it, was a truth to NumPy."""
     outcome = run_draw(Draw(seed=4, sizes=(3, 3, 2), rule="eprop", refractory=3.0, coding="spikes",

@@ -193,6 +193,18 @@ def test_damaged_results_are_refused(trained, tmp_path, damage):
         bz.Run.load(path)
 
 
+def test_a_run_of_the_first_format_is_read(trained, tmp_path):
+    """Of that, the .npz held arrays alone, and the .json all that is said of them."""
+    path = trained.save(tmp_path / "run")
+    said = json.loads((tmp_path / "run.json").read_text())
+    np.savez_compressed(tmp_path / "run.npz", **trained.arrays)
+    (tmp_path / "run.json").write_text(json.dumps({**said, "format": 1}))
+    loaded = bz.Run.load(path)
+    assert loaded.test_accuracy == trained.test_accuracy and loaded.complete
+    assert loaded.arrays.keys() == trained.arrays.keys()
+    assert (loaded.final["forward_1.w"] == trained.final["forward_1.w"]).all()
+
+
 def test_a_weight_that_is_not_finite_stops_the_run_with_name_index_and_trial(task, tmp_path):
     """The weights explode as soon as they learn; what was done is saved, marked incomplete."""
     model = bz.Model([4, 5, 2], eta_o=1e300 * Hz)

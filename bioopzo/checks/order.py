@@ -3,7 +3,8 @@
 Compiled code serves one synapse after the other, each with all its statements. NumPy's serves all
 synapses statement after statement, unless it sees that a statement reads by name what it or one
 below it changes. What it does not see (a value that was changed above, or one that a subexpression
-or the neuron's other name reads) would be another one in each of Brian2's back ends.
+or the neuron's other name reads) would be another one in each of Brian2's back ends. So would a sum
+that reads what it adds up to: compiled code begins with 0 and finds what is there so far.
 """
 
 from bioopzo.errors import Mistake
@@ -24,6 +25,22 @@ def disputed(text):
                         first, other = changed[place]
                         if word != other or first < k:
                             yield name, line, _mistake(line, word, other, text.kinds[place[0]])
+        for line in text.lines[name].values():
+            if "summed" in line.flags:
+                yield from ((name, line, _of_sum(line, word)) for word in _reads_itself(
+                    text, name, line))
+
+
+def _reads_itself(text, name, line):
+    """The words by which a sum reads what it adds up to; subexpressions of neurons are stored."""
+    place, own, todo, seen = text.variable(name, line.name), text.lines[name], [line], set()
+    while todo:
+        for word in sorted(identifiers(todo.pop().right) - seen):
+            seen.add(word)
+            if text.variable(name, word) == place:
+                yield word
+            elif word in own and own[word].kind == "subexpression":
+                todo.append(own[word])
 
 
 def _read(text, name, word):
@@ -47,3 +64,10 @@ def _mistake(line, word, other, kind):
         "statements: Brian2's back ends do not agree on what it finds there", str(line),
         f"let neurons keep the value in a variable of their own, set in {kind}.step"
         + (f", or write the line above the one that changes {other}" if word == other else ""))
+
+
+def _of_sum(line, word):
+    return Mistake(
+        "", f"the sum {line.name} reads {word}, which it adds up to: Brian2's back ends do not "
+        "agree on what it finds there", str(line),
+        "let it read a variable of the neurons' own, which they set in a statement")

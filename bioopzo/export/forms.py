@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -73,7 +74,7 @@ def _is_ours(path):
     try:
         with np.load(path, allow_pickle=False) as file:
             return "mark" in file
-    except (OSError, ValueError):
+    except (OSError, ValueError, BadZipFile):
         return False
 
 
