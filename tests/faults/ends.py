@@ -386,9 +386,8 @@ def _(here):
     return output, "the other runs"
 
 
-@fault("workers", "an interruption in mid-comparison keeps what is finished", "1 of 3 runs are",
-       "kept in", point=6)
-def _(here):
+def _interrupted_at_the_ninth_chunk():
+    """A `Runtime.run` that is interrupted after eight chunks."""
     inner, count = Runtime.run, []
 
     def interrupted(engine, chunk):
@@ -397,7 +396,13 @@ def _(here):
             raise KeyboardInterrupt
         return inner(engine, chunk)
 
-    with patched(Runtime, "run", interrupted):
+    return interrupted
+
+
+@fault("workers", "an interruption in mid-comparison keeps what is finished", "1 of 3 runs are",
+       "kept in", point=6)
+def _(here):
+    with patched(Runtime, "run", _interrupted_at_the_ninth_chunk()):
         said = refused(bz.compare, {"one": model(), "two": model(eta=1 * Hz),
                                     "three": model(eta=2 * Hz)}, task(), seeds=[0], out=here,
                        backend="numpy", **QUICK)
@@ -408,15 +413,7 @@ def _(here):
 @fault("workers", "an interruption in mid-sweep of one process", "of 2 runs are", "kept in",
        point=6)
 def _(here):
-    inner, count = Runtime.run, []
-
-    def interrupted(engine, chunk):
-        count.append(1)
-        if len(count) > 8:
-            raise KeyboardInterrupt
-        return inner(engine, chunk)
-
-    with patched(Runtime, "run", interrupted):
+    with patched(Runtime, "run", _interrupted_at_the_ninth_chunk()):
         said = refused(bz.sweep, model(), task(), {"eta": [1, 2] * Hz}, [0], out=here, jobs=1,
                        backend="numpy", **QUICK)
     return said, "the finished run"
