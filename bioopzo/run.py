@@ -141,11 +141,12 @@ class Run:
         return measures.evaluate(self, task, split, trials, seed)
 
     def predict(self, inputs: Any, split: str = "test", readout: bool = False) -> np.ndarray:
-        """What the trained network answers: the class of each sample (samples,).
+        """What the trained network answers: the class of each sample (samples,), by its name.
 
         `inputs` are arrays as those of the run's task, (samples, features) or (samples, steps,
-        features), or a Task, of which a `split` is shown. With `readout`, and where the task has no
-        classes, the readout itself (samples, readouts), averaged over the time in which it is read.
+        features), or a Task, of which a `split` is shown. Classes without names (see `Task`) are
+        numbers from 0. With `readout`, and where the task has no classes, the readout itself
+        (samples, readouts), averaged over the time in which it is read.
         Raises `InputError` for inputs of another shape, and as `evaluate` does.
         """
         return measures.predict(self, inputs, split, readout)

@@ -41,10 +41,29 @@ def test_labels_of_any_kind_are_classes(targets, labels, classes, said):
     assert said in task.description and task.description.startswith("Mine.")
 
 
+@pytest.mark.parametrize("names, targets, says", [
+    ("ab", [0, 1]*3, "2 different names, one for each class, not 'ab'"),
+    (["a", "a"], [0, 1]*3, "2 different names"), (["a"], [0, 1]*3, "2 different names"),
+    (5, [0, 1]*3, "2 different names"), (["a"], X[:, :1], "there are no labels")])
+def test_names_of_classes_are_checked(names, targets, says):
+    with pytest.raises(InputError, match=says):
+        bz.tasks.from_arrays(X, targets, class_names=names)
+
+
+def test_names_of_classes_go_with_the_labels():
+    task = bz.tasks.from_arrays(X, [0, 1]*3, class_names=["left", "right"])
+    assert task.class_names == ("left", "right") and "1 is right" in task.description
+    assert task.replace(labels=None).class_names is None
+    assert bz.tasks.relabelled(task, [1, 0]).class_names == task.class_names
+    assert task.digest == task.replace(class_names=None).digest  # a run depends on no names
+
+
 def test_numbers_to_follow_stay_numbers():
     for targets in (X[:, :1], X[:, :2], np.ones((6, 2)), np.zeros((6, 60, 2))):
         assert bz.tasks.from_arrays(X, targets).labels is None
     assert bz.tasks.from_arrays(X, [1, 2, 3, 1, 2, 3], classes=5).labels.tolist() == [1, 2, 3]*2
+    fewer = bz.tasks.from_arrays(X, ["a", "b"]*3, classes=3)
+    assert fewer.class_names == ("a", "b", "class 2") and fewer.n_out == 3
     table = Table({"a": [1, 2., 3], "b": [0., 0, 1]})
     assert bz.tasks.from_arrays(table, [0, 1, 0]).inputs.tolist() == [[1, 0], [2, 0], [3, 1]]
 

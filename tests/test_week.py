@@ -54,7 +54,8 @@ def test_1_data_in_any_form():
     task = bz.tasks.from_arrays(table, np.where(table["left"] > table["right"], "L", "R"),
                                 duration=20*ms)
     found = bz.train(bz.Model([2, 6, 2], rule="dfa"), task, trials=4, **QUICK)
-    assert "0 is L, 1 is R" in task.description and found.predict(table[:3]).shape == (3,)
+    assert "0 is L, 1 is R" in task.description and task.class_names == ("L", "R")
+    assert set(found.predict(table[:3])) <= {"L", "R"} and found.predict(table[:3]).shape == (3,)
 
     side = rng.integers(0, 2, 12)
     evidence = (2*side - 1)[:, None, None]*0.5 + rng.normal(0, 1, (12, 20, 1))

@@ -46,14 +46,19 @@ def predict(run: Any, inputs: Any, split: str = "test", readout: bool = False) -
     `Run.predict`.
     """
     if isinstance(inputs, Task):
-        found = evaluate(run, inputs, split)
+        task, found = inputs, evaluate(run, inputs, split)
     else:
         model, task = attached(run)
-        task = _unlabelled(task, inputs)
-        found = shown(run, model.on(task), task, task.splits["train"], None)
-    assert found.decision is not None  # of what has been shown just now
-    return found.decision if readout or (run.task is not None and run.task.labels is None) \
-        else found.choice
+        new = _unlabelled(task, inputs)
+        found = shown(run, model.on(new), new, new.splits["train"], None)
+    assert found.decision is not None and found.choice is not None  # of what was shown just now
+    learned = run.task or task  # whose classes the network knows
+    if readout or learned.labels is None:
+        return found.decision
+    if learned.class_names is None:
+        return found.choice
+    one_kind = len(set(map(type, learned.class_names))) == 1
+    return np.array(learned.class_names, None if one_kind else object)[found.choice]
 
 
 def _unlabelled(task, inputs):

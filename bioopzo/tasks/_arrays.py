@@ -71,6 +71,19 @@ def checked_labels(where: str, labels: Any, samples: int, classes: int) -> np.nd
     return frozen(labels, np.int64)
 
 
+def checked_names(where: str, names: Any, labels: Any, classes: int) -> tuple[Any, ...] | None:
+    """What the classes are called, one name each, as plain Python values."""
+    if names is None:
+        return None
+    if labels is None:
+        raise InputError(f"{where}: class_names name classes, and there are no labels")
+    found = tuple(np.asarray(names).tolist()) if np.iterable(names) else ()
+    if isinstance(names, str) or not len(found) == classes == len(set(map(str, found))):
+        raise InputError(f"{where}: class_names are {classes} different names, one for each class, "
+                         f"not {names!r}")
+    return found
+
+
 def checked_mask(where: str, mask: Any, samples: int, steps: int) -> np.ndarray:
     """When the target is shown, in all trials or in each."""
     mask = as_array(where, "mask", mask)

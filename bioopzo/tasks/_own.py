@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 
 from bioopzo.arguments import number, step_count, whole
 from bioopzo.errors import InputError, ModelWarning, nearest
-from bioopzo.tasks._own_labels import wanted_of
+from bioopzo.tasks._arrays import checked_names
+from bioopzo.tasks._own_labels import said_of, wanted_of
 from bioopzo.tasks.trials import SPLITS, Task, consecutive_splits, gate
 
 #: The share of a trial after which a target is shown, where nobody says.
@@ -33,9 +34,9 @@ def from_arrays(inputs: Any, targets: ArrayLike, mask: Any = None,
         Arrays, lists, or a DataFrame.
     targets : (samples,) labels, or (samples, outputs) or (samples, steps, outputs) numbers
         Labels are the classes: texts, booleans or whole numbers. Whole numbers from 0 are classes
-        as they stand; all others are counted in their own order, which the task's description
-        says. Rows with a single 1 are one-hot: classes, too. Other numbers are for the readouts to
-        follow.
+        as they stand; all others are counted in their own order, and are the task's `class_names`,
+        with which `Run.predict` answers. Rows with a single 1 are one-hot: classes, too. Other
+        numbers are for the readouts to follow.
     mask : (steps,), or (samples, steps), optional
         1 while the target is shown and the readout is read; default the last two thirds.
     duration, dt : time
@@ -52,7 +53,7 @@ def from_arrays(inputs: Any, targets: ArrayLike, mask: Any = None,
     Raises `InputError` for what does not fit together; warns of pixels from 0 to 255.
     """
     inputs = inputs if hasattr(inputs, "steps") else numbers_of(name, inputs)
-    labels, wanted, said = wanted_of(name, targets, classes)
+    labels, wanted, names = wanted_of(name, targets, classes)
     if len(wanted) != len(inputs):
         raise InputError(f"{name}: there are {len(inputs)} trials to show, and {len(wanted)} "
                          "targets: one a trial")
@@ -68,7 +69,9 @@ def from_arrays(inputs: Any, targets: ArrayLike, mask: Any = None,
                              f"fields are {', '.join(fields)}")
     if splits is None:
         splits = _drawn(name, len(inputs), validation, test, seed)
-    more["description"] = " ".join(filter(None, [more.get("description"), said]))
+    names = checked_names(name, more.get("class_names", names), labels, wanted.shape[-1])
+    more["class_names"] = names
+    more["description"] = " ".join(filter(None, [more.get("description"), said_of(names)]))
     task = Task(name=name, inputs=inputs, targets=wanted, labels=labels, mask=mask, splits=splits,
                 duration=duration, dt=dt, **more)
     if task.coding == "current" and inputs.min() == 0 and inputs.max() == BRIGHTEST:

@@ -13,19 +13,19 @@ NAMED = 12
 
 
 def wanted_of(name: str, targets: Any, classes: int | None = None,
-              ) -> tuple[np.ndarray | None, np.ndarray, str]:
-    """The `targets` of a task called `name`: (labels or None, targets, which class is what).
+              ) -> tuple[np.ndarray | None, np.ndarray, tuple[Any, ...] | None]:
+    """The `targets` of a task called `name`: labels or None, targets, names of classes or None.
 
     One value a sample is a class: texts, booleans, whole numbers (floats too). Whole numbers from 0
     are the classes themselves (`classes` of them, where it is given); anything else is counted in
-    its own order, which is said. Rows with a single 1 among zeros are one-hot: classes, too. All
-    else is numbers to follow. Raises `InputError`.
+    its own order, and keeps its name. Rows with a single 1 among zeros are one-hot: classes, too.
+    All else is numbers to follow. Raises `InputError`.
     """
     values = _values(name, targets)
     if values.ndim == 2 and values.shape[1] > 1 and _is_one_hot(values):
-        return values.argmax(axis=1), values.astype(float), ""
+        return values.argmax(axis=1), values.astype(float), None
     if values.ndim != 1:
-        return None, values, ""
+        return None, values, None
     if values.dtype.kind == "f":
         if not (values % 1 == 0).all():  # NaN is none either
             raise InputError(f"{name}: targets of one axis are classes (texts, booleans or whole "
@@ -40,9 +40,17 @@ def wanted_of(name: str, targets: Any, classes: int | None = None,
                          "tell apart")
     if classes is not None and whole(name, "classes", classes) < len(kinds):
         raise InputError(f"{name}: classes={classes}, and there are {len(kinds)} kinds of labels")
-    said = ", ".join(f"{k} is {kind!s}" for k, kind in enumerate(kinds[:NAMED]))
-    more = " ..." if len(kinds) > NAMED else ""
-    return labels, one_hot(labels, classes or len(kinds)), f"Classes: {said}{more}."
+    classes = classes or len(kinds)
+    names = (*kinds.tolist(), *(f"class {k}" for k in range(len(kinds), classes)))
+    return labels, one_hot(labels, classes), names
+
+
+def said_of(names: tuple[Any, ...] | None) -> str:
+    """Which class is what, as a sentence; '' for classes that are their own names."""
+    if names is None:
+        return ""
+    said = ", ".join(f"{k} is {kind!s}" for k, kind in enumerate(names[:NAMED]))
+    return f"Classes: {said}{' ...' if len(names) > NAMED else ''}."
 
 
 def _values(name, targets):
@@ -84,4 +92,4 @@ def _counted(name, labels, classes):
     classes = most + 1 if classes is None else whole(name, "classes", classes)
     if most >= classes:
         raise InputError(f"{name}: classes={classes}, and there is a class {most}")
-    return labels, one_hot(labels, classes), ""
+    return labels, one_hot(labels, classes), None

@@ -20,6 +20,7 @@ from bioopzo.tasks._arrays import (
     check_finite,
     checked_labels,
     checked_mask,
+    checked_names,
     checked_targets,
     frozen,
 )
@@ -61,6 +62,8 @@ class Task:
         curriculum, blocks, a reversal
     parameters | name -> number or quantity | {} | model parameters this task is known to work with
     description | text | '' | one or two sentences, with the source
+    class_names | m texts or numbers, or None | None | what the classes are called: `Run.predict`
+        answers with them
     feedback | 'target', 'reward' | 'target' | 'reward': `targets` (samples, m) are what each of m
         actions would pay, and only the payoff of the action that was taken comes back; `labels` are
         then the best actions
@@ -83,6 +86,7 @@ class Task:
     description: str = ""
     order: str = "shuffled"
     feedback: str = "target"
+    class_names: tuple[Any, ...] | None = None
 
     #: The function of `bioopzo.tasks` that made it, with its arguments and options; None for a task
     #: made in another way, or changed since.
@@ -112,6 +116,7 @@ class Task:
             mask=checked_mask(where, self.mask, samples, steps),
             splits=_checked_splits(where, self.splits, samples),
             hidden=_checked_hidden(where, self.hidden),
+            class_names=checked_names(where, self.class_names, self.labels, targets.shape[-1]),
             parameters=_checked_parameters(where, self.parameters),
         )
         if self.feedback == "reward":
@@ -176,7 +181,10 @@ class Task:
                        self.feedback))
 
     def replace(self, **changes: Any) -> "Task":
-        """A new, newly checked Task with some fields changed; `InputError` as for `Task`."""
+        """A new, newly checked Task with some fields changed; `InputError` as for `Task`.
+
+        Without labels there are no names of classes either.
+        """
         names = [f.name for f in dataclasses.fields(self)]
         for name in changes:
             if name not in names:
@@ -184,6 +192,8 @@ class Task:
                     f"{self.name}: a Task has no field {name!r}{nearest(name, names)}; "
                     f"its fields are {', '.join(names)}"
                 )
+        if "labels" in changes and changes["labels"] is None:
+            changes.setdefault("class_names", None)
         return dataclasses.replace(self, **changes)
 
     def presentation(self, split: str, trials: int, rng: np.random.Generator) -> np.ndarray:
