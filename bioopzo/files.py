@@ -1,14 +1,19 @@
 """Files: written whole or not at all, and where what can be made again is kept."""
 
 import contextlib
+import glob
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 from bioopzo.errors import InputError
+
+#: After so many seconds a file that somebody began to write, and did not end, is nobody's.
+LEFT_S = 86400
 
 
 def cache_directory() -> Path:
@@ -69,9 +74,16 @@ def _try(path):
 
 
 def write_atomically(path: str | os.PathLike, write: Callable[[BinaryIO], object]) -> None:
-    """Call `write(file)` on a temporary file beside `path`, then move it into place."""
+    """Call `write(file)` on a temporary file beside `path`, then move it into place.
+
+    What a process that was killed left of the same file a day ago is removed.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}-????????"):
+        with contextlib.suppress(OSError):  # another process removes it, too
+            if left.stat().st_mtime < time.time() - LEFT_S:
+                left.unlink()
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -1,7 +1,9 @@
 """A run from start to end: evaluation, provenance, guards, saving."""
 
 import json
+import os
 import re
+import time
 from types import SimpleNamespace
 
 import brian2
@@ -10,7 +12,7 @@ import pytest
 from brian2 import Hz, ms
 
 import bioopzo as bz
-from bioopzo import held
+from bioopzo import files, held
 from bioopzo.engines import tools
 from bioopzo.engines.rate.engine import Engine
 from bioopzo.engines.spiking import backends
@@ -158,20 +160,29 @@ def test_saved_and_loaded_without_pickle(task, tmp_path):
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
-    from bioopzo.files import write_atomically, write_json
-
-    write_json(tmp_path / "a.json", {"x": 1})
+    files.write_json(tmp_path / "a.json", {"x": 1})
 
     def broken(file):
         file.write(b"half")
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        write_atomically(tmp_path / "a.json", broken)
+        files.write_atomically(tmp_path / "a.json", broken)
     with pytest.raises(ValueError, match="JSON"):
-        write_json(tmp_path / "a.json", {"x": float("nan")})
+        files.write_json(tmp_path / "a.json", {"x": float("nan")})
     assert json.loads((tmp_path / "a.json").read_text()) == {"x": 1}
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_a_killed_process_left_of_a_file_goes_after_a_day(tmp_path):
+    """But what another process may be writing stays, and so does what is another file's."""
+    names = [".a.json-abcd1234", ".a.json-bcde2345", ".b.json-abcd1234"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"half")
+    for name in names[::2]:
+        os.utime(tmp_path / name, (time.time() - 2*files.LEFT_S,)*2)
+    files.write_json(tmp_path / "a.json", 1)
+    assert sorted(os.listdir(tmp_path)) == [*names[1:], "a.json"]
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "format", "pickle"])

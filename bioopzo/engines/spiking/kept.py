@@ -19,13 +19,13 @@ try:
 except ImportError:  # Windows: nothing is locked, and what is in use cannot be removed there
     fcntl = None  # type: ignore[assignment]
 
+from bioopzo.files import LEFT_S
+
 LIST = "checksums.json"
 #: Larger files (what is compiled once a machine) are checked by size alone.
 HASHED_BYTES = 8e6
 #: What all entries may weigh, in GB, where BIOOPZO_CACHE_GB does not say it.
 LIMIT_GB = 4.0
-#: What a process that was killed leaves is removed after a day.
-LEFT_S = 86400
 KINDS = ("builds", "bases", "headers")
 
 
