@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from brian2 import Hz
 
@@ -23,6 +24,22 @@ def test_candidates_begin_with_the_value_in_force_and_stay_in_their_ranges(model
     assert len(found) == 9 and all(low <= f["eta_o"] <= high for f in found[1:])
     assert all(0.01 <= f["tau_o"] <= 0.1 for f in found[1:])
     assert found == tuning.candidates(model.edit(eta_o=7 * Hz), 9, 1, {"tau_o": (0.01, 0.1)})
+
+
+def test_ranges_of_learning_rates_follow_from_the_trials_as_the_rates_do(model):
+    """Or the best rate of a task with many inputs lies at the edge of what is searched."""
+    X = np.random.default_rng(0).uniform(0, 1, (40, 400))
+    task = bz.tasks.from_arrays(X, [0, 1]*20)
+    known = bz.Model([400, 50, 2], rule="dfa")
+    asked = known.for_task(task)
+    for name in ("eta", "eta_o"):
+        low, high = tuning.search_space(known)[name]
+        share = float(asked.parameters[name] / known.declared[name].default)
+        assert share < 1 or name == "eta_o"
+        assert tuning.search_space(asked)[name] == pytest.approx((share*low, share*high))
+    assert tuning.search_space(asked, {"eta": (1, 2)})["eta"] == (1, 2)
+    edited = known.edit(eta=7 * Hz).for_task(task)  # what a user gives moves no range
+    assert tuning.search_space(edited) == tuning.search_space(asked)
 
 
 @pytest.mark.parametrize("ranges, says", [

@@ -36,13 +36,19 @@ Ranges = Mapping[str, tuple[float, float]]
 def search_space(model: Model, ranges: Ranges | None = None) -> dict[str, tuple[float, float]]:
     """The parameters that are searched: name -> (lowest, highest) in base units (Hz, second).
 
-    Those of the model's text that declare a range; `ranges` gives others, also for parameters
-    without one. Raises `InputError` for a name that the text does not use and for an empty range.
+    Those of the model's text that declare a range; where a learning rate follows from the trials
+    of the model's task (see `network.regime`), its range does, too. `ranges` gives others, also for
+    parameters without one. Raises `InputError` for a name that the text does not use and for an
+    empty range.
     """
     used = set().union(*map(identifiers, model.blocks.values())) & model.declared.keys()
     used -= model.spread.keys()  # what differs is the user's
-    space = {name: told.search for name, told in model.declared.items()
-             if name in used and told.search}
+    space = {}
+    for name, told in model.declared.items():
+        if name in used and told.search:
+            derived: Any = model.regime.get(name, told.default)
+            share = float(derived) / float(told.default)
+            space[name] = (told.search[0] * share, told.search[1] * share)
     for name, limits in (ranges or {}).items():
         if name not in used:
             raise unknown("parameter to search", name, used)
@@ -104,7 +110,9 @@ def tune(model: Model, task: Task, trials: int = 4000, count: int = 24, finalist
     jobs = at_a_time(jobs)
     if len(task.splits["validation"]) == 0:
         raise InputError(f"task {task.name} has no validation split to tune on")
-    model = model.for_task(task, tuned_parameters(task.name, model))
+    found = tuned_parameters(task.name, model)
+    ranges = {**search_space(model.for_task(task)), **(ranges or {})}
+    model = model.for_task(task, found)
     options = dict(trials=trials, evaluations=1, split="validation", engine=engine,
                    backend=backend if engine == "spiking" else None, **settings)
     at_once = jobs if engine == "rate" or backend == "standalone" or executor is not None else 1
