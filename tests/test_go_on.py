@@ -9,7 +9,7 @@ from brian2 import Hz, ms
 
 import bioopzo as bz
 from bioopzo.engines.rate.translate import in_expectation
-from bioopzo.errors import InputError, ModelWarning
+from bioopzo.errors import InputError, InterruptedRun, ModelWarning
 
 OWN_RULE = '''
 from bioopzo.rules import Parameter, Rule
@@ -208,8 +208,31 @@ def test_recording_shows_what_is_and_changes_nothing(run, task, tmp_path):
     assert np.array_equal(one["hidden_1.S"][0], tested["hidden_1.S"][0])
     with pytest.raises(InputError, match="0 to 7"):
         trained(run.model, task, record=["hidden_1.u"], record_trials=[8])
-    with pytest.raises(InputError, match="record and checkpoint.*give one of them"):
-        trained(run.model, task, record=["hidden_1.u"], checkpoint=tmp_path / "point")
+
+
+@pytest.mark.parametrize("more", [{}, {"engine": "rate", "batch": 2, "activity": "spikes"}],
+                         ids=["spiking", "rate"])
+def test_what_was_recorded_before_a_run_was_cut_off_is_in_its_checkpoint(task, tmp_path, more):
+    pytest.importorskip("xarray")
+    asked = {"record": ["hidden_1.u", "forward_2.w[:, 1]"], "record_trials": [0, 3, 4, 7],
+             "evaluations": [2, 4, 6], **more}
+    model, point = bz.Model([64, 6, 6, 10]), tmp_path / "point"
+    whole = trained(model, task, **asked)
+
+    def stop(trials, accuracy, loss):
+        if trials == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(InterruptedRun) as cut:
+        trained(model, task, checkpoint=point, live=stop, **asked)
+    assert cut.value.run.recorded["trained"].values.tolist() == [0, 3, 4]
+    with pytest.raises(InputError, match=r"its record is \['hidden_1.u', .*this run's is None"):
+        trained(model, task, checkpoint=point, **{**asked, "record": None, "record_trials": None})
+    with pytest.raises(InputError, match="its record is"):
+        trained(model, task, checkpoint=point, **{**asked, "record_trials": [0, 3]})
+    again = trained(model, task, checkpoint=point, **asked)
+    assert again.complete and again.recorded.identical(whole.recorded)
+    assert all(np.array_equal(again.final[name], whole.final[name]) for name in whole.final)
 
 
 def test_batches_are_recorded_too(on_batches, task):

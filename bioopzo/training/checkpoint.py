@@ -16,6 +16,7 @@ from bioopzo.engines.rate.settings import Settings
 from bioopzo.errors import InputError, ModelWarning
 from bioopzo.files import writable, write_atomically
 from bioopzo.training.log import Log
+from bioopzo.training.watch import Watch
 
 CHECKPOINT_FORMAT = 5
 
@@ -30,16 +31,16 @@ def described_settings(chosen: Settings) -> dict[str, Any]:
     return {k: v for k, v in found.items() if k not in ("checkpoint", "together")}
 
 
-def checkpoint_identity(meta: Mapping[str, Any]) -> dict[str, Any]:
+def checkpoint_identity(meta: Mapping[str, Any], watch: Watch | None = None) -> dict[str, Any]:
     """What a checkpoint must agree with: model, task, settings, seed, length, package version.
 
-    `meta` is that of the run.
+    `meta` is that of the run, `watch` says what is recorded.
     """
     return {"digest": meta["digest"], "task": meta["task"], "data": meta["task_digest"],
             "seed": meta["seed"], "settings": meta["settings"], "trials": meta["trials"],
             "split": meta["split"], "start": meta.get("start", {}).get("content"),
             "version": meta["versions"]["bioopzo"],
-            "format": CHECKPOINT_FORMAT}
+            "record": watch and watch.identity, "format": CHECKPOINT_FORMAT}
 
 
 def write_checkpoint(path: Path | None, engine: Engine, log: Log, position: int,
@@ -68,7 +69,8 @@ def write(path: Path | None, kinds: Mapping[str, Mapping[str, np.ndarray]], log:
     arrays = {f"{kind}/{name}": value for kind, values in kinds.items()
               for name, value in values.items()}
     arrays |= {f"snapshots/{name}": np.array(values) for name, values in log.snapshots.items()}
-    arrays |= {f"outcomes/{name}": np.concatenate(parts) for name, parts in log.outcomes.items()}
+    for kind, grown in (("outcomes", log.outcomes), ("recorded", log.recorded)):
+        arrays |= {f"{kind}/{name}": np.concatenate(parts) for name, parts in grown.items()}
     content = {"identity": identity, "position": position, "curve": log.curve,
                "trials": log.trials, **more}
     arrays["content"] = np.frombuffer(json.dumps(content).encode(), np.uint8)
@@ -119,7 +121,7 @@ def take_up(path: Path | None, log: Log, identity: Mapping[str, Any], kinds: Ite
                              f"{theirs.get(name)!r}, this run's is {mine!r}; give another path or "
                              "remove it")
     found: dict[str, dict[str, np.ndarray]] = {
-        kind: {} for kind in (*kinds, "snapshots", "outcomes")}
+        kind: {} for kind in (*kinds, "snapshots", "outcomes", "recorded")}
     try:
         for name, value in arrays.items():
             kind, _, key = name.partition("/")
@@ -130,6 +132,7 @@ def take_up(path: Path | None, log: Log, identity: Mapping[str, Any], kinds: Ite
         raise _unreadable(path, problem) from None
     log.snapshots = {key: list(value) for key, value in found["snapshots"].items()}
     log.outcomes = {key: [value] for key, value in found["outcomes"].items()}
+    log.recorded.update((key, [value]) for key, value in found["recorded"].items())
     log.curve, log.trials = curve, trials
     return position
 

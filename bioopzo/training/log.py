@@ -11,6 +11,7 @@ from bioopzo.run import Run
 from bioopzo.tasks import Task
 from bioopzo.training.guards import check_loss
 from bioopzo.training.plan import Plan
+from bioopzo.training.watch import Watch
 
 #: Called at every evaluation with (trials, accuracy or None, loss), and the weights by name.
 Listener = Callable[[int, float | None, float, Mapping[str, np.ndarray]], object]
@@ -50,17 +51,19 @@ class Log:
 
     `trials` counts the training trials, `snapshots` holds the weights at every evaluation,
     `outcomes` what single trials came to, by ``"training/decision"`` and the like, a part for each
-    stretch. `labels` are those of the task, or None; `tell` is called with (trials, accuracy or
-    None, loss, weights). `whole` says whether decisions are kept, or the choice alone.
+    stretch, `recorded` what the `watch` keeps, likewise. `labels` are those of the task, or None;
+    `tell` is called with (trials, accuracy or None, loss, weights). `whole` says whether decisions
+    are kept, or the choice alone.
     """
 
     def __init__(self, labels: np.ndarray | None, tell: Listener | None = None,
-                 whole: bool = True):
+                 whole: bool = True, watch: Watch | None = None):
         self.labels, self.tell, self.whole = labels, tell, whole
         self.trials = 0
         self.curve: dict[str, list[Any]] = {}
         self.snapshots: dict[str, list[np.ndarray]] = {}
         self.outcomes: dict[str, list[np.ndarray]] = {}
+        self.recorded: dict[str, list[np.ndarray]] = {} if watch is None else watch.kept
 
     @property
     def evaluations(self) -> int:

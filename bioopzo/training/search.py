@@ -46,8 +46,8 @@ def search_space(model: Model, ranges: Ranges | None = None) -> dict[str, tuple[
     space = {}
     for name, told in model.declared.items():
         if name in used and told.search:
-            derived: Any = model.regime.get(name, told.default)
-            share = float(derived) / float(told.default)
+            usual, derived = told.default, model.regime.get(name, told.default)
+            share = float(derived / usual)  # type: ignore[operator]
             space[name] = (told.search[0] * share, told.search[1] * share)
     for name, limits in (ranges or {}).items():
         if name not in used:

@@ -156,7 +156,8 @@ class Driver:
         self.checkpoint = chosen.checkpoint
         self.identity = checkpoint_identity({
             **run.meta, "task_digest": self.task.digest, "settings": {
-                "backend": self.engine.name, "lazy": chosen.lazy, "precision": chosen.precision}})
+                "backend": self.engine.name, "lazy": chosen.lazy, "precision": chosen.precision}},
+            watch)
         self.done = take_up(self.checkpoint, log, self.identity, ("state", "evaluated"),
                             self._put_back)
 

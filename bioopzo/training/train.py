@@ -186,9 +186,6 @@ def _checked(job, task, engine="spiking", live=False, start=None, record=None, r
     if job.fitted is None:
         check_on(model, task)
     watch = checked_watch(model, task, plan.trials, record, record_trials)
-    if watch is not None and chosen.checkpoint is not None:
-        raise InputError("record and checkpoint: what was recorded before a run was cut off is not "
-                         "in its checkpoint; give one of them")
     place = place_of_run("save", job.save) if job.save else None
     return seed, model, plan, chosen, place, watch, time.perf_counter() - begin
 
@@ -197,7 +194,8 @@ def _opened(checked, task, progress, engine="spiking", split="test", live=False,
     """A job that has been checked as a run under way."""
     seed, model, plan, chosen, place, watch, spent = checked
     begin = time.perf_counter() - spent
-    log = Log(task.labels, listener(live, model, task, plan.trials), keeps_decisions(plan, task))
+    log = Log(task.labels, listener(live, model, task, plan.trials), keeps_decisions(plan, task),
+              watch)
     run = Run(model=model, task=task)
     run.meta.update(provenance(model, task, plan.trials, seed,
                                ENGINES[engine].backend(chosen, plan, model, task), split))

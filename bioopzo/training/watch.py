@@ -8,6 +8,7 @@ import numpy as np
 
 from bioopzo.arguments import whole_number
 from bioopzo.errors import InputError
+from bioopzo.exact import digest
 from bioopzo.measures.recorded import check_size
 from bioopzo.model import Model
 from bioopzo.network.watched import Watched, watched
@@ -22,12 +23,13 @@ USUAL = 10
 class Watch:
     """The variables `chosen` are recorded in the training trials `trials` (sorted, from 0).
 
-    `kept` grows: (trials, samples, values of each variable) of every stretch.
+    `kept` grows, a part for every stretch: of ``"trained"`` (the numbers of the trials),
+    ``"sample"``, and the values of each variable by its request.
     """
 
     chosen: tuple[Watched, ...]
     trials: np.ndarray
-    kept: list[Any] = field(default_factory=list)
+    kept: dict[str, list[np.ndarray]] = field(default_factory=dict)
 
     def parts(self, first: int, count: int, most: int = 10**9) -> Iterator[tuple[slice, bool]]:
         """`count` trials from number `first` on, cut where recording begins or ends.
@@ -45,20 +47,24 @@ class Watch:
 
     def keep(self, trials: np.ndarray, samples: np.ndarray, values: list[np.ndarray]) -> None:
         """Keep what was recorded: the numbers of the trials, their samples, the values."""
-        self.kept.append((trials, samples, values))
+        requests = (one.request for one in self.chosen)
+        for name, part in zip(("trained", "sample", *requests), (trials, samples, *values)):
+            self.kept.setdefault(name, []).append(part)
+
+    @property
+    def identity(self) -> list[str]:
+        """What is recorded, in words: variables, and a hash of the trials."""
+        return [*(one.request for one in self.chosen), f"trials {digest(self.trials)}"]
 
     def fill(self, run: Run) -> None:
         """Put what was recorded into a `Run`."""
         if not self.kept:
             return
         task = run.task
-        trials, samples = (np.concatenate([part[k] for part in self.kept]) for k in (0, 1))
-        run.arrays["recorded/trained"], run.arrays["recorded/sample"] = trials, samples
+        for name, parts in self.kept.items():
+            run.arrays[f"recorded/{name}"] = np.concatenate(parts)
         if task.labels is not None:
-            run.arrays["recorded/label"] = task.labels[samples]
-        for k, one in enumerate(self.chosen):
-            run.arrays[f"recorded/{one.request}"] = np.concatenate(
-                [values[k] for _, _, values in self.kept])
+            run.arrays["recorded/label"] = task.labels[run.arrays["recorded/sample"]]
         run.units.update(dict.fromkeys(("recorded/trained", "recorded/sample"), "1"))
         run.meta["recorded"] = {"dt_ms": 1e3 * float(task.dt), "variables": [
             {"request": one.request, "name": one.name, "whole": list(one.whole),
