@@ -149,7 +149,8 @@ def load(name: str, directory: str | os.PathLike | None = None) -> list[np.ndarr
     Images are (n, rows, columns), labels (n,), all uint8, read-only, in the order of the files.
     Each file may be idx or idx.gz, spelled `train-images-idx3-ubyte` or `train-images.idx3-ubyte`.
     Header, size, checksum and the range of labels are checked: MNIST by sha256 of the content,
-    Fashion-MNIST by the published md5 of the .gz (an uncompressed file of it has no checksum).
+    Fashion-MNIST by the published md5 of the .gz, or by the folder that it is in: an uncompressed
+    file has no checksum, and one that was compressed again another.
     `MissingData`, an `InputError`, names the files not found, where, and how to get them;
     `InputError` names a faulty file, what is wrong with it and a remedy.
     """
@@ -227,7 +228,7 @@ def _read(dataset, file, directory, notes):
         packed = path.suffix == ".gz"
         if path.parent != root:
             remedy = f"replace it, or let {_command(dataset.name, directory)} download a good one"
-            return _from_disk(dataset, file, path, packed, remedy), path
+            return _from_disk(dataset, file, path, packed, remedy, False), path
         if not (file.sha256 or packed):
             notes.append(f"{path}: nothing proves that it belongs to {dataset.name}; if it does, "
                          f"move it into {named[0]}")
@@ -239,21 +240,24 @@ def _read(dataset, file, directory, notes):
     return None
 
 
-def _from_disk(dataset, file, path, packed, remedy):
+def _from_disk(dataset, file, path, packed, remedy, published=True):
     most = file.most if packed else file.size
     try:
         with open(path, "rb") as opened:
             raw = opened.read(most + 1)
     except OSError as problem:
         raise InputError(f"{path} cannot be read: {problem.strerror or problem}") from None
-    return _checked(dataset, file, raw, packed, path, remedy)
+    return _checked(dataset, file, raw, packed, path, remedy, published)
 
 
 # ---- checking -----------------------------------------------------------------------------------
 
 
-def _checked(dataset, file, raw, packed, where, remedy):
-    """The array in the bytes `raw` of an idx file (`packed`: of a .gz), every claim checked."""
+def _checked(dataset, file, raw, packed, where, remedy, published=True):
+    """The array in the bytes `raw` of an idx file (`packed`: of a .gz), every claim checked.
+
+    `published` says whether a .gz of which only the md5 is known must be the published one.
+    """
     def fault(what, instead=""):
         return InputError("; ".join(filter(None, [f"{where} {what}", instead or remedy])))
 
@@ -284,7 +288,7 @@ def _checked(dataset, file, raw, packed, where, remedy):
     if len(content) > file.size:
         raise fault(f"holds more than the {file.size} bytes that its header announces")
 
-    _check_checksums(dataset, file, raw, packed, content, fault)
+    _check_checksums(dataset, file, raw, packed, content, fault, published)
     array = np.frombuffer(content, np.uint8, offset=header).reshape(file.shape)
     if file.kind == "labels" and array.max() >= CLASSES:
         first = int(np.argmax(array >= CLASSES))
@@ -292,7 +296,7 @@ def _checked(dataset, file, raw, packed, where, remedy):
     return array
 
 
-def _check_checksums(dataset, file, raw, packed, content, fault):
+def _check_checksums(dataset, file, raw, packed, content, fault, published):
     sha256 = hashlib.sha256(content).hexdigest()
     md5 = hashlib.md5(raw, usedforsecurity=False).hexdigest() if packed else None
     for other in DATASETS.values():
@@ -302,11 +306,10 @@ def _check_checksums(dataset, file, raw, packed, content, fault):
     if file.sha256 and sha256 != file.sha256:
         raise fault(f"has the wrong content: its sha256 (uncompressed) is {sha256}, not "
                     f"{file.sha256}")
-    if file.md5 and packed and md5 != file.md5:
+    if published and file.md5 and packed and md5 != file.md5:
         raise fault(f"is not the published .gz: its md5 is {md5}, not {file.md5}; size and form "
-                    "are right, but a recompressed copy cannot be verified",
-                    f"use the published .gz (`bioopzo data {dataset.name}` downloads it) or the "
-                    "uncompressed file")
+                    "are right, but only its folder could say what a copy that was compressed "
+                    "again is of", f"move it into {folders(dataset.name)[0]}")
 
 
 def _times(shape):
