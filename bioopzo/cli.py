@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from bioopzo.errors import BioopzoError, InputError, MissingData, unknown
+from bioopzo.errors import BioopzoError, InputError
 from bioopzo.files import writable
 
 RATE_OPTIONS = (
@@ -18,6 +18,7 @@ RATE_OPTIONS = (
     ("updates", str, "trial (default) or step"),
     ("device", str, "cpu or gpu (JAX's choice)"),
     ("devices", int, "how many share a batch (1)"),
+    ("augment", str, "what is done to images that are learned from: crop,flip,cutout"),
 )
 FILE = "a name, or a file such as my_{}.py, which is run"
 #: What `Model` is given by an option of its own, and the option.
@@ -361,39 +362,15 @@ def _tasks(options):
 
 
 def _data(options):
-    from bioopzo.datasets import archives, files, recordings
+    from bioopzo.datasets import listed
 
-    sets = recordings.EVENT_SETS
-    if options.name in sets:
-        folder = archives.download(sets[options.name], options.dir)
-        print(f"{options.name}: in {folder}, checked (names and numbers, not contents)")
-        return
     if options.name:
-        if options.name not in files.DATASETS:
-            raise unknown("data set", options.name, [*files.DATASETS, *sets])
-        files.download(options.name, options.dir)
-        held = {str(path.parent) for path in files.locate(options.name, options.dir)}
-        print(f"{options.name}: in {', '.join(sorted(held))}, checked")
+        print(f"{options.name}: {listed.download(options.name, options.dir)}")
         return
-    for name in files.DATASETS:
-        _show_data(name, lambda n=name: ", ".join(sorted(
-            {str(path.parent) for path in files.locate(n, options.dir)})),
-            files.folders(name, options.dir))
-    for name, event_set in sets.items():
-        _show_data(name, lambda e=event_set: recordings.located(e, options.dir),
-                   recordings.folders(event_set, options.dir))
-
-
-def _show_data(name, locate, looked):
-    """Say where a data set is, or what is wrong with it."""
-    try:
-        state = f"in {locate()}, checked"
-    except MissingData:
-        state = f"not found; `bioopzo data {name}` downloads it"
-    except InputError as fault:
-        state = f"faulty: {fault}"
-    print(f"{name:<22}{state}")
-    print("\n".join(f"{'':<22}looked for in {folder}" for folder in looked))
+    for name in listed.names():
+        print(f"{name:<22}{listed.state(name, options.dir)}")
+        print("\n".join(f"{'':<22}looked for in {folder}"
+                        for folder in listed.folders(name, options.dir)))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ CONNECTIONS = [
     Convolution((4, 3, 2), 3, 3), Convolution((5, 2, 3), 3, 5, standardise=False),
     Convolution((2, 3, 1), 2, 5, gain=2.0), Convolution((4, 4, 3), 1, 3, 2, standardise=False),
     Convolution((6, 4, 1), 2, 3, 2, gain=2.0), Convolution((6, 3, 3), 4, 1, 3, gain=2.0),
-    Convolution((2, 2, 2), 2, 5, 2)]
+    Convolution((2, 2, 2), 2, 5, 2), Convolution((4, 6, 2), 2, 3, 2, planes=True)]
 each = pytest.mark.parametrize("connection", CONNECTIONS, ids=str)
 
 
@@ -135,6 +135,21 @@ def test_a_convolution_is_that_of_scipy(height, width, deep, channels, kernel):
             np.testing.assert_allclose(found[row, :, :, c], expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("made", [
+    lambda **more: Convolution((4, 6, 3), 2, 3, 2, **more),
+    lambda **more: Pooled((4, 6, 3), 2, 5, **more)], ids=["convolution", "pooled"])
+def test_inputs_come_plane_by_plane(made):
+    """As tasks lay them: all red pixels, then all green ones, or ON, then OFF events."""
+    images = np.random.default_rng(0).normal(0, 1, (2, 3, 4, 6))
+    mixed, planes = made(), made(planes=True)
+    w, Q = activity(mixed)[2], activity(mixed, rows=2)[1]
+    rows, places = images.reshape(2, -1), images.transpose(0, 2, 3, 1).reshape(2, -1)
+    np.testing.assert_allclose(forward(planes, rows, w), forward(mixed, places, w), atol=1e-12)
+    np.testing.assert_allclose(outer(planes, rows, Q, w), outer(mixed, places, Q, w), atol=1e-12)
+    back = transpose(mixed, Q, w).reshape(2, 4, 6, 3).transpose(0, 3, 1, 2).reshape(2, -1)
+    np.testing.assert_allclose(transpose(planes, Q, w), back, atol=1e-12)
+
+
 def test_pooling_averages_windows():
     """A 4x4 image of 0 ... 15: windows of 2x2 have the means 2.5, 4.5, 10.5, 12.5."""
     image = np.arange(16.0)[None]
@@ -188,7 +203,8 @@ def test_sizes(connection, shape, pre, post, fan_in, fan_out):
         "forward_2": Convolution((28, 28, 32), 64, 3, 2),
         "forward_3": Pooled((14, 14, 64), 2, 10)}),
     ("3x32x16-8C5-FC100-10", (1536, 4096, 100, 10), {
-        "forward_1": Convolution((32, 16, 3), 8, 5)}),
+        "forward_1": Convolution((32, 16, 3), 8, 5, planes=True)}),
+    ("2x4x6-AP2-7-10", (48, 7, 10), {"forward_1": Pooled((4, 6, 2), 2, 7, planes=True)}),
     ("8X8 - 20 - 10", (64, 20, 10), {}),
     ("8x8-AP2-AP2-20-10", (64, 20, 10), {"forward_1": Pooled((8, 8, 1), 4, 20)}),
     ("1x6x6-AP3-2C1-5", (36, 8, 5), {"forward_1": Convolution((6, 6, 1), 2, 1, 3)})])

@@ -396,7 +396,7 @@ def test_command_lists_and_downloads(tiny, tmp_path, capsys):
     other = tmp_path / "other"
     assert main(["data"]) == 0
     out = capsys.readouterr().out
-    assert out.count("not found; `bioopzo data") == 6 and str(tiny.root / "MNIST/raw") in out
+    assert out.count("not found; `bioopzo data") == 8 and str(tiny.root / "MNIST/raw") in out
     assert main(["data", "mnist", "--dir", str(other)]) == 0
     assert f"mnist: in {other / 'mnist'}, checked" in capsys.readouterr().out
     assert tiny.entries() == []

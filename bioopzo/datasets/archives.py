@@ -12,6 +12,7 @@ import tempfile
 import urllib.request
 import zipfile
 import zlib
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
 from tqdm.auto import tqdm
@@ -36,22 +37,30 @@ def download(event_set: EventSet, data: str | os.PathLike | None = None,
     `InputError`, naming the URL or file and a remedy: a part of a split in the way (said before
     anything is fetched), no network, a wrong or unsafe archive, no room.
     """
-    home = data_directory(data) / event_set.name
-    folder = home / event_set.reader
+    folder = data_directory(data) / event_set.name / event_set.reader
     try:
         return _checked(event_set, recordings.find(event_set, data))
     except InputError:
         pass
+    get(lambda: _lacking(event_set, folder), folder.parent, folder, progress)
+    return _checked(event_set, folder)
+
+
+def get(archives: Callable[[], Iterable[Archive]], home: Path, folder: Path, progress: bool = True
+        ) -> None:
+    """Put what is in some `archives` into `folder`; they may lie in `home` already.
+
+    `archives` is asked when the folder is there. `InputError` as for `download`.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for archive in _lacking(event_set, folder):
+        for archive in archives():
             _one(archive, home, folder, progress)
     except OSError as problem:
         full = problem.errno in FULL
         raise InputError(f"{folder} cannot be written ({problem.strerror or problem}); "
                          f"{'make room, or ' * full}choose another directory with --dir or "
                          "BIOOPZO_DATA") from None
-    return _checked(event_set, folder)
 
 
 def _checked(event_set, folder):

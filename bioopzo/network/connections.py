@@ -93,11 +93,16 @@ def of_mask(mask):
 
 @dataclass(frozen=True)
 class Pooled:
-    """All to all from an image averaged over windows of `pool` x `pool` pixels."""
+    """All to all from an image averaged over windows of `pool` x `pool` pixels.
+
+    `image` is (height, width, channels). Neurons are row by row, each place with its channels; with
+    `planes` channel by channel, as the inputs of a task are.
+    """
 
     image: tuple
     pool: int
     post: int
+    planes: bool = False
 
     @property
     def pre(self):
@@ -124,7 +129,8 @@ class Pooled:
 class Convolution:
     """A two-dimensional convolution (odd `kernel`, borders padded with zeros) of an image.
 
-    The image is first averaged over windows of `pool` x `pool` pixels.
+    The image is first averaged over windows of `pool` x `pool` pixels; its neurons come as those of
+    `Pooled` do.
 
     w has the shape (kernel*kernel*channels of the image, `channels`). With `standardise` (scaled
     weight standardisation, Brock et al. 2021) the synapses act with gain*(w - mean)/(sd*sqrt(
@@ -137,6 +143,7 @@ class Convolution:
     pool: int = 1
     standardise: bool = True
     gain: float = 1.0
+    planes: bool = False
 
     @property
     def seen(self):
@@ -170,16 +177,9 @@ class Convolution:
         return self.fan_in, self.channels
 
 
-def architecture(text, gain=1.0):
-    """Sizes and connectivity of a network written as in the papers.
-
-    ``"28x28-32C3-AP2-64C3-AP2-10"`` is an image of 28x28 pixels (``3x32x32``: 3 channels), a layer
-    of 32 channels with 3x3 kernels, average pooling by 2, ..., and 10 readouts; a number alone
-    (or FC10) is a layer connected all to all. Returns ``(sizes, {"forward_1": connectivity})``.
-
-    Raises `InputError` naming the part that cannot be read or does not fit.
-    """
-    first, *parts = text.replace(" ", "").split("-")
+def image_of(text: str) -> tuple[int, int, int]:
+    """(channels, rows, columns) of the image that an architecture begins with; or `InputError`."""
+    first = text.replace(" ", "").split("-")[0]
     try:
         image = [int(n) for n in first.lower().split("x")]
         if len(image) not in (2, 3) or min(image) < 1:
@@ -187,10 +187,24 @@ def architecture(text, gain=1.0):
     except ValueError:
         raise InputError(f"architecture {text!r}: it begins with the image, e.g. 28x28 or 3x32x32, "
                          f"not {first!r}") from None
-    image = (*image, 1) if len(image) == 2 else (image[1], image[2], image[0])
+    return (1, image[0], image[1]) if len(image) == 2 else (image[0], image[1], image[2])
+
+
+def architecture(text, gain=1.0):
+    """Sizes and connectivity of a network written as in the papers.
+
+    ``"28x28-32C3-AP2-64C3-AP2-10"`` is an image of 28x28 pixels (``3x32x32``: 3 channels, one whole
+    plane of pixels after the other), a layer of 32 channels with 3x3 kernels, average pooling by 2,
+    ..., and 10 readouts; a number alone (or FC10) is a layer connected all to all. Returns
+    ``(sizes, {"forward_1": connectivity})``.
+
+    Raises `InputError` naming the part that cannot be read or does not fit.
+    """
+    channels, *pixels = image_of(text)
+    image, parts = (*pixels, channels), text.replace(" ", "").split("-")[1:]
     sizes, connections, pool = [int(np.prod(image))], {}, 1
     for part in parts:
-        name = f"forward_{len(sizes)}"
+        name, planes = f"forward_{len(sizes)}", len(sizes) == 1 and image[2] > 1
         convolution = re.fullmatch(r"(\d+)C(\d+)", part)
         pooling, dense = re.fullmatch(r"AP(\d+)", part), re.fullmatch(r"(?:FC)?(\d+)", part)
         if image is None and not dense:
@@ -202,13 +216,14 @@ def architecture(text, gain=1.0):
                 raise InputError(f"architecture {text!r}: {part!r} does not divide an image of "
                                  f"{image[0]}x{image[1]} pixels")
         elif convolution and int(convolution[2]) % 2 and int(convolution[1]):
-            made = Convolution(image, int(convolution[1]), int(convolution[2]), pool, gain=gain)
+            made = Convolution(image, int(convolution[1]), int(convolution[2]), pool, gain=gain,
+                               planes=planes)
             connections[name] = made
             sizes.append(made.post)
             image, pool = (*made.seen[:2], made.channels), 1
         elif dense and int(dense[1]):
             if image is not None and pool > 1:
-                connections[name] = Pooled(image, pool, int(dense[1]))
+                connections[name] = Pooled(image, pool, int(dense[1]), planes=planes)
             sizes.append(int(dense[1]))
             image, pool = None, 1
         else:

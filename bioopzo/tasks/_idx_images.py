@@ -49,20 +49,8 @@ def image_task(
     warmup = whole(name, "warmup", form.warmup if warmup is None else warmup, least=0)
     quantity(name, "dt", dt, second)
     mask = gate(name, steps * dt, dt, warmup * dt)
-    validation = whole(name, "validation", validation, least=0)
-    if samples is not None:
-        samples = whole(name, "samples", samples)
-
+    asked = asked_of(name, samples, validation)
     train_images, train_labels, test_images, test_labels = files.load(name)
-    held = len(train_images)
-    needed = (samples or 1) + validation
-    if needed > held:
-        raise InputError(
-            f"{name}: samples={samples} and validation={validation} need {needed} training images, "
-            f"but there are {held}"
-        )
-    order = np.random.RandomState(SPLIT_SEED).permutation(held)
-    last = held - validation
     labels = np.concatenate([train_labels, test_labels]).astype(np.int64)
     return Task(
         # What was tuned for one form is nothing for the other.
@@ -71,11 +59,7 @@ def image_task(
         targets=one_hot(labels, files.CLASSES),
         labels=labels,
         mask=mask,
-        splits={
-            "train": order[: last if samples is None else samples],
-            "validation": order[last:],
-            "test": np.arange(held, len(labels)),
-        },
+        splits=image_splits(name, *asked, len(train_images), len(labels)),
         coding="current",
         duration=steps * dt,
         dt=dt,
@@ -83,6 +67,28 @@ def image_task(
         parameters=few_steps(dt) if engine == "rate" else {},
         description=description,
     )
+
+
+def asked_of(name: str, samples: int | None, validation: int) -> tuple[int | None, int]:
+    """How many images to train with (None: all that are left) and to validate with, checked."""
+    validation = whole(name, "validation", validation, least=0)
+    return None if samples is None else whole(name, "samples", samples), validation
+
+
+def image_splits(name: str, samples: int | None, validation: int, held: int, total: int
+                 ) -> dict[str, np.ndarray]:
+    """The splits of `held` training images, then test images up to `total`.
+
+    Training images are the start of one fixed permutation, those of validation its end.
+    """
+    needed = (samples or 1) + validation
+    if needed > held:
+        raise InputError(f"{name}: samples={samples} and validation={validation} need {needed} "
+                         f"training images, but there are {held}")
+    order = np.random.RandomState(SPLIT_SEED).permutation(held)
+    last = held - validation
+    return {"train": order[:last if samples is None else samples], "validation": order[last:],
+            "test": np.arange(held, total)}
 
 
 def few_steps(dt: Quantity) -> dict[str, object]:

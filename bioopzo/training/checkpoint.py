@@ -28,6 +28,8 @@ def described_settings(chosen: Settings) -> dict[str, Any]:
     found["schedule"] = chosen.falls
     found["optimizer"] = {"name": optimizer.name, "text": optimizer.text,
                           **dict(optimizer.parameters)}
+    if found["augment"] is None:  # runs from before this setting have the same address
+        del found["augment"]
     return {k: v for k, v in found.items() if k not in ("checkpoint", "together")}
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from bioopzo.datasets.augmentation import augmented, check_fits
 from bioopzo.engines.rate import settings as engine_settings
 from bioopzo.engines.rate.devices import Placement, gathered
 from bioopzo.engines.rate.engine import train_together
@@ -20,6 +21,7 @@ from bioopzo.errors import InputError, NonFiniteError
 from bioopzo.measures.evaluation import batch_of, on_batches
 from bioopzo.measures.recorded import on_batch
 from bioopzo.model import Model
+from bioopzo.network.connections import image_of
 from bioopzo.run import Run
 from bioopzo.tasks import Task
 from bioopzo.training.checkpoint import (
@@ -75,7 +77,8 @@ def plan(task: Task, split: str, trials: int | None, epochs: int | None, evaluat
 
 
 def fitted(model: Model, task: Task, chosen: Settings) -> Model:
-    """The model with the neuron that the activity asks for."""
+    """The model with the neuron that the activity asks for; `InputError` for what does not fit."""
+    check_fits(chosen.augment or {}, image_of(model.layout) if model.layout else None)
     if chosen.activity == "deterministic":
         return model.without_noise()
     return model
@@ -210,9 +213,18 @@ class Driver:
         series = [scheduled(engine.constants, self.model, share, own) for share in shares]
         moving = {key: [values[key] for values in series]
                   for key in scheduled_names(engine.constants, self.model, own)}
-        return (np.stack([self.inputs[part] for part in parts]),
+        shown = [self._augmented(self.inputs[part], self.done + k)
+                 for k, part in enumerate(parts)]
+        return (np.stack(shown),
                 np.stack([self.targets[part] for part in parts]),
                 moving, None if None in rates else rates, self.masks[parts])
+
+    def _augmented(self, inputs, number):
+        """The inputs of batch `number`, with what the user asks to be done to images."""
+        if self.chosen.augment is None:
+            return inputs
+        rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(8, number)))
+        return augmented(inputs, image_of(self.model.layout), self.chosen.augment, rng)
 
     def learned(self, stretch: Stretch, reads: np.ndarray) -> None:
         """Take down what some batches came to; stop where that is not finite.

@@ -213,4 +213,6 @@ def _pooled(P, connection):
     """Images (rows, height, width, channels), averaged over windows of pool x pool pixels."""
     height, width, deep = connection.image
     pool = connection.pool
+    if connection.planes:
+        P = P.reshape(len(P), deep, height, width).transpose(0, 2, 3, 1)
     return P.reshape(len(P), height // pool, pool, width // pool, pool, deep).mean(axis=(2, 4))

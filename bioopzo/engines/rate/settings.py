@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from bioopzo.arguments import whole_number
+from bioopzo.datasets.augmentation import checked_augment
 from bioopzo.engines.rate import optimizers
 from bioopzo.engines.rate.devices import KINDS, Placement
 from bioopzo.engines.rate.engine import Engine
@@ -46,6 +47,10 @@ class Settings:
         Whether several runs of the same text (`train` with several seeds, `compare`, `tune`) are
         run as one program. The results are those of single runs, to rounding. Default: where it
         is faster, on a GPU and with batches of one trial.
+    augment : names, or mapping name -> pixels, optional
+        What is done at random to the images of each batch that is learned from, never to those that
+        are evaluated: ``"crop"`` (moved by up to 4 pixels), ``"flip"``, ``"cutout"`` (a square of 8
+        hidden); ``{"crop": 2, "flip": 1}``. See `datasets.augmentation.augmented`.
     checkpoint : path, optional
         Written after every evaluation; where it exists, training goes on from it, to the same bits.
     """
@@ -61,6 +66,7 @@ class Settings:
     device: str | None = None
     devices: int = 1
     together: bool | None = None
+    augment: Any = None
     checkpoint: Any = None
 
     def chosen_optimizer(self):
@@ -106,6 +112,7 @@ def settings(**given):
     whole_number("devices", chosen.devices)
     if not isinstance(chosen.together, (bool, type(None))):
         raise InputError(f"together is True, False or None, not {chosen.together!r}")
+    chosen = replace(chosen, augment=checked_augment(chosen.augment) or None)
     if not isinstance(chosen.compiled, bool):
         raise InputError(f"compiled is True or False, not {chosen.compiled!r}")
     if chosen.schedule not in (None, *optimizers.SCHEDULES):
