@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from brian2 import ms
 
 import bioopzo as bz
 from bioopzo.datasets import archives, cifar, files, listed
@@ -225,11 +226,12 @@ def test_steps_of_a_sample_are_changed_alike_and_the_original_stays():
 def pictures():
     """Twenty images of two channels, 4x4, for a network of convolutions."""
     rng = np.random.default_rng(0)
-    return bz.tasks.from_arrays(rng.normal(0, 1, (20, 32)), [0, 1]*10, validation=0.2, test=0.2)
+    return bz.tasks.from_arrays(rng.normal(0, 1, (20, 32)), [0, 1]*10, validation=0.2, test=0.2,
+                                duration=4*ms)
 
 
 def learned(task, seed=0, layout="2x4x4-3C3-AP2-2", **more):
-    return bz.train(bz.Model(layout), task, **{
+    return bz.train(bz.Model(layout, rule="bp"), task, **{
         "engine": "rate", "batch": 4, "epochs": 2, "progress": False, "compiled": False,
         "seed": seed, "evaluations": 2, **more})
 
