@@ -232,7 +232,7 @@ def pictures():
 
 def learned(task, seed=0, layout="2x4x4-3C3-AP2-2", **more):
     return bz.train(bz.Model(layout, rule="bp"), task, **{
-        "engine": "rate", "batch": 4, "epochs": 2, "progress": False, "compiled": False,
+        "engine": "rate", "batch": 4, "epochs": 2, "progress": False,
         "seed": seed, "evaluations": 2, **more})
 
 
