@@ -9,8 +9,8 @@ __version__ = "0.1.0"
 _PLACES = {
     "errors": "BioopzoError EquationError InputError", "model": "Model",
     "network.table": "Network", "run": "Run",
-    "training.compare": "compare", "training.search": "tune", "training.sweep": "sweep",
-    "training.train": "train",
+    "training.compare": "compare", "training.living": "alive", "training.search": "tune",
+    "training.sweep": "sweep", "training.train": "train",
 }
 _MODULES = ("measures", "neurons", "plots", "rules", "tasks", "texts")
 #: Modules that were public here before they moved: they still are.

@@ -4,7 +4,7 @@ import json
 import warnings
 from collections.abc import Iterable, Mapping
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -30,7 +30,7 @@ from bioopzo.files import readable, writable, write_json
 from bioopzo.network import assigned, parts, paths, spread
 from bioopzo.network.assembly import assemble
 from bioopzo.network.blocks import CODINGS, is_block
-from bioopzo.network.connections import architecture
+from bioopzo.network.connections import Convolution, architecture
 from bioopzo.network.layers import completed, layered
 from bioopzo.network.reached import reached
 from bioopzo.network.regime import derived
@@ -220,7 +220,11 @@ class Model:
         """Connectivity that is not all to all: ``{"forward_1": Convolution, ...}``."""
         if not self.layout:
             return Entries({})
-        return Entries(architecture(self.layout, float(self._numbers["gain"]))[1])
+        gain, gains = float(self._numbers["gain"]), self.given.get("gain")
+        own = {name: one for name, one in gains.items() if np.ndim(one) == 0} if isinstance(
+            gains, Mapping) else {}
+        return Entries({name: replace(one, gain=float(own[name])) if name in own and isinstance(
+            one, Convolution) else one for name, one in architecture(self.layout, gain)[1].items()})
 
     @cached_property
     def layers(self) -> Network:

@@ -278,8 +278,8 @@ def test_what_is_no_value_is_refused_at_once(what):
 
 
 def test_what_else_is_refused():
-    with pytest.raises(InputError, match="the gain of an architecture is one number"):
-        bz.Model("8x8-4C3-10", gain={"forward_1": 3.0})
+    with pytest.raises(InputError, match="one number, or one for each projection"):
+        bz.Model("8x8-4C3-10", gain={"forward_1": [3.0, 2.0]})
     with pytest.raises(EquationError, match="width has no default: give its value for hidden_2"):
         bz.Model(SIZES).edit({"psi": "psi = exp(-abs(u - theta)/width) : 1"},
                              width={"hidden_1": 0.2})

@@ -159,7 +159,7 @@ def spreads(readers: Readers, given: Mapping[str, Any], declared: Mapping[str, A
                 raise InputError(f"{taken[0]} is what others call {name} of one object: give your "
                                  "own parameter another name")
             if differs(value) and images and name == "gain":
-                raise InputError("the gain of an architecture is one number")
+                _check_gains(value)
             if differs(value):
                 found[name] = resolved(readers, name, value, declared.get(name),
                                        numbers.get(name))
@@ -168,6 +168,14 @@ def spreads(readers: Readers, given: Mapping[str, Any], declared: Mapping[str, A
     if problems:
         raise InputError("\n".join(problems))
     return found
+
+
+def _check_gains(value):
+    """The weights of an image are standardised: a gain is one number for all its synapses."""
+    if not isinstance(value, Mapping) or any(np.ndim(one) or _is_drawn(one)
+                                             for one in value.values()):
+        raise InputError("the gain of an architecture is one number, or one for each projection: "
+                         "gain={'forward_1': 2, 'forward_2': 1.5}")
 
 
 def resolved(readers: Readers, name: str, value: Any, parameter: Any, base: Any) -> Spread:
