@@ -5,7 +5,7 @@ import pytest
 from brian2 import ms
 
 import bioopzo as bz
-from bioopzo.errors import InputError
+from bioopzo.errors import InputError, ModelWarning
 from bioopzo.training.living import untrained_shares
 from bioopzo.training.start import initial_weights
 
@@ -59,6 +59,13 @@ def test_a_gain_for_each_projection_scales_its_weights():
 def test_what_cannot_be_alive_is_said(arguments, says):
     with pytest.raises(InputError, match=says):
         bz.alive(bz.Model("2x8x8-4C3-FC20-4", rule="bp"), images(4), **arguments)
+
+
+def test_a_silent_layer_is_said_with_the_remedy():
+    with pytest.warns(ModelWarning, match=r"hidden_3 fires at 0\.\d+ Hz before it learns .* "
+                                          r"bioopzo\.alive\(model, task\) finds a gain for each"):
+        bz.train(bz.Model("2x8x8-4C3-4C3-FC20-4", rule="bp"), images(5), engine="rate", batch=4,
+                 epochs=1, evaluations=1, progress=False, compiled=False)
 
 
 def test_a_model_with_gains_keeps_them():

@@ -72,17 +72,19 @@ def check_loss(loss: float, trials: int) -> None:
                              f"{KEPT}")
 
 
-def warn_of_rates(rates: Mapping[str, float]) -> None:
+def warn_of_rates(rates: Mapping[str, float], most: float = MOST_HZ, images: bool = False) -> None:
     """Warn of neurons that are silent, or fire at nearly every step, before anything is learned.
 
-    `rates` (Hz) maps a population to its mean firing rate.
+    `rates` (Hz) maps a population to its mean firing rate; above `most` (Hz) it is too high.
+    `images` says whether the network is an architecture.
     """
+    more = "; bioopzo.alive(model, task) finds a gain for each layer" if images else ""
     for name, rate in rates.items():
-        if not LEAST_HZ <= rate <= MOST_HZ:
+        if not LEAST_HZ <= rate <= most:
             warnings.warn(
                 f"{name} fires at {rate:.3g} Hz before it learns (usual are {LEAST_HZ:g} to "
-                f"{MOST_HZ:g} Hz), and may learn little: {'raise' if rate < LEAST_HZ else 'lower'} "
-                "its drive b, or the scale of the weights before it, gain or input_gain",
+                f"{most:g} Hz), and may learn little: {'raise' if rate < LEAST_HZ else 'lower'} "
+                f"its drive b, or the scale of the weights before it, gain or input_gain{more}",
                 ModelWarning, stacklevel=2)
 
 

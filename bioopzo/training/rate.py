@@ -31,7 +31,7 @@ from bioopzo.training.checkpoint import (
     resume,
     write_checkpoint,
 )
-from bioopzo.training.guards import not_finite, stopped
+from bioopzo.training.guards import not_finite, stopped, warn_of_rates
 from bioopzo.training.log import Evaluation, Log
 from bioopzo.training.plan import Evaluations, Plan, Stretch, planned
 from bioopzo.training.start import (
@@ -48,6 +48,8 @@ from bioopzo.training.watch import Watch
 
 #: Batches that are run in one call at most, what their inputs may weigh, and how long they take.
 CALL_BATCHES, CALL_BYTES, CALL_S = 512, 3e7, 1.0
+#: Neurons that fire in a larger share of the steps before they learn are said to do so.
+MOST = 0.8
 #: After so many batches every weight that the text changes should have been asked to.
 SETTLED = 10
 #: Weights are kept at every evaluation where all of them together stay below this.
@@ -189,7 +191,10 @@ class Driver:
         """Show the held-out trials, and write a checkpoint."""
         if self.done:
             self._check_finite()
-        self.log.evaluated(self._evaluation(stretch.samples))
+        found = self._evaluation(stretch.samples)
+        if not self.done:
+            warn_of_rates(found.rates, MOST / float(self.task.dt), bool(self.model.layout))
+        self.log.evaluated(found)
         self.costs, self.batches = 0.0, 0
         write_checkpoint(self.chosen.checkpoint, self.engine, self.log, self.done, self.identity)
 
