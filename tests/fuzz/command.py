@@ -8,6 +8,7 @@ import re
 import tempfile
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 
@@ -23,6 +24,8 @@ def arguments():
     parser.add_argument("--no-reduction", action="store_true")
     parser.add_argument("--jax", action="store_true",
                         help="the rate engine's operations by JAX, one by one: slow")
+    parser.add_argument("--compiled", action="store_true",
+                        help="each draw in compiled code, too: some seconds each")
     return parser.parse_args()
 
 
@@ -33,16 +36,16 @@ def work(task):
     from fuzz.executors import run
     from fuzz.strategy import Seeded, draw_from, reduced
 
-    seed, number, reduce, by_jax = task
+    seed, number, reduce, how = task
     begin = time.process_time()
     brian2.BrianLogger.log_level_error()
     draw = draw_from(Seeded(f"{seed} {number}"), number)
-    outcome = run(draw, numpy=not by_jax)
+    outcome = run(draw, **how)
     row = row_of(number, draw, outcome, time.process_time() - begin)
     if not outcome.bad:
         return row, None
     if reduce:
-        draw, outcome = reduced(draw, outcome, run)
+        draw, outcome = reduced(draw, outcome, partial(run, **how))
     return row, {"seed": seed, "number": number, "kind": outcome.kind, "detail": outcome.detail,
                  "draw": draw.script()}
 
@@ -119,7 +122,8 @@ def main():
     threadpool_limits(1)
     numbers = [asked.only] if asked.only is not None else range(asked.first,
                                                                 asked.first + asked.draws)
-    todo = [(asked.seed, number, not asked.no_reduction, asked.jax) for number in numbers]
+    how = {"numpy": not asked.jax, "compiled": asked.compiled}
+    todo = [(asked.seed, number, not asked.no_reduction, how) for number in numbers]
     rows, bad = [], []
     begin = time.time()
     if asked.only is None:  # what Brian2 and sympy keep slows a process down in time

@@ -1,5 +1,7 @@
 """One draw in three forms: dense Brian2, lazy Brian2 and the rate engine, on the same numbers.
 
+On request in a fourth: lazy Brian2 in compiled code, which takes some seconds a draw.
+
 Trial by trial, as training does it: an evaluation begins with the state of training and is
 forgotten. Random numbers are those of the spiking engine, which are a function of (seed, trial,
 variable, step, neuron); the rate engine is handed the same.
@@ -19,10 +21,9 @@ from brian2 import ms
 
 from bioopzo.engines.rate.engine import Engine
 from bioopzo.engines.rate.feed import Masks
-from bioopzo.engines.spiking import numbers
+from bioopzo.engines.spiking import backends, numbers
 from bioopzo.engines.spiking.chunk import Chunk
 from bioopzo.engines.spiking.feed import parameter_values, tables
-from bioopzo.engines.spiking.runtime import Runtime
 from bioopzo.errors import BioopzoError, EquationError, InputError, ModelWarning
 from bioopzo.network.clock import shape_of, time_course
 from bioopzo.network.draft import draft
@@ -33,6 +34,8 @@ from bioopzo.training.start import initial_weights
 from fuzz.quick import quickly
 
 TOLERANCE = 1e-9
+#: Of compiled code, which sums in another order.
+COMPILED = 1e-7
 REFUSALS = (InputError, EquationError)
 
 
@@ -85,10 +88,10 @@ def key_of(draw, done, plastic, trial):
 class Spiking:
     """Brian2, chunks of one trial."""
 
-    def __init__(self, draw, model, task, course, start, lazy):
+    def __init__(self, draw, model, task, course, start, lazy, backend="numpy"):
         self.draw, self.task, self.course = draw, task, course
         self.shape = shape_of(task, 2)
-        self.engine = Runtime("numpy", model, self.shape, lazy)
+        self.engine = backends.open_backend(backend, model, self.shape, lazy)
         self.values = parameter_values(model, self.shape, lazy)
         self.state, self.done = {**self.engine.start, **start}, 0
 
@@ -155,9 +158,10 @@ class Rate:
 
 # ---------------------------------------------------------------------------- the comparison
 
-def run(draw, numpy=True):
-    """The `Outcome` of a draw; `numpy` as of `quickly`."""
-    with quickly(numpy), warnings.catch_warnings(record=True) as told, np.errstate(all="ignore"):
+def run(draw, numpy=True, compiled=False):
+    """The `Outcome` of a draw, also `compiled`; `numpy` as of `quickly`."""
+    with quickly(numpy, compiled), warnings.catch_warnings(record=True) as told, \
+            np.errstate(all="ignore"):
         warnings.simplefilter("always")
         try:
             model = draw.model()
@@ -166,7 +170,7 @@ def run(draw, numpy=True):
         except Exception:
             return Outcome("traceback while the model is made", traceback.format_exc())
         try:
-            outcome = _run(draw, model, told)
+            outcome = _run(draw, model, told, compiled)
         except BioopzoError as problem:
             outcome = Outcome("check passes, a run refuses", str(problem))
         except Exception:
@@ -175,7 +179,7 @@ def run(draw, numpy=True):
         return outcome
 
 
-def _run(draw, model, told):
+def _run(draw, model, told, compiled):
     try:
         model.check()
     except REFUSALS as problem:
@@ -203,6 +207,8 @@ def _run(draw, model, told):
             return Outcome("check passes, rate engine refuses", str(problem), forms=told_forms)
     if no_rate and "rate engine" in forms:
         return Outcome("check says no rate engine, which runs", no_rate[0], forms=told_forms)
+    if compiled:
+        forms["compiled code"] = Spiking(draw, model, task, course, start, True, "standalone")
     finite = True
     for trial, plastic in enumerate(map(bool, draw.plastic)):
         theirs = dense.trial(trial, plastic)
@@ -210,7 +216,8 @@ def _run(draw, model, told):
         for name, form in forms.items():
             mine = form.trial(trial, plastic)
             found = _differences(mine, theirs, written.roles, plastic,
-                                 kept if form is lazy else set(theirs))
+                                 set(theirs) if isinstance(form, Rate) else kept,
+                                 COMPILED if name == "compiled code" else TOLERANCE)
             if not finite and not (plastic and _finite(mine)):
                 found = ""  # a run stops here; how far a NaN has come by then is another matter
             if found:
@@ -234,7 +241,7 @@ def _own(model):
             for line in parse(obj.equations, name)}
 
 
-def _differences(mine, theirs, roles, plastic, own):
+def _differences(mine, theirs, roles, plastic, own, tolerance):
     """The variables that differ, as text; `own` are those that have one meaning in both forms.
 
     What waits for the start of the next trial is compared in an evaluation. The factor of a dense
@@ -251,6 +258,6 @@ def _differences(mine, theirs, roles, plastic, own):
                 variable == "count" and not plastic):  # the rate engine's begin at zero there
             continue
         x, y = np.broadcast_arrays(mine[key], theirs[key])
-        if not np.isclose(x, y, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True).all():
+        if not np.isclose(x, y, rtol=tolerance, atol=tolerance, equal_nan=True).all():
             found.append(f"{key} by {np.nanmax(np.abs(x.astype(float) - y)):.3g}")
     return "; ".join(found[:8])

@@ -26,8 +26,11 @@ _NUMPY = {
 
 
 @contextlib.contextmanager
-def quickly(numpy=True):
-    """Within this context draws are quick; `numpy` False leaves JAX's operations."""
+def quickly(numpy=True, compiled=False):
+    """Within this context draws are quick; `numpy` False leaves JAX's operations.
+
+    With `compiled`, Brian2 counts out synapses itself, as compiled code has to.
+    """
     memo, slow = {}, caching._hashable
 
     def hashable(thing):
@@ -42,7 +45,8 @@ def quickly(numpy=True):
     with contextlib.ExitStack() as stack:
         enter = stack.enter_context
         enter(mock.patch.object(caching, "_hashable", hashable))
-        enter(mock.patch.object(b2.Synapses, "connect", _connected))
+        if not compiled:
+            enter(mock.patch.object(b2.Synapses, "connect", _connected))
         if numpy:
             for module in (arrays, moment, execute):
                 enter(mock.patch.object(module, "jnp", np))
