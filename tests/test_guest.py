@@ -12,6 +12,8 @@ import brian2 as b2
 import numpy as np
 import pytest
 from brian2 import Hz, ms
+from brian2.codegen import translation
+from brian2.codegen.generators import base
 from brian2.devices.device import previous_devices, reset_device
 from brian2.utils.logger import BrianLogger, catch_logs
 
@@ -160,6 +162,7 @@ def session():
         "warnings": list(warnings.filters),
         "garbage": (gc.get_freeze_count(), gc.get_threshold(), gc.isenabled()),
         "signal": signal.getsignal(signal.SIGINT),
+        "statements": (translation.make_statements, base.make_statements),
     }
 
 
