@@ -225,9 +225,9 @@ def test_the_trial_of_the_first_bad_value_is_found(task, monkeypatch):
     marked = marked.replace(splits={**task.splits, "validation": np.array([], dtype=int)})
     in_order = SimpleNamespace(permutation=np.asarray)
     monkeypatch.setattr(Driver, "stretches", lambda self: self.plan.stretches(
-        lambda epoch: in_order, longest=40))
+        lambda epoch: in_order, longest=12))
     with pytest.raises(NonFiniteError, match="trial 8;"):
-        bz.train(bz.Model([4, 5, 2]), marked, trials=40, seed=0, backend="numpy", evaluations=1,
+        bz.train(bz.Model([4, 5, 2]), marked, trials=12, seed=0, backend="numpy", evaluations=1,
                  progress=False)
 
 
