@@ -191,7 +191,7 @@ def test_the_lazy_form_gives_the_numbers_of_the_dense(rule):
 def test_a_bandit_is_learned_by_reward_alone(rule):
     """From chance, 25 %, to nine of ten best arms; the loss is the mean reward, less than 0."""
     task = tasks.bandit()
-    run = bz.train(bz.Model([task.n_in, *task.hidden, task.n_out], rule=rule), task, trials=6000,
+    run = bz.train(bz.Model([task.n_in, *task.hidden, task.n_out], rule=rule), task, trials=3000,
                    engine="rate", batch=8, rate=0.01, activity="spikes", progress=False,
                    evaluations=2)
     assert run.model.feedback == "reward" and run.test_accuracy > 0.9

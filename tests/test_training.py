@@ -397,7 +397,7 @@ def test_what_is_no_model_or_no_task_is_said_so(task, idle):
 def test_a_run_without_classes_has_no_accuracy_in_either_engine():
     """The curve of accuracy is there and empty; exports leave it out."""
     pytest.importorskip("xarray")
-    task = bz.tasks.pattern_generation()
+    task = bz.tasks.pattern_generation(duration=60 * ms)
     task = task.replace(splits={k: v[:4] for k, v in task.splits.items()})
     model = bz.Model([task.n_in, 4, task.n_out], rule="bp")
     for options in ({"backend": "numpy"}, {"engine": "rate", "batch": 2, "compiled": False}):
