@@ -392,9 +392,15 @@ def flipped(path):
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("name", ["main", "manifest.json", "checksums.json"])
-@pytest.mark.parametrize("damage", [cut, flipped, Path.unlink, lambda path: path.write_bytes(b"")],
-                         ids=["cut", "flipped", "gone", "empty"])
+def emptied(path):
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("name, damage", [
+    *(("main", damage) for damage in (cut, flipped, Path.unlink, emptied)),
+    ("manifest.json", flipped), ("manifest.json", Path.unlink),
+    ("checksums.json", cut), ("checksums.json", emptied)],
+    ids=lambda part: part if isinstance(part, str) else part.__name__)
 def test_a_damaged_program_is_built_again(task, model, cache, name, damage):
     place, = programs(cache)
     whole = content(place)
