@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import gc
-import inspect
 import logging
 import os
 import random
@@ -23,8 +22,6 @@ import jax
 import numpy as np
 import pytest
 import sklearn.datasets  # noqa: F401  sets KMP_* variables once, here
-from brian2.codegen import translation
-from brian2.codegen.generators import base
 from brian2.codegen.runtime.numpy_rt import numpy_rt
 from brian2.core.preferences import BrianGlobalPreferences
 from threadpoolctl import threadpool_limits
@@ -37,11 +34,6 @@ threadpool_limits(1)  # test processes share the cores; threads of small product
 
 #: Held-out trials that a short run of a test shows.
 FEW_SHOWN = 20
-
-# Brian2 keeps the statements it has made by all that is known of all variables. To make them
-# anew is faster than to look that up: of a small training on NumPy, a third of the time.
-for module in (translation, base):
-    module.make_statements = inspect.unwrap(module.make_statements)
 
 # What Brian2 does beside, for a user who looks for a mistake, is more than a tenth of the time.
 logging.getLogger("brian2").setLevel(logging.INFO)  # a line in a file for each object and code

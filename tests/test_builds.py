@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -59,10 +60,18 @@ def template(tmp_path_factory, task):
     return folder
 
 
+def copied(source, target):
+    """The compiled head, 45 MB, is the same file in all caches; `flipped` and the like end that."""
+    if source.endswith(".gch"):
+        os.link(source, target)
+    else:
+        shutil.copy2(source, target)
+
+
 @pytest.fixture
 def cache(tmp_path, monkeypatch, template):
     """A cache of the test's own with the model's program in it."""
-    shutil.copytree(template, tmp_path / "cache")
+    shutil.copytree(template, tmp_path / "cache", copy_function=copied)
     monkeypatch.setenv("BIOOPZO_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -105,6 +114,15 @@ def compiled_units(monkeypatch):
 
 
 @contextmanager
+def units_not_compiled(monkeypatch):
+    """The names of the units that would be compiled; none is, so there is no program."""
+    units = []
+    monkeypatch.setattr(compilation, "_compile", lambda folder, unit, head: units.append(unit))
+    with pytest.raises(BuildError, match="refused the generated network"):
+        yield units
+
+
+@contextmanager
 def no_warning():
     """An error for a warning of ours."""
     with warnings.catch_warnings():
@@ -140,17 +158,32 @@ def broken(tmp_path, monkeypatch):
 
 GENERATED = """
 import sys
+from pathlib import Path
 import bioopzo as bz
 from bioopzo.engines.spiking.feed import rows
 from bioopzo.engines.spiking.sources import generate
 from bioopzo.engines.spiking.standalone import identity
 from bioopzo.network.clock import shape_of
 task = bz.tasks.temporal_patterns(classes=3, inputs=12, train=60, validation=6, test=12)
-model = bz.Model([12, 6, 5, 3], rule=sys.argv[1]).for_task(task)
-shape = shape_of(task, rows(task))
-generate(model, shape, True, sys.argv[2])
-print(identity(model, shape))
+for rule in ("opzo", "bp", "reinforce"):
+    model = bz.Model([12, 6, 5, 3], rule=rule).for_task(task)
+    shape = shape_of(task, rows(task))
+    generate(model, shape, True, Path(sys.argv[1], rule))
+    print(rule, identity(model, shape))
 """
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory):
+    """A folder with the files that another process, with other hashes, made of each rule's text.
+
+    And the name that it gave each program.
+    """
+    folder = tmp_path_factory.mktemp("elsewhere")
+    done = subprocess.run([sys.executable, "-c", GENERATED, folder], check=True,
+                          env={**os.environ, "PYTHONHASHSEED": "1"}, capture_output=True,
+                          text=True)
+    return folder, dict(line.split() for line in done.stdout.splitlines())
 
 
 def content(folder):
@@ -159,7 +192,7 @@ def content(folder):
 
 
 @pytest.mark.parametrize("rule", ["opzo", "bp", "reinforce"])
-def test_the_same_text_gives_the_same_files(task, tmp_path, rule):
+def test_the_same_text_gives_the_same_files(task, tmp_path, elsewhere, rule):
     """After any number of builds, beside other objects, and in a process with other hashes."""
     model = bz.Model([12, 6, 5, 3], rule=rule).for_task(task)
     alive = []
@@ -168,15 +201,12 @@ def test_the_same_text_gives_the_same_files(task, tmp_path, rule):
             alive.append(build(model, shape_of(task, rows(task))))
         alive.append(b2.NeuronGroup(1, "v : 1", threshold="v > 1", name=f"hidden_{len(alive)}"))
         sources.generate(model, shape_of(task, rows(task)), True, tmp_path / name)
-    keys = {identity(model, shape_of(task, rows(task)))}
-    done = subprocess.run([sys.executable, "-c", GENERATED, rule, tmp_path / "other"], check=True,
-                          env={**os.environ, "PYTHONHASHSEED": "1"}, capture_output=True,
-                          text=True)
-    assert keys == {done.stdout.strip()}
+    folder, keys = elsewhere
+    assert keys[rule] == identity(model, shape_of(task, rows(task)))
     first = content(tmp_path / "first")
     assert len(first) > 80
-    for name in ("again", "other"):
-        other = content(tmp_path / name)
+    for place in (tmp_path / "again", folder / rule):
+        other = content(place)
         assert other.keys() == first.keys()
         assert [path for path in first if other[path] != first[path]] == []
 
@@ -207,16 +237,13 @@ def test_nothing_is_generated_that_no_program_runs(task, model, tmp_path):
 
 # ---------------------------------------------------------------------------- what is compiled
 
-@pytest.mark.parametrize("edit", [
-    {"psi": PSI}, {"forward.spike": "u_post += w*1.5"}],
-    ids=lambda edit: next(iter(edit)))
-def test_an_edited_text_is_the_program_of_a_full_build(task, model, cache, tmp_path, monkeypatch,
-                                                       edit):
+def test_an_edited_text_is_the_program_of_a_full_build(task, model, cache, tmp_path, monkeypatch):
     units = compiled_units(monkeypatch)
-    edited = model.edit(edit)
+    edited = model.edit({"psi": PSI, "forward.spike": "u_post += w*1.5"})
     quick = trained(edited, task)
     assert units == ["edit0"]
-    shutil.copytree(cache / "headers", tmp_path / "other" / "headers")
+    shutil.copytree(cache / "headers", tmp_path / "other" / "headers",
+                    copy_function=copied)
     monkeypatch.setenv("BIOOPZO_CACHE", str(tmp_path / "other"))
     whole = trained(edited, task)
     assert sorted(units[1:]) == ["core", "unit0", "unit1"]
@@ -237,18 +264,20 @@ def test_an_edit_of_an_edit_starts_from_the_same_base(task, model, cache, monkey
 @pytest.mark.parametrize("other", [{"sizes": [12, 7, 5, 3]}, {"neuron": "alif"},
                                    {"rule": "dfa"}], ids=str)
 def test_new_declarations_are_a_full_build(task, cache, monkeypatch, other):
-    units = compiled_units(monkeypatch)
-    built(bz.Model(**{"sizes": [12, 6, 5, 3], "rule": "opzo", **other}), task)
+    with units_not_compiled(monkeypatch) as units:
+        built(bz.Model(**{"sizes": [12, 6, 5, 3], "rule": "opzo", **other}), task)
     assert sorted(units) == ["core", "unit0", "unit1"]
 
 
-def test_the_head_is_compiled_once(task, model, cache):
+def test_the_head_is_compiled_once(task, model, cache, monkeypatch):
     if tools.is_clang():
         pytest.skip("clang wants every file of a compiled head where it was")
     head, = (cache / "headers").glob("*/head.h.gch")
     before = head.stat().st_mtime_ns
     shutil.rmtree(cache / "bases")
-    built(model.edit({"psi": PSI}), task)
+    with units_not_compiled(monkeypatch) as units:
+        built(model.edit({"psi": PSI}), task)
+    assert sorted(units) == ["core", "unit0", "unit1"]
     assert [(path, path.stat().st_mtime_ns) for path in (cache / "headers").glob("*/*.gch")] == [
         (head, before)]
 
@@ -257,6 +286,7 @@ def test_a_damaged_head_is_done_without(task, model, cache):
     for head in (cache / "headers").glob("*/head.h.gch"):
         content = bytearray(head.read_bytes())
         content[4096:] = bytes(len(content) - 4096)
+        head.unlink()  # it is the other caches' too
         head.write_bytes(content)
     built(model.edit({"psi": PSI}), task)
     assert len(programs(cache)) == 2
@@ -362,9 +392,15 @@ def flipped(path):
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("name", ["main", "manifest.json", "checksums.json"])
-@pytest.mark.parametrize("damage", [cut, flipped, Path.unlink, lambda path: path.write_bytes(b"")],
-                         ids=["cut", "flipped", "gone", "empty"])
+def emptied(path):
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("name, damage", [
+    *(("main", damage) for damage in (cut, flipped, Path.unlink, emptied)),
+    ("manifest.json", flipped), ("manifest.json", Path.unlink),
+    ("checksums.json", cut), ("checksums.json", emptied)],
+    ids=lambda part: part if isinstance(part, str) else part.__name__)
 def test_a_damaged_program_is_built_again(task, model, cache, name, damage):
     place, = programs(cache)
     whole = content(place)
@@ -391,8 +427,9 @@ def test_a_cache_emptied_in_mid_run_is_filled_again(task, model, cache):
     emptied = []
 
     def empty(*_):
-        shutil.rmtree(cache, ignore_errors=True)
-        emptied.append(cache.exists())
+        for kind in ("builds", "bases"):  # the head is compiled anew in no other way than at first
+            shutil.rmtree(cache / kind, ignore_errors=True)
+        emptied.append(len(programs(cache)))
 
     run = trained(model, task, live=empty)
     assert emptied and not any(emptied)
@@ -401,10 +438,21 @@ def test_a_cache_emptied_in_mid_run_is_filled_again(task, model, cache):
 
 # ---------------------------------------------------------------------------- no cache, no compiler
 
-def test_a_cache_that_cannot_be_made(task, model, cache, empty, monkeypatch):
+def test_a_cache_that_cannot_be_made(task, model, cache, empty, tmp_path, monkeypatch):
+    """The program is kept apart, as long as somebody needs it."""
     empty.write_text("a file in the folder's place")
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    apart = []
+
+    def look(*_):
+        apart.append([path.exists() for path in tmp_path.glob("temporary/*program-*/main")])
+
     with one_warning("cannot be kept", str(empty), "BIOOPZO_CACHE", "make room or give leave"):
-        run = trained(model, task)
+        run = trained(model, task, live=look)
+    gc.collect()
+    look()
+    assert apart[0] == [True] and apart[-1] == []
     assert run.meta["backend"] == "standalone" and empty.read_text().startswith("a file")
     monkeypatch.setenv("BIOOPZO_CACHE", str(cache))
     same(trained(model, task), run)
@@ -423,22 +471,13 @@ def test_a_cache_that_is_full_or_read_only(task, model, cache, monkeypatch, numb
     monkeypatch.setattr(shutil, "copy2", refused)
     edited = model.edit({"psi": PSI})
     with one_warning("cannot be kept", str(cache), os.strerror(problem), "BIOOPZO_CACHE"):
-        run = trained(edited, task)
+        engine = built(edited, task)
     assert len(programs(cache)) == 1 and not list(cache.glob("*/.*"))
+    assert engine.directory.parent != cache / "builds"
+    made = (engine.directory / "main").read_bytes()
     monkeypatch.undo()
     monkeypatch.setenv("BIOOPZO_CACHE", str(cache))
-    same(trained(edited, task), run)
-
-
-def test_a_program_kept_apart_goes_when_nobody_needs_it(task, model, empty):
-    empty.write_text("")
-    with pytest.warns(UserWarning, match="cannot be kept"):
-        engine = built(model, task)
-    place = engine.directory
-    assert (place / "main").exists()
-    del engine
-    gc.collect()
-    assert not place.exists()
+    assert (built(edited, task).directory / "main").read_bytes() == made
 
 
 def test_a_full_cache_costs_no_head_and_no_word(task, model, empty, monkeypatch):
@@ -467,15 +506,21 @@ def test_a_broken_compiler_is_an_error_where_one_asks_for_it(task, model, empty,
         trained(model, task)
 
 
+@pytest.fixture(scope="module")
+def on_numpy(task):
+    """A run that has never asked for a compiler."""
+    return trained(bz.Model([12, 6, 5, 3], rule="opzo"), task, backend="numpy", trials=2)
+
+
 @pytest.mark.parametrize("script", FAULTS.values(), ids=FAULTS)
-def test_a_broken_compiler_is_a_warning_where_nobody_asks(task, model, empty, broken, monkeypatch,
-                                                          script):
-    monkeypatch.setattr(backends, "WORTH_COMPILING", 10)
+def test_a_broken_compiler_is_a_warning_where_nobody_asks(task, model, empty, broken, on_numpy,
+                                                          monkeypatch, script):
+    monkeypatch.setattr(backends, "WORTH_COMPILING", 1)
     broken(script)
     with one_warning("on numpy", "g++", "mend the compiler"):
-        run = trained(model, task, backend=None)
+        run = trained(model, task, backend=None, trials=2)
     assert run.meta["backend"] == "numpy" and run.complete
-    same(trained(model, task, backend="numpy"), run)
+    same(on_numpy, run)
 
 
 def test_a_broken_compiler_does_not_matter_where_the_program_is_kept(task, model, cache, broken):
@@ -499,7 +544,7 @@ def test_a_program_that_is_kept_runs_from_the_first_trial(task, model, cache, mo
 
 
 def test_a_comparison_goes_on_with_a_broken_compiler(task, model, empty, broken, monkeypatch):
-    monkeypatch.setattr(backends, "WORTH_COMPILING", 10)
+    monkeypatch.setattr(backends, "WORTH_COMPILING", 1)
     broken()
     with one_warning("on numpy", "g++", "mend the compiler"):
         found = bz.compare({"a": model}, task, seeds=[0], trials=1, evaluations=1, progress=False)
@@ -507,10 +552,10 @@ def test_a_comparison_goes_on_with_a_broken_compiler(task, model, empty, broken,
 
 
 def test_without_a_compiler(task, model, empty, tmp_path, monkeypatch):
-    monkeypatch.setattr(backends, "WORTH_COMPILING", 10)
+    monkeypatch.setattr(backends, "WORTH_COMPILING", 1)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BuildError, match=r"needs a C\+\+ compiler.*install one or use "
                                          "backend='numpy'"):
         trained(model, task)
     with no_warning():
-        assert trained(model, task, backend=None).meta["backend"] == "numpy"
+        assert trained(model, task, backend=None, trials=1).meta["backend"] == "numpy"

@@ -390,8 +390,8 @@ def test_every_script_is_complete(name):
     module = study.load(SCRIPTS[name])
     assert len(module.__doc__.split()) > 20
     full, quick = (study.chosen(FIGURES, which)[name] for which in (False, True))
-    assert keys.keys(SCRIPTS[name], full)["code"] == keys.keys(SCRIPTS[name], quick)["code"]
-    assert keys.keys(SCRIPTS[name], full)["data"] != keys.keys(SCRIPTS[name], quick)["data"]
+    whole, part = (keys.keys(SCRIPTS[name], which) for which in (full, quick))
+    assert whole["code"] == part["code"] and whole["data"] != part["data"]
     assert SCRIPTS[name].read_text().endswith(
         'if __name__ == "__main__":\n    figures.main(__file__)\n')
     # Run by itself, its folder is on Python's path: it must not hide a module.

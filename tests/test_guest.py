@@ -3,6 +3,8 @@
 import contextlib
 import gc
 import logging
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +14,8 @@ import brian2 as b2
 import numpy as np
 import pytest
 from brian2 import Hz, ms
+from brian2.codegen import translation
+from brian2.codegen.generators import base
 from brian2.devices.device import previous_devices, reset_device
 from brian2.utils.logger import BrianLogger, catch_logs
 
@@ -21,6 +25,7 @@ from bioopzo.engines.spiking.code import dry_run
 from bioopzo.engines.spiking.session import runtime
 from bioopzo.engines.spiking.state import get_array, state_variables
 from bioopzo.errors import EquationError, InputError
+from bioopzo.files import cache_directory
 from bioopzo.network.clock import shape_of
 
 COLLECTS_AS_USERS_DO = True  # conftest: what is collected belongs to the session
@@ -160,6 +165,7 @@ def session():
         "warnings": list(warnings.filters),
         "garbage": (gc.get_freeze_count(), gc.get_threshold(), gc.isenabled()),
         "signal": signal.getsignal(signal.SIGINT),
+        "statements": (translation.make_statements, base.make_statements),
     }
 
 
@@ -278,6 +284,8 @@ def test_a_program_is_the_same_beside_objects_of_the_same_names(task, monkeypatc
               for name in ("hidden_1", "input", "error")]
     theirs.append(b2.Synapses(theirs[0], theirs[1], "w : 1", on_pre="v_post += w",
                               name="forward_1"))
+    shutil.copytree(cache_directory().with_name("headers"), tmp_path / "headers",
+                    copy_function=os.link)  # what is compiled once a machine
     monkeypatch.setenv("BIOOPZO_CACHE", str(tmp_path))
     beside = train(task, "standalone", trials=20)
     assert beside.meta["build_s"] > 1 and len(theirs) == 4

@@ -15,10 +15,23 @@ from bioopzo.studies import notebooks
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
-#: As in the other tests: a few trials are not worth a compiler. Nothing is left of a notebook
-#: that ran in the same process before.
-FIRST = ("%reset -f\nfrom bioopzo.engines.spiking import backends\n"
-         "backends.WORTH_COMPILING = 300\ndel backends")
+#: As in the other tests: a few trials are not worth a compiler, and what Brian2 does beside is
+#: left out. Nothing is left of a notebook that ran in the same process before.
+FIRST = f"""
+%reset -f
+import gc
+import sys
+gc.freeze()  # later collections, which are many, look through what this notebook makes
+import matplotlib.pyplot as plt
+plt.draw_all = lambda: None  # a figure is drawn when it is shown, and not once more before
+if "conftest" not in sys.modules:
+    sys.path.append({str(Path(__file__).parent)!r})
+    import conftest
+    sys.path.pop()
+from bioopzo.engines.spiking import backends
+backends.WORTH_COMPILING = 300
+del backends, gc, plt, sys
+"""
 #: What a notebook must have found when its last cell is done; runs as one more cell of it.
 FOUND = {
     "1_first_steps": """

@@ -6,9 +6,6 @@ Cases that once ran as something else are kept here, one a kind.
 import numpy as np
 import pytest
 from brian2 import Hz, ms
-from brian2.codegen import translation
-from brian2.codegen.generators import base
-from brian2.utils import caching
 from fuzz.executors import run as run_draw
 from fuzz.strategy import Draw
 from scipy import stats
@@ -433,17 +430,6 @@ def test_what_would_depend_on_the_cut_of_a_run_is_refused(task, edits, says):
     """Numbers without a place, the time of a chunk, and names that ours would be taken for."""
     with pytest.raises(EquationError, match=says):
         model_of(task, edits, "dfa").check()
-
-
-def test_tests_train_as_users_do(task, monkeypatch):
-    """conftest leaves Brian2's memo of statements out; a user's Brian2 has it."""
-    edits = {"hidden:psi": "psi = exp(-abs(u - theta)/0.3) : 1"}
-    expected = trained(task, edits, trials=2).final
-    for module in (translation, base):
-        monkeypatch.setattr(module, "make_statements", caching.cached(module.make_statements))
-    trained(task, trials=2)  # something is in the memo
-    found = trained(task, edits, trials=2).final
-    assert all(np.array_equal(found[name], value) for name, value in expected.items())
 
 
 # ---------------------------------------------------------------------------- found by the fuzzer

@@ -2,17 +2,19 @@
 
 from dataclasses import replace
 
+import brian2 as b2
 import jax
 import numpy as np
 import pytest
 from brian2 import ms
 from replay import BOTH, Case, Network, draw
 from scipy.stats import chi2
-from test_equivalence import spiking_run
 
 import bioopzo as bz
 from bioopzo import tasks
 from bioopzo.engines.rate.engine import Engine
+from bioopzo.engines.spiking.runtime import _keep_code as keep_code
+from bioopzo.engines.spiking.state import get_array, state_variables
 from bioopzo.errors import InputError
 from bioopzo.network.clock import shape_of, time_course
 from bioopzo.tasks import Task, consecutive_splits
@@ -32,19 +34,42 @@ def task_of(samples, payoffs, seed=0, repeated=False):
                 duration=60*ms, feedback="reward")
 
 
-def shown(rule, task, activity="rates", **settings):
-    """An engine that has learned from one batch, and what `EVERY` held at its end."""
+def prepared(rule, task, activity="rates", **settings):
+    """A function of payoffs: an engine after one batch, and what `EVERY` held at its end.
+
+    The engine is the same each time, and begins anew.
+    """
     model = bz.Model(SIZES, rule=rule, error="reward", gain=5.0, **settings).for_task(task)
     engine = Engine(model, shape_of(task, 2), time_course(model, task), activity, "double", "trial")
-    engine.put(initial_weights(model, np.random.default_rng(3)))
     machine = engine.machine(True, EVERY)
     engine.machines = {True: machine}
+    engine.put(initial_weights(model, np.random.default_rng(3)))
     with jax.enable_x64(True):
-        kept, values = jax.jit(machine.trial)(
-            engine.kept(True, task.samples), engine.given(task.inputs, task.targets),
-            engine.fixed(engine.constants), engine.course, jax.random.key(1), 0)
-        engine.take(kept, {}, 1)
-    return engine, {name.split(".")[1]: np.asarray(values["look"][name]) for name in EVERY}
+        trial, start = jax.jit(machine.trial), engine.kept(True, task.samples)
+
+    def learned(payoffs):
+        with jax.enable_x64(True):
+            kept, values = trial(
+                start, engine.given(task.inputs, payoffs), engine.fixed(engine.constants),
+                engine.course, jax.random.key(1), 0)
+            engine.take(kept, {}, 1)
+        return engine, {name.split(".")[1]: np.asarray(values["look"][name]) for name in EVERY}
+
+    return learned
+
+
+def shown(rule, task, **settings):
+    """An engine after a batch of a task and what `EVERY` held at its end."""
+    return prepared(rule, task, **settings)(task.targets)
+
+
+def in_full(net, targets):
+    """Every variable of a network after every step, from its start: name -> (steps, n)."""
+    names, seen = list(state_variables(net.built)), []
+    net.restart(replace(net.data, targets=targets))
+    net.look = lambda: seen.append([get_array(net.built, name) for name in names])
+    net.advance(len(net.case.plastic))
+    return {name: np.array(values, float) for name, values in zip(names, zip(*seen))}
 
 
 @pytest.fixture(scope="module")
@@ -104,33 +129,43 @@ def test_what_other_actions_would_have_paid_changes_nothing(rule):
     case = Case(rule, error="reward", plastic=(1, 1, 0, 1), sizes=(4, 3, 3, 4),
                 values={"eta": 4.0} if rule == "reinforce" else {})
     data = draw(case)
-    _, first = spiking_run(case, data, {})
+    net = Network(case, data, lazy=False)
+    net.built.network.add(b2.NetworkOperation(
+        lambda: net.look(), clock=net.built["error"].clock, when="end", name="look"))
+    first = in_full(net, data.targets)
+    keep_code(net.built.network)
     taken = first["error.action"][case.steps - 1::case.steps] > 0.5
     np.testing.assert_array_equal(taken.sum(axis=1), 1)
     assert len(set(taken.argmax(axis=1))) > 1, "always the same action"
     scrambled = np.where(taken, data.targets, 7*np.random.default_rng(5).random(taken.shape) - 3)
-    _, second = spiking_run(case, replace(data, targets=scrambled), {})
+    second = in_full(net, scrambled)
     for name in first.keys() - {"error.y"}:
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
     assert np.abs(first["error.y"] - second["error.y"]).max() > 1
     moved = np.abs(first["forward_1.w"][-1] - first["forward_1.w"][0]).max()
     assert moved == 0 if rule == "readout_only" else moved > 1e-4
-    _, third = spiking_run(case, replace(data, targets=data.targets + taken), {})
+    third = in_full(net, data.targets + taken)
     assert np.abs(first["forward_3.w"][-1] - third["forward_3.w"][-1]).max() > 1e-3
 
 
 @pytest.mark.parametrize("rule", [rule for rule in BOTH if rule != "readout_only"])
 def test_nor_does_it_in_a_batch(rule):
     payoffs = np.random.default_rng(1).random((60, SIZES[-1]))
-    first, found = shown(rule, task_of(60, payoffs), "spikes")
+    learned = prepared(rule, task_of(60, payoffs), "spikes")
+
+    def after(payoffs):
+        engine, found = learned(payoffs)
+        return engine.weights, found
+
+    first, found = after(payoffs)
     taken = found["action"] > 0.5
     other = np.where(taken, payoffs, 5*np.random.default_rng(2).random(payoffs.shape))
-    second, again = shown(rule, task_of(60, other), "spikes")
+    second, again = after(other)
     np.testing.assert_array_equal(found["action"], again["action"])
-    for name, weights in first.weights.items():
-        np.testing.assert_array_equal(weights, second.weights[name], err_msg=name)
-    third, _ = shown(rule, task_of(60, payoffs + taken), "spikes")
-    assert np.abs(first.weights["forward_2.w"] - third.weights["forward_2.w"]).max() > 1e-5
+    for name, weights in first.items():
+        np.testing.assert_array_equal(weights, second[name], err_msg=name)
+    third, _ = after(payoffs + taken)
+    assert np.abs(first["forward_2.w"] - third["forward_2.w"]).max() > 1e-5
 
 
 @pytest.mark.parametrize("rule", ["opzo", "eprop", "bp", "reinforce", "node_perturbation"])
@@ -156,7 +191,7 @@ def test_the_lazy_form_gives_the_numbers_of_the_dense(rule):
 def test_a_bandit_is_learned_by_reward_alone(rule):
     """From chance, 25 %, to nine of ten best arms; the loss is the mean reward, less than 0."""
     task = tasks.bandit()
-    run = bz.train(bz.Model([task.n_in, *task.hidden, task.n_out], rule=rule), task, trials=6000,
+    run = bz.train(bz.Model([task.n_in, *task.hidden, task.n_out], rule=rule), task, trials=3000,
                    engine="rate", batch=8, rate=0.01, activity="spikes", progress=False,
                    evaluations=2)
     assert run.model.feedback == "reward" and run.test_accuracy > 0.9

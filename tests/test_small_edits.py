@@ -125,8 +125,8 @@ def test_a_bound_that_is_a_parameter_holds_in_both_engines(engine):
 
 @pytest.mark.parametrize("rule", [name for name in rules.available() if name != "bptt"])
 def test_dense_text_runs_on_the_numpy_back_end(rule):
-    lazy, dense = (trained(bz.Model(SIZES, rule=rule), "spiking", lazy=form)
-                   for form in (True, False))
+    lazy, dense = (trained(bz.Model(SIZES, rule=rule), "spiking", lazy=form, trials=3,
+                           evaluation_trials=2) for form in (True, False))
     for name, value in dense.final.items():
         if name.endswith((".w", ".M", ".B")):
             np.testing.assert_allclose(value, lazy.final[name], rtol=1e-7, atol=1e-10)

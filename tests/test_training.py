@@ -236,9 +236,9 @@ def test_the_trial_of_the_first_bad_value_is_found(task, monkeypatch):
     marked = marked.replace(splits={**task.splits, "validation": np.array([], dtype=int)})
     in_order = SimpleNamespace(permutation=np.asarray)
     monkeypatch.setattr(Driver, "stretches", lambda self: self.plan.stretches(
-        lambda epoch: in_order, longest=40))
+        lambda epoch: in_order, longest=12))
     with pytest.raises(NonFiniteError, match="trial 8;"):
-        bz.train(bz.Model([4, 5, 2]), marked, trials=40, seed=0, backend="numpy", evaluations=1,
+        bz.train(bz.Model([4, 5, 2]), marked, trials=12, seed=0, backend="numpy", evaluations=1,
                  progress=False)
 
 
@@ -408,7 +408,7 @@ def test_what_is_no_model_or_no_task_is_said_so(task, idle):
 def test_a_run_without_classes_has_no_accuracy_in_either_engine():
     """The curve of accuracy is there and empty; exports leave it out."""
     pytest.importorskip("xarray")
-    task = bz.tasks.pattern_generation()
+    task = bz.tasks.pattern_generation(duration=60 * ms)
     task = task.replace(splits={k: v[:4] for k, v in task.splits.items()})
     model = bz.Model([task.n_in, 4, task.n_out], rule="bp")
     for options in ({"backend": "numpy"}, {"engine": "rate", "batch": 2, "compiled": False}):

@@ -70,13 +70,15 @@ def described(tree):
         any(isinstance(node, ast.Name) and node.id in ("__name__", "__path__") for node in nodes))
 
 
-def reached(tree, showing=False):
+def reached(tree, showing=False, led=None):
     """The files of the package that a syntax tree reaches: name -> digest, sorted by name.
 
     A digest is of the code without comments and docstrings. With `showing`, imports of `plots` and
-    `show` by modules of the package are followed, too.
+    `show` by modules of the package are followed, too. `led`, a dictionary, keeps what names lead
+    to from one call to the next, while no file comes or goes.
     """
-    found, todo = {}, list(_places(described(tree)))
+    led = {} if led is None else led
+    found, todo = {}, list(_places(described(tree), led))
     while todo:
         place = todo.pop()
         if place in found:
@@ -88,7 +90,7 @@ def reached(tree, showing=False):
         if source.lazily is not None:
             continue  # what it was asked for has been looked up
         found[place] = source.digest
-        todo += [other for other in _places(source)
+        todo += [other for other in _places(source, led)
                  if showing or not other.startswith(SHOWING)]
         if source.lists and place.endswith("__init__.py"):
             todo += [path.relative_to(PACKAGE).as_posix()
@@ -161,9 +163,11 @@ def assigned(tree, name):
 
 # ---------------------------------------------------------------------------- where names lead
 
-def _places(source):
+def _places(source, led):
     """The files that a text refers to, and the packages that they stand in."""
-    found = {place for reference in source.references for place in _leads(reference)}
+    for reference in source.references - led.keys():
+        led[reference] = _leads(reference)
+    found = {place for reference in source.references for place in led[reference]}
     found |= {name for name in source.strings if (PACKAGE / name).is_file()
               and not name.endswith(".py")}
     packages = {parent.as_posix() + "/__init__.py" for place in found if place.endswith(".py")

@@ -22,13 +22,13 @@ def keys(script, parameters):
     `code` is that of the data without `parameters`. Raises `InputError` for a `script` that cannot
     be read, or whose inputs are missing.
     """
-    tree = parsed(script.read_text(), script)
+    tree, led = parsed(script.read_text(), script), {}
     needed = statements(tree, "compute")
-    code = _hash(ast.unparse(needed), reached(needed), {
+    code = _hash(ast.unparse(needed), reached(needed, led=led), {
         name: _input(script, name) for name in _inputs(tree, script)})
     data = _hash(code, parameters)
-    shown = reached(statements(tree, "draw"), showing=True)
-    saved = reached(ast.parse("from bioopzo.plots.styles import save"))
+    shown = reached(statements(tree, "draw"), showing=True, led=led)
+    saved = reached(ast.parse("from bioopzo.plots.styles import save"), led=led)
     return {"format": FORMAT, "code": code, "data": data,
             "drawing": _hash(data, ast.unparse(tree), shown, saved)}
 
