@@ -2,13 +2,9 @@
 
 import contextlib
 import dataclasses
-import functools
 import gc
-import inspect
-import logging
 import os
 import random
-import traceback
 import types
 
 # Programs of tests run for a moment: what XLA's last passes win takes longer than it saves,
@@ -22,11 +18,8 @@ import brian2
 import jax
 import numpy as np
 import pytest
+import quick_brian2
 import sklearn.datasets  # noqa: F401  sets KMP_* variables once, here
-from brian2.codegen import translation
-from brian2.codegen.generators import base
-from brian2.codegen.runtime.numpy_rt import numpy_rt
-from brian2.core.preferences import BrianGlobalPreferences
 from threadpoolctl import threadpool_limits
 
 from bioopzo import neurons, rules, tasks
@@ -38,18 +31,7 @@ threadpool_limits(1)  # test processes share the cores; threads of small product
 #: Held-out trials that a short run of a test shows.
 FEW_SHOWN = 20
 
-# Brian2 keeps the statements it has made by all that is known of all variables. To make them
-# anew is faster than to look that up: of a small training on NumPy, a third of the time.
-for module in (translation, base):
-    module.make_statements = inspect.unwrap(module.make_statements)
-
-# What Brian2 does beside, for a user who looks for a mistake, is more than a tenth of the time.
-logging.getLogger("brian2").setLevel(logging.INFO)  # a line in a file for each object and code
-BrianGlobalPreferences.get_documentation = lambda *_, **__: ""  # at every look at a preference
-# Of who called whom to make an object: there are fifty in a test, and a message names one of us.
-brian2.core.base.traceback = types.SimpleNamespace(
-    extract_stack=functools.partial(traceback.extract_stack, limit=12))
-numpy_rt.compile = functools.cache(compile)  # the same text in the same network
+quick_brian2.install()
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +74,7 @@ def quick_collections(request):
         return
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "_quick_collections", contextlib.nullcontext)
+        patch.setattr(session, "MANY", 1500)  # names are found quickly, see quick_brian2
         patch.setattr(brian2.core.network, "gc", types.SimpleNamespace(collect=lambda: None))
         gc.collect()
         gc.freeze()
