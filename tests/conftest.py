@@ -20,9 +20,11 @@ import numpy as np
 import pytest
 import quick_brian2
 import sklearn.datasets  # noqa: F401  sets KMP_* variables once, here
+from fuzz import quick
 from threadpoolctl import threadpool_limits
 
 from bioopzo import neurons, rules, tasks
+from bioopzo.engines.rate import execute
 from bioopzo.engines.spiking import backends, session
 from bioopzo.training import plan, spiking
 
@@ -113,6 +115,29 @@ def last_looks_are_short(request):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(spiking, "planned", planned)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def looked_inside_on_numpy(request):
+    """Machines that run operation by operation take NumPy's operations, but where a file asks.
+
+    JAX compiles each operation for each shape, which takes longer than most of these runs.
+    """
+    if getattr(request.module, "RUNS_JAX_OPERATION_BY_OPERATION", False):
+        yield
+        return
+    on_jax = execute.Machine.trial
+
+    def trial(machine, *arguments, **options):
+        if machine.compiled or machine.gradient or any(
+                isinstance(x, jax.core.Tracer) for x in jax.tree.leaves((arguments, options))):
+            return on_jax(machine, *arguments, **options)
+        with quick.on_numpy():
+            return on_jax(machine, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(execute.Machine, "trial", trial)
         yield
 
 

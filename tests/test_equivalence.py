@@ -26,6 +26,8 @@ from bioopzo.engines.spiking.state import get_array, state_variables
 from bioopzo.errors import EquationError, InputError
 from bioopzo.network.clock import Shape, time_course
 
+#: `operation_by_operation` is what it says.
+RUNS_JAX_OPERATION_BY_OPERATION = True
 #: Trials with plasticity on or off: two in a row, and one after a trial that only reads.
 TRIALS = (1, 1, 0, 1)
 #: JAX runs operation by operation, which takes its time.

@@ -39,6 +39,9 @@ from bioopzo.training.start import initial_weights
 
 matplotlib.use("Agg")
 
+#: What is compiled is compared with it.
+RUNS_JAX_OPERATION_BY_OPERATION = True
+
 
 @pytest.fixture(scope="module", autouse=True)
 def text_once():
