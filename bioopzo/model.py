@@ -49,6 +49,8 @@ FORMAT = 1
 _SETTINGS = ("neuron", "reset", "refractory", "error", "coding", "surrogate", "dropout",
              "state_reset", "freeze")
 _NOTHING: Entries[Any] = Entries({})
+#: What a model keeps where a copy differs in numbers alone.
+_TEXT = ("declared", "layers", "network", "_written", "_followed")
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -181,8 +183,24 @@ class Model:
             new.__dict__["cell"] = self.cell
         if new.depth == self.depth and not changes.keys() & {"rule_name", "options"}:
             new.__dict__["rule"] = self.rule  # though its file may have been added anew since
+        if self._reads_as(new):
+            new.__dict__.update({name: self.__dict__[name] for name in _TEXT
+                                 if name in self.__dict__})
         new._compose()
         return new
+
+    def _reads_as(self, new):
+        """Whether a copy differs in numbers alone, none of which the text depends on."""
+        objects = {"given", "regime", "options", "neuron_options", "given_network"}
+        mine, theirs = ({**{name: getattr(model, name)
+                            for name in self.__dataclass_fields__.keys() - objects},
+                         "coding": model.coding or "current"} for model in (self, new))
+        same = ("options", "neuron_options", "given_network")
+        return (mine == theirs and all(getattr(self, x) is getattr(new, x) for x in same)
+                and {"rule", "cell"} <= new.__dict__.keys()
+                and not self.layout  # whose weights follow its gain
+                and not any(map(assigned.differs, [*self.given.values(), *new.given.values()]))
+                and self._followed.known)  # which the text `as_written` has not
 
     def __getstate__(self):
         """What travels to another process or into a copy: the fields, rule and neuron as they are.

@@ -2,12 +2,9 @@
 
 import contextlib
 import dataclasses
-import functools
 import gc
-import logging
 import os
 import random
-import traceback
 import types
 
 # Programs of tests run for a moment: what XLA's last passes win takes longer than it saves,
@@ -21,12 +18,13 @@ import brian2
 import jax
 import numpy as np
 import pytest
+import quick_brian2
 import sklearn.datasets  # noqa: F401  sets KMP_* variables once, here
-from brian2.codegen.runtime.numpy_rt import numpy_rt
-from brian2.core.preferences import BrianGlobalPreferences
+from fuzz import quick
 from threadpoolctl import threadpool_limits
 
 from bioopzo import neurons, rules, tasks
+from bioopzo.engines.rate import execute
 from bioopzo.engines.spiking import backends, session
 from bioopzo.training import plan, spiking
 
@@ -35,13 +33,7 @@ threadpool_limits(1)  # test processes share the cores; threads of small product
 #: Held-out trials that a short run of a test shows.
 FEW_SHOWN = 20
 
-# What Brian2 does beside, for a user who looks for a mistake, is more than a tenth of the time.
-logging.getLogger("brian2").setLevel(logging.INFO)  # a line in a file for each object and code
-BrianGlobalPreferences.get_documentation = lambda *_, **__: ""  # at every look at a preference
-# Of who called whom to make an object: there are fifty in a test, and a message names one of us.
-brian2.core.base.traceback = types.SimpleNamespace(
-    extract_stack=functools.partial(traceback.extract_stack, limit=12))
-numpy_rt.compile = functools.cache(compile)  # the same text in the same network
+quick_brian2.install()
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +76,7 @@ def quick_collections(request):
         return
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "_quick_collections", contextlib.nullcontext)
+        patch.setattr(session, "MANY", 1500)  # names are found quickly, see quick_brian2
         patch.setattr(brian2.core.network, "gc", types.SimpleNamespace(collect=lambda: None))
         gc.collect()
         gc.freeze()
@@ -122,6 +115,29 @@ def last_looks_are_short(request):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(spiking, "planned", planned)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def looked_inside_on_numpy(request):
+    """Machines that run operation by operation take NumPy's operations, but where a file asks.
+
+    JAX compiles each operation for each shape, which takes longer than most of these runs.
+    """
+    if getattr(request.module, "RUNS_JAX_OPERATION_BY_OPERATION", False):
+        yield
+        return
+    on_jax = execute.Machine.trial
+
+    def trial(machine, *arguments, **options):
+        if machine.compiled or machine.gradient or any(
+                isinstance(x, jax.core.Tracer) for x in jax.tree.leaves((arguments, options))):
+            return on_jax(machine, *arguments, **options)
+        with quick.on_numpy():
+            return on_jax(machine, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(execute.Machine, "trial", trial)
         yield
 
 

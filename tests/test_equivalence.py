@@ -128,11 +128,6 @@ def on_numpy(machine, *arguments, **options):
         return replace(machine, compiled=False).trial(*arguments, **options)
 
 
-def operation_by_operation(machine, *arguments, **options):
-    """The same with JAX's operations, each of which takes fifty times as long."""
-    return replace(machine, compiled=False).trial(*arguments, **options)
-
-
 def compiled(machine, *arguments, record=(), **options):
     """The same with JAX's operations as one compiled program, scanned over the steps."""
     machine = replace(machine, compiled=True)
@@ -468,7 +463,7 @@ def after(engine, executor, batches, numbers=None):
 @pytest.mark.parametrize("case, executor", [
     *((case, on_numpy) for case in BATCHES if case.rule in (
         "eprop", "reinforce", "node_perturbation")),
-    (case_of("eprop", **LONG), operation_by_operation), (case_of("eprop", **LONG), compiled)],
+    (case_of("eprop", **LONG), compiled)],
     ids=lambda x: str(x) if isinstance(x, Case) else x.__name__)
 def test_an_eligibility_carried_along_or_computed_backwards(case, executor, monkeypatch):
     """When the trial is over, every share of E meets what multiplies it later: the same change."""
@@ -623,7 +618,7 @@ def test_random_numbers_of_synapses_are_their_own():
 WIDE = {"Delta": 1.0, "rho0": 200.0, "eta": 1.0, "eta_o": 1.0}
 
 
-@pytest.mark.parametrize("rule", ["bp", "dfa", "dkp"])
+@pytest.mark.parametrize("rule", ["bp", "dkp"])
 def test_rates_give_the_mean_of_the_spiking_updates(rule):
     """Mean-field update against the mean over 2000 spiking trials of one sample.
 

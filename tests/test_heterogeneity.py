@@ -36,11 +36,15 @@ EVEN = {"tau_m": "{'hidden_1': 5*ms, 'input': 9*ms}", "tau_o": "{'readout': 6*ms
 RULES = ("opzo", "bp", "eprop", "reinforce")
 
 
-@pytest.mark.parametrize("spread", [UNEVEN, EVEN], ids=["by neuron", "by population"])
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("more", [
-    {}, {"coding": "spikes", "freeze": ("forward_2",), "state_reset": False},
-    {"coding": "poisson", "wiring": "sparse, delayed", "dropout": 0.3}], ids=str)
+MORE = [{}, {"coding": "spikes", "freeze": ("forward_2",), "state_reset": False},
+        {"coding": "poisson", "wiring": "sparse, delayed", "dropout": 0.3}]
+
+
+@pytest.mark.parametrize("rule, spread, more", [  # each pair of two of them, at least
+    *((rule, spread, MORE[0]) for rule in RULES for spread in (UNEVEN, EVEN)),
+    *((rule, (UNEVEN, EVEN)[(k + n) % 2], more) for n, more in enumerate(MORE[1:])
+      for k, rule in enumerate(RULES))],
+    ids=lambda x: {id(UNEVEN): "by neuron", id(EVEN): "by population"}.get(id(x), str(x)))
 def test_engines_agree(rule, spread, more):
     if "freeze" in more:
         spread = {**spread, "eta": "{'forward_1': 30*Hz}"}

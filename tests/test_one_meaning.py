@@ -5,7 +5,11 @@ Cases that once ran as something else are kept here, one a kind.
 
 import numpy as np
 import pytest
+import quick_brian2
 from brian2 import Hz, ms
+from brian2.codegen import translation
+from brian2.codegen.generators import base
+from brian2.utils import caching
 from fuzz.executors import run as run_draw
 from fuzz.strategy import Draw
 from scipy import stats
@@ -26,9 +30,10 @@ PLAIN = dict(engine="spiking", backend="numpy", progress=False)
 
 @pytest.fixture(scope="module")
 def task():
-    """A small XOR, two trials to train on, two to test, of 24 ms."""
+    """A small XOR, four trials to train on, two to test, of 24 ms."""
     full = bz.tasks.xor(duration=24 * ms, warmup=8 * ms)
-    return full.replace(splits={name: part[:4] for name, part in full.splits.items()})
+    return full.replace(splits={name: part[:4 if name == "train" else 2]
+                                for name, part in full.splits.items()})
 
 
 def model_of(task, edits=None, rule="opzo", hidden=(5, 4), **settings):
@@ -201,7 +206,8 @@ def same_in_all_forms(name, form, edits, **settings):
         assert part in outcome.forms[name], outcome.forms[name]
 
 
-@pytest.mark.parametrize("edits, form", [
+#: Edits of a constant input, and the form of what follows it.
+CONSTANT = [
     ({}, "{} lazy"),
     ({"input:xbar": "dxbar/dt = -xbar/tau_o : 1", "input.trial": "xbar = x"}, "{} lazy"),
     ({"input:xbar": "dxbar/dt = (x - xbar)/(7*ms) : 1"}, "{} lazy"),
@@ -210,9 +216,13 @@ def same_in_all_forms(name, form, edits, **settings):
     ({"input.step": "xbar += 0.01"}, "{} dense (xbar does not only rise at a spike)"),
     ({"input:xbar": "dxbar/dt = (x - xbar)/tau_m - 2*Hz*xbar : 1"},
      "{} dense (xbar does more than decay with a time constant)"),
-], ids=lambda x: str(x)[:50])
-@pytest.mark.parametrize("rule, word", [
-    ("dfa", "w"), ("eprop", "ebar"), ("node_perturbation", "E")])
+]
+FOLLOWS = [("dfa", "w"), ("eprop", "ebar"), ("node_perturbation", "E")]
+
+
+@pytest.mark.parametrize("rule, word, edits, form", [
+    (*FOLLOWS[(k + more) % 3], *edit) for k, edit in enumerate(CONSTANT) for more in range(2)],
+    ids=lambda x: str(x)[:50])
 def test_a_constant_input_has_a_lazy_form(rule, word, edits, form):
     """Its trace rises to the input, with no spikes: what a trial learns is added at its end."""
     same_in_all_forms("forward_1", form.format(word), edits, rule=rule, coding="current",
@@ -269,8 +279,8 @@ CARRIED = dict(state_reset=False)
 
 
 def states(task, edits, evaluations, rule="opzo", **settings):
-    """The learned weights of a run of 8 trials."""
-    final = trained(task, edits, rule, trials=8, evaluations=evaluations, **settings).final
+    """The learned weights of a run of 4 trials."""
+    final = trained(task, edits, rule, trials=4, evaluations=evaluations, **settings).final
     return {name: value for name, value in final.items()
             if name.split(".")[1] in ("w", "M", "B", "power", "pairs", "Lbar", "rate")}
 
@@ -278,7 +288,7 @@ def states(task, edits, evaluations, rule="opzo", **settings):
 @pytest.mark.parametrize("edits", [{}, *TEACHING], ids=lambda x: str(x)[:60])
 def test_evaluations_change_nothing_that_is_learned(task, edits):
     """To the bit: once the number of evaluations changed the run."""
-    once, often = (states(task, edits, evaluations) for evaluations in (1, 8))
+    once, often = (states(task, edits, evaluations) for evaluations in (1, 4))
     assert {name for name in once if name.endswith(".w")} and once.keys() == often.keys()
     for name, value in once.items():
         assert np.array_equal(value, often[name]), name
@@ -286,7 +296,7 @@ def test_evaluations_change_nothing_that_is_learned(task, edits):
 
 @pytest.mark.parametrize("rule", ["eprop", "reinforce", "node_perturbation", "dkp"])
 def test_evaluations_change_nothing_for_states_that_go_on(task, rule):
-    once, often = (states(task, {}, evaluations, rule, **CARRIED) for evaluations in (1, 8))
+    once, often = (states(task, {}, evaluations, rule, **CARRIED) for evaluations in (1, 4))
     for name, value in once.items():
         assert np.array_equal(value, often[name]), name
 
@@ -336,8 +346,7 @@ def test_the_length_of_chunks_changes_nothing(task, edits, monkeypatch):
     TEACHING[-2]])
 def test_the_rate_engine_learns_nothing_in_evaluations(task, edits):
     engine = Engine(model_of(task, edits).for_task(task), shape_of(task, 2),
-                    time_course(model_of(task), task), "spikes", "double", "step",
-                    compiled=False)
+                    time_course(model_of(task), task), "spikes", "double", "step")
     rng = np.random.default_rng(0)
     engine.put({key: rng.uniform(-1, 1, value.shape) for key, value in engine.weights.items()})
     engine.trial(task.inputs[:1], task.targets[:1])
@@ -430,6 +439,17 @@ def test_what_would_depend_on_the_cut_of_a_run_is_refused(task, edits, says):
     """Numbers without a place, the time of a chunk, and names that ours would be taken for."""
     with pytest.raises(EquationError, match=says):
         model_of(task, edits, "dfa").check()
+
+
+def test_tests_train_as_users_do(task, monkeypatch):
+    """Tests have a memo of statements of their own (quick_brian2), a user's Brian2 another."""
+    edits = {"hidden:psi": "psi = exp(-abs(u - theta)/0.3) : 1"}
+    expected = trained(task, edits, trials=2).final
+    for module in (translation, base):
+        monkeypatch.setattr(module, "make_statements", caching.cached(quick_brian2.PLAIN))
+    trained(task, trials=2)  # something is in the memo
+    found = trained(task, edits, trials=2).final
+    assert all(np.array_equal(found[name], value) for name, value in expected.items())
 
 
 # ---------------------------------------------------------------------------- found by the fuzzer

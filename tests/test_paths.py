@@ -276,7 +276,7 @@ def test_a_derivative_that_is_none_says_so():
 def test_opzo_learns_with_a_retyped_membrane():
     """The same numbers, in fact."""
     task = bz.tasks.digits()
-    runs = [bz.train(model, task, trials=150, seed=1, evaluations=1, progress=False) for model in (
+    runs = [bz.train(model, task, trials=30, seed=1, evaluations=1, progress=False) for model in (
         bz.Model([64, 16, 16, 10]), bz.Model([64, 16, 16, 10]).edit(RETYPED))]
     assert runs[0].test_accuracy == runs[1].test_accuracy
     np.testing.assert_array_equal(runs[0].final["feedback_1.M"], runs[1].final["feedback_1.M"])

@@ -52,9 +52,13 @@ RULES = [("bp", {}), ("eprop", {}), ("reinforce", {}), ("dkp", {}), ("opzo", {})
          ("node_perturbation", {"points": "one"}), ("node_perturbation", {"points": "two"})]
 
 
-@pytest.mark.parametrize("coding, wiring", [
-    ("current", ""), ("poisson", "recurrent"), ("current", "sparse, delayed"), ("poisson", "skip")])
-@pytest.mark.parametrize("rule, options", RULES, ids=str)
+#: How inputs come and what is connected: every rule has two of them, of neighbours different ones.
+WAYS = [("current", ""), ("poisson", "recurrent"), ("current", "sparse, delayed"),
+        ("poisson", "skip")]
+
+
+@pytest.mark.parametrize("rule, options, coding, wiring", [
+    (*rule, *WAYS[way % 4]) for k, rule in enumerate(RULES) for way in (k, k + 1)], ids=str)
 def test_all_forms_agree(rule, options, coding, wiring):
     """Dense and lazy Brian2, and the rate engine, on the same random numbers."""
     if options.get("local") and wiring == "skip":

@@ -22,8 +22,8 @@ def stage(inner: Mapping[str, Line], block: str, target: str, name: str, source:
     filter is that at rest. Returns ``(lines, notes)``, the notes on what was taken for linear;
     raises `Lost` where no filter is found.
     """
-    way = [v for v in inner if v in reached(inner, entry) & on_way(inner, target)
-           and inner[v].kind == "differential"]
+    on = reached(inner, entry) & on_way(inner, target)
+    way = [v for v in inner if v in on and inner[v].kind == "differential"]
     names = {v: name if v == target else f"{name}_{v}" for v in way}
     units = {inner[v].unit for v in way}
     if target in names and len(units) > 1:

@@ -250,6 +250,7 @@ def parse_condition(text: str, where: str = "condition") -> str:
     return text
 
 
+@functools.lru_cache(4096)
 def compose(base: str, extra: str, where: str = "text") -> str:
     """`base` with the lines of `extra`: the same left-hand side replaces, a new one is appended.
 
@@ -305,7 +306,12 @@ def replace(text: str, name: str, new: str, where: str = "text") -> str:
 
 def identifiers(text: str) -> set[str]:
     """Every name that occurs in an expression or block, units and flags included."""
-    return set(_WORD.findall(text))
+    return set(_words(text))
+
+
+@functools.lru_cache(4096)  # the same lines are asked again and again while a text is composed
+def _words(text):
+    return frozenset(_WORD.findall(text))
 
 
 def substitute(expression: str, replacements: Mapping[str, str]) -> str:

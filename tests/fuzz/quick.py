@@ -48,10 +48,24 @@ def quickly(numpy=True, compiled=False):
         if not compiled:
             enter(mock.patch.object(b2.Synapses, "connect", _connected))
         if numpy:
-            for module in (arrays, moment, execute):
-                enter(mock.patch.object(module, "jnp", np))
-            enter(mock.patch.dict(arrays._NAMESPACE, _NUMPY))
+            enter(on_numpy())
         yield
+
+
+@contextlib.contextmanager
+def on_numpy():
+    """Within this context operations of the rate engine, one by one, are NumPy's."""
+    namespace = arrays._NAMESPACE.copy()
+    before = [(module, module.jnp) for module in (arrays, moment, execute)]
+    arrays._NAMESPACE.update(_NUMPY)
+    for module, _ in before:
+        module.jnp = np
+    try:
+        yield
+    finally:
+        arrays._NAMESPACE.update(namespace)
+        for module, theirs in before:
+            module.jnp = theirs
 
 
 def _connected(synapses, condition=None, namespace=None):

@@ -13,31 +13,37 @@ def train(machine, kept, given, series, fixed, course, key, first, count):
     `given` and `series` (constants, and the optimiser's ``"rate"``) have a leading axis of batches,
     the first `count` of which are shown; `first` went before.
     """
-    def one(k, loop):
-        kept, _, sizes = loop
+    def one(k, kept, given, series, fixed, course, key, first):
         now = {name: value[k] for name, value in series.items()}
         rate = now.pop("rate", None)
         kept, values = machine.trial(
             kept, {name: value[k] for name, value in given.items()}, {**fixed, **now}, course,
             jax.random.fold_in(key, first + k), first + k, rate)
-        sizes = {name: jnp.maximum(sizes.get(name, 0), jnp.abs(change).max())
-                 for name, change in values["changes"].items()}
-        return kept, jnp.stack([values["look"][name] for name in machine.look[:2]]), sizes
+        return (kept, jnp.stack([values["look"][name] for name in machine.look[:2]]),
+                {name: jnp.abs(change).max() for name, change in values["changes"].items()})
 
+    def larger(sizes, now):
+        return {name: jnp.maximum(sizes.get(name, 0), size) for name, size in now.items()}
+
+    asked = given, series, fixed, course, key, first
     if not machine.compiled:
         reads, sizes = [], {}
         for k in range(int(count)):
-            kept, read, sizes = one(k, (kept, None, sizes))
+            kept, read, now = one(k, kept, *asked)
             reads.append(read)
+            sizes = larger(sizes, now)
         return kept, jnp.stack(reads), sizes
-    _, read, sizes = jax.eval_shape(lambda: one(0, (kept, None, {})))
+    traced_once = jax.jit(one, inline=True)  # for what it gives, and for the loop
+    kept = jax.tree.map(jnp.asarray, kept)
+    _, read, sizes = jax.eval_shape(traced_once, jax.ShapeDtypeStruct((), np.int32), kept, *asked)
     room = len(next(iter(given.values())))
-    begin = (jax.tree.map(jnp.asarray, kept), jnp.zeros((room, *read.shape), read.dtype),
+    begin = (kept, jnp.zeros((room, *read.shape), read.dtype),
              {name: jnp.zeros(size.shape, size.dtype) for name, size in sizes.items()})
 
     def body(k, loop):
-        kept, read, sizes = one(k, loop)
-        return kept, loop[1].at[k].set(read), sizes
+        kept, reads, sizes = loop
+        kept, read, now = traced_once(jnp.asarray(k, np.int32), kept, *asked)
+        return kept, reads.at[k].set(read), larger(sizes, now)
     return jax.lax.fori_loop(0, count, body, begin)
 
 

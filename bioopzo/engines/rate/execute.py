@@ -392,7 +392,7 @@ class _Scan:
 
     def __init__(self, machine, moment, first, kept, xs, rate, apply, record):
         self.machine, self.moment, self.first, self.xs = machine, moment, first, xs
-        self.rate, self.record, self.closers = rate, record, {}
+        self.rate, self.record, self.closers, self.adds_twice = rate, record, {}, False
         self.at_end_of_step = apply and machine.each_step and not machine.immediate
         self.moving = {"moments": kept["moments"], "updates": kept["updates"]}
 
@@ -419,17 +419,28 @@ class _Scan:
                 fresh = machine.fresh(key, self.first.batch, self.first.dtype)
                 value = jnp.asarray(plain(env.get(key, fresh)))
                 carry[key] = value
-        begin = carry, {}, self.moving
+        begin, step = (carry, {}, self.moving), self._step
         if machine.compiled:
-            row = jax.tree.map(lambda x: x[0], self.xs)
-            (_, sums, _), _ = jax.eval_shape(self._step, begin, row)
-            begin = carry, {k: jnp.zeros(s.shape, s.dtype) for k, s in sums.items()}, self.moving
-        (carry, sums, moving), series = _loop(machine.compiled, self._step, begin, self.xs,
+            begin, step = self._compiled(begin)
+        (carry, sums, moving), series = _loop(machine.compiled, step, begin, self.xs,
                                               machine.steps)
         latest = {key: values[-1] for key, values in self.xs["given"].items()}
         env = {**env, **latest, **carry, **{key: Scaled(carry[key], self.bases[base])
                                   for key, base in self.traces.items()}}
         return env, sums, series or {}, moving
+
+    def _compiled(self, begin):
+        """What the loop begins with, and its step, which is traced once where that is enough."""
+        alone = jax.jit(self._step, inline=True)
+        row = jax.tree.map(lambda x: x[0], self.xs)
+        (_, shares, _), _ = jax.eval_shape(alone, begin, row)
+        carry, _, moving = begin
+
+        def step(loop, x):
+            (own, shares, moving), series = alone((loop[0], {}, loop[2]), x)
+            return (own, {k: loop[1][k] + share for k, share in shares.items()}, moving), series
+        return ((carry, {k: jnp.zeros(s.shape, s.dtype) for k, s in shares.items()}, moving),
+                self._step if self.adds_twice else step)
 
     def _step(self, carry, x):
         machine, (own, sums, moving) = self.machine, carry
@@ -439,6 +450,7 @@ class _Scan:
                           x["clock"], self.scaled)
         now.sums, now.closers = dict(sums), self.closers
         now.run(machine.parts[1])
+        self.adds_twice = now.adds_twice
         if self.at_end_of_step and now.sums:
             changes = {}
             for label, total in now.sums.items():

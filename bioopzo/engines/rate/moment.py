@@ -29,13 +29,13 @@ class Moment:
     shape)` gives random numbers; `batch` and `dtype` are those of the samples. Filled on the way:
     `sums`, what waits for the end (label -> array), `closers`, what is made of each sum then
     (label -> function of the sum and of the variables), and `uses`, what the backward form of an
-    eligibility needs of a step.
+    eligibility needs of a step. `adds_twice` says that a sum got two shares.
     """
 
     def __init__(self, machine, env, constants, clock, draw, batch, dtype, scaled=()):
         self.machine, self.env, self.constants, self.clock = machine, dict(env), constants, clock
         self.draw, self.batch, self.dtype, self.scaled = draw, batch, dtype, scaled
-        self.sums, self.closers, self.uses = {}, {}, {}
+        self.sums, self.closers, self.uses, self.adds_twice = {}, {}, {}, False
 
     # ------------------------------------------------------------------ values
 
@@ -101,19 +101,27 @@ class Moment:
             values, sums = opened() if is_open else (
                 {key: plain(self.env[key]) for key in kept if key in self.env}, {})
         else:
-            shapes = jax.eval_shape(opened)
-            old = {key: jnp.broadcast_to(plain(self.env.get(key, 0)), shape.shape).astype(
-                shape.dtype) for key, shape in shapes[0].items()}
-            shut = old, {k: jnp.zeros(s.shape, s.dtype) for k, s in shapes[1].items()}
-            if all(node.kind == "element" and node.target not in self.machine.program.shared
-                   and not any(r.kind == "draw" for r in node.reads.values()) for node in nodes):
-                new, sums = opened()
-                values = {key: jnp.where(is_open, new[key], old[key]) for key in old}
-            else:
-                values, sums = jax.lax.cond(is_open, opened, lambda: shut)
+            values, sums = self._gated(is_open, opened, all(
+                node.kind == "element" and node.target not in self.machine.program.shared
+                and not any(r.kind == "draw" for r in node.reads.values()) for node in nodes))
         self.env.update(values)
         for label, share in sums.items():
             self._wait(label, share)
+
+    def _gated(self, is_open, opened, cheap):
+        """What `opened` gives behind an open gate, else what was there; `cheap`: chosen after."""
+        def old(shapes):
+            return {key: jnp.broadcast_to(plain(self.env.get(key, 0)), shape.shape).astype(
+                shape.dtype) for key, shape in shapes.items()}
+
+        if cheap:
+            new, sums = opened()
+            kept = old(new)
+            return {key: jnp.where(is_open, new[key], kept[key]) for key in new}, sums
+        traced_once = jax.jit(opened, inline=True)  # for its shapes, and for the branch
+        shapes, sums = jax.eval_shape(traced_once)
+        shut = old(shapes), {k: jnp.zeros(s.shape, s.dtype) for k, s in sums.items()}
+        return jax.lax.cond(is_open, traced_once, lambda: shut)
 
     def _element(self, node):
         self.write(node.target, evaluate(node.code, {word: self.value(ref) for word, ref
@@ -275,6 +283,7 @@ class Moment:
             self.env[key] + total, self.env[key].shape).astype(self.dtype)
 
     def _wait(self, label, share):
+        self.adds_twice |= label in self.sums
         self.sums[label] = self.sums[label] + share if label in self.sums else share
 
     def _put_by(self, node, k, term):
