@@ -17,6 +17,7 @@ from bioopzo.errors import EquationError, InputError
 from bioopzo.network.connections import Convolution, Dense, Pooled, architecture
 
 matplotlib.use("Agg")
+RUNS_JAX_OPERATION_BY_OPERATION = True  # NumPy has no convolution of ours
 #: All kinds: single neurons, images that are no squares or smaller than the kernel, one pixel left
 #: after pooling, one or two weights a channel. Few, for each is compiled for itself.
 CONNECTIONS = [

@@ -9,6 +9,8 @@ from bioopzo.errors import InputError, ModelWarning
 from bioopzo.training.living import untrained_shares
 from bioopzo.training.start import initial_weights
 
+RUNS_JAX_OPERATION_BY_OPERATION = True  # NumPy has no convolution of ours
+
 DEEP = {5: "2x8x8-4C3-AP2-6C3-6C3-AP2-6C3-FC20-4",
         9: "2x8x8-4C3-4C3-AP2-4C3-4C3-4C3-AP2-4C3-4C3-4C3-FC20-4"}
 
