@@ -5,6 +5,7 @@ import dataclasses
 import gc
 import os
 import random
+import threading
 import types
 
 # Programs of tests run for a moment: what XLA's last passes win takes longer than it saves,
@@ -127,13 +128,13 @@ def looked_inside_on_numpy(request):
     if getattr(request.module, "RUNS_JAX_OPERATION_BY_OPERATION", False):
         yield
         return
-    on_jax = execute.Machine.trial
+    on_jax, one_at_a_time = execute.Machine.trial, threading.RLock()
 
     def trial(machine, *arguments, **options):
-        if machine.compiled or machine.gradient or any(
-                isinstance(x, jax.core.Tracer) for x in jax.tree.leaves((arguments, options))):
-            return on_jax(machine, *arguments, **options)
-        with quick.on_numpy():
+        traced = machine.compiled or machine.gradient or any(
+            isinstance(x, jax.core.Tracer) for x in jax.tree.leaves((arguments, options)))
+        # Modules are changed meanwhile, for all threads.
+        with one_at_a_time, contextlib.nullcontext() if traced else quick.on_numpy():
             return on_jax(machine, *arguments, **options)
 
     with pytest.MonkeyPatch.context() as patch:
