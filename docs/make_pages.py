@@ -223,7 +223,7 @@ def rule_page(name: str) -> str:
             _prose(inspect.getdoc(function)), "", "## Equations\n",
             "What the rule adds to a network of two hidden layers, or replaces in it; all else is "
             f"the network's. `bz.Model(sizes, rule=\"{name}\")` shows the whole.\n",
-            *_equations(model, made.blocks), "## Parameters\n",
+            *_equations(model, made.blocks), *_plain(model, made), "## Parameters\n",
             *(_parameter_table(made.parameters) if made.parameters
               else ["None of its own: `eta` and `eta_o` are the [network's]"
                     "(../language/parameters.md)."]),

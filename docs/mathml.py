@@ -4,10 +4,12 @@ docutils translates the LaTeX. The models that notebooks show bring theirs in HT
 """
 
 import re
-from html import unescape
+from html import escape, unescape
 
 from docutils import nodes
+from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.util import logging
 
 _INDEXED = re.compile(r"(\\(?:bar|hat|tilde|dot)\{[^{}]*\})_")
 _IN_HTML = re.compile(r"\$\\displaystyle (.*?)\$")
@@ -16,7 +18,12 @@ _IN_HTML = re.compile(r"\$\\displaystyle (.*?)\$")
 def mathml(latex: str, block: bool = False) -> str:
     """The LaTeX as MathML; `block`, whether it stands in a line of its own."""
     latex = _INDEXED.sub(r"{\1}_", latex)  # an index stands beside a bar, not below the letter
-    return re.sub(r"\n\s*", "", tex2mathml(latex, as_block=block))
+    latex = re.sub(r"\\(?:[bB]ig[lr]?|(?:text|display)style)(?![a-z])", "", latex)  # sizes come by themselves
+    try:
+        return re.sub(r"\n\s*", "", tex2mathml(latex, as_block=block))
+    except MathError as problem:
+        logging.getLogger(__name__).warning("no MathML of %r: %s", latex, problem)
+        return f"<code>{escape(latex)}</code>"
 
 
 def _inline(writer, node):
