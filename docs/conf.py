@@ -45,3 +45,8 @@ exclude_patterns = ["_build", ".jupyter_cache"]
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 templates_path = []
+
+
+def setup(app):
+    """Make symbols of the language objects of their own, which the search box lists first."""
+    app.add_object_type("symbol", "symbol", objname="symbol")

@@ -104,22 +104,22 @@ def stem(name: str) -> str:
 
 
 def symbols_page() -> str:
-    """Every symbol as an entry of a glossary, which the search box finds."""
+    """Every symbol as an entry of its own (`conf.setup`), which the search box finds."""
     places = defined()
     owners: dict[str, list[str]] = {}
     for name, symbol in all_symbols().items():
         blocks = sorted(places.get(name, ((), ()))[1])
         where = f" Set in {_code(blocks)}." if blocks else " Given by the engine."
         owners.setdefault(symbol.owner, []).append(
-            f"{name}\n  ${typeset.symbol(name)}$: {_md(symbol.meaning)}. "
-            f"Unit: {symbol.unit}.{where}\n")
+            f":::{{symbol}} {name}\n${typeset.symbol(name)}$: {_md(symbol.meaning)}. "
+            f"Unit: {symbol.unit}.{where}\n:::\n")
     page = ["# Symbols\n",
             "Every name that the text of the package uses, under the one whose value it is. In a "
             "synapse, `xbar_pre` is the value of the neuron that the synapse comes from, `psi_post` "
             "that of the neuron it goes to. A unit of 1 means a plain number. Numbers count: `z2` "
             "is `z1` one filter on; `push_g_e` is the `push` into `g_e`.\n"]
     for owner, entries in owners.items():
-        page += [f"## {owner.capitalize()}\n", ":::{glossary}", *entries, ":::\n"]
+        page += [f"## {owner.capitalize()}\n", *entries]
     return "\n".join(page)
 
 
