@@ -3,16 +3,16 @@
 `python docs/make_pages.py` writes them; `conf.py` does so at every build. Git ignores them.
 """
 
-import importlib
 import inspect
 import re
-import shutil
 from functools import cache
 from pathlib import Path
 
 import pictures
+from docstrings import code, md, prose, reference_page, sentence
 
 import bioopzo as bz
+from bioopzo.files import write_atomically
 from bioopzo.network import clock, kinds, parts
 from bioopzo.network.symbols import all_symbols
 from bioopzo.show.model import blocks_of, declarations, quantity
@@ -23,6 +23,8 @@ from bioopzo.text.functions import INSTEAD, TABLE
 DOCS = Path(__file__).parent
 #: Folders of pages that nobody writes.
 MADE = ("language", "rules", "neurons", "reference", "tutorials")
+#: Pages and pictures of this build.
+WRITTEN: set[Path] = set()
 #: What the reference holds: a page -> (title, module whose `__all__` it lists).
 PUBLIC = {
     "bioopzo": "bioopzo", "tasks": "bioopzo.tasks", "rules": "bioopzo.rules",
@@ -43,13 +45,17 @@ KINDS_OF_MODEL = (
     {"rule": "readout_only", "freeze": ["forward_1"]},
 )
 SIZES = (4, 3, 3, 2)
+#: The part of the step of moments for which Brian2 has one of its own.
+SLOT_OF = {"spikes when": "thresholds", "at a spike": "resets"}
 
 
 def everything() -> None:
-    """Write all pages that are made, and the copies of the notebooks."""
-    for folder in MADE:
-        shutil.rmtree(DOCS / folder, ignore_errors=True)
-        (DOCS / folder).mkdir()
+    """Write all pages that are made, and the copies of the notebooks; what did not change stays.
+
+    So a second build reads again only what changed, and two builds do not disturb each other.
+    """
+    before = {path for folder in MADE for path in (DOCS / folder).glob("*")}
+    WRITTEN.clear()
     language()
     for name in bz.rules.available():
         _write(f"rules/{name}.md", rule_page(name))
@@ -59,11 +65,18 @@ def everything() -> None:
         _write(f"reference/{name}.md", reference_page(name, module))
     for path in sorted((DOCS.parent / "notebooks").glob("*.ipynb")):
         number, _, name = path.stem.partition("_")
-        shutil.copy(path, DOCS / "tutorials" / f"{int(number):02}_{name}.ipynb")
+        _write(f"tutorials/{int(number):02}_{name}.ipynb", path.read_text())
+    for path in before - WRITTEN:
+        path.unlink()
 
 
 def _write(path, text):
-    (DOCS / path).write_text(text.strip() + "\n")
+    """Write a page where it is not there, or another one; it is one of those that are to stay."""
+    path, text = DOCS / path, text.strip() + "\n"
+    WRITTEN.update((path, path.with_suffix(".png")))
+    if not path.is_file() or path.read_text() != text:
+        path.parent.mkdir(exist_ok=True)
+        write_atomically(path, lambda file: file.write(text.encode()))
 
 
 @cache
@@ -109,13 +122,13 @@ def symbols_page() -> str:
     owners: dict[str, list[str]] = {}
     for name, symbol in all_symbols().items():
         blocks = sorted(places.get(name, ((), ()))[1])
-        where = f" Set in {_code(blocks)}." if blocks else " Given by the engine."
+        where = f" Set in {code(blocks)}." if blocks else " Given by the engine."
         owners.setdefault(symbol.owner, []).append(
-            f":::{{symbol}} {name}\n${typeset.symbol(name)}$: {_md(symbol.meaning)}. "
+            f":::{{symbol}} {name}\n${typeset.symbol(name)}$: {md(symbol.meaning)}. "
             f"Unit: {symbol.unit}.{where}\n:::\n")
     page = ["# Symbols\n",
             "Every name that the text of the package uses, under the one whose value it is. In a "
-            "synapse, `xbar_pre` is the value of the neuron that the synapse comes from, `psi_post` "
+            "synapse, `xbar_pre` is the value of the neuron that it comes from, `psi_post` "
             "that of the neuron it goes to. A unit of 1 means a plain number. Numbers count: `z2` "
             "is `z1` one filter on; `push_g_e` is the `push` into `g_e`.\n"]
     for owner, entries in owners.items():
@@ -140,7 +153,8 @@ def blocks_page() -> str:
             if block.endswith(".trial"):
                 moment = getattr(kinds.kind_of(kind), "trial", moment)
             phrase = moment.phrase or "equations, at all times"
-            page.append(f"| `{block}` | {phrase} | {moment.when} | {_example(block)} |")
+            part = moment.when or SLOT_OF.get(phrase, "")
+            page.append(f"| `{block}` | {phrase} | {part} | {_example(block)} |")
         page.append("")
     return "\n".join(page)
 
@@ -161,29 +175,30 @@ def time_page() -> str:
     page = ["# Time\n", "## One time step\n",
             "All that plasticity reads belongs to one moment, the one before any spike of the step "
             "acts. The parts of a step, in their order:\n", "| part | what happens |", "|---|---|"]
-    page += [f"| `{slot}` | {_md(what)} |" for slot, what in kinds.SLOTS.items()]
+    page += [f"| `{slot}` | {md(what)} |" for slot, what in kinds.SLOTS.items()]
     page += ["\n## The trial's clock\n",
              "What changes within a trial; any text may read it. Synapses read it through either "
              "neuron, as in `gate_post`.\n", "| name | meaning | unit | in evaluation |",
              "|---|---|---|---|"]
-    page += [f"| `{name}` | {_md(meaning)} | {clock.CLOCK_UNITS.get(name, '1')} | "
+    page += [f"| `{name}` | {md(meaning)} | {clock.CLOCK_UNITS.get(name, '1')} | "
              f"{'0' if name in (*clock.OF_LEARNING, 'plastic') else 'the same'} |"
              for name, meaning in clock.MEANING.items()]
-    page += ["\n`t` is the time of training: it goes on in trials with plasticity only. A *hold* is a "
-             "time during which the perturbation z stays as it was drawn; a *pair* is a hold with "
-             "+z and one with -z."]
+    page += ["\n`t` is the time of training: it goes on in trials with plasticity only. A *hold* "
+             "is a time during which the perturbation z stays as it was drawn; a *pair* is a hold "
+             "with +z and one with -z."]
     return "\n".join(page)
 
 
 def functions_page() -> str:
     """Every function that a text may call, and how others are written."""
     page = ["# Functions\n", "| function | what it is | where |", "|---|---|---|"]
-    page += [f"| `{name}` | {_md(told.meaning)} | "
-             f"{'statements' if told.random else 'anywhere' if told.everywhere else 'Brian2 only'} |"
-             for name, told in TABLE.items()]
-    page += ["\nRandom numbers stand in statements (`S = int(rand() < chance)`), not in equations.\n",
+    for name, told in TABLE.items():
+        where = "statements" if told.random else "anywhere" if told.everywhere else "Brian2 only"
+        page.append(f"| `{name}` | {md(told.meaning)} | {where} |")
+    page += ["\nRandom numbers stand in statements (`S = int(rand() < chance)`), not in "
+             "equations.\n",
              "## Written in another way\n", "| elsewhere | here |", "|---|---|"]
-    page += [f"| `{name}` | {_md(how)} |" for name, how in INSTEAD.items()]
+    page += [f"| `{name}` | {md(how)} |" for name, how in INSTEAD.items()]
     return "\n".join(page)
 
 
@@ -209,18 +224,18 @@ def _parameter_table(parameters):
     yield "|---|---|---|---|---|"
     for name, told in parameters.items():
         yield (f"| ${typeset.symbol(name)}$ | `{name}` | {quantity(told.default)} | "
-               f"{_md(told.meaning)} | {_md(told.source)} |")
+               f"{md(told.meaning)} | {md(told.source)} |")
 
 
 # ---------------------------------------------------------------------------- rules and neurons
 
 def rule_page(name: str) -> str:
-    """The page of a rule: what it is, equations, parameters, what it needs, its curve, its source."""
+    """The page of a rule: what it is, equations, parameters, needs, learning curve, source."""
     function = bz.rules.available()[name]
     model = bz.Model(SIZES, rule=name)
     made = model.rule
-    page = [f"# {name}\n", f"*{_sentence(made.summary)}*\n", _prose(_module(function)), "",
-            _prose(inspect.getdoc(function)), "", "## Equations\n",
+    page = [f"# {name}\n", f"*{sentence(made.summary)}*\n", prose(_module(function)), "",
+            prose(inspect.getdoc(function)), "", "## Equations\n",
             "What the rule adds to a network of two hidden layers, or replaces in it; all else is "
             f"the network's. `bz.Model(sizes, rule=\"{name}\")` shows the whole.\n",
             *_equations(model, made.blocks), *_plain(model, made), "## Parameters\n",
@@ -240,8 +255,8 @@ def neuron_page(name: str) -> str:
     function = bz.neurons.available()[name]
     model = bz.Model(SIZES, rule="eprop", pseudo="neuron", neuron=name)
     made = bz.neurons.get(name)
-    page = [f"# {name}\n", f"*{_sentence(made.summary)}*\n", "## What it is, and assumes\n",
-            _prose(_module(function)), "", _prose(inspect.getdoc(function)), "", "## Equations\n",
+    page = [f"# {name}\n", f"*{sentence(made.summary)}*\n", "## What it is, and assumes\n",
+            prose(_module(function)), "", prose(inspect.getdoc(function)), "", "## Equations\n",
             *_equations(model, made.blocks)]
     if made.synapse:
         page += ["What a synapse onto it keeps for a rule:\n", *_lines_of(made.synapse, "i", "j")]
@@ -307,7 +322,7 @@ def _options(options):
 def _assumed(made):
     symbols = all_symbols()
     yield "It reads of the hidden neuron:\n"
-    yield from (f"- `{name}`: {_md(symbols[name].meaning)}" for name in made.needs)
+    yield from (f"- `{name}`: {md(symbols[name].meaning)}" for name in made.needs)
     if made.gradient:
         yield "\nIt is run by the rate engine only, which differentiates the trial."
     if made.perturbs:
@@ -321,95 +336,8 @@ def _assumed(made):
 def _cited(made):
     if made.reference.strip():
         yield "\n## Cite\n"
-        yield from (_md(" ".join(entry.split())) + "\n"
+        yield from (md(" ".join(entry.split())) + "\n"
                     for entry in made.reference.strip().split("\n\n"))
-
-
-# ---------------------------------------------------------------------------- reference
-
-def reference_page(name: str, module: str) -> str:
-    """The reference of a module: every public name with its docstring."""
-    held = importlib.import_module(module)
-    shown = {public: getattr(held, public) for public in getattr(held, "__all__", None) or
-             [key for key, value in vars(held).items() if inspect.isfunction(value)
-              and value.__module__ == module and not key.startswith("_")]}
-    page = [f"# {'bioopzo' if module == 'bioopzo' else f'bz.{name}'}\n",
-            _prose(inspect.getdoc(held)), ""]
-    constants = []
-    for public, value in shown.items():
-        if inspect.ismodule(value):
-            continue
-        if inspect.isclass(value) or callable(value):
-            page += [f"## {public}\n", "```python", f"{public}{_signature(value)}", "```\n",
-                     _docstring(value), ""]
-            page += _members(value) if inspect.isclass(value) else []
-        else:
-            constants.append(public)
-    if constants:
-        page += ["## Constants\n", _code(constants)]
-    return "\n".join(page)
-
-
-def _signature(value):
-    try:
-        signature = inspect.signature(value)
-    except ValueError:
-        return "(...)"
-    bare = [p.replace(annotation=p.empty) for p in signature.parameters.values()
-            if p.name != "self"]
-    text = str(signature.replace(parameters=bare, return_annotation=signature.empty))
-    return re.sub(r" at 0x[0-9a-f]+", "", text)
-
-
-def _members(value):
-    for name, member in vars(value).items():
-        function = getattr(member, "__func__", member)
-        if not name.startswith("_") and (inspect.isfunction(function)
-                                         or isinstance(function, property)):
-            yield (f"### {value.__name__}.{name}\n" if isinstance(function, property) else
-                   f"### {value.__name__}.{name}\n\n```python\n{name}{_signature(function)}\n```\n")
-            yield _docstring(function) + "\n"
-
-
-def _docstring(value):
-    """A docstring in Markdown; its sections become bold lines, examples code."""
-    text = inspect.getdoc(value) or ""
-    text = re.sub(r"^(\w+)\n-{3,}$", r"\n**\1**\n", text, flags=re.M)
-    return _prose(text)
-
-
-# ---------------------------------------------------------------------------- text
-
-def _prose(text):
-    """A docstring's paragraphs as Markdown: stars are no emphasis, indented parts are code."""
-    parts = []
-    for paragraph in re.split(r"\n\s*\n", text or ""):
-        lines = paragraph.split("\n")
-        if ">>>" in paragraph:
-            parts.append("```pycon\n" + "\n".join(lines) + "\n```")
-        elif lines[0].startswith("    ") and all(line.startswith("    ") for line in lines):
-            parts.append("```text\n" + "\n".join(line[4:] for line in lines) + "\n```")
-        elif any(line.startswith("    ") for line in lines) and not lines[0].startswith(" "):
-            parts.append("\n".join(f"- {_md(line)}" if not line.startswith(" ") else
-                                   f"  {_md(line.strip())}" for line in lines))
-        else:
-            parts.append("\n".join(_md(line) for line in lines))
-    return "\n\n".join(parts)
-
-
-def _md(text):
-    """Plain text of a docstring or table as Markdown: marks outside code stand for themselves."""
-    pieces = re.split(r"(``.+?``|`[^`]+`)", text)
-    return "".join(piece if piece.startswith("`") else
-                   re.sub(r"([*<\[\]$|])", r"\\\1", piece) for piece in pieces)
-
-
-def _sentence(text):
-    return _md(text[:1].upper() + text[1:])
-
-
-def _code(names):
-    return ", ".join(f"`{name}`" for name in names)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ _IN_HTML = re.compile(r"\$\\displaystyle (.*?)\$")
 def mathml(latex: str, block: bool = False) -> str:
     """The LaTeX as MathML; `block`, whether it stands in a line of its own."""
     latex = _INDEXED.sub(r"{\1}_", latex)  # an index stands beside a bar, not below the letter
-    latex = re.sub(r"\\(?:[bB]ig[lr]?|(?:text|display)style)(?![a-z])", "", latex)  # sizes come by themselves
+    # Sizes come by themselves.
+    latex = re.sub(r"\\(?:[bB]ig[lr]?|(?:text|display)style)(?![a-z])", "", latex)
     try:
         return re.sub(r"\n\s*", "", tex2mathml(latex, as_block=block))
     except MathError as problem:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib import pyplot as plt
 
+from bioopzo.files import write_atomically
 from bioopzo.plots import STYLE, band, dress, figure
 
 ROOT = Path(__file__).parents[1]
@@ -17,6 +18,13 @@ OF = {"digits_4000": "8x8 digits, 64-32-32-10, one trial at a time",
       "two_choice": "a choice in context, by reward only, 30-20-2",
       "store_recall": "store and recall, 60 recurrent adaptive neurons, rate engine"}
 
+NOISE = ("Left: the chance to spike per second (or, without noise, whether it spikes) against the "
+         "membrane. Right: psi, its derivative with a peak of 1. Dotted: the threshold "
+         "(`bioopzo figures escape_noise`).")
+ANSWER = ("Left: the membrane under a constant current; ticks are spikes. Right: what one spike "
+          "that arrives does in a membrane at rest, by the sign of the weight, beside the trace xbar "
+          "(`bioopzo figures neurons`).")
+
 
 @cache
 def _data(path):
@@ -24,11 +32,16 @@ def _data(path):
 
 
 def learning_curve(rule: str, path: Path) -> str:
-    """Draw how a `rule` learns, beside bp and the control; what it shows, empty where nothing is."""
+    """Draw how a `rule` learns, beside bp and the control; returns what is shown, or nothing."""
     name = next((name for name in RESULTS if rule in _data(f"data/{name}.json")["curves"]), "")
     if not name:
         return ""
     curves = _data(f"data/{name}.json")["curves"]
+    seeds = len(curves[rule]["accuracy"])
+    said = (f"Held-out accuracy while it learns {OF[name]}; mean and 95 % interval over {seeds} "
+            f"seeds (`bioopzo results {name}`).")
+    if _is_new(path, f"data/{name}.json"):
+        return said
     with plt.rc_context(STYLE):
         drawn, ax = figure(height=5.5)
         for label in dict.fromkeys((rule, "bp", "readout_only")):
@@ -37,9 +50,7 @@ def learning_curve(rule: str, path: Path) -> str:
         dress(ax, "training trials", "held-out accuracy (%)")
         ax.legend(loc="lower right")
         _save(drawn, path)
-    seeds = len(curves[rule]["accuracy"])
-    return (f"Held-out accuracy while it learns {OF[name]}; mean and 95 % interval over {seeds} "
-            f"seeds (`bioopzo results {name}`).")
+    return said
 
 
 def response(neuron: str, path: Path) -> str:
@@ -48,12 +59,16 @@ def response(neuron: str, path: Path) -> str:
     answers = _data("images/neurons.json")["neurons"]
     if neuron not in answers and neuron not in noises["noises"]:
         return ""
-    with plt.rc_context(STYLE):
-        drawn, (left, right) = plt.subplots(1, 2, figsize=(6.0, 2.2), layout="constrained")
-        said = (_noise(left, right, np.array(noises["u"]), noises["noises"][neuron])
-                if neuron in noises["noises"] else _answer(left, right, answers[neuron]))
-        _save(drawn, path)
-    return said
+    noisy = neuron in noises["noises"]
+    if not _is_new(path, "images/escape_noise.json", "images/neurons.json"):
+        with plt.rc_context(STYLE):
+            drawn, (left, right) = plt.subplots(1, 2, figsize=(6.0, 2.2), layout="constrained")
+            if noisy:
+                _noise(left, right, np.array(noises["u"]), noises["noises"][neuron])
+            else:
+                _answer(left, right, answers[neuron])
+            _save(drawn, path)
+    return NOISE if noisy else ANSWER
 
 
 def _noise(left, right, u, noise):
@@ -66,9 +81,6 @@ def _noise(left, right, u, noise):
     dress(right, "membrane u", "psi")
     for ax in (left, right):
         ax.axvline(1, color="#B0B0B0", lw=0.6, ls=":")
-    return ("Left: the chance to spike per second (or, without noise, whether it spikes) against the "
-            "membrane. Right: psi, its derivative with a peak of 1. Dotted: the threshold "
-            "(`bioopzo figures escape_noise`).")
 
 
 def _answer(left, right, answer):
@@ -82,12 +94,15 @@ def _answer(left, right, answer):
     right.plot(answer["xbar"], color="#8C8C8C", ls="--", label="xbar")
     right.legend()
     dress(right, "time (ms)", "membrane / weight")
-    return ("Left: the membrane under a constant current; ticks are spikes. Right: what one spike "
-            "that arrives does in a membrane at rest, by the sign of the weight, beside the trace "
-            "xbar (`bioopzo figures neurons`).")
+
+
+def _is_new(path, *sources):
+    """Whether a picture is newer than its data, and than this file."""
+    return path.is_file() and all(place.stat().st_mtime < path.stat().st_mtime for place in
+                                  (Path(__file__), *(ROOT / "figures" / one for one in sources)))
 
 
 def _save(drawn, path):
     path.parent.mkdir(parents=True, exist_ok=True)
-    drawn.savefig(path, dpi=120)
+    write_atomically(path, lambda file: drawn.savefig(file, format="png", dpi=120))
     plt.close(drawn)

@@ -1,4 +1,4 @@
-"""The pages: what they show runs, what they link to is there, and they are made without a warning."""
+"""The pages: what they show runs, what they link to is there, and the site has no warning."""
 
 import ast
 import dataclasses

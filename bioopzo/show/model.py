@@ -18,6 +18,7 @@ from bioopzo.show.network import described, drawing
 from bioopzo.text import typeset
 from bioopzo.text.equations import Line, identifiers, is_expression, parse
 
+
 @dataclass(frozen=True)
 class Block:
     """A block as it is shown: under which object, for which layer, when, and what.
