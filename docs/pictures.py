@@ -22,8 +22,8 @@ NOISE = ("Left: the chance to spike per second (or, without noise, whether it sp
          "membrane. Right: psi, its derivative with a peak of 1. Dotted: the threshold "
          "(`bioopzo figures escape_noise`).")
 ANSWER = ("Left: the membrane under a constant current; ticks are spikes. Right: what one spike "
-          "that arrives does in a membrane at rest, by the sign of the weight, beside the trace xbar "
-          "(`bioopzo figures neurons`).")
+          "that arrives does in a membrane at rest, by the sign of the weight, beside the trace "
+          "xbar (`bioopzo figures neurons`).")
 
 
 @cache
