@@ -4,6 +4,7 @@
 """
 
 import inspect
+import json
 import re
 from functools import cache
 from pathlib import Path
@@ -22,7 +23,7 @@ from bioopzo.text.functions import INSTEAD, TABLE
 
 DOCS = Path(__file__).parent
 #: Folders of pages that nobody writes.
-MADE = ("language", "rules", "neurons", "reference", "tutorials")
+MADE = ("language", "rules", "neurons", "reference", "tutorials", "gallery")
 #: Pages and pictures of this build.
 WRITTEN: set[Path] = set()
 #: What the reference holds: a page -> (title, module whose `__all__` it lists).
@@ -66,6 +67,7 @@ def everything() -> None:
     for path in sorted((DOCS.parent / "notebooks").glob("*.ipynb")):
         number, _, name = path.stem.partition("_")
         _write(f"tutorials/{int(number):02}_{name}.ipynb", path.read_text())
+    _write("gallery/figures.md", gallery_page())
     for path in before - WRITTEN:
         path.unlink()
 
@@ -82,6 +84,18 @@ def _write(path, text):
 @cache
 def _models():
     return [bz.Model(SIZES, **options) for options in KINDS_OF_MODEL]
+
+
+def gallery_page() -> str:
+    """Every figure in `figures/images`, with what it says of itself and its command."""
+    page = ["# Figures\n", "Each is drawn by its command, from numbers in the file beside it "
+            "(`figures/images/NAME.json`), which also says with which parameters and versions.\n"]
+    for path in sorted((DOCS.parent / "figures" / "images").glob("*.json")):
+        said = json.loads(path.read_text())
+        page += [f"## {path.stem.replace('_', ' ').capitalize()}\n",
+                 f"![{path.stem}](../../figures/images/{path.stem}.png)\n",
+                 prose(said["about"]), f"\n`{said['command']}`\n"]
+    return "\n".join(page)
 
 
 # ---------------------------------------------------------------------------- language

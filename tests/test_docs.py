@@ -137,7 +137,8 @@ def made_pages():
     """Pages and pictures that `make_pages` writes, as paths below docs."""
     named = {"rules": bz.rules.available(), "neurons": bz.neurons.available(),
              "reference": make_pages.PUBLIC,
-             "language": ("symbols", "blocks", "time", "functions", "parameters")}
+             "language": ("symbols", "blocks", "time", "functions", "parameters"),
+             "gallery": ("figures",)}
     return {ROOT / "docs" / folder / f"{name}.md" for folder, names in named.items()
             for name in names}
 
@@ -205,7 +206,8 @@ def test_the_site_is_built_without_a_warning_and_its_search_finds_symbols(tmp_pa
     pytest.importorskip("myst_nb", reason="pip install '.[docs]'")
     built = subprocess.run(
         [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-D", "nb_execution_mode=off",
-         "-D", "html_theme=basic", "-d", str(tmp_path / "trees"), str(ROOT / "docs"), str(tmp_path / "html")],
+         "-D", "html_theme=basic", "-d", str(tmp_path / "trees"),
+         str(ROOT / "docs"), str(tmp_path / "html")],
         capture_output=True, text=True, check=False, cwd=ROOT)
     assert built.returncode == 0, built.stderr
     index = (tmp_path / "html" / "searchindex.js").read_text()
