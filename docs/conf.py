@@ -24,7 +24,7 @@ project = "bioopzo"
 author = "The bioopzo developers"
 version = release = bioopzo.__version__
 copyright = author
-extensions = ["myst_nb", "sphinx_copybutton", "mathml"]
+extensions = ["myst_nb", "sphinx_copybutton", "mathml", "outputs"]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "cache"
