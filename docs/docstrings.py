@@ -14,7 +14,9 @@ def reference_page(name: str, module: str) -> str:
     page = [f"# {'bioopzo' if module == 'bioopzo' else f'bz.{name}'}\n",
             prose(inspect.getdoc(held)), ""]
     constants = []
-    for public, value in shown.items():
+    errors_last = sorted(shown.items(), key=lambda pair: inspect.isclass(pair[1])
+                         and issubclass(pair[1], Exception))
+    for public, value in errors_last:
         if inspect.ismodule(value):
             continue
         if inspect.isclass(value) or callable(value):
@@ -54,7 +56,7 @@ def _docstring(value):
     """A docstring in Markdown; its sections become bold lines, examples code."""
     text = inspect.getdoc(value) or ""
     text = re.sub(r"^(\w+)\n-{3,}$", r"\n**\1**\n", text, flags=re.M)
-    return prose(text)
+    return re.sub(r"^\\\*\\\*(\w+)\\\*\\\*$", r"**\1**", prose(text), flags=re.M)
 
 
 # ---------------------------------------------------------------------------- text
