@@ -37,13 +37,12 @@ PUBLIC = {
 KINDS_OF_MODEL = (
     *({"rule": rule} for rule in bz.rules.available()),
     *({"rule": "opzo", "form": form} for form in ("momentum", "plain")),
-    *({"rule": rule, "neuron": neuron} for neuron in bz.neurons.available()
-      for rule in ("opzo", "reinforce" if neuron != "deterministic" else "bp")),
+    *({"rule": "dfa", "neuron": neuron} for neuron in bz.neurons.available()),
     {"rule": "opzo", "place": "before"}, {"rule": "opzo", "antithetic": False},
     {"rule": "opzo", "local": True}, {"rule": "eprop", "regularised": True},
     {"error": "reward"}, {"error": "spiking"}, {"surrogate": "localzo"},
     {"surrogate": "localzo_normal"}, {"dropout": 0.2}, {"coding": "poisson"}, {"coding": "spikes"},
-    {"rule": "readout_only", "freeze": ["forward_1"]},
+    {"rule": "readout_only", "freeze": ("forward_1",)},
 )
 SIZES = (4, 3, 3, 2)
 #: The part of the step of moments for which Brian2 has one of its own.
@@ -82,8 +81,12 @@ def _write(path, text):
 
 
 @cache
+def _model(**options):
+    return bz.Model(SIZES, **options)
+
+
 def _models():
-    return [bz.Model(SIZES, **options) for options in KINDS_OF_MODEL]
+    return [_model(**options) for options in KINDS_OF_MODEL]
 
 
 def gallery_page() -> str:
@@ -246,7 +249,7 @@ def _parameter_table(parameters):
 def rule_page(name: str) -> str:
     """The page of a rule: what it is, equations, parameters, needs, learning curve, source."""
     function = bz.rules.available()[name]
-    model = bz.Model(SIZES, rule=name)
+    model = _model(rule=name)
     made = model.rule
     page = [f"# {name}\n", f"*{sentence(made.summary)}*\n", prose(_module(function)), "",
             prose(inspect.getdoc(function)), "", "## Equations\n",
@@ -267,7 +270,7 @@ def rule_page(name: str) -> str:
 def neuron_page(name: str) -> str:
     """The page of a neuron: what it is, equations, parameters, its answer, its source."""
     function = bz.neurons.available()[name]
-    model = bz.Model(SIZES, rule="eprop", pseudo="neuron", neuron=name)
+    model = _model(rule="dfa", neuron=name)
     made = bz.neurons.get(name)
     page = [f"# {name}\n", f"*{sentence(made.summary)}*\n", "## What it is, and assumes\n",
             prose(_module(function)), "", prose(inspect.getdoc(function)), "", "## Equations\n",
