@@ -35,6 +35,7 @@ nb_execution_raise_on_error = True
 nb_merge_streams = True
 # A bar of progress as a notebook draws it needs a script from the network.
 nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", None)]
+nb_ipywidgets_js = {}
 html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = f"bioopzo {release}"
