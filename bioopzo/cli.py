@@ -97,7 +97,7 @@ def _parser():
     tune.add_argument("--out", help="data file; default the package's own")
     tune.add_argument("--runs", default="bioopzo-tune", help="folder that keeps every run: a "
                       "search that was stopped goes on from it (bioopzo-tune)")
-    results = add("results", _results, "make the numbers behind the README's tables where out of "
+    results = add("results", _results, "make the numbers behind the tables where out of "
                   "date")
     results.add_argument("names", nargs="*", help="which (default: list them)")
     results.add_argument("--quick", action="store_true", help="small versions, in figures/quick")
@@ -105,7 +105,8 @@ def _parser():
     results.add_argument("--out", help="folder for the files (default figures/data)")
     results.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                          help="a parameter of the results, e.g. seeds=3; goes to figures/changed")
-    results.add_argument("--readme", help="write the tables into this README")
+    results.add_argument("--pages", metavar="PATH", help="write the tables into this page, or into "
+                         "every page of this folder, such as docs/results")
     results.add_argument("--only", action="append", default=[], metavar="LABEL",
                          help="of a result of the rate engine, one label; may be repeated")
     results.add_argument("--draw", action="store_true",

@@ -245,13 +245,15 @@ def test_a_file_from_before_there_were_keys_is_drawn_and_read(tmp_path):
         publish.redraw(results.SIMULATION, tmp_path / "nmnist_simulation")
 
 
-def test_the_tables_of_the_readme_are_those_of_the_data_files(tmp_path):
-    """No number in a table of the README that a command did not write."""
-    text = (ROOT / "README.md").read_text()
+def test_the_tables_of_the_pages_are_those_of_the_data_files(tmp_path):
+    """No number in a table of a page that a command did not write."""
+    pages = {path.name: path.read_text() for path in
+             [ROOT / "README.md", *(ROOT / "docs" / "results").glob("*.md")]}
     marker = r"<!-- table: \w+(?::\w+)? -->\n"
-    assert len(re.findall(marker, text)) > 20
-    copy = tmp_path / "README.md"
-    copy.write_text(re.sub(rf"({marker}).*?(<!-- end -->)", r"\1\2", text, flags=re.S))
-    assert len(copy.read_text()) < len(text)
-    assert main(["results", "--readme", str(copy), "--out", str(DATA)]) == 0
-    assert copy.read_text() == text
+    assert sum(len(re.findall(marker, text)) for text in pages.values()) > 30
+    for name, text in pages.items():
+        (tmp_path / name).write_text(re.sub(rf"({marker}).*?(<!-- end -->)", r"\1\2", text,
+                                            flags=re.S))
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 30000
+    assert main(["results", "--pages", str(tmp_path), "--out", str(DATA)]) == 0
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == pages

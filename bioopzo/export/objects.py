@@ -13,7 +13,7 @@ from bioopzo.export.values import block, comment, quoted, word, written
 from bioopzo.network.connections import Sparse
 from bioopzo.network.kinds import kind_of
 from bioopzo.network.objects import Assembly, GroupText, SynapseText, method
-from bioopzo.show.model import GIVEN
+from bioopzo.network.symbols import GIVEN, SYMBOLS
 from bioopzo.text.equations import parse, render
 
 #: Names of the script's own, which no object in it may have.
@@ -24,14 +24,9 @@ TAKEN = {"Path", "arrays", "choice", "costs", "data", "decision", "decisions", "
 #: What every script takes from Brian2.
 OF_BRIAN2 = {"Clock", "Network", "NeuronGroup", "StateMonitor", "Synapses", "TimedArray", "prefs",
              "seed"}
-#: Variables that every network has under these names, and what they are.
+#: Variables and what they are, in few words: a comment has one line.
 _MEANING = {
-    "u": "membrane", "xbar": "trace of its own spikes", "S": "1 at a spike", "g": "what the error "
-    "tells the neuron", "psi": "surrogate derivative of the spike", "rho": "hazard",
-    "chance": "chance to spike in this step", "drive": "current that the trial begins with",
-    "count": "spikes so far", "o": "readout", "decision": "readout, in the mean while it is read",
-    "err": "error", "cost": "loss of the trial", "w": "weight", **GIVEN,
-}
+    **{name: symbol.meaning.partition(":")[0] for name, symbol in SYMBOLS.items()}, **GIVEN}
 _RULE = f"# {'-' * 70}"
 #: How long a line of a call may be.
 _WIDTH = 96

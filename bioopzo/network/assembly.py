@@ -1,16 +1,8 @@
 """From a model's text blocks to the description of every object, exactly as Brian2 will get it.
 
-Order within a time step: everything the plasticity reads is the left limit at t, before any
-spike of the step acts, so trace, psi, error and modulator belong to the same moment:
-
-    start      trial clock: end of the last trial, new input and target, reset
-    noise      new perturbation z and the current it sends
-    groups     membranes, traces and readout decay
-    error      softmax, error
-    feedback   modulator g (top layer first)
-    escape     the stochastic decision to spike, S; readings of the readout
-    plasticity weights, or the postsynaptic accumulator of the lazy form
-    thresholds, synapses, resets, end
+The order within a time step is that of `network.kinds.SLOTS`: everything the plasticity reads is
+the left limit at t, before any spike of the step acts, so trace, psi, error and modulator belong to
+the same moment.
 
 A plasticity term ``xbar_pre * F_post`` with an exponentially decaying trace is emitted in an
 exact event-driven form. With dG/dt = G/tau + F kept by the postsynaptic neuron, the weight in

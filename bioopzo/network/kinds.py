@@ -28,6 +28,22 @@ class Moment:
     named: bool = False
 
 
+#: The parts of a time step in their order, and what happens in each. All that plasticity reads
+#: belongs to one moment, the one before any spike of the step acts.
+SLOTS = {
+    "start": "the trial's clock; where a trial begins, the end of the last one, new input and "
+             "target, reset; what a changing current drives",
+    "noise": "a new perturbation, and the current it will send",
+    "groups": "membranes, traces and readout move by dt",
+    "error": "softmax and error",
+    "feedback": "the modulator g, from the top layer down",
+    "escape": "each neuron decides whether it spikes; the readout is read",
+    "plasticity": "weights move, or the sum of the lazy form does",
+    "thresholds": "spikes are noted",
+    "synapses": "spikes act on other neurons",
+    "resets": "spikes reset their own neuron",
+    "end": "free",
+}
 #: Of neurons. Statements are run in this order where slot and order are the same.
 NEURON_MOMENTS = {
     "": Moment(""),

@@ -10,22 +10,13 @@ import numpy as np
 from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity, have_same_dimensions
 
-from bioopzo.network import clock
 from bioopzo.network.kinds import KINDS, SHOWN, SYNAPSE_MOMENTS, kind_of, moments_of
 from bioopzo.network.spread import own_name
+from bioopzo.network.symbols import GIVEN
 from bioopzo.show.html import math, table, wrapped
 from bioopzo.show.network import described, drawing
 from bioopzo.text import typeset
 from bioopzo.text.equations import Line, identifiers, is_expression, parse
-
-#: Names that no block defines: what the engine gives, beside the clock.
-GIVEN = {
-    "x": "input of the trial", "y": "target", "given": "1 at a spike of the input",
-    "rate": "rate of the input", "Z": "sum of expo over the readouts",
-    "gradient": "derivative of the trial's loss by the weight",
-    "N": "neurons of the population", "N_post": "postsynaptic neurons", "dt": "time step",
-    **clock.MEANING,
-}
 
 
 @dataclass(frozen=True)

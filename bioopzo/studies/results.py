@@ -1,8 +1,8 @@
-"""Results: the numbers behind the README's tables, each made by ``bioopzo results NAME``.
+"""Results: the numbers behind the tables of the pages, each made by ``bioopzo results NAME``.
 
 A result is a study (see `study`) whose script is in this package. It is kept in ``figures/data``,
 ``figures/quick`` (with ``--quick``) or ``figures/changed`` (with ``--set``); the tables of the
-README are made from these files and from nothing else.
+pages (README.md, docs/results) are made from these files and from nothing else.
 
 Rates and other settings of the rate engine were chosen on the validation split of MNIST, the tables
 are measured on the test split. Fashion-MNIST takes them as they are.
@@ -306,37 +306,39 @@ def table(name, content, view=""):
     return load(study.script).table(content, view)
 
 
-def write_tables(folder, readme):
-    """Write each table between its markers in the file `readme`, from the data files in `folder`.
+def write_tables(folder, pages):
+    """Write each table between its markers in `pages`, from the data files in `folder`.
 
-    Raises `InputError` for a missing file.
+    `pages` is a Markdown file, or a folder of them. Raises `InputError` for a missing file.
     """
-    path = _checked_readme(readme)
-    text = path.read_text()
-    for name, view in re.findall(r"<!-- table: (\w+)(?::(\w+))? -->", text):
-        source = Path(folder) / f"{name}.json"
-        if not source.is_file():
-            raise InputError(f"{readme} has a table {name!r}, but {source} is missing; make it "
-                             f"with: bioopzo results {name} --out {folder}")
-        mark = f"<!-- table: {name}{':' * bool(view)}{view} -->\n"
-        start = text.index(mark) + len(mark)
-        text = (text[:start] + table(name, read(source), view) + "\n"
-                + text[text.index("<!-- end -->", start):])
-    write_atomically(path, lambda f: f.write(text.encode()))
+    for path in _checked_pages(pages):
+        text = path.read_text()
+        for name, view in re.findall(r"<!-- table: (\w+)(?::(\w+))? -->", text):
+            source = Path(folder) / f"{name}.json"
+            if not source.is_file():
+                raise InputError(f"{path} has a table {name!r}, but {source} is missing; make it "
+                                 f"with: bioopzo results {name} --out {folder}")
+            mark = f"<!-- table: {name}{':' * bool(view)}{view} -->\n"
+            start = text.index(mark) + len(mark)
+            text = (text[:start] + table(name, read(source), view) + "\n"
+                    + text[text.index("<!-- end -->", start):])
+        write_atomically(path, lambda f, text=text: f.write(text.encode()))
 
 
-def _checked_readme(readme):
-    """The path `readme` of a file that can be read, and written anew."""
-    if not Path(readme).is_file():
-        raise InputError(f"there is no README {readme} to write tables into")
-    return writable("readme", readme)
+def _checked_pages(pages):
+    """The Markdown files that `pages`, a file or a folder of them, stands for; all are writable."""
+    found = sorted(Path(pages).glob("*.md")) if Path(pages).is_dir() else \
+        [Path(pages)] * Path(pages).is_file()
+    if not found:
+        raise InputError(f"there is no page {pages} to write tables into")
+    return [writable("pages", path) for path in found]
 
 
 def command(options):
     """What ``bioopzo results`` does with the `options` of the command line."""
-    if options.readme:
-        _checked_readme(options.readme)
-    if not options.names and not options.readme:
+    if options.pages:
+        _checked_pages(options.pages)
+    if not options.names and not options.pages:
         for name, study in RESULTS.items():
             print(f"{name:<22}{study.about}")
     changes = dict(map(pair, options.set))
@@ -351,5 +353,5 @@ def command(options):
             if not isinstance(done, Exception):
                 print(table(name, read(out / f"{name}.json")))
         publish.failures(outcome)
-    if options.readme:
-        write_tables(out, options.readme)
+    if options.pages:
+        write_tables(out, options.pages)
