@@ -124,6 +124,8 @@ def _parser():
     drawn.add_argument("--quick", action="store_true", help="small versions, in figures/quick")
     drawn.add_argument("--jobs", type=int, default=1, help="runs at a time within a figure (1)")
     drawn.add_argument("--folder", default="figures", help="with the scripts (default figures)")
+    drawn.add_argument("--draw", action="store_true",
+                       help="only draw again, from the numbers that are there")
     drawn.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                        help="a parameter of the figures, e.g. seeds=3; goes to figures/changed")
     for command in (train, compare, sweep, tune):

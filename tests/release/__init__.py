@@ -1,1 +1,1 @@
-"""The release: its files are built, looked into and installed; its dependencies' licences listed."""
+"""The release: files are built, looked into and installed; licences of dependencies are listed."""

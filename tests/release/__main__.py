@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from release import build, licences  # noqa: E402
+from release import build, licences
 
 
 def _parser():
