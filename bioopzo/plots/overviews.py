@@ -65,7 +65,7 @@ def dynamics(runs: Mapping[str, list[Any]], reference: str = "opzo", level: floa
         axes.append(_differences(runs, reference, near, fig.add_subplot(below[1]), level))
     for ax, word in zip(axes, "ABCD"):
         letter(ax, word)
-        note(ax, textwrap.fill(ax.get_title(loc="left"), 42))
+        note(ax, textwrap.fill(ax.get_title(loc="left"), 36 if word == "D" else 48))
     return fig
 
 
