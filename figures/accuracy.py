@@ -97,12 +97,14 @@ def draw(data):
     axes[0].set_ylim(-0.5, len(rows) - 0.5)
     for ax in axes:
         ax.tick_params(axis="y", length=0)
-    fig.supxlabel("Points: seeds; numbers: mean and, after \u00b1, half its 95 % t-interval over seeds "
-                  "(the bar), from five seeds on.\nAxes are logarithmic in the error. Dashed: the "
-                  "control, in which the readout alone learns; \u2193: below it, what hidden\nlayers "
-                  "learn costs more than it brings, in these epochs. * `bioopzo results mnist`: "
-                  "there node pert. has no baseline (ZO).",
-                  fontsize=plots.SMALL, color=plots.GREY, x=0.01, ha="left")
+    told = (
+        "Points: seeds; numbers: mean and, after \u00b1, half its 95 % t-interval over seeds (the bar), "
+        "from five seeds on.",
+        "Axes are logarithmic in the error. Dashed: the control, in which the readout alone learns; "
+        "\u2193: below it, what hidden",
+        "layers learn costs more than it brings, in these epochs. * `bioopzo results mnist`: there "
+        "node pert. has no baseline (ZO).")
+    fig.supxlabel("\n".join(told), fontsize=plots.SMALL, color=plots.GREY, x=0.01, ha="left")
     return fig
 
 

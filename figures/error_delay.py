@@ -13,8 +13,8 @@ The readout learns within the trial, a loop that swings up when it is fast and i
 at its tuned 3 Hz falls to chance at 10 ms, at 0.75 Hz it does not): all have one slow rate there.
 
 Held-out accuracy on the digits (plasticity off) against D; thick: mean over seeds, thin: each seed
-(intervals from five seeds on); the dashed line is chance, and a run whose weights grow beyond all bounds counts as
-chance (None among the numbers). Spiking engine, 64-32-32-10, one trial at a time.
+(intervals from five seeds on); the dashed line is chance, and a run whose weights grow beyond all
+bounds counts as chance (None among the numbers). Spiking engine, 64-32-32-10, one trial at a time.
 """
 
 from concurrent.futures import ThreadPoolExecutor

@@ -4,8 +4,8 @@ A, accuracy on held-out digits and B, how well the feedback synapses M know the 
 for Rademacher and Gaussian noise, added to what a neuron sends (after) or to its membrane (before
 the neuron). Before the neuron, M contains psi, averaged over images; the forward rule then leaves
 psi out ("psi in M only"), or keeps it as the paper does ("psi kept", an edit of one line), which
-counts psi twice but tells images apart. Dashed: backpropagation, the same network and seeds. C, D, E:
-alpha falls linearly to a hundredth while the network learns. M as the paper's text has it, with
+counts psi twice but tells images apart. Dashed: backpropagation, the same network and seeds. C, D,
+E: alpha falls linearly to a hundredth while the network learns. M as the paper's text has it, with
 every estimate over its own alpha (plain), loses the Jacobian in noise; weighting the estimates by
 alpha squared (momentum) or least mean squares keep it.
 

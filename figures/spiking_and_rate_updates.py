@@ -7,15 +7,16 @@ text, weights and feedback. The rate engine either draws spikes, as Brian2 does,
 neuron's chance to spike (rates, the mean-field approximation).
 
 A, changes of single weights into hidden layer 2, one seed, one point a weight, each engine's in
-units of their root mean square, since directions are compared and not lengths; dashed: equality. B, cosine between the
-two engines by the number of trials averaged in the spiking engine, for every layer: against drawn
-spikes it goes to 1, since the engines do the same; against rates it stays below, because a mean of
-products is not the product of means. C, that gap closes as the escape noise grows wide (Delta),
-where hazard, psi and softmax are linear over the fluctuations; every point is a network of its own
-with that Delta, trained like the first.
+units of their root mean square, since directions are compared and not lengths; dashed: equality. B,
+cosine between the two engines by the number of trials averaged in the spiking engine, for every
+layer: against drawn spikes it goes to 1, since the engines do the same; against rates it stays
+below, because a mean of products is not the product of means. C, that gap closes as the escape
+noise grows wide (Delta), where hazard, psi and softmax are linear over the fluctuations; every
+point is a network of its own with that Delta, trained like the first.
 
-Bands (of the curves against rates) and bars: 95 % t-interval over seeds (networks and noise). Source: docs/design.md; the step
-for step comparison with the same random numbers is tests/test_equivalence.py.
+Bands (of the curves against rates) and bars: 95 % t-interval over seeds (networks and noise).
+Source: docs/design.md; the step for step comparison with the same random numbers is
+tests/test_equivalence.py.
 """
 
 import matplotlib.pyplot as plt

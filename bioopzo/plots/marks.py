@@ -94,7 +94,7 @@ def dots(ax: Axes, values: ArrayLike, place: float, color: str, marker: str = "o
     side = 1 if along == "x" else -1
     rows = place + side * 0.17 + jitter(values)
     ax.plot(*((values, rows) if along == "x" else (rows, values)), **look)
-    bar = {"color": color, "lw": 1.1, "solid_capstyle": "butt", "zorder": 3}
+    bar: dict[str, Any] = {"color": color, "lw": 1.1, "solid_capstyle": "butt", "zorder": 3}
     at = place - side * 0.17
     if half is not None and len(values) >= ENOUGH_SEEDS:
         ends = np.clip([mean[0] - half[0], mean[0] + half[0]], *within)
@@ -103,7 +103,7 @@ def dots(ax: Axes, values: ArrayLike, place: float, color: str, marker: str = "o
             marker="|" if along == "x" else "_", ms=7, mew=1.5, color=color, zorder=3)
 
 
-def layer_marks(layer: int, color: str = INK) -> dict[str, Any]:
+def layer_marks(layer: int, color: Any = INK) -> dict[str, Any]:
     """How points of a hidden `layer` (from 1) look: 1 is open, 2 is filled, deeper ones half.
 
     Keywords of matplotlib's `plot`, in one `color`.

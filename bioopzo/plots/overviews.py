@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 from bioopzo.errors import InputError
@@ -46,8 +47,7 @@ def dynamics(runs: Mapping[str, list[Any]], reference: str = "opzo", level: floa
     near = _near(runs, reference)
     height = max(5.0, 1.8 + 0.5 * len(labels))
     fig = plt.figure(figsize=(PAGE_CM / 2.54, (height + 6.5 * bool(groups)) / 2.54),
-                     layout="constrained")
-    fig.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
+                     layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
     rows = fig.add_gridspec(2 if groups else 1, 1, height_ratios=([6.5] if groups else []) +
                             [height])
     axes: list[Axes] = []

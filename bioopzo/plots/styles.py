@@ -146,7 +146,8 @@ def _shade(color, place, count):
     base = np.array(to_rgb(color))
     shares = (0, 0.42, -0.4, 0.22) if base.sum() > 0.3 else (0, 0.42, 0.25, 0.55)
     share = shares[place] if count <= len(shares) else 0.9 * place / (count - 1) - 0.4
-    return to_hex(np.clip(base + share * (1 - base) if share > 0 else base * (1 + share), 0, 1))
+    found = base + share * (1 - base) if share > 0 else base * (1 + share)
+    return to_hex(tuple(found.clip(0, 1)))
 
 
 def lettered(text: str) -> str:
