@@ -15,6 +15,7 @@ has of its own, come from the validation splits: see parameters.py.
 Source: Xiao et al. 2024 (OPZO), table 1; Kriener et al. 2022 (Yin-Yang); LeCun et al. 1998 (MNIST).
 """
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -97,14 +98,13 @@ def draw(data):
     axes[0].set_ylim(-0.5, len(rows) - 0.5)
     for ax in axes:
         ax.tick_params(axis="y", length=0)
-    told = (
-        "Points: seeds; numbers: mean and, after \u00b1, half its 95 % t-interval over seeds (the bar), "
-        "from five seeds on.",
-        "Axes are logarithmic in the error. Dashed: the control, in which the readout alone learns; "
-        "\u2193: below it, what hidden",
-        "layers learn costs more than it brings, in these epochs. * `bioopzo results mnist`: there "
-        "node pert. has no baseline (ZO).")
-    fig.supxlabel("\n".join(told), fontsize=plots.SMALL, color=plots.GREY, x=0.01, ha="left")
+    told = ("Points: seeds; numbers: mean and, after \u00b1, half its 95 % t-interval over seeds "
+            "(the bar), from five seeds on. Axes are logarithmic in the error. Dashed: the "
+            "control, in which the readout alone learns; \u2193: below it, what hidden layers "
+            "learn costs more than it brings, in these epochs. * `bioopzo results mnist`: there node "
+            "pert. has no baseline (ZO).")
+    fig.supxlabel(textwrap.fill(told, 118), fontsize=plots.SMALL, color=plots.GREY, x=0.01,
+                  ha="left")
     return fig
 
 
