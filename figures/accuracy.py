@@ -101,8 +101,8 @@ def draw(data):
     told = ("Points: seeds; numbers: mean and, after \u00b1, half its 95 % t-interval over seeds "
             "(the bar), from five seeds on. Axes are logarithmic in the error. Dashed: the "
             "control, in which the readout alone learns; \u2193: below it, what hidden layers "
-            "learn costs more than it brings, in these epochs. * `bioopzo results mnist`: there node "
-            "pert. has no baseline (ZO).")
+            "learn costs more than it brings, in these epochs. * `bioopzo results mnist`: there "
+            "node pert. has no baseline (ZO).")
     fig.supxlabel(textwrap.fill(told, 118), fontsize=plots.SMALL, color=plots.GREY, x=0.01,
                   ha="left")
     return fig

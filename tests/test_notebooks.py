@@ -128,6 +128,18 @@ def test_it_is_short_and_goes_from_equation_to_exercise(name):
         "results in prose come from the code"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_every_exercise_has_a_solution_in_the_pages_and_none_in_the_notebook(name):
+    number, text = name.partition("_")[0], (FOLDER.parent / "docs" / "solutions.md").read_text()
+    found, = re.findall(rf"^## {number} ([^\n]*)$(.*?)(?=^## |\Z)", text, flags=re.M | re.S)
+    cells = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4).cells
+    assert cells[0].source.splitlines()[0] == f"# {number} {found[0]}"
+    asked = re.findall(r"^(\d)\. ", cells[-1].source, flags=re.M)
+    assert re.findall(r"^\*\*(\d)\.\*\*", found[1], flags=re.M) == asked
+    for code in re.findall(r"```python\n(.*?)```", found[1], flags=re.S):
+        compile(code, f"solution of {name}", "exec")
+
+
 @pytest.fixture(scope="module")
 def kernel():
     """One process for all notebooks: to import everything takes longer than most of them."""

@@ -16,7 +16,10 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """A source distribution and the wheel that is built of it."""
-    return build.build(tmp_path_factory.mktemp("dist"))
+    try:
+        return build.build(tmp_path_factory.mktemp("dist"))
+    except build.NoIndex:
+        pytest.skip("no package index is reached, from which the tools of a build come")
 
 
 def test_wheel_and_sdist_hold_what_is_needed_and_no_more(built):

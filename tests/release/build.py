@@ -29,18 +29,26 @@ print("bioopzo", bz.__version__, "on Python", sys.version.split()[0], "trained",
 """
 
 
+class NoIndex(RuntimeError):
+    """The tools of a build could not be got."""
+
+
 def build(out, root=ROOT):
     """Build both files into the folder `out`: (sdist, wheel), the wheel from the sdist.
 
-    The tree `root` stays as it is: a copy is built.
+    The tree `root` stays as it is: a copy is built. Raises `NoIndex` where no package index is
+    reached, and `RuntimeError` with the words of a step that failed.
     """
     out = Path(out).resolve()
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
         tools, copy = scratch / "tools", scratch / "copy"
-        _run(sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check",
-             "--target", tools, SETUPTOOLS)
+        try:
+            _run(sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check",
+                 "--target", tools, SETUPTOOLS)
+        except RuntimeError as problem:
+            raise NoIndex(str(problem)) from None
         _copied(root, copy)
         _hook("build_sdist", copy, out, tools)
         sdist, = out.glob("*.tar.gz")
