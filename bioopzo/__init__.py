@@ -5,7 +5,7 @@ import importlib
 from bioopzo import moved
 from bioopzo.lazily import lazily
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 _PLACES = {
     "errors": "BioopzoError EquationError InputError", "model": "Model",
     "network.table": "Network", "run": "Run",

@@ -111,17 +111,22 @@ def _parser():
                          help="of a result of the rate engine, one label; may be repeated")
     results.add_argument("--draw", action="store_true",
                          help="only draw again, from the numbers that are there")
-    notebooks = add("notebooks", _notebooks, "execute the project's notebooks into a folder")
-    notebooks.add_argument("names", nargs="*", help="which (default: all of ./notebooks)")
+    notebooks = add("notebooks", _notebooks, "copy the notebooks into a folder and execute them "
+                    "there")
+    notebooks.add_argument("names", nargs="*", help="which (default: all of ./notebooks, or of "
+                           "those that come with the package)")
     notebooks.add_argument("--quick", action="store_true", help="a few trials: does it run?")
     notebooks.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                            help="a parameter that the notebook names at its top, e.g. trials=500")
     notebooks.add_argument("--out", default="out/notebooks", help="folder for executed notebooks")
+    notebooks.add_argument("--copy", action="store_true", help="only copy them, for Jupyter")
     drawn = add("figures", _figures, "make the figures of the folder figures/ where out of date")
     drawn.add_argument("names", nargs="*", help="which (default: all)")
     drawn.add_argument("--quick", action="store_true", help="small versions, in figures/quick")
     drawn.add_argument("--jobs", type=int, default=1, help="runs at a time within a figure (1)")
     drawn.add_argument("--folder", default="figures", help="with the scripts (default figures)")
+    drawn.add_argument("--draw", action="store_true",
+                       help="only draw again, from the numbers that are there")
     drawn.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                        help="a parameter of the figures, e.g. seeds=3; goes to figures/changed")
     for command in (train, compare, sweep, tune):
@@ -326,7 +331,8 @@ def _results(options):
 def _notebooks(options):
     from bioopzo.studies.notebooks import execute
 
-    for path, seconds in execute(options.names, options.quick, options.set, options.out):
+    for path, seconds in execute(options.names, options.quick, options.set, options.out,
+                                 copy=options.copy):
         print(f"{path} ({seconds:.0f} s)")
 
 

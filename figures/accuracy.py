@@ -15,6 +15,7 @@ has of its own, come from the validation splits: see parameters.py.
 Source: Xiao et al. 2024 (OPZO), table 1; Kriener et al. 2022 (Yin-Yang); LeCun et al. 1998 (MNIST).
 """
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -70,15 +71,20 @@ def _own(values):
 @plots.styled
 def draw(data):
     sets = [name for name in NAMES if name in data]
-    fig, axes = plots.figure(plots.PAGE_CM, 7.6, ncols=len(sets), sharey=True)
+    fig, axes = plots.figure(plots.PAGE_CM, 8.2, ncols=len(sets), sharey=True)
     fig.get_layout_engine().set(w_pad=0.02, wspace=0.03)
-    rows = list(plots.RULE_STYLE)[::-1]
+    rows = [rule for rule in list(plots.RULE_STYLE)[::-1]
+            if any(rule in data[name]["accuracy"] for name in sets)]
     for ax, name in zip(axes, sets):
+        control = np.mean(data[name]["accuracy"]["readout_only"])
+        ax.axvline(_error(control), color=plots.PALE, lw=0.8, ls=(0, (3, 2)), zorder=1)
         for row, rule in enumerate(rows):
             if row % 2:
                 ax.axhspan(row - 0.5, row + 0.5, color=SHADE, lw=0, zorder=0)
             if rule in data[name]["accuracy"]:
-                _cell(ax, row, rule, data[name]["accuracy"][rule])
+                _cell(ax, row, rule, data[name]["accuracy"][rule], control)
+            else:
+                _say(ax, row, "not run", plots.GREY)
         _axis(ax, data[name]["accuracy"])
         sizes = "-".join(map(str, data[name]["sizes"]))
         star = " *" if data[name]["source"] != "computed" else ""
@@ -92,10 +98,13 @@ def draw(data):
     axes[0].set_ylim(-0.5, len(rows) - 0.5)
     for ax in axes:
         ax.tick_params(axis="y", length=0)
-    fig.supxlabel("Points: seeds; bars and numbers: mean and 95 % t-interval over seeds. "
-                  "Axes are logarithmic in the error.\n* committed data of `bioopzo results`, "
-                  "where node pert. has no baseline (ZO)", fontsize=plots.SMALL,
-                  color=plots.GREY, x=0.01, ha="left")
+    told = ("Points: seeds; numbers: mean and, after \u00b1, half its 95 % t-interval over seeds "
+            "(the bar), from five seeds on. Axes are logarithmic in the error. Dashed: the "
+            "control, in which the readout alone learns; \u2193: below it, what hidden layers "
+            "learn costs more than it brings, in these epochs. * `bioopzo results mnist`: there "
+            "node pert. has no baseline (ZO).")
+    fig.supxlabel(textwrap.fill(told, 118), fontsize=plots.SMALL, color=plots.GREY, x=0.01,
+                  ha="left")
     return fig
 
 
@@ -108,18 +117,24 @@ def _error(accuracy, held_out=1000):
     return np.maximum(100 - np.asarray(accuracy), 50 / held_out)
 
 
-def _cell(ax, row, rule, values):
+def _cell(ax, row, rule, values, control):
     colour, marker, _ = plots.style(rule)
     mean, half = plots.interval(np.reshape(values, (-1, 1)))
-    ax.plot(_error(values), np.full(len(values), row + 0.18), ls="", marker=marker, ms=3,
+    enough = len(values) >= 5
+    ax.plot(_error(values), row + 0.18 + plots.jitter(values, 0.1), ls="", marker=marker, ms=3,
             color=colour, alpha=0.6, mew=0)
-    width = 0 if half is None else half[0]
-    low, high = _error(mean[0] - width), _error(mean[0] + width)
-    ax.plot([low, high], [row - 0.18] * 2, color=colour, lw=1.2, solid_capstyle="butt")
+    if enough:
+        low, high = _error(mean[0] - half[0]), _error(mean[0] + half[0])
+        ax.plot([low, high], [row - 0.18] * 2, color=colour, lw=1.2, solid_capstyle="butt")
     ax.plot(_error(mean), [row - 0.18], marker="|", ms=6, mew=1.6, color=colour)
-    text = f"{mean[0]:.1f}" + (f" \u00b1 {width:.1f}" if half is not None else "")
+    below = "\u2193 " if mean[0] < control and rule != "readout_only" else ""
+    _say(ax, row, f"{below}{mean[0]:.1f}" + (f" \u00b1 {half[0]:.1f}" if enough else ""))
+
+
+def _say(ax, row, text, colour=plots.INK):
+    """Words at the right end of a row."""
     ax.annotate(text, (1, row), xycoords=("axes fraction", "data"), xytext=(-2, 0), ha="right",
-                textcoords="offset points", va="center", fontsize=plots.SMALL, bbox={
+                textcoords="offset points", va="center", fontsize=plots.SMALL, color=colour, bbox={
                     "facecolor": SHADE if row % 2 else "white", "lw": 0, "pad": 1})
 
 

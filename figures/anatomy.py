@@ -50,10 +50,10 @@ def compute(parameters, jobs, progress):
 
 @plots.styled
 def draw(data):
-    fig = plt.figure(figsize=(plots.PAGE_CM / 2.54, 14 / 2.54), layout="constrained")
+    fig = plt.figure(figsize=(plots.PAGE_CM / 2.54, 17 / 2.54), layout="constrained")
     fig.get_layout_engine().set(w_pad=0.08, h_pad=0.03)
     axes = fig.subplots(5, 2, sharex=True, gridspec_kw={
-        "height_ratios": [1, 1.5, 1, 1, 1], "wspace": 0.04})
+        "height_ratios": [1, 2.6, 1, 1, 1], "wspace": 0.04})
     _network(axes[:, 0], data)
     _synapse(axes[:, 1], data)
     shown = np.flatnonzero(data["target_shown"])
@@ -83,7 +83,7 @@ def _network(axes, data):
     base, places = 0, []
     for k, (name, size) in enumerate(zip(data["spikes"], data["layer_sizes"])):
         when, which = np.array(data["spikes"][name]).T
-        axes[1].vlines(time[when], base + which, base + which + 1, lw=1,
+        axes[1].vlines(time[when] + step / 2, base + which, base + which + 1, lw=1.6,
                        color=plots.INK if k % 2 else plots.GREY)
         places.append(base + size / 2)
         base += size + 3
@@ -93,8 +93,8 @@ def _network(axes, data):
     axes[1].set_ylim(-1, base - 2)
     _row(axes[1], "Spikes", "")
     colour = plots.style("dfa")[0]
-    for ax, name, title, label in ((axes[2], "readout", "Readout", "$o$ (1)"),
-                                   (axes[3], "error", "Error population", "err (1)")):
+    for ax, name, title, label in ((axes[2], "readout", "Readout", "$o$"),
+                                   (axes[3], "error", "Error population", "err")):
         values = np.array(data[name])
         ax.plot(time, values, color=plots.PALE, lw=0.7)
         ax.plot(time, values[:, target], color=colour)
@@ -121,7 +121,7 @@ def _synapse(axes, data):
     colour = plots.style("opzo")[0]
     spikes = {name: np.array(found) for name, found in data["spikes"].items()}
     rows = (("trace", "presynaptic_neuron", layer - 1, r"$\bar{x}$ (spikes)",
-             "1  Presynaptic trace, "), ("membrane", "neuron", layer, "$u$ (1)", "Membrane, "))
+             "1  Presynaptic trace, "), ("membrane", "neuron", layer, "$u$", "Membrane, "))
     for ax, (name, key, k, label, title) in zip(axes, rows):
         values = np.array(data[name])
         found = spikes[f"hidden_{k}"]
@@ -136,9 +136,9 @@ def _synapse(axes, data):
                      xytext=(2, 0), textcoords="offset points", va="center", color=plots.GREY)
     axes[2].plot(time, data["surrogate"], color=plots.INK)
     axes[2].set_ylim(0, 1.05)
-    _row(axes[2], "2  Local surrogate derivative", r"$\psi$ (1)")
+    _row(axes[2], "2  Local surrogate derivative", r"$\psi$")
     axes[3].plot(time, data["modulator"], color=colour)
-    _row(axes[3], r"3  Top-down modulator $g=\Sigma_k\,M_k\,\mathrm{err}_k$", "$g$ (1)")
+    _row(axes[3], r"3  Top-down modulator $g=\Sigma_k\,M_k\,\mathrm{err}_k$", "$g$")
     axes[4].plot(time, 1e3 * np.array(data["weight_change"]), color=colour)
     _row(axes[4], r"Weight: $\mathrm{d}w/\mathrm{d}t=-\eta\,\bar{x}\,\psi\,g$",
          r"$\Delta w$ ($10^{-3}$)")

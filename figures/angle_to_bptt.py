@@ -80,7 +80,8 @@ def draw(data):
             for level in (0, 1):
                 ax.axhline(level, color=plots.PALE, lw=0.6, zorder=1)
             for rule, found in network["rules"].items():
-                line = plots.band(ax, network["trials"], np.array(found[onto], float), rule)
+                line = plots.band(ax, network["trials"], np.array(found[onto], float), rule,
+                                  within=(-1, 1))
                 ends.append((line, line.get_label()))
             meaning = f"; mean, 95 % interval, {len(data['seeds'])} seeds" * (ax is axes[0, 0])
             plots.note(ax, f"{name}: {onto.replace('_', ' ')}{meaning}")

@@ -12,9 +12,9 @@ does not use the error and is not delayed. Hidden layers learn at the rates tune
 The readout learns within the trial, a loop that swings up when it is fast and its error late (OPZO
 at its tuned 3 Hz falls to chance at 10 ms, at 0.75 Hz it does not): all have one slow rate there.
 
-Held-out accuracy on the digits (plasticity off) against D; points: mean over seeds, bars: 95 %
-t-interval; the dashed line is chance, and a run whose weights grow beyond all bounds counts as
-chance (None among the numbers). Spiking engine, 64-32-32-10, one trial at a time.
+Held-out accuracy on the digits (plasticity off) against D; thick: mean over seeds, thin: each seed
+(intervals from five seeds on); the dashed line is chance, and a run whose weights grow beyond all
+bounds counts as chance (None among the numbers). Spiking engine, 64-32-32-10, one trial at a time.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -100,23 +100,23 @@ def draw(data):
     chance = 100 / data["sizes"][-1]
     for ax, word, (ending, accuracy) in zip(axes, "AB", data["accuracy"].items()):
         ends = []
-        for k, (rule, values) in enumerate(accuracy.items()):
+        for rule, values in accuracy.items():
             values = 100 * np.array(values, dtype=float)
-            mean, half = plots.interval(np.where(np.isfinite(values), values, chance).T)
-            half = np.minimum(half, [mean, 100 - mean])  # not beyond what there is
-            color, marker, name = plots.style(rule)
-            line = ax.errorbar(delays, mean, half, color=color, marker=marker, mec="white",
-                               mew=0.4, capsize=1.5, elinewidth=0.8, clip_on=False, zorder=3 + k)
-            ends.append((line[0], name))
+            line = plots.band(ax, delays, np.where(np.isfinite(values), values, chance).T, rule,
+                              within=(0, 100))
+            ends.append((line, line.get_label()))
         line, = ax.plot([0, delays[-1]], [chance, chance], color=plots.GREY, lw=0.8,
                         ls=(0, (3, 2)), zorder=1)
         ax.set_xlim(0, delays[-1])
         ax.set_ylim(0, 100)
         plots.dress(ax, "Mean delay of the error (ms)",
                     "Held-out accuracy (%)" if word == "A" else "")
-        told = {"runs on": "what is late teaches in the next trial",
-                "emptied": "what is late is lost"}[ending]
-        plots.note(ax, told + f"; mean, 95 % interval, {len(data['seeds'])} seeds" * (word == "B"))
+        told = {"runs on": "Late errors teach during the next trial",
+                "emptied": "Late errors are dropped when the trial ends"}[ending]
+        plots.note(ax, told, color=plots.INK, pad=12)
+        ax.annotate(plots.meaning(len(data["seeds"])), (0, 1), xycoords="axes fraction",
+                    xytext=(0, 3), textcoords="offset points", color=plots.GREY,
+                    fontsize=plots.SMALL)
         plots.letter(ax, word)
         plots.label_ends(ax, [*ends, (line, "chance")])
     return fig

@@ -109,14 +109,14 @@ def draw(data):
               "Surrogate (lines), derivative of the hazard (points)",
               rf"LocalZO, $\delta={parameters['delta_z']:g}$; samples: mean, 95 % interval, "
               f"{seeds} seeds", "Neurons that need an update (mean, 95 % interval)")
-    labels = (r"$\rho$ (Hz)", r"$\psi$ (1)", r"$\psi$ (1)", r"$\psi\neq 0$ (%)")
+    labels = (r"$\rho$ (Hz)", r"$\psi$", r"$\psi$", r"$\psi\neq 0$ (%)")
     for ax, word, title, label in zip(axes.flat, "ABCD", titles, labels):
         ax.axvline(data["theta"], color=plots.PALE, lw=0.6, ls=(0, (3, 2)), zorder=1)
         plots.note(ax, title)
         ax.set_ylim(bottom=0)
         ax.legend(loc="upper right" if word == "C" else "upper left", borderaxespad=0.1,
                   handlelength=1.6, labelspacing=0.3)
-        plots.dress(ax, "Membrane potential $u$ (1)" if ax in axes[1] else "", label)
+        plots.dress(ax, "Membrane potential $u$" if ax in axes[1] else "", label)
         plots.letter(ax, word)
     axes[0, 0].annotate(r"$\theta$", (data["theta"], 1), xycoords=("data", "axes fraction"),
                         ha="center", va="bottom", color=plots.GREY)

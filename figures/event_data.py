@@ -76,6 +76,9 @@ def draw(data):
     kind = "simulated" if "SIMULATED" in data["data"] else "recorded"
     fig.text(0.035, 0.982, f"{kind} digit {data['label']}", va="top", fontsize=plots.SMALL,
              color=plots.GREY)
+    for place, word, colour in ((0.17, "became darker", plots_events.DARKER),
+                                (0.33, "brighter", plots_events.BRIGHTER)):
+        fig.text(place, 0.982, f"\u25cf {word}", va="top", fontsize=plots.SMALL, color=colour)
     for word, x, y in (("A", 0.01, 0.985), ("B", 0.52, 0.985), ("C", 0.01, 0.505)):
         fig.text(x, y, word, fontweight="bold", fontsize=plots.NORMAL + 1, va="top")
     return fig
@@ -90,7 +93,7 @@ def _readout(ax, data):
     ax.set_title("Readout", loc="left", fontsize=plots.SMALL, pad=2)
     ax.annotate(f"class {data['label']}", (1, 1), xycoords="axes fraction", xytext=(0, 2),
                 textcoords="offset points", ha="right", color=colour, fontsize=plots.SMALL)
-    plots.dress(ax, "Time in the trial (ms)", "$o$ (1)")
+    plots.dress(ax, "Time in the trial (ms)", "$o$")
 
 
 if __name__ == "__main__":

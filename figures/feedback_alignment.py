@@ -83,7 +83,7 @@ def draw(data):
             for rule, found in data["rules"].items():
                 values = np.array(found[kind][layer], dtype=float)
                 if np.isfinite(values).any():
-                    line = plots.band(ax, data["trials"], values, rule)
+                    line = plots.band(ax, data["trials"], values, rule, within=(-1, 1))
                     ends.append((line, line.get_label()))
             meaning = f"; mean, 95 % interval, {len(data['seeds'])} seeds" * (ax is axes[0, 0])
             plots.note(ax, layer.replace("_", " ") + meaning)
@@ -92,6 +92,10 @@ def draw(data):
             ax.set_xlim(0, data["trials"][-1])
             ax.set_ylim(-0.25, 1)
             plots.label_ends(ax, ends)
+            if kind == "feedback":
+                ax.annotate("OPZO: $M=0$ at the start,\nwhich has no direction", (0, -0.22),
+                            xytext=(4, 0), textcoords="offset points", fontsize=plots.SMALL,
+                            color=plots.style("opzo")[0], va="bottom")
     return fig
 
 

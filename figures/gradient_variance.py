@@ -70,14 +70,13 @@ def draw(data):
     for row, label in enumerate(labels):
         color = plots.style(label.split(",")[0])[0]
         for k, values in enumerate(ratio[label].values()):
-            y = row + (0.17, -0.17)[k % 2]
+            y = row + (0.2, -0.2)[k % 2]
             mean, half = plots.interval(np.log10(values)[:, None])
             middle, low, high = 10**mean, 10**(mean - half), 10**(mean + half)
-            ax.plot(values, np.full(len(values), y + 0.12), ls="", marker="|", color=color, ms=3.5,
-                    mew=0.6, alpha=0.7)
-            ax.errorbar(middle, [y], xerr=[middle - low, high - middle], capsize=2, elinewidth=0.9,
-                        color=color, mfc="white" if k % 2 else color, marker="os"[k % 2], ms=4,
-                        mew=0.9)
+            ax.plot(values, y + 0.11 + plots.jitter(values, 0.05), ls="", marker=".", color=color,
+                    ms=3, mew=0, alpha=0.7)
+            ax.errorbar(middle, [y - 0.05], xerr=[middle - low, high - middle], capsize=2, ms=4,
+                        elinewidth=0.9, marker="o", **plots.layer_marks(k + 1, color))
     ax.set_xscale("log")
     ax.set_xlim(left=min(0.1, ax.get_xlim()[0]))
     ax.set_yticks(range(len(labels)), [_name(label) for label in labels])
@@ -85,11 +84,9 @@ def draw(data):
     ax.set_ylim(-0.6, len(labels) - 0.4)
     plots.dress(ax, "Variance of the update, relative to that of BP", "")
     layers = list(ratio[labels[0]])
-    handles = [ax.plot([], [], ls="", marker="os"[k % 2], color=plots.INK, ms=4, mew=0.9,
-                       mfc="white" if k % 2 else plots.INK)[0] for k in range(len(layers))]
-    ax.legend(handles, [layer.replace("_", " ") for layer in layers], loc="lower left",
-              handletextpad=0.2)
-    plots.note(ax, f"ticks: networks ({len(data['seeds'])} seeds); geometric mean, 95 % interval")
+    plots.layer_key(ax, range(1, len(layers) + 1), loc="lower left")
+    plots.note(ax, f"small points: networks ({len(data['seeds'])} seeds); geometric mean, "
+               "95 % interval")
     return fig
 
 

@@ -76,8 +76,8 @@ def draw(data):
         right.set_ylim(-1.1, 1.1)
         plots.note(left, TITLES[name])
         last = left is axes[-1, 0]
-        plots.dress(left, "Time (ms)" if last else "", "$u$ (1)")
-        plots.dress(right, "Time since the spike (ms)" if last else "", "$u/|w|$ (1)")
+        plots.dress(left, "Time (ms)" if last else "", "$u$")
+        plots.dress(right, "Time since the spike (ms)" if last else "", "$u/|w|$")
     parameters = data["parameters"]
     axes[0, 0].set_title(f"A current of {parameters['current']:g} from the start", fontsize=8,
                          loc="right")

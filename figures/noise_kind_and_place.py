@@ -4,8 +4,8 @@ A, accuracy on held-out digits and B, how well the feedback synapses M know the 
 for Rademacher and Gaussian noise, added to what a neuron sends (after) or to its membrane (before
 the neuron). Before the neuron, M contains psi, averaged over images; the forward rule then leaves
 psi out ("psi in M only"), or keeps it as the paper does ("psi kept", an edit of one line), which
-counts psi twice but tells images apart. Dashed: backpropagation, the same network and seeds. C, D:
-alpha falls linearly to a hundredth while the network learns. M as the paper's text has it, with
+counts psi twice but tells images apart. Dashed: backpropagation, the same network and seeds. C, D,
+E: alpha falls linearly to a hundredth while the network learns. M as the paper's text has it, with
 every estimate over its own alpha (plain), loses the Jacobian in noise; weighting the estimates by
 alpha squared (momentum) or least mean squares keep it.
 
@@ -33,8 +33,8 @@ JACOBIAN_BATCH = 256
 FORMS = ("lms", "momentum", "plain")
 #: Places and forms: written name, colour, marker. OPZO's own colour is the package's default.
 PLACES = {"after": ("after", plots.RULE_STYLE["opzo"][0]),
-          "before": ("before, psi in M only", plots.MORE_STYLES[0][0]),
-          "before, psi": ("before, psi kept", plots.MORE_STYLES[1][0])}
+          "before": ("before, \u03c8 in M only", plots.MORE_STYLES[0][0]),
+          "before, psi": ("before, \u03c8 kept", plots.MORE_STYLES[1][0])}
 LOOKS = {"lms": ("least mean squares", plots.RULE_STYLE["opzo"][0], "o"),
          "momentum": ("momentum", plots.MORE_STYLES[1][0], "^"),
          "plain": ("plain", plots.MORE_STYLES[0][0], "s")}
@@ -88,7 +88,7 @@ def draw(data):
     curves = lower.subplots(1, 3, gridspec_kw={"width_ratios": [1, 1, 0.8], "wspace": 0.08})
     _curves(curves[:2], data)
     _final(curves[2], data)
-    for ax, word in zip((left, right, curves[0], curves[2]), "ABCD"):
+    for ax, word in zip((left, right, *curves), "ABCDE"):
         plots.letter(ax, word)
     return fig
 
@@ -102,12 +102,7 @@ def _rows(data):
 
 def _dots(ax, row, values, colour, **look):
     """A point a seed, and beside them the mean with its interval."""
-    mean, half = plots.interval(np.reshape(values, (-1, 1)))
-    look = {"marker": "o", "mfc": colour, **look}
-    ax.plot(values, np.full(len(values), row + 0.16), ls="", color=colour, alpha=0.6, mew=0.6,
-            ms=3, clip_on=False, **look)
-    ax.errorbar(mean, [row - 0.16], xerr=half, color=colour, marker="|", ms=6, mew=1.4, capsize=2,
-                elinewidth=1)
+    plots.dots(ax, values, row, colour, within=(0, 100), **{"marker": "o", "ms": 3, **look})
 
 
 def _limits(ax, values, least, most):
@@ -141,15 +136,11 @@ def _cosine(ax, data):
         colour = PLACES[place][1]
         for layer, shift in ((0, 0.16), (1, -0.16)):
             mean, half = plots.interval(values[:, layer:layer + 1])
-            ax.errorbar(mean, [row + shift], xerr=half, color=colour, marker="os"[layer], ms=4,
-                        mfc="white" if layer == 0 else colour, capsize=2, elinewidth=1,
-                        ls="")
+            ax.errorbar(mean, [row + shift], xerr=half, marker="o", ms=4, capsize=2, elinewidth=1,
+                        ls="", **plots.layer_marks(layer + 1, colour))
     ax.axvline(1, color=plots.PALE, lw=0.8, zorder=1)
     _limits(ax, [1, *(x for runs in data["cosine"].values() for x in np.ravel(runs))], -1, 1.2)
-    handles = [plt.Line2D([], [], ls="", marker="os"[k], color=plots.INK, ms=4,
-                          mfc="white" if k == 0 else plots.INK) for k in range(2)]
-    ax.legend(handles, ["hidden 1", "hidden 2"], loc="lower left", bbox_to_anchor=(0, 1), ncols=2,
-              borderaxespad=0.2, handletextpad=0.1, columnspacing=1)
+    plots.layer_key(ax, (1, 2), loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     ax.tick_params(axis="y", length=0)
     plots.dress(ax, "cos(M, J) after training", "")
 
@@ -160,13 +151,14 @@ def _curves(axes, data):
         ends = []
         for form, (name, colour, marker) in LOOKS.items():
             values = np.array(data["curves"][f"alpha falls, {form}"])[:, :, layer]
-            line = plots.band(ax, trials / 1000, values, form, color=colour, marker=marker)
+            line = plots.band(ax, trials / 1000, values, form, color=colour, marker=marker,
+                              within=(-1, 1.1))
             ends.append((line, name))
         ax.axhline(1, color=plots.PALE, lw=0.8, zorder=1)
         ax.set_xlim(0, trials[-1] / 1000)
         ax.set_ylim(0, 1.1)
         plots.dress(ax, "Training trials (thousands)", "cos(M, J)" if layer == 0 else "")
-        plots.note(ax, f"hidden {layer + 1}; alpha falls to {data['alpha_final']:g} of its start"
+        plots.note(ax, f"hidden {layer + 1}; \u03b1 falls to {data['alpha_final']:g} of its start"
                    if layer == 0 else f"hidden {layer + 1}; band: 95 % interval")
     handles = [plt.Line2D([], [], color=c, marker=m, mec="white", mew=0.4)
                for _, c, m in LOOKS.values()]

@@ -58,7 +58,7 @@ def _own(values):
 @plots.styled
 def draw(data):
     fig, axes = plots.figure(plots.PAGE_CM, 6.6, ncols=4,
-                             gridspec_kw={"width_ratios": [1, 1, 1, 1.25]})
+                             gridspec_kw={"width_ratios": [1, 1, 1, 1.15]})
     fig.get_layout_engine().set(w_pad=0.03, wspace=0.03)
     labels = [label for rule in plots.RULE_STYLE for label in data["rules"]
               if RULES[label] == rule]
@@ -88,9 +88,10 @@ def draw(data):
 
 
 def _look(label, labels):
-    """A rule's colour, marker and name; OPZO's, with a filled square, where learning is local."""
+    """A rule's colour, marker and name; a shade of OPZO's where learning is local."""
     if "local" in label:
-        return plots.RULE_STYLE["opzo"][0], "*", label
+        color, marker, _ = plots.style("opzo, local", ["opzo", "opzo, local"])
+        return color, marker, label
     return plots.style(label, labels)
 
 
@@ -99,11 +100,7 @@ def _rows(ax, values, before, labels):
     rows = labels[::-1]
     for row, label in enumerate(rows):
         colour, marker, _ = _look(label, labels)
-        mean, half = plots.interval(values[label][:, None])
-        ax.plot(values[label], np.full(len(values[label]), row + 0.17), ls="", marker=marker,
-                ms=3.5, color=colour, alpha=0.6, mew=0, clip_on=False)
-        ax.errorbar(mean, [row - 0.17], xerr=half, color=colour, marker="|", ms=6, mew=1.4,
-                    capsize=2, elinewidth=1)
+        plots.dots(ax, values[label], row, colour, marker, within=(0, np.inf))
     ax.set_yticks(range(len(rows)), [_look(label, labels)[2] for label in rows])
     ax.set_ylim(-0.6, len(rows) - 0.4)
     ax.tick_params(axis="y", length=0)
@@ -111,6 +108,7 @@ def _rows(ax, values, before, labels):
 
 def _trade(ax, data, totals, labels):
     """Accuracy against operations, means with intervals in both directions."""
+    places = []
     errors = {label: np.maximum(100 - np.array(data["rules"][label]["accuracy"]), 0.05)
               for label in labels}
     for label in labels:
@@ -119,7 +117,8 @@ def _trade(ax, data, totals, labels):
         y, along = plots.interval(np.log(errors[label])[:, None])
         y, low, high = np.exp([y, y - along, y + along]) if along is not None else (y, y, y)
         ax.errorbar(x, y, yerr=[y - low, high - y], xerr=across, color=colour, marker=marker,
-                    ms=4.5, capsize=1.5, elinewidth=0.8, mew=0, label=name)
+                    ms=4.5, capsize=1.5, elinewidth=0.8, mew=0, label=name, alpha=0.85)
+        places.append((float(x[0]), float(y[0]), name, colour))
     every = np.concatenate(list(errors.values()))
     ax.set_yscale("log")
     ax.set_ylim(1.2 * every.max(), every.min() / 1.3)
@@ -130,6 +129,18 @@ def _trade(ax, data, totals, labels):
     ax.set_yticklabels([f"{t:g}" for t in ticks])
     plots.dress(ax, "Synaptic operations\na trial (thousands)", "Held-out accuracy (%)")
     ax.set_xlim(left=0)
+    _names(ax, places)
+
+
+def _names(ax, places):
+    """Names to the right of all, in the order of their points, so that none lies on another."""
+    places.sort(key=lambda place: place[1])
+    for k, (x, y, name, colour) in enumerate(places):
+        ax.annotate(name, (x, y), xytext=(1.06, 1 - (k + 0.5) / len(places)), color=colour,
+                    textcoords="axes fraction", va="center", fontsize=plots.SMALL,
+                    annotation_clip=False, arrowprops={
+                        "arrowstyle": "-", "color": colour, "lw": 0.5, "shrinkA": 0, "shrinkB": 3,
+                        "relpos": (0, 0.5)})
 
 
 if __name__ == "__main__":

@@ -136,17 +136,20 @@ def draw(data):
     fig, axes = plots.figure(plots.PAGE_CM, 11.5, nrows=2, ncols=len(faults), sharey="row",
                              gridspec_kw={"height_ratios": [1.1, 1]})
     fig.get_layout_engine().set(wspace=0.03, hspace=0.06)
+    ends = []
     for column, fault in enumerate(faults):
         _final(axes[0, column], data["faults"][fault])
         plots.note(axes[0, column], FAULTS[fault].format(data["size"][fault]).replace("%", " %"),
                    color=plots.INK, pad=14)
-        _curves(axes[1, column], data["faults"][fault])
+        ends.append(_curves(axes[1, column], data["faults"][fault]))
         plots.letter(axes[0, column], "ABC"[column])
         plots.letter(axes[1, column], "DEF"[column])
     plots.dress(axes[1, 0], "", "Held-out accuracy (%)")
     every = [x for found in data["faults"].values() for curves in found["rules"].values()
              for x in np.mean(curves, axis=0)]
     axes[1, 0].set_ylim(max(0, min(every) - 4), 100)
+    for ax, own in zip(axes[1], ends):  # where each ends: names that the limits may move
+        plots.label_ends(ax, own)
     fig.supxlabel(f"Upper: points, {data['seeds']} seeds; bars, mean and 95 % t-interval; solid "
                   "line, intact network; dotted, right after the fault.\nLower: means during "
                   f"{data['epochs']} epochs of fine-tuning, bands, 95 % t-intervals.",
@@ -168,11 +171,7 @@ def _final(ax, found):
     for row, rule in enumerate(rules):
         colour, marker, _ = plots.style(rule)
         values = np.array(found["rules"][rule])[:, -1]
-        mean, half = plots.interval(values[:, None])
-        ax.plot(values, np.full(len(values), row + 0.17), ls="", marker=marker, ms=3.5,
-                color=colour, alpha=0.6, mew=0, clip_on=False)
-        ax.errorbar(mean, [row - 0.17], xerr=half, color=colour, marker="|", ms=6, mew=1.4,
-                    capsize=2, elinewidth=1)
+        plots.dots(ax, values, row, colour, marker, within=(0, 100))
     for place, word in zip(_references(ax, found, "x"), ("intact", "fault")):
         ax.annotate(word, (place, 1), xycoords=("data", "axes fraction"), xytext=(0, 1),
                     textcoords="offset points", ha="center", va="bottom", color=plots.GREY,
@@ -188,11 +187,13 @@ def _final(ax, found):
 
 def _curves(ax, found):
     samples = np.array(found["samples"]) / 1000
-    for rule, curves in found["rules"].items():
-        plots.band(ax, samples, np.array(curves), rule, ms=2.5, clip_on=True)
+    ends = [(plots.band(ax, samples, np.array(curves), rule, ms=2.5, clip_on=True,
+                        within=(0, 100)), plots.style(rule)[2])
+            for rule, curves in found["rules"].items()]
     _references(ax, found, "y")
     ax.set_xlim(0, samples[-1])
     plots.dress(ax, "Samples of fine-tuning\n(thousands)", "")
+    return ends
 
 
 if __name__ == "__main__":

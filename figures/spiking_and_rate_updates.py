@@ -6,16 +6,17 @@ engine (Brian2, one trial after the other) and in the rate engine (mini-batches)
 text, weights and feedback. The rate engine either draws spikes, as Brian2 does, or sends every
 neuron's chance to spike (rates, the mean-field approximation).
 
-A, changes of single weights into hidden layer 2, one seed, one point a weight; dashed: equality;
-length: that of the spiking engine's change over that of the rate engine's. B, cosine between the
-two engines by the number of trials averaged in the spiking engine, for every layer: against drawn
-spikes it goes to 1, since the engines do the same; against rates it stays below, because a mean of
-products is not the product of means. C, that gap closes as the escape noise grows wide (Delta),
-where hazard, psi and softmax are linear over the fluctuations; every point is a network of its own
-with that Delta, trained like the first.
+A, changes of single weights into hidden layer 2, one seed, one point a weight, each engine's in
+units of their root mean square, since directions are compared and not lengths; dashed: equality. B,
+cosine between the two engines by the number of trials averaged in the spiking engine, for every
+layer: against drawn spikes it goes to 1, since the engines do the same; against rates it stays
+below, because a mean of products is not the product of means. C, that gap closes as the escape
+noise grows wide (Delta), where hazard, psi and softmax are linear over the fluctuations; every
+point is a network of its own with that Delta, trained like the first.
 
-Bands and bars: 95 % t-interval over seeds (networks and noise). Source: docs/design.md; the step
-for step comparison with the same random numbers is tests/test_equivalence.py.
+Bands (of the curves against rates) and bars: 95 % t-interval over seeds (networks and noise).
+Source: docs/design.md; the step for step comparison with the same random numbers is
+tests/test_equivalence.py.
 """
 
 import matplotlib.pyplot as plt
@@ -126,8 +127,8 @@ def draw(data):
                for k in range(count)]
     for ax, rule in zip(scatter, data["scatter"]):
         _scatter(ax, rule, *np.array(data["scatter"][rule]))
-    plots.dress(scatter[0], "", "Spiking engine:\nchange a trial ($10^{-3}$)")
-    plots.dress(scatter[len(scatter) // 2], "Rate engine (rates): change a trial ($10^{-3}$)", "")
+    plots.dress(scatter[0], "", "Spiking engine:\nchange (r.m.s.)")
+    plots.dress(scatter[len(scatter) // 2], "Rate engine (rates): change (r.m.s.)", "")
     layers = ("hidden 1", "hidden 2", "readout")
     lines = [fig.add_subplot(grid[1, 3 * k:3 * k + 3]) for k in range(3)]
     for layer, ax in enumerate(lines):
@@ -144,23 +145,24 @@ def draw(data):
 
 def _scatter(ax, rule, rate, spiking):
     colour, _, name = plots.style(rule)
-    ax.plot(1e3 * rate, 1e3 * spiking, ls="", marker=".", ms=2, color=colour, alpha=0.5, mew=0,
+    angle = cosine(rate, spiking)
+    rate, spiking = (values / np.sqrt(np.mean(values**2)) for values in (rate, spiking))
+    ax.plot(rate, spiking, ls="", marker=".", ms=2.5, color=colour, alpha=0.4, mew=0,
             rasterized=True)
-    reach = 1.05e3 * max(np.abs(rate).max(), np.abs(spiking).max())
+    reach = 1.05 * max(np.abs(rate).max(), np.abs(spiking).max())
     ax.plot([-reach, reach], [-reach, reach], color=plots.GREY, lw=0.8, ls=(0, (3, 2)), zorder=0)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
-    length = np.linalg.norm(spiking) / np.linalg.norm(rate)
-    plots.note(ax, f"{name}: cosine {cosine(rate, spiking):.2f}, length {length:.2f}",
-               color=colour)
+    plots.note(ax, f"{name}: cosine {angle:.2f}", color=colour)
     plots.dress(ax, "", "")
 
 
 def _lines(ax, data, layer):
     for rule in data["scatter"]:
-        for kind, look in (("spikes", {"ls": (0, (3, 1.5)), "mfc": "white", "mew": 0.8,
-                                       "mec": plots.style(rule)[0]}), ("rates", {})):
+        for kind, look in (("spikes", {"ls": (0, (3, 1.5))}), ("rates", {})):
             values = np.array(data["cosine"][rule][kind])[:, layer]
-            plots.band(ax, data["trials"], values, rule, **look)
+            # Beside the bands of the lower curves those of the upper ones would be one smear.
+            shown = values if kind == "rates" else values.mean(axis=0, keepdims=True)
+            plots.band(ax, data["trials"], shown, rule, within=(-1, 1), clip_on=True, **look)
     ax.axhline(1, color=plots.PALE, lw=0.8, zorder=1)
     ax.set_xscale("log")
     ax.set_ylim(0, 1.05)
@@ -176,11 +178,13 @@ def _lines(ax, data, layer):
 
 def _width(ax, data, layers):
     values = np.array(data["Delta"]["cosine"])
-    greys = ("#111111", "#666666", "#AAAAAA")
     for layer, name in enumerate(layers):
         mean, half = plots.interval(values[:, :, layer])
-        ax.errorbar(data["Delta"]["x"], mean, yerr=half, color=greys[layer], marker="sv^"[layer],
-                    capsize=1.5, elinewidth=0.8, label=name, ls="-", ms=3.5)
+        low, high = (np.clip(mean + sign * half, -1, 1) for sign in (-1, 1))
+        places = np.array(data["Delta"]["x"]) * (0.94, 1, 1.06)[layer]  # bars beside each other
+        look = plots.layer_marks(layer + 1) if layer < 2 else {"color": plots.GREY}
+        ax.errorbar(places, mean, yerr=[mean - low, high - mean], marker="oos"[layer],
+                    capsize=1.5, elinewidth=0.8, label=name, ls="-", ms=3.5, lw=0.8, **look)
     ax.set_xscale("log")
     ax.xaxis.set_major_locator(FixedLocator(data["Delta"]["x"]))
     ax.xaxis.set_minor_locator(NullLocator())
@@ -188,7 +192,7 @@ def _width(ax, data, layers):
     ax.set_ylim(0, 1.05)
     ax.axhline(1, color=plots.PALE, lw=0.8, zorder=1)
     ax.legend(loc="lower right", borderaxespad=0.1)
-    plots.dress(ax, "Delta of the noise", "")
+    plots.dress(ax, r"Width $\Delta$ of the noise", "")
     plots.note(ax, "BP: rates against spikes")
 
 

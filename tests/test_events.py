@@ -136,20 +136,20 @@ def test_binning_known_answers():
                   (0, 0, 3000, 1))
     grid = Binning((4, 4, 2), 3, 1000.0)
     # (p*4 + y)*4 + x is 17 and 14; the last event comes after the trial.
-    cells, counts = grid.cells(events, grid.transforms())
+    cells, counts = grid.cells(events)
     assert cells.tolist() == [17, 32 + 14, 32 + 17] and counts.tolist() == [2, 1, 1]
     merged = replace(grid, polarities="merged")
-    assert merged.cells(events, merged.transforms())[0].tolist() == [1, 16 + 1, 16 + 14]
+    assert merged.cells(events)[0].tolist() == [1, 16 + 1, 16 + 14]
     late = replace(grid, start_us=1000.0)
-    assert late.cells(events, late.transforms())[0].tolist() == [14, 17, 64 + 16]
+    assert late.cells(events)[0].tolist() == [14, 17, 64 + 16]
     half = replace(grid, size=2)  # pixels (1, 0) and (2, 3) are (0, 0) and (1, 1) of 2 x 2
     assert half.n_in == 8
-    assert half.cells(events, half.transforms())[0].tolist() == [4, 8 + 3, 8 + 4]
+    assert half.cells(events)[0].tolist() == [4, 8 + 3, 8 + 4]
     inner = replace(grid, crop=2)  # of the inner 2 x 2 pixels none has events
-    assert inner.cells(events, inner.transforms())[0].tolist() == []
+    assert inner.cells(events)[0].tolist() == []
     moved = events.copy()
     moved["y"] = 1
-    assert inner.cells(moved, inner.transforms())[0].tolist() == [4, 8 + 1, 8 + 4]
+    assert inner.cells(moved)[0].tolist() == [4, 8 + 1, 8 + 4]
     inputs = grid.inputs([events, events[:0], events[3:]])
     assert np.diff(inputs.offsets).tolist() == [3, 0, 1]
 
@@ -160,6 +160,20 @@ def test_frames_equal_those_of_tonic():
     events = formats.events(3000, duration_us=400_000)
     frames = ToFrame((34, 34, 2), time_window=10_000, start_time=0, end_time=300_000)(events)
     found = Binning((34, 34, 2), 30, 10_000.0, counts=True).inputs([events])[0]
+    np.testing.assert_array_equal(found, frames[:30].reshape(30, -1))
+
+
+def test_cropped_and_pooled_places_are_those_of_tonic():
+    from tonic import transforms
+
+    events = formats.events(3000, duration_us=400_000)
+    theirs = transforms.MergePolarities()(transforms.Downsample(
+        sensor_size=(32, 32, 2), target_size=(8, 8))(
+            transforms.CenterCrop((34, 34, 2), (32, 32))(events.copy())))
+    frames = transforms.ToFrame((8, 8, 1), time_window=10_000, start_time=0, end_time=300_000)(
+        theirs)
+    found = Binning((34, 34, 2), 30, 10_000.0, crop=32, size=8, polarities="merged",
+                    counts=True).inputs([events])[0]
     np.testing.assert_array_equal(found, frames[:30].reshape(30, -1))
 
 

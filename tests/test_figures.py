@@ -402,13 +402,38 @@ def test_every_script_is_complete(name):
 def test_the_committed_figures_belong_together(name):
     stem = ROOT / "figures" / "images" / name
     found = content.kept(stem)
-    assert found and found["files"] == content.images(stem)
+    assert found and set(found["files"]) == set(content.IMAGES)
+    assert content.images(stem).items() <= found["files"].items()  # those that are there
     assert found["parameters"] == json.loads(json.dumps(FIGURES[name].parameters["full"]))
-    assert _size(stem, ".png") < 500e3
 
 
-def _size(stem, suffix):
-    return stem.with_name(stem.name + suffix).stat().st_size
+def test_the_repository_has_the_pictures_that_are_shown_and_no_others():
+    """The others are made from the numbers, which are there: `bioopzo figures NAME --draw`."""
+    listed = subprocess.run(["git", "ls-files", "*.png", "*.pdf", "*.md"], cwd=ROOT, check=True,
+                            capture_output=True, text=True).stdout.split()
+    pages = [ROOT / path for path in listed if path.endswith(".md")]
+    shown = {found for page in pages for found in
+             re.findall(r"figures/(?:data|images)/\w+\.png", page.read_text())}
+    kept = {path for path in listed if path.startswith("figures/") and not path.endswith(".md")}
+    assert kept == shown and len(kept) > 10
+    assert all((ROOT / path).stat().st_size < 700e3 for path in kept)
+    assert all((ROOT / path).with_suffix(".json").is_file() for path in kept)
+
+
+def test_a_figure_is_drawn_again_from_its_numbers(tmp_path):
+    """Whatever has changed since; nothing is computed."""
+    folder = tmp_path / "figures"
+    (folder / "images").mkdir(parents=True)
+    for name in ("escape_noise.py", "parameters.py", "images/escape_noise.json"):
+        shutil.copy(ROOT / "figures" / name, folder / name)
+    text = (folder / "escape_noise.py").read_text()
+    (folder / "escape_noise.py").write_text(text + "\n\ndef compute(*_):\n    raise OSError\n")
+    before = json.loads((folder / "images" / "escape_noise.json").read_text())
+    assert main(["figures", "escape_noise", "--draw", "--folder", str(folder)]) == 0
+    after = json.loads((folder / "images" / "escape_noise.json").read_text())
+    assert {k: v for k, v in after.items() if k != "files"} == {
+        k: v for k, v in before.items() if k != "files"}
+    assert (folder / "images" / "escape_noise.png").is_file()
 
 
 def test_the_same_seeds_give_the_same_bytes(tmp_path):

@@ -141,6 +141,18 @@ def test_it_is_short_and_goes_from_equation_to_exercise(name):
         "results in prose come from the code"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_every_exercise_has_a_solution_in_the_pages_and_none_in_the_notebook(name):
+    number, text = name.partition("_")[0], (FOLDER.parent / "docs" / "solutions.md").read_text()
+    found, = re.findall(rf"^## {number} ([^\n]*)$(.*?)(?=^## |\Z)", text, flags=re.M | re.S)
+    cells = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4).cells
+    assert cells[0].source.splitlines()[0] == f"# {number} {found[0]}"
+    asked = re.findall(r"^(\d)\. ", cells[-1].source, flags=re.M)
+    assert re.findall(r"^\*\*(\d)\.\*\*", found[1], flags=re.M) == asked
+    for code in re.findall(r"```python\n(.*?)```", found[1], flags=re.S):
+        compile(code, f"solution of {name}", "exec")
+
+
 @pytest.fixture(scope="module")
 def kernel():
     """One process for all notebooks: to import everything takes longer than most of them."""
@@ -271,11 +283,40 @@ def test_what_cannot_be_used_is_refused_before_anything_runs(project, capsys, mo
 
 
 def test_a_folder_without_notebooks_and_a_missing_library_say_what_to_do(project, monkeypatch):
-    with pytest.raises(InputError, match="no notebooks in .*copy of the project"):
+    with pytest.raises(InputError, match="no notebooks in .*elsewhere"):
         list(notebooks.execute(folder="elsewhere"))
     monkeypatch.setitem(__import__("sys").modules, "nbclient", None)
     with pytest.raises(InputError, match=r"nbclient is needed: pip install 'bioopzo\[notebooks\]'"):
         list(notebooks.execute())
+
+
+def test_anywhere_else_they_are_those_that_come_with_the_package(tmp_path, monkeypatch, capsys):
+    """They are copied, run in the folder they are copied to, and what was changed there is kept."""
+    monkeypatch.chdir(tmp_path)
+    assert {name: path.read_bytes() for name, path in notebooks.sources().items()} == {
+        name: (FOLDER / f"{name}.ipynb").read_bytes() for name in NAMES}
+    where, made = [], nbformat.v4.new_notebook()
+    monkeypatch.setattr(notebooks, "executed", lambda path, environment, folder: (
+        where.append(folder), made)[1])
+    assert main(["notebooks", "1_first_steps", "--copy"]) == 0
+    copied = tmp_path / "out" / "notebooks" / "1_first_steps.ipynb"
+    assert copied.read_bytes() == (FOLDER / copied.name).read_bytes() and not where
+    assert main(["notebooks", "1_first_steps"]) == 0  # as it comes: it may be written over
+    assert where == [Path("out/notebooks")] and copied.read_text() == nbformat.writes(made) + "\n"
+    capsys.readouterr()
+    for mine in (nbformat.writes(made), "no notebook"):
+        copied.write_text(mine)
+        assert main(["notebooks", "1_first_steps", "--copy"]) == 2
+        assert "would be lost" in capsys.readouterr().err and copied.read_text() == mine
+
+
+def test_a_notebook_runs_in_the_folder_it_is_copied_to(project):
+    path = project / "notebooks" / "a.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[2].source = "print(os.getcwd())"
+    nbformat.write(notebook, path)
+    ran = notebooks.executed(path, folder=project / "new" / "there")
+    assert ran.cells[2].outputs[0].text.strip() == str(project / "new" / "there")
 
 
 def test_a_kernel_that_dies_is_named_with_its_cell(project):

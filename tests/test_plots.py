@@ -13,7 +13,7 @@ from scipy import stats
 
 from bioopzo import plots
 from bioopzo.errors import InputError
-from bioopzo.plots.styles import _apart
+from bioopzo.plots.marks import _apart
 from bioopzo.run import Run
 
 matplotlib.use("Agg")
@@ -58,7 +58,7 @@ def recording(coding="spikes", steps=50):
                                  "target": [0.0, 1.0, 0.0]})
 
 
-RUNS = [run(rule, seed) for rule in ("bp", "opzo", "dfa") for seed in range(3)]
+RUNS = [run(rule, seed) for rule in ("bp", "opzo", "dfa") for seed in range(5)]
 CURVES = {"opzo": (TRIALS, {1: [0, 0.5, 0.7, 0.9], 2: [0, 0.6, 0.8, 1.0]}),
           "mine": (TRIALS, {1: [0, 0.1, 0.2, 0.1], 2: [-0.1, -0.2, 0, 0.1]})}
 DRAWINGS = {
@@ -110,9 +110,9 @@ def test_learning_curve_is_the_mean_and_band_the_t_interval():
     drawn = line(ax, "OPZO")
     np.testing.assert_array_equal(drawn.get_xdata(), TRIALS)
     np.testing.assert_allclose(drawn.get_ydata(), values.mean(axis=0))
-    low, high = stats.t.interval(0.9, 2, values.mean(axis=0), stats.sem(values, axis=0))
+    low, high = stats.t.interval(0.9, 4, values.mean(axis=0), stats.sem(values, axis=0))
     band = ax.collections[1].get_paths()[0].vertices  # groups in the order they appear
-    for x, a, b in zip(TRIALS, low, high):
+    for x, a, b in zip(TRIALS, np.clip(low, 0, 100), np.clip(high, 0, 100)):
         ys = band[band[:, 0] == x, 1]
         assert ys.min() == pytest.approx(a) and ys.max() == pytest.approx(b)
     assert {"OPZO", "BP", "DFA", "chance"} <= set(names(ax))
@@ -137,10 +137,10 @@ def test_one_seed_has_no_band_and_regression_shows_the_loss():
 @pytest.mark.parametrize("task, says", [("nmnist_simulated", "simulated data"), ("nmnist", ""),
                                         ("nmnist_transfer", "trained on simulated data")])
 def test_simulated_data_are_called_so(task, says):
-    runs = [run(seed=seed, task=task) for seed in range(3)]
+    runs = [run(seed=seed, task=task) for seed in range(5)]
     for draw in (plots.learning_curves, plots.final_accuracy):
         title = draw(runs).get_title(loc="left")
-        assert title.endswith(f"3 seeds{'; ' * bool(says)}{says}")
+        assert title.endswith(f"5 seeds{'; ' * bool(says)}{says}")
         assert draw(runs[:1]).get_title(loc="left") == says
     plt.close("all")
 
@@ -163,6 +163,83 @@ def test_a_rule_looks_the_same_everywhere():
     assert plots.final_accuracy([run()]).lines[0].get_color() == color
 
 
+def test_a_variant_is_named_after_its_rule_and_looks_like_nothing_else():
+    labels = ["opzo", "opzo, alpha falls, tau_a 2 ms", "opzo, momentum", "node_perturbation, ZO",
+              *(f"dfa, {k}" for k in range(9)), *(f"own {k}" for k in range(12))]
+    looks = [plots.style(label, labels) for label in labels]
+    assert [name for _, _, name in looks[:4]] == [
+        "OPZO", "OPZO, \u03b1 falls, \u03c4$_\\mathrm{a}$ 2 ms", "OPZO, momentum", "Node pert., ZO"]
+    assert len({color for color, _, _ in looks}) == len(labels)
+    assert looks[0][:2] == plots.RULE_STYLE["opzo"][:2]
+    assert looks[3][0].upper() == plots.RULE_STYLE["node_perturbation"][0]  # it is alone
+
+
+@pytest.mark.parametrize("count", [2, 4, 5])
+def test_few_seeds_are_drawn_and_not_an_interval(count):
+    runs = [run(seed=seed) for seed in range(count)]
+    ax = plots.learning_curves(runs)
+    thin = [x for x in ax.lines if x.get_label() == "_seed"]
+    assert len(thin) == (count if count < 5 else 0) and len(ax.collections) == (count == 5)
+    for found, own in zip(thin, runs):
+        np.testing.assert_allclose(found.get_ydata(), 100 * own.arrays["curve/accuracy"])
+    assert f"{count} seeds" in ax.get_title(loc="left")
+    ends = plots.final_accuracy(runs)
+    assert ("_interval" in [x.get_label() for x in ends.lines]) is (count == 5)
+
+
+def test_bands_and_bars_stay_on_the_scale():
+    wild = np.array([[1.0, 99], [99, 1], [1, 99], [99, 1], [50, 50]])
+    _, ax = plt.subplots()
+    plots.band(ax, [0, 1], wild, "opzo", within=(0, 100), level=0.999)
+    plots.dots(ax, wild[:, 0], 0, "k", within=(0, 100), level=0.999)
+    band = ax.collections[0].get_paths()[0].vertices[:, 1]
+    bar = next(x for x in ax.lines if x.get_label() == "_interval").get_xdata()
+    assert band.min() == 0 and band.max() == 100 and list(bar) == [0, 100]
+
+
+def test_equal_seeds_are_moved_apart():
+    moved = plots.jitter([3.0, 1, 3, 3, 1])
+    assert len(set(moved.round(6))) == 5 and abs(moved).max() <= 0.13
+    np.testing.assert_array_equal(moved, plots.jitter([3.0, 1, 3, 3, 1]))
+    assert plots.jitter([2.0]).tolist() == [0]
+
+
+def test_hidden_layers_keep_their_fill():
+    first, second = (plots.layer_marks(layer, "red") for layer in (1, 2))
+    assert first["mfc"] == "white" and "mfc" not in second
+    assert second["fillstyle"] == "full"
+    drawn = plots.rates(run()).lines
+    assert drawn[0].get_markerfacecolor() == "white"
+    assert drawn[1].get_markerfacecolor() == drawn[1].get_color()
+
+
+def test_many_curves_become_panels_and_points():
+    names = ["opzo", "bp", "dfa", "dkp", "eprop", "reinforce", "node_perturbation", "readout_only"]
+    assert plots.panels(names) == [names[:5], names[5:]] and plots.panels(names[:4]) == [names[:4]]
+    assert plots.panels([f"opzo, {k}" for k in range(7)]) == []
+    fig = plots.dynamics({rule: [run(rule, seed) for seed in range(5)] for rule in names})
+    curves = [{x.get_label() for x in ax.lines} - {"chance"} for ax in fig.axes[:2]]
+    assert [len(found) for found in curves] == [5, 4] and "OPZO" in curves[1]
+    assert len(fig.axes[2].get_yticklabels()) == 8
+    near = fig.axes[3]
+    own, theirs = ([100 * run(rule, seed).test_accuracy for seed in range(5)]
+                   for rule in (names[1], "opzo"))
+    wanted = abs(np.mean(own) - np.mean(theirs)) <= 5
+    assert ("BP" in [x.get_text() for x in near.get_yticklabels()]) is bool(wanted)
+    with pytest.raises(InputError, match="no runs"):
+        plots.dynamics({})
+
+
+def test_differences_are_paired_by_seeds():
+    found = {"opzo": [run("opzo", seed) for seed in range(5)]}
+    found["bp"] = [run("opzo", seed) for seed in reversed(range(5))]
+    for own in found["bp"]:
+        own.meta["test_accuracy"] += 0.01
+    ax = plots.dynamics(found).axes[-1]
+    points, = [x for x in ax.lines if x.get_marker() == plots.RULE_STYLE["bp"][1]]
+    np.testing.assert_allclose(points.get_xdata(), 1)
+
+
 def test_every_rule_of_the_package_has_a_style():
     from bioopzo import rules
 
@@ -176,7 +253,7 @@ def test_final_accuracy_is_sorted_with_a_point_a_seed():
     best_last = [plots.RULE_STYLE[rule][2] for rule in sorted(means, key=means.get)]
     assert [label.get_text() for label in ax.get_yticklabels()] == best_last
     points = [x for x in ax.lines if x.get_label() == "seeds"]
-    assert [len(x.get_xdata()) for x in points] == [3, 3, 3]
+    assert [len(x.get_xdata()) for x in points] == [5, 5, 5]
     np.testing.assert_allclose(sorted(np.mean(x.get_xdata()) for x in points),
                                sorted(means.values()))
 
@@ -236,7 +313,7 @@ def test_anatomy_shows_one_synapse(coding):
                                   data.values["hidden_1.xbar"][:, pre])
     np.testing.assert_allclose(axes[6].lines[-1].get_ydata(), 1e3 * change[:, pre])
     assert axes[6].get_xlabel() == "Time in the trial (ms)"
-    assert all("(" in ax.get_ylabel() for ax in axes[1:])
+    assert not any("(1)" in ax.get_ylabel() for ax in axes)
     assert all(ax.get_xlim() == (0, 50) for ax in axes)
     assert to_hex(axes[5].lines[-1].get_color()).upper() == plots.RULE_STYLE["opzo"][0]
 

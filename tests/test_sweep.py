@@ -372,7 +372,7 @@ def data():
 
 def test_two_parameters_are_a_heat_map_and_one_a_curve(data):
     ax = plots.sweep(data)
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("eta (Hz)", "place")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("\u03b7 (Hz)", "place")
     assert [text.get_text() for text in ax.texts] == ["51.5", "59.5", "67.5", "55.5", "63.5"]
     assert "4 of 24 runs are missing" in ax.get_title(loc="left")
     ax = plots.sweep(data.isel(place=0), color="red")

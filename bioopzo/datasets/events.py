@@ -1,7 +1,7 @@
 """Events of recordings as the inputs of a task: kept as events, handed out as dense arrays."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -165,52 +165,37 @@ class Binning:
         width, height, polarities = self.grid
         return width * height * polarities
 
-    def transforms(self) -> list[Callable[[np.ndarray], np.ndarray]]:
-        """The transforms of tonic's that make the grid, in order."""
-        from tonic import transforms  # slow to import, used only here
-
-        width, height, _ = self.sensor
-        chain = []
-        if self.crop:
-            height = min(self.crop, height)
-            chain.append(transforms.CenterCrop(self.sensor, (self.crop, height)))
-            width = self.crop
-        if self.size and self.size != width:
-            chain.append(transforms.Downsample(sensor_size=(width, height, 2),
-                                               target_size=(self.size, min(self.size, height))))
-        if self.polarities == "merged":
-            chain.append(transforms.MergePolarities())
-        return chain
-
-    def cells(self, events: np.ndarray, chain: Iterable[Callable[[np.ndarray], np.ndarray]],
-              ) -> tuple[np.ndarray, np.ndarray]:
+    def cells(self, events: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Cells (step*n_in + neuron) that hold events, rising, and how many each holds.
 
-        `events` as tonic reads them (x, y if there is one, t in microseconds, p), `chain` from
-        `transforms`.
+        `events` as tonic reads them: x, y if there is one, t in microseconds, p.
         """
         step = np.floor((events["t"].astype(np.float64) - self.start_us) / self.dt_us)
-        events, step = (a[(step >= 0) & (step < self.steps)] for a in (events, step))
-        if not len(events):
-            return np.zeros(0, np.uint32), np.zeros(0, np.uint16)
-        # The step travels through tonic's transforms in the place of the time.
-        events = events.copy()
-        events["t"] = step.astype(events["t"].dtype)
-        for transform in chain:
-            events = transform(events)
+        within = (step >= 0) & (step < self.steps)
+        x, off = self._along("x", events)
+        y, below = self._along("y", events)
+        within &= ~(off | below)
         width, height, polarities = self.grid
-        y = events["y"].astype(np.int64) if "y" in (events.dtype.names or ()) else 0
         p = events["p"].astype(np.int64) if polarities > 1 else 0
-        neuron = (p * height + y) * width + events["x"].astype(np.int64)
-        cells, counts = np.unique(events["t"].astype(np.int64) * self.n_in + neuron,
-                                  return_counts=True)
+        found = step.astype(np.int64) * self.n_in + (p * height + y) * width + x
+        cells, counts = np.unique(found[within], return_counts=True)
         return cells.astype(np.uint32), np.minimum(counts, 65535).astype(np.uint16)
+
+    def _along(self, name, events):
+        """Events along an axis, x or y, after crop and pooling; and which are cropped away."""
+        if name not in (events.dtype.names or ()):
+            return 0, False
+        k = "xy".index(name)
+        side, place = self.sensor[k], events[name].astype(np.int64)
+        kept = min(self.crop or side, side)
+        place = place - (side - kept) // 2
+        return place * self.grid[k] // kept, (place < 0) | (place >= kept)
 
     def inputs(self, recordings: Iterable[np.ndarray]) -> EventInputs:
         """The inputs made of recordings, one after the other."""
-        chain, cells, counts = self.transforms(), [], []
+        cells, counts = [], []
         for events in recordings:
-            found = self.cells(events, chain)
+            found = self.cells(events)
             cells.append(found[0])
             counts.append(found[1])
         offsets = np.concatenate([[0], np.cumsum([len(c) for c in cells])])

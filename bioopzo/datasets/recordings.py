@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bioopzo.datasets.extra import INSTALL, missing, needed
 from bioopzo.datasets.files import data_directory
 from bioopzo.errors import InputError, MissingData
 
@@ -156,6 +157,7 @@ def find(event_set: EventSet, data: str | os.PathLike | None = None) -> Path:
         *(f"looked in: {folder}{'' if folder.is_dir() else ' (no such folder)'}"
           for folder in looked),
         *_misplaced(event_set, looked),
+        *([f"to read them, tonic is needed, too: {INSTALL}"] if missing("tonic") else []),
         *(["without recordings: tasks.nmnist(simulate=True), made of still MNIST images"]
           if event_set.name == "nmnist" else [])]))
 
@@ -373,8 +375,7 @@ def events_of(event_set: EventSet, folder: Path, recordings: list[Recording],
 
 def _opened(event_set, folder, split, recordings):
     """These recordings as a data set of tonic's that neither downloads, counts nor looks."""
-    import tonic  # slow to import, used only here
-
+    tonic = needed("tonic", f"reading recordings of {event_set.name}")  # slow to import
     reader = getattr(tonic.datasets, event_set.reader)
     # tonic looks in a folder of its class's name, and stumbles over files that are none of its.
     reader = type(reader.__name__, (reader,), {"_check_exists": lambda self: True})
@@ -392,7 +393,7 @@ def _read(event_set, data, place, recording):
         return data[place][0]
     except ImportError as problem:
         raise InputError(f"tonic needs the package {problem.name} to read {recording.path}: "
-                         f"pip install {problem.name}") from None
+                         f"{INSTALL}") from None
     except Exception as problem:
         if event_set.name == "cifar10_dvs" and "at least one array" in str(problem):
             return np.zeros(0, [(name, int) for name in "txyp"])  # a sound file without packets
@@ -493,8 +494,7 @@ def _at_one_moment(times):
 
 def _shd_recordings(path, event_set):
     """The recordings of an SHD file, after checks of the file as a whole."""
-    import h5py
-
+    h5py = needed("h5py", f"reading {path}")
     remedy = _good_one(event_set, path)
     try:
         with h5py.File(path, "r") as file:

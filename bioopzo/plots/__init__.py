@@ -14,7 +14,9 @@ _PLACES = {
     "trials": "confusion psychometric output_and_target psth tuning interval_histogram "
               "trajectories similarity",
     "styles": "COLUMN_CM PAGE_CM NORMAL SMALL GREY INK PALE STYLE RULE_STYLE MORE_STYLES styled "
-             "figure save style band remark note letter interval dress label_ends",
+              "figure save style lettered remark note letter interval dress",
+    "marks": "band dots jitter meaning layer_marks layer_key shades panels label_ends",
+    "overviews": "dynamics",
 }
 _MODULES = ("events",)
 __all__ = [name for names in _PLACES.values() for name in names.split()]

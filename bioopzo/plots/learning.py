@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from bioopzo.errors import InputError
 from bioopzo.network.layers import recorded
+from bioopzo.plots.marks import band, dots, label_ends, layer_marks, meaning
 from bioopzo.plots.styles import (
     COLUMN_CM,
     GREY,
@@ -24,10 +25,7 @@ from bioopzo.plots.styles import (
     PALE,
     SMALL,
     axes_of,
-    band,
     dress,
-    interval,
-    label_ends,
     layer_colour,
     note,
     remark,
@@ -41,7 +39,7 @@ Runs = Iterable[Any] | Mapping[str, Iterable[Any]]
 
 @styled
 def learning_curves(runs: Runs, ax: Axes | None = None, level: float = 0.95, error: bool = False,
-                    early: bool = False) -> Axes:
+                    early: bool = False, among: Iterable[str] | None = None) -> Axes:
     """Held-out accuracy (%) or loss against training trials, the mean over seeds.
 
     Parameters
@@ -51,11 +49,14 @@ def learning_curves(runs: Runs, ax: Axes | None = None, level: float = 0.95, err
     ax : axes, optional
         Default: a new figure of one column.
     level : float
-        Of the t-interval over seeds, drawn as a band from two seeds on; default 0.95.
+        Of the t-interval over seeds, drawn as a band from five seeds on; default 0.95. Fewer
+        seeds are thin lines.
     error : bool
         Draw the error (100 - accuracy) on a logarithmic axis: for curves that end near 100 %.
     early : bool
         Draw trials on a logarithmic axis, from the first evaluation after the start.
+    among : labels, optional
+        All labels of a figure of which these are a part: they look as they do there.
 
     Raises `InputError` for no runs, several tasks, or curves read after different trials.
     """
@@ -71,7 +72,10 @@ def learning_curves(runs: Runs, ax: Axes | None = None, level: float = 0.95, err
             trials, values = trials[1:], values[:, 1:]
         error = error and key == "accuracy"
         values = 100 - values if error else values
-        line = band(ax, trials, values, label, list(groups), level)
+        least = values.min() / 2 if error else 0
+        within = (least, 100) if key == "accuracy" else (0, np.inf)
+        line = band(ax, trials, values, label, list(groups) if among is None else list(among),
+                    level, within)
         ends.append((line, line.get_label() + untuned[label]))
         first, last = trials[0], max(last, trials[-1])
     chance = _chance(every) if key == "accuracy" else None
@@ -110,18 +114,17 @@ def final_accuracy(runs: Runs, ax: Axes | None = None, level: float = 0.95) -> A
               for label, group in groups.items()}
     order = sorted(groups, key=lambda label: scores[label].mean(), reverse=key == "loss")
     ax = axes_of(ax, height=1.8 + 0.65 * len(groups))
+    within = (0.0, 100.0 if key == "accuracy" else np.inf)
     for row, label in enumerate(order):
         color, marker, _ = style(label, list(groups))
-        mean, half = interval(scores[label][:, None], level)
-        ax.plot(scores[label], np.full(len(scores[label]), row + 0.14), ls="", marker=marker,
-                color=color, alpha=0.6, mew=0, clip_on=False, label="seeds")
-        ax.errorbar(mean, [row - 0.14], xerr=half, color=color, marker="|", ms=7, mew=1.4,
-                    capsize=2, elinewidth=1, clip_on=key != "accuracy")
-    if key == "accuracy":  # an interval of few seeds may reach beyond what there is
+        dots(ax, scores[label], row, color, marker, level=level, within=within, label="seeds")
+    if key == "accuracy":
         ax.set_xlim(max(0, ax.get_xlim()[0]), min(100, ax.get_xlim()[1]))
     chance = _chance(every) if key == "accuracy" else None
     if chance is not None and ax.get_xlim()[0] < 2 * chance:
         ax.axvline(chance, color=GREY, lw=0.8, ls=(0, (3, 2)), zorder=1)
+        ax.annotate("chance", (chance, 0), xycoords=("data", "axes fraction"), xytext=(2, 2),
+                    textcoords="offset points", color=GREY, fontsize=SMALL)
     untuned = _untuned(groups)
     ax.set_yticks(range(len(order)), [style(label, list(groups))[2] + untuned[label]
                                       for label in order])
@@ -145,8 +148,9 @@ def rates(run: Any, ax: Axes | None = None) -> Axes:
     ax = axes_of(ax)
     ends = []
     for k, name in enumerate(layers):
-        line, = ax.plot(run.arrays["curve/trials"], run.arrays[name], marker="o", clip_on=False,
-                        color=layer_colour(k, len(layers)), mec="white", mew=0.4)
+        color = layer_colour(k, len(layers))
+        line, = ax.plot(run.arrays["curve/trials"], run.arrays[name], clip_on=False,
+                        **{"marker": "o", **layer_marks(k + 1, color)})
         ends.append((line, name.partition("/")[2].replace("_", " ")))
     ax.set_xlim(left=0, right=run.arrays["curve/trials"][-1])
     ax.set_ylim(bottom=0)
@@ -261,7 +265,7 @@ def _weight_panels(run, fig, places):
                      fontsize=SMALL, pad=2)
         ax.yaxis.set_major_locator(MaxNLocator(2, integer=True))
         ax.tick_params(labelbottom=k == len(names) - 1)
-        dress(ax, "Weight (1)" if k == len(names) - 1 else "",
+        dress(ax, "Weight" if k == len(names) - 1 else "",
               "Synapses" if k == len(names) // 2 else "")
         if k == 0:
             for place, word, ink in ((0.84, "start", GREY), (1, "end", color)):
@@ -330,10 +334,8 @@ def _shown(runs):
 
 def _note_seeds(ax, groups, level, points=False, more=""):
     """Say above the axes what points, lines and bands are, and of which data, if simulated."""
-    counts = sorted({len(group) for group in groups.values()})
-    seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    words = [] if counts == [1] else [
-        f"{'points: seeds; ' * points}mean, {100 * level:g} % interval, {seeds} seeds"]
+    words = [meaning(min(len(group) for group in groups.values()), level, points)]
+    words = list(filter(None, words))
     words += filter(None, [more, remark(next(iter(groups.values()))[0].meta["task"])])
     if words:
         note(ax, "; ".join(words))

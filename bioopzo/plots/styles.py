@@ -1,6 +1,7 @@
 """One style for all figures: colours, markers, labels, sizes."""
 
 import functools
+import re
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import Any, ParamSpec, TypeVar
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
@@ -45,6 +46,17 @@ RULE_STYLE = {
 #: For rules and labels of the user's own, by order of appearance in a figure.
 MORE_STYLES = (("#882255", "<"), ("#44AA99", ">"), ("#999933", "h"), ("#332288", "*"),
                ("#AA4499", "p"), ("#117733", "H"))
+#: Markers of a rule's variants ("opzo, momentum"), by order of appearance in a figure.
+VARIANT_MARKERS = ("v", "<", ">", "D", "P", "X", "h", "p")
+#: The most curves that one panel can tell apart; more become points, or go into another panel.
+MOST_CURVES = 6
+#: From so many seeds on an interval is drawn; fewer are drawn themselves, thin.
+ENOUGH_SEEDS = 5
+#: Words for which figures have a letter.
+GREEK = {word: chr(code) for code, words in (
+    (0x3b1, "alpha"), (0x3b2, "beta"), (0x3b4, "delta"), (0x394, "Delta"), (0x3b5, "epsilon"),
+    (0x3b7, "eta"), (0x3b8, "theta"), (0x3bb, "lambda"), (0x3bc, "mu"), (0x3c1, "rho"),
+    (0x3c3, "sigma"), (0x3c4, "tau"), (0x3c8, "psi")) for word in words.split()}
 #: What a plotting function takes and gives.
 Given = ParamSpec("Given")
 Found = TypeVar("Found")
@@ -87,22 +99,6 @@ def save(fig: Figure, path: str | PathLike) -> list[Path]:
 
 # ---------------------------------------------------------------------------- parts of figures
 
-def band(ax: Axes, x: ArrayLike, values: ArrayLike, label: str, labels: Sequence[str] = (),
-         level: float = 0.95, **options: Any) -> Line2D:
-    """The mean over seeds (rows of `values`) against `x` with its t-interval; returns the line.
-
-    Drawn into `ax`. Colour, marker and name are the label's among `labels`, see `style`; `level` is
-    that of the interval; `options` are of the line.
-    """
-    mean, half = interval(values, level)
-    color, marker, name = style(label, labels)
-    look = {"color": color, "marker": marker, "label": name, "clip_on": False, "mec": "white",
-            "mew": 0.4, "zorder": 3, **options}
-    if half is not None:
-        ax.fill_between(x, mean - half, mean + half, color=look["color"], alpha=0.15, lw=0)
-    return ax.plot(x, mean, **look)[0]
-
-
 def remark(task: str) -> str:
     """What a picture must say of the data of a task, by its name; empty for recorded data."""
     if task == "nmnist_transfer":
@@ -123,12 +119,45 @@ def letter(ax: Axes, text: str) -> None:
 
 
 def style(label: str, labels: Sequence[str] = ()) -> tuple[str, str, str]:
-    """Colour, marker and written name of a rule or label; `labels` are all those in the figure."""
-    if label in RULE_STYLE:
-        return RULE_STYLE[label]
-    own = [other for other in labels if other not in RULE_STYLE]
-    color, marker = MORE_STYLES[own.index(label) % len(MORE_STYLES) if label in own else 0]
-    return color, marker, str(label).replace("_", " ")
+    """Colour, marker and written name of a rule or label; `labels` are all those in the figure.
+
+    A variant, ``"opzo, momentum"``, has its rule's name, a shade of its colour and another marker.
+    """
+    rule, comma, variant = str(label).partition(", ")
+    if rule not in RULE_STYLE:
+        own = [other for other in labels if other.partition(", ")[0] not in RULE_STYLE]
+        place = own.index(label) if label in own else 0
+        (color, marker), name = MORE_STYLES[place % len(MORE_STYLES)], str(label).replace("_", " ")
+        if place >= len(MORE_STYLES):  # never the same colour twice
+            color = to_hex(plt.get_cmap("turbo")(place / len(own)))
+        return color, marker, name
+    color, marker, name = RULE_STYLE[rule]
+    if not comma:
+        return color, marker, name
+    others = [other for other in labels if other.startswith(f"{rule}, ")] or [label]
+    place = others.index(label) if label in others else 0
+    shade = _shade(color, place + (rule in labels), len(others) + (rule in labels))
+    return (shade, VARIANT_MARKERS[place % len(VARIANT_MARKERS)],
+            f"{name}, {lettered(variant.replace(rule, name))}")
+
+
+def _shade(color, place, count):
+    """The colour, at place 0, or one of `count` lighter and darker ones; of many, a row of them."""
+    base = np.array(to_rgb(color))
+    shares = (0, 0.42, -0.4, 0.22) if base.sum() > 0.3 else (0, 0.42, 0.25, 0.55)
+    share = shares[place] if count <= len(shares) else 0.9 * place / (count - 1) - 0.4
+    found = base + share * (1 - base) if share > 0 else base * (1 + share)
+    return to_hex(tuple(found.clip(0, 1)))
+
+
+def lettered(text: str) -> str:
+    """A `text` with letters for the names of Greek ones, ``"tau_a"`` with its index."""
+    def letter_of(found):
+        if found[0] == "_":
+            return " "
+        return GREEK[found[1]] + (rf"$_\mathrm{{{found[2][1:]}}}$" if found[2] else "")
+
+    return re.sub(rf"\b({'|'.join(GREEK)})(_\w+)?\b|_", letter_of, text)
 
 
 def interval(values: ArrayLike, level: float = 0.95) -> tuple[np.ndarray, np.ndarray | None]:
@@ -164,37 +193,3 @@ def dress(ax: Axes, xlabel: str, ylabel: str | None) -> None:
 def layer_colour(k: int, count: int) -> tuple[float, float, float, float]:
     """The colour of layer `k` (from 0) of `count`."""
     return plt.get_cmap("viridis")(0.15 + 0.6 * k / max(1, count - 1))
-
-
-def label_ends(ax: Any, ends: Sequence[tuple[Any, Any]]) -> None:
-    """Write each line's name beside its end, moved apart where names would overlap.
-
-    `ends` are pairs (line, name) of the axes `ax`.
-    """
-    share = ax.transAxes.inverted().transform
-    points = ax.figure.get_size_inches()[1] * 72 * ax.get_position().height
-    step = 1.25 * SMALL / points
-    wanted = np.array([share(ax.transData.transform((0, line.get_ydata()[-1])))[1]
-                       for line, _ in ends])  # whatever the scale of the axis
-    order = np.argsort(wanted, kind="stable")
-    for k, place in zip(order, _apart(wanted[order], step)):
-        line, name = ends[k]
-        moved = abs(place - wanted[k]) > 0.4 * step
-        leader = {"arrowstyle": "-", "color": line.get_color(), "lw": 0.5, "shrinkA": 0,
-                  "shrinkB": 3, "relpos": (0, 0.5)}
-        ax.annotate(name, (line.get_xdata()[-1], line.get_ydata()[-1]), xytext=(1.05, place),
-                    textcoords="axes fraction", color=line.get_color(), va="center",
-                    fontsize=SMALL, annotation_clip=False, arrowprops=leader if moved else None)
-
-
-def _apart(places, step):
-    """Sorted places moved as little as possible so that neighbours are `step` apart."""
-    offsets = step * np.arange(len(places))
-    blocks = []  # pool neighbours that collide: least squares under an order constraint
-    for value in places - offsets:
-        blocks.append([value, 1])
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            (a, n), (b, m) = blocks[-2:]
-            blocks[-2:] = [[(a * n + b * m) / (n + m), n + m]]
-    moved = np.concatenate([np.full(n, value) for value, n in blocks])
-    return np.clip(moved, 0, max(0, 1 - offsets[-1])) + offsets

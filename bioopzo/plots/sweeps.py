@@ -8,7 +8,18 @@ from matplotlib.axes import Axes
 from scipy.special import stdtrit
 
 from bioopzo.errors import InputError, unknown
-from bioopzo.plots.styles import INK, MORE_STYLES, SMALL, axes_of, dress, label_ends, note, styled
+from bioopzo.plots.marks import label_ends, shades
+from bioopzo.plots.styles import (
+    ENOUGH_SEEDS,
+    INK,
+    MORE_STYLES,
+    SMALL,
+    axes_of,
+    dress,
+    lettered,
+    note,
+    styled,
+)
 
 #: Numbers whose largest is so many times the smallest are drawn on a logarithmic axis.
 FAR = 8
@@ -31,7 +42,7 @@ def sweep(data: Any, ax: Axes | None = None, value: str = "", curves: bool = Fal
     curves : bool
         Draw two parameters as curves over the first, one for each value of the second.
     level : float
-        Of the t-interval over seeds, drawn as a band (curves); default 0.95.
+        Of the t-interval over seeds, drawn as a band (curves) from five seeds on; default 0.95.
     cmap : str
         Of a heat map.
     **options
@@ -63,7 +74,9 @@ def sweep(data: Any, ax: Axes | None = None, value: str = "", curves: bool = Fal
         _curves(ax, data, names, values, label, level, options)
     lost = int(np.isnan(values).sum())
     banded = curves or len(names) == 1
-    words = f"mean of {seeds} seeds" + f", {100 * level:g} % interval" * banded
+    few = seeds < ENOUGH_SEEDS
+    words = f"mean of {seeds} seeds" + (
+        ", which are thin" if few else f", {100 * level:g} % interval") * banded
     note(ax, (words if seeds > 1 else "one seed")
          + f"; {lost} of {values.size} runs are missing" * bool(lost))
     return ax
@@ -102,21 +115,28 @@ def _curves(ax, data, names, values, label, level, options):
     lines = values[:, None] if len(names) == 1 else values
     unit = data[names[-1]].attrs.get("units", "")
     titles = [""] if len(names) == 1 else [
-        f"{names[1]}={tick} {unit}".strip() for tick in _ticks(data[names[1]].values)]
-    ends = []
+        f"{lettered(names[1])}={tick} {unit}".strip() for tick in _ticks(data[names[1]].values)]
+    ends, looks = [], _looks(data[names[-1]].values)
     for k in range(lines.shape[1]):
-        color, marker = ("#0072B2", "o") if len(names) == 1 else MORE_STYLES[k % len(MORE_STYLES)]
+        color, marker = "#0072B2", "o"
+        if len(names) == 2:
+            color, marker = looks[k]
         mean, count = _mean(lines[:, k]), np.isfinite(lines[:, k]).sum(axis=-1)
         look = {"color": color, "marker": marker, "mec": "white", "mew": 0.4, **options}
         line, = ax.plot(places[count > 0], mean[count > 0], **look)
         if (count > 0).any():
             ends.append((line, titles[k]))
-        if (count > 1).any():
+        if 1 < lines.shape[2] < ENOUGH_SEEDS:
+            ax.plot(places, lines[:, k], color=look["color"], lw=0.5, alpha=0.45, label="_seeds")
+        elif (count > 1).any():
             with np.errstate(invalid="ignore", divide="ignore"):
                 spread = np.sqrt(np.nansum((lines[:, k] - mean[:, None])**2, axis=-1)
                                  / (count - 1) / count)
                 half = stdtrit(np.maximum(count - 1, 1), (1 + level) / 2) * spread
-            ax.fill_between(places, mean - half, mean + half, where=count > 1, lw=0, alpha=0.15,
+            low, high = mean - half, mean + half
+            if label.endswith("(%)"):
+                low, high = np.clip(low, 0, 100), np.clip(high, 0, 100)
+            ax.fill_between(places, low, high, where=count > 1, lw=0, alpha=0.15,
                             color=look["color"])
     if numbers and places.min() > 0 and places.max() >= FAR * places.min():
         ax.set_xscale("log")
@@ -128,6 +148,14 @@ def _curves(ax, data, names, values, label, level, options):
     dress(ax, _title(data, names[0]), label)
     if len(names) == 2:
         label_ends(ax, ends)
+
+
+def _looks(values):
+    """A colour and a marker for each value of a parameter: ordered ones in order, from dark on."""
+    markers = [marker for _, marker in MORE_STYLES]
+    if np.asarray(values).dtype.kind in "fiu" or len(values) > len(MORE_STYLES):
+        return [(color, markers[k % len(markers)]) for k, color in enumerate(shades(values))]
+    return MORE_STYLES[:len(values)]
 
 
 def _mean(values):
@@ -144,4 +172,5 @@ def _ticks(values):
 def _title(data, name):
     """The name of a parameter, with its unit."""
     unit = data[name].attrs.get("units")
+    name = lettered(name)
     return f"{name} ({unit})" if unit else name

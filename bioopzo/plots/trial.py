@@ -97,11 +97,11 @@ def anatomy(recording: Any, neuron: int | tuple[int | str, int] | None = None,
     axes[5].plot(time, values[f"{name}.g"][:, index], color=color)
     axes[6].axhline(0, color=PALE, lw=0.6)
     axes[6].plot(time, 1e3 * change, color=color)
-    titles = (("Input", None), (f"Membrane of {unit}", "$u$ (1)"),
+    titles = (("Input", None), (f"Membrane of {unit}", "$u$"),
               (f"Presynaptic trace, {before.replace('_', ' ')}, neuron {pre}",
                r"$\bar{x}$ (spikes)"),
-              ("Local surrogate derivative", r"$\psi$ (1)"), ("Error population", "err (1)"),
-              ("Top-down modulator", "$g$ (1)"),
+              ("Local surrogate derivative", r"$\psi$"), ("Error population", "err"),
+              ("Top-down modulator", "$g$"),
               ("Change of the weight between the two", r"$\Delta w$ ($10^{-3}$)"))
     for k, (ax, (title, label)) in enumerate(zip(axes, titles)):
         _shade(ax, recording)

@@ -4,14 +4,23 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from bioopzo import plots
+from bioopzo.plots.styles import MOST_CURVES
 from bioopzo.run import Run
 
 
 def curves(content, **options):
     """Learning curves of all labels of a comparison, from its `content`; a figure.
 
-    `options` are those of `plots.learning_curves`.
+    More than can be told apart in one panel are drawn by `plots.dynamics`, or, where all are of one
+    rule, as points at the end. `options` are those of `plots.learning_curves`.
     """
+    if len(content["rows"]) > MOST_CURVES:
+        runs = {row["label"]: _runs(content, row) for row in content["rows"]}
+        if plots.panels(list(runs)):
+            return plots.dynamics(runs, **options)
+        fig, ax = plots.figure(width=12.0, height=1.8 + 0.65 * len(runs))
+        plots.final_accuracy(runs, ax)
+        return fig
     fig, ax = plots.figure(width=12.0, height=8.0)
     plots.learning_curves({row["label"]: _runs(content, row) for row in content["rows"]}, ax,
                           **options)
@@ -39,18 +48,15 @@ def reward_curves(content):
     plots.label_ends(actions, [(line, line.get_label()) for line in lines])
     plots.note(rewards, f"Means of {len(content['rows'][0]['seeds'])} seeds")
     for place, row in enumerate(sorted(content["rows"], key=lambda r: -r["mean"])):
-        color, marker, name = plots.style(row["label"], labels)
-        ends.plot(np.full(len(row["scores"]), place - 0.12), 100 * np.array(row["scores"]), ls="",
-                  color=color, marker=marker, mew=0, alpha=0.6, clip_on=False)
-        half = row["interval95"]
-        ends.errorbar(place + 0.2, 100 * row["mean"], yerr=None if half is None else 100 * half,
-                      color=color, marker="_", ms=7, mew=1.4, capsize=2, elinewidth=1)
+        color, marker, _ = plots.style(row["label"], labels)
+        plots.dots(ends, 100 * np.array(row["scores"]), place, color, marker, "y",
+                   within=(0, 100))
     ends.set_xticks(range(len(labels)), [plots.style(row["label"], labels)[2] for row in sorted(
         content["rows"], key=lambda r: -r["mean"])], rotation=40, ha="right",
         rotation_mode="anchor")
-    ends.set_ylim(top=min(100, ends.get_ylim()[1]))  # an interval may reach beyond what there is
+    ends.set_ylim(top=min(100, ends.get_ylim()[1]))
     plots.dress(ends, "", "Best actions at the end (%)")
-    plots.note(ends, "Seeds, mean, 95 % interval")
+    plots.note(ends, "Points: seeds; bars: mean,\n95 % interval")
     for ax, word in zip((rewards, actions, ends), "ABC"):
         plots.letter(ax, word)
     return fig
@@ -61,8 +67,11 @@ def _runs(content, row):
     found = content["curves"][row["label"]]
     meta = {"rule": row["rule"], "task": content["task"],
             "sizes": content.get("sizes", {}).get(row["label"])}
+    accurate = row["measure"] == "test_accuracy"
     return [Run({f"curve/{key}": np.array(values) for key, values in
                  (("trials", found["trials"]), ("accuracy", accuracy), ("loss", loss),
                   ("held_out", found.get("held_out", [])))},
-                meta={**meta, "seed": seed})
-            for seed, accuracy, loss in zip(row["seeds"], found["accuracy"], found["loss"])]
+                meta={**meta, "seed": seed, "test_accuracy": score if accurate else None,
+                      "test_loss": None if accurate else score})
+            for seed, accuracy, loss, score in zip(row["seeds"], found["accuracy"], found["loss"],
+                                                   row["scores"])]

@@ -107,7 +107,8 @@ def _curves(ax, content):
     for label, found in content["curves"].items():
         rule, kind = label.split(", ")
         if kind == KINDS[0]:
-            line = plots.band(ax, found["trials"], 100 * np.array(found["accuracy"]), rule, ms=2.5)
+            line = plots.band(ax, found["trials"], 100 * np.array(found["accuracy"]), rule, ms=2.5,
+                              within=(0, 100))
             ends.append((line, line.get_label()))
     plots.note(ax, f"{KINDS[0]}; mean, 95 % interval")
     plots.dress(ax, "Training trials", "Held-out accuracy (%)")
@@ -122,7 +123,7 @@ def _pairs(ax, content):
         color, marker, _ = plots.style(rule)
         both = np.array([scores[f"{rule}, {kind}"] for kind in KINDS])
         for k, (values, face) in enumerate(zip(both, (color, "white"))):
-            ax.plot(np.full(len(values), place + 0.3*k - 0.15), values, ls="", marker=marker,
+            ax.plot(place + 0.3*k - 0.15 + plots.jitter(values, 0.1), values, ls="", marker=marker,
                     color=color, mfc=face, mew=0.8, clip_on=False)
     ax.set_xticks(range(len(rules)), [plots.style(rule)[2] for rule in rules], rotation=25,
                   ha="right", rotation_mode="anchor")

@@ -68,8 +68,14 @@ def make(names=(), folder="figures", quick=False, jobs=1, changes=None, progress
 
 def command(options):
     """What ``bioopzo figures`` does with the `options` of the command line."""
+    changes = dict(map(pair, options.set))
+    if options.draw:
+        out = publish.place(options.folder, "images", options.quick, changes)
+        for name, study in studies(options.folder, options.names).items():
+            publish.redraw(study, out / name)
+        return
     publish.failures(make(options.names, options.folder, options.quick, options.jobs,
-                          dict(map(pair, options.set)), progress=sys.stderr.isatty()))
+                          changes, progress=sys.stderr.isatty()))
 
 
 def main(script):

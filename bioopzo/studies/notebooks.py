@@ -9,6 +9,7 @@ through the environment, so that the notebook itself stays as it was written:
 
 import ast
 import importlib
+import importlib.resources
 import os
 import re
 import shlex
@@ -20,6 +21,10 @@ from bioopzo.errors import InputError, NotebookError, unknown
 from bioopzo.files import write_atomically
 
 QUICK, SET = "BIOOPZO_QUICK", "BIOOPZO_SET"
+#: Variables that name folders, which a notebook in a folder of its own is to find, too.
+FOLDERS = ("BIOOPZO_DATA", "BIOOPZO_CACHE")
+#: The notebooks that come with the package.
+PACKAGED = Path(str(importlib.resources.files("bioopzo"))) / "data" / "notebooks"
 #: What a committed notebook says about itself: no version, which would change with every reader.
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -88,8 +93,8 @@ def _value(name, text, defaults):
     return value
 
 
-def execute(names=(), quick=False, settings=(), out="out/notebooks", folder="notebooks"):
-    """Execute notebooks of `folder` into the folder `out`; the sources stay as they are.
+def execute(names=(), quick=False, settings=(), out="out/notebooks", folder=None, copy=False):
+    """Copy notebooks into the folder `out` and execute them there; the sources stay as they are.
 
     Parameters
     ----------
@@ -99,10 +104,16 @@ def execute(names=(), quick=False, settings=(), out="out/notebooks", folder="not
         Whether to set BIOOPZO_QUICK.
     settings : sequence of str
         Parameters of the notebooks, e.g. ``["trials=500"]``.
+    out : path
+        Also the folder in which they run.
+    folder : path, optional
+        Where they are taken from; see `sources`.
+    copy : bool
+        Whether they are only copied, to be opened in Jupyter.
 
     Yields (path written, seconds) after each. Raises `InputError` for unknown names, missing
-    libraries or an `out` that holds the sources, and `NotebookError`, which names the cell and its
-    line, when a cell fails; nothing is written then.
+    libraries, an `out` that holds the sources or notebooks that were changed there, and
+    `NotebookError`, which names the cell and its line, when a cell fails; nothing is written then.
     """
     known = sources(folder)
     chosen = [Path(name).stem for name in names] or list(known)
@@ -111,28 +122,54 @@ def execute(names=(), quick=False, settings=(), out="out/notebooks", folder="not
             raise unknown("notebook", name, known)
     _assignments(shlex.join(settings))
     out = Path(out)
-    if out.resolve() == Path(folder).resolve():
+    if out.resolve() == known[chosen[0]].parent.resolve():
         raise InputError(f"{out} holds the notebooks themselves; give another folder for the "
                          "executed ones")
+    for name in chosen:
+        _check_unchanged(out / f"{name}.ipynb", known[name])
     environment = {k: v for k, v in os.environ.items() if k != "MPLBACKEND"}  # figures inline
+    environment |= {k: os.path.abspath(v) for k, v in environment.items() if v and k in FOLDERS}
     environment |= {QUICK: "1"} if quick else {}
     environment |= {SET: shlex.join(settings)} if settings else {}
     for name in chosen:
         begin = time.perf_counter()
-        notebook = executed(known[name], environment)
-        text = _nbformat().writes(notebook) + "\n"
+        if copy:
+            text = known[name].read_text()
+        else:
+            text = _nbformat().writes(executed(known[name], environment, folder=out)) + "\n"
         write_atomically(out / f"{name}.ipynb", lambda file, text=text: file.write(text.encode()))
         yield out / f"{name}.ipynb", time.perf_counter() - begin
 
 
-def sources(folder="notebooks"):
-    """The notebooks of a folder: name -> path; `InputError` where there are none."""
-    paths = sorted(Path(folder).glob("*.ipynb"))  # 10_... comes after 9_...
-    found = {path.stem: path for path in sorted(paths, key=lambda path: _number(path.stem))}
+def _check_unchanged(path, source):
+    """`InputError` where a notebook of this name is another one, or was changed: it is kept."""
+    if not path.exists():
+        return
+    try:
+        theirs, ours = ([cell.source for cell in _nbformat().read(p, as_version=4).cells]
+                        for p in (path, source))
+    except Exception:  # nbformat has many ways to say that it is no notebook
+        theirs, ours = path, None
+    if theirs != ours:
+        raise InputError(f"{path} is not as {source.name} comes, and would be lost: move it away, "
+                         "or give another folder with --out")
+
+
+def sources(folder=None):
+    """The notebooks of a `folder`: name -> path; `InputError` where there are none.
+
+    Default: ``./notebooks``, as in a copy of the project, or else those that come with the package.
+    """
+    if folder is None:
+        folder = next(filter(_found, (Path("notebooks"), PACKAGED)), PACKAGED)
+    found = {path.stem: path for path in sorted(_found(folder), key=lambda p: _number(p.stem))}
     if not found:
-        raise InputError(f"there are no notebooks in {Path(folder).resolve()}: run this in a copy "
-                         "of the project, whose folder notebooks/ holds them")
+        raise InputError(f"there are no notebooks in {Path(folder).resolve()}")
     return found
+
+
+def _found(folder):
+    return sorted(Path(folder).glob("*.ipynb"))
 
 
 def _number(name):
@@ -141,18 +178,22 @@ def _number(name):
     return int(digits) if digits else 0
 
 
-def executed(path, environment=None, kernel=None):
+def executed(path, environment=None, kernel=None, folder=None):
     """The notebook at `path` with its output, as nbformat holds it; run in its own process.
 
-    `environment` is that of the process (default: this one's). A jupyter_client `kernel` manager
-    is started if it is not, and goes on. Raises `NotebookError`.
+    `environment` and `folder` are those of the process (default: this one's); the folder is made.
+    A jupyter_client `kernel` manager is started if it is not, and goes on. Raises `NotebookError`.
     """
     nbformat, nbclient = _nbformat(), _library("nbclient")
     _library("ipykernel")
     notebook = nbformat.read(path, as_version=4)
-    started = []
+    started, place = [], {}
+    if folder is not None:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        place = {"metadata": {"path": str(folder)}}
     client = nbclient.NotebookClient(
         notebook, km=kernel, kernel_name="python3", timeout=None, record_timing=False,
+        resources=place,
         extra_arguments=["--log-level=ERROR"],  # it warns of its sockets, which are local
         on_cell_start=lambda cell, cell_index: started.append(cell_index))
     try:
