@@ -90,13 +90,17 @@ def _models():
 
 
 def gallery_page() -> str:
-    """Every figure in `figures/images`, with what it says of itself and its command."""
+    """Every figure in `figures/images`, with what it says of itself and its command.
+
+    A picture is shown where it has been drawn: not all are in the repository.
+    """
     page = ["# Figures\n", "Each is drawn by its command, from numbers in the file beside it "
             "(`figures/images/NAME.json`), which also says with which parameters and versions.\n"]
     for path in sorted((DOCS.parent / "figures" / "images").glob("*.json")):
         said = json.loads(path.read_text())
         page += [f"## {path.stem.replace('_', ' ').capitalize()}\n",
-                 f"![{path.stem}](../../figures/images/{path.stem}.png)\n",
+                 f"![{path.stem}](../../figures/images/{path.stem}.png)\n"
+                 if path.with_suffix(".png").is_file() else "",
                  prose(said["about"]), f"\n`{said['command']}`\n"]
     return "\n".join(page)
 

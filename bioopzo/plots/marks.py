@@ -114,7 +114,10 @@ def layer_marks(layer: int, color: Any = INK) -> dict[str, Any]:
 
 
 def layer_key(ax: Axes, layers: Sequence[int], marker: str = "o", **options: Any) -> None:
-    """A legend in `ax` that says which fill is which of the hidden `layers`; `options` are its."""
+    """A legend in `ax` that says which fill is which of the hidden `layers`.
+
+    `marker` is that of the points, `options` are the legend's.
+    """
     handles = [Line2D([], [], ls="", marker=marker, ms=4, **layer_marks(layer))
                for layer in layers]
     ax.legend(handles, [f"hidden {layer}" for layer in layers],
