@@ -385,7 +385,7 @@ def test_a_faulty_aedat_file_is_named(root, content, message):
 def test_without_aedat_the_package_is_named(root, monkeypatch):
     formats.cifar10_dvs(root)
     monkeypatch.setitem(__import__("sys").modules, "aedat", None)
-    with pytest.raises(InputError, match="needs the package aedat .*pip install aedat"):
+    with pytest.raises(InputError, match=r"needs the package aedat .*bioopzo\[events\]"):
         tasks.cifar10_dvs(partial=True, validation=0)
 
 

@@ -131,9 +131,10 @@ def shades(values: Sequence[Any], cmap: str = "viridis") -> list[tuple[float, ..
 
 
 def panels(labels: Sequence[str]) -> list[list[str]]:
-    """Labels of curves in panels of six at most, by what hidden layers are told; empty: too many.
+    """The `labels` of curves in panels of six at most, by what hidden layers are told.
 
     First the rules that send them a vector of errors, then those that send a number, or nothing.
+    Empty where there are too many.
     """
     scalar = ("node_perturbation", "reinforce", "rstdp", "readout_only")
     groups = [[label for label in labels if (label.partition(", ")[0] in scalar) is told]
