@@ -235,7 +235,7 @@ def test_a_refused_text_leaves_no_page_of_warnings_and_the_users_own_remain(mode
         gc.collect()
         assert not logs
         b2.NeuronGroup(1, "v : 1", name="forgotten")
-        b2.Equations("x : 1")  # pyparsing holds on to who asked last, until somebody else does
+        b2.Equations("asked_next : 1")  # pyparsing holds on to who asked last
         gc.collect()
     assert ["forgotten" in message for _, _, message in logs] == [True]
 
