@@ -376,10 +376,11 @@ def test_two_parameters_are_a_heat_map_and_one_a_curve(data):
     assert [text.get_text() for text in ax.texts] == ["51.5", "59.5", "67.5", "55.5", "63.5"]
     assert "4 of 24 runs are missing" in ax.get_title(loc="left")
     ax = plots.sweep(data.isel(place=0), color="red")
-    line, = ax.lines
+    line, *seeds = ax.lines  # fewer than five: each is drawn, and no interval
     assert np.allclose(line.get_ydata(), [51.5, 59.5, 67.5]) and line.get_color() == "red"
-    assert ax.get_xscale() == "log" and "95 % interval" in ax.get_title(loc="left")
-    assert len(plots.sweep(data, curves=True).lines) == 2
+    assert [seed.get_ydata()[0] for seed in seeds] == pytest.approx([50, 51, 52, 53])
+    assert ax.get_xscale() == "log" and "mean of 4 seeds" in ax.get_title(loc="left")
+    assert len(plots.sweep(data, curves=True).lines) == 2 * 5
     assert plots.sweep(data.isel(eta=0)).get_xlabel() == "place"
     with pytest.raises(InputError, match="unknown number of a run 'accuracy'"):
         plots.sweep(data, value="accuracy")

@@ -12,15 +12,16 @@ from brian2.units import Hz, ms, mV, second
 from test_data import real_directory
 
 from bioopzo import tasks
+from bioopzo.datasets import cifar
 from bioopzo.datasets.files import DATASETS
 from bioopzo.errors import BioopzoError, InputError
 from bioopzo.tasks import Task
 from bioopzo.tasks._spike_templates import draw_templates, noisy_copies
 
 EVERY = sorted(tasks.available())
-#: Those of event data have tests of their own.
+#: Those of event data and of colour images have tests of their own.
 MEMORY = ("delayed_match", "evidence_accumulation", "store_recall")
-TASKS = [name for name in EVERY if "engine" not in tasks.defaults(name)]
+TASKS = [name for name in EVERY if "engine" not in tasks.defaults(name) and name not in cifar.SETS]
 
 # Published generator (Kriener et al. 2022): seed, size, sha256 of samples (<f8), of labels (<i8).
 YIN_YANG = [
