@@ -81,7 +81,7 @@ SPIKING = {
                                    "pattern_generation", 2000, SMALL, seeds=3),
     "mnist_spiking": _spiking(
         "MNIST, 60,000 digits shown once, one at a time", "mnist", 60000, _pick(
-            "opzo", "bp", "dfa", "readout_only"), seeds=3,
+            "opzo", "bp", "dfa", "readout_only"),
         evaluations=[100, 300, 1000, 3000, 10000, 30000]),
     # OPZO's rates by hand, on 2,000 validation digits; those of bp are from its search.
     "mnist_spiking_5": _spiking(
