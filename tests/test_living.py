@@ -70,6 +70,13 @@ def test_a_silent_layer_is_said_with_the_remedy():
                  epochs=1, evaluations=1, progress=False, compiled=False)
 
 
+def test_weights_that_were_given_are_left_as_they_are():
+    network = (bz.Network(inputs=128, readouts=4).population("A", 6).population("B", 6)
+               .connect("input", "A").connect("A", "B", weights=0.3).connect("B", "readout"))
+    gains = bz.alive(bz.Model(network, rule="bp"), images(4), samples=4).given["gain"]
+    assert set(gains) == {"input_A", "B_readout"}
+
+
 def test_a_model_with_gains_keeps_them():
     model = bz.Model("2x8x8-4C3-FC20-4", rule="bp", gain={"forward_1": 3.0})
     with pytest.raises(InputError, match="has gains of its own"):

@@ -30,14 +30,8 @@ def cifar100(
         how many there were
     data | None | data directory; None: BIOOPZO_DATA, else the user's cache
 
-    Made for the rate engine and convolutions: an architecture begins with `3x32x32`. Inputs are
-    (60000, 3072) float32, a constant current: red, green, blue pixels, row by row, each channel
-    less its mean over the training images, over its standard deviation. Targets are one-hot,
-    `class_names` the data set's own. Sample i is training image i, in the order of the files, then
-    come the test images; one fixed permutation (numpy RandomState, seed 0) of the training images
-    gives training samples from its start and validation samples from its end. The binary and the
-    Python layout are read. For augmented images see `augment` of the rate engine. Raises
-    `InputError` for impossible options and for missing, truncated or foreign files.
+    Inputs, scaling, splits and layouts of the files are those of `cifar10`; targets are (60000,
+    100) one-hot. Raises `InputError` as it does.
 
     Source: Krizhevsky 2009, Learning multiple layers of features from tiny images (TR, Toronto);
     as in Xiao et al. 2024 (OPZO).

@@ -54,11 +54,13 @@ def alive(model: Any, task: Task, shares: Sequence[float] = (0.1, 0.2), samples:
         raise InputError("the model has gains of its own: leave them out, or keep them")
     network = fitted.layers
     usual = float(fitted.parameters["gain"])
-    gains = {p.name: usual for p in network.forward if p.start is not None}
+    gains = {p.name: usual for p in network.forward if p.start and "gain" in p.start.parameters}
     last = usual
     for population in network.hidden:
         incoming = [p.name for p in network.into(population.name)
                     if p.name in gains and network.ahead(p)]
+        if not incoming:  # weights that were given are left as they are
+            continue
         if population.layer and population.layer > 1:  # what did for the layer below is near it
             gains.update(dict.fromkeys(incoming, last))
         last = _search(lambda asked, name=population.name: untrained_shares(
