@@ -64,9 +64,9 @@ def test_it_learns_with_spikes_and_against_other_rules_tells_their_angle():
     smooth = bz.train(bz.Model([64, 24, 24, 10]), digits, seed=5, epochs=4, **QUIET)
     angles = {rule: update_angle(smooth, None if rule == "opzo" else
                                  bz.gradients.reference(smooth, rule), batches=4,
-                                 against="bptt") for rule in ("bp", "opzo", "dfa")}
+                                 against="bptt") for rule in ("bp", "opzo")}
     assert angles["bp"]["forward_3.w"][0] > 0.9
-    assert angles["bp"]["forward_2.w"][0] > 0.7 > abs(angles["dfa"]["forward_1.w"][0])
+    assert angles["bp"]["forward_2.w"][0] > 0.7
     assert angles["opzo"]["forward_2.w"][0] > 0.5
 
 
@@ -80,40 +80,33 @@ def test_the_spiking_engine_and_its_text_say_what_it_is():
     assert np.isfinite(run.final["forward_1.w"]).all()
 
 
-def test_the_derivative_of_a_spike_is_that_of_its_chance():
+def test_the_derivative_of_a_spike_is_that_of_its_chance_and_none_while_a_neuron_waits():
     """It was that of the hazard times dt, up to e times as much where a neuron fires a lot."""
-    model = bz.Model([4, 30, 2], rule="bptt", rho0=1000*Hz, b=1.0, coding="current").for_task(XOR)
-    engine = open_engine(model, XOR, settings(activity="spikes", precision="double", batch=4), 3)
-    engine.put(initial_weights(model, np.random.default_rng(6)))
-    inputs, targets = presented(XOR)
-    found = engine.trial(inputs[:4], targets[:4], record=("hidden_1.chance", "hidden_1.dS_du"))
-    chance, slope = found["hidden_1.chance"], found["hidden_1.dS_du"]
-    dt, rho0, Delta = float(XOR.dt), 1000.0, float(model.parameters["Delta"])
-    p = -np.log(1 - chance)/(rho0*dt)
-    above = Delta*np.log(p/(1 - p))  # u - theta
-
-    def spikes(u):
-        return 1 - np.exp(-rho0*dt/(1 + np.exp(-u/Delta)))
-
-    seen = (p > 1e-6) & (p < 1 - 1e-6)
-    difference = (spikes(above + 1e-6) - spikes(above - 1e-6))[seen]/2e-6
-    assert chance.max() > 0.6 and seen.sum() > 1000
-    np.testing.assert_allclose(slope[seen], difference, rtol=1e-5)
-
-
-def test_a_neuron_that_waits_after_its_spike_has_no_derivative():
-    model = bz.Model([4, 10, 2], rule="bptt", b=2.0, coding="current",
+    model = bz.Model([4, 30, 2], rule="bptt", rho0=1000*Hz, b=2.0, coding="current",
                      refractory=3*XOR.dt).for_task(XOR)
     engine = open_engine(model, XOR, settings(activity="spikes", precision="double", batch=4), 3)
     engine.put(initial_weights(model, np.random.default_rng(6)))
     inputs, targets = presented(XOR)
-    found = engine.trial(inputs[:4], targets[:4], record=("hidden_1.S", "hidden_1.dS_du"))
-    spikes, slope = found["hidden_1.S"] > 0, found["hidden_1.dS_du"]
-    assert spikes.shape[0] == XOR.steps and spikes.sum() > 100
+    found = engine.trial(inputs[:4], targets[:4], record=(
+        "hidden_1.chance", "hidden_1.S", "hidden_1.dS_du"))
+    chance, slope = found["hidden_1.chance"], found["hidden_1.dS_du"]
+    spikes = found["hidden_1.S"] > 0
     waits = np.zeros_like(spikes)
     waits[1:] |= spikes[:-1]
     waits[2:] |= spikes[:-2]
+    assert spikes.shape[0] == XOR.steps and spikes.sum() > 100
     assert not slope[waits].any() and slope[~waits].all()
+    dt, rho0, Delta = float(XOR.dt), 1000.0, float(model.parameters["Delta"])
+    p = -np.log(1 - chance)/(rho0*dt)
+    above = Delta*np.log(p/(1 - p))  # u - theta
+
+    def chances(u):
+        return 1 - np.exp(-rho0*dt/(1 + np.exp(-u/Delta)))
+
+    seen = (p > 1e-6) & (p < 1 - 1e-6) & ~waits
+    difference = (chances(above + 1e-6) - chances(above - 1e-6))[seen]/2e-6
+    assert chance.max() > 0.6 and seen.sum() > 1000
+    np.testing.assert_allclose(slope[seen], difference, rtol=1e-5)
 
 
 def test_with_spikes_the_gradient_passes_what_a_spike_does():

@@ -384,8 +384,7 @@ def test_a_refractory_neuron_does_what_brian2_does(settings):
 
 
 @pytest.mark.parametrize("case, edits", [
-    (case_of("opzo"), {}), (case_of("reinforce"), {}), (case_of("eprop", **STREAM), {}),
-    (case_of("dfa", refractory=0.003, plastic=STEADY), {}),
+    (case_of("reinforce"), {}), (case_of("eprop", refractory=0.003, **STREAM), {}),
     *((SHORT, STATEMENTS[name]) for name in (
         "set to neurons' values", "does not factor at spikes", "what arrives is an eligibility")),
     (case_of("opzo", plastic=STEADY), PERTURBED["when z is drawn"])], ids=str)
@@ -462,7 +461,7 @@ def after(engine, executor, batches, numbers=None):
 
 @pytest.mark.parametrize("case, executor", [
     *((case, on_numpy) for case in BATCHES if case.rule in (
-        "eprop", "reinforce", "node_perturbation")),
+        "reinforce", "node_perturbation")),
     (case_of("eprop", **LONG), compiled)],
     ids=lambda x: str(x) if isinstance(x, Case) else x.__name__)
 def test_an_eligibility_carried_along_or_computed_backwards(case, executor, monkeypatch):

@@ -310,7 +310,7 @@ def project():
     device.reinit()
 
 
-@pytest.mark.parametrize("work", ["check", "numpy", COMPILED, "present", "record"], indirect=True)
+@pytest.mark.parametrize("work", ["numpy", COMPILED, "record"], indirect=True)
 def test_a_standalone_project_is_left_untouched(project, work, tmp_path):
     device, group, trace = project
 

@@ -20,7 +20,6 @@ from bioopzo.network.clock import shape_of
 
 NEEDS_COMPILER = [pytest.mark.compiled,
                   pytest.mark.skipif(tools.compiler() is None, reason="needs a C++ compiler")]
-COMPILED = pytest.param("standalone", marks=NEEDS_COMPILER)
 #: A statement with random numbers of its own, and a chance that depends on the time.
 EDITS = {"hidden.trial": "drive = 0.1*randn()",
          "hidden.chance": "chance = 1 - exp(-rho*(1 + 0.5*sin(t/(3*ms)))*dt)"}
@@ -65,8 +64,8 @@ def assert_close(run, other):
     np.testing.assert_allclose(run.arrays["curve/loss"], other.arrays["curve/loss"], rtol=1e-4)
 
 
-@pytest.mark.parametrize("backend", ["numpy", COMPILED])
-@pytest.mark.parametrize("rule", ["opzo", "bp", "eprop"])
+@pytest.mark.parametrize("rule, backend", [
+    ("bp", "numpy"), ("eprop", "numpy"), pytest.param("opzo", "standalone", marks=NEEDS_COMPILER)])
 def test_a_short_run_is_that_of_double_precision(task, runs, rule, backend):
     """The same random numbers, so the same spikes; weights to float32."""
     double, single = runs(rule), trained(task, rule, backend, precision="single")
@@ -79,8 +78,8 @@ def test_a_short_run_is_that_of_double_precision(task, runs, rule, backend):
     assert any(np.any(value != double.final[name]) for name, value in single.final.items())
 
 
-@pytest.mark.parametrize("rule", ["opzo", "dfa", "bp"])
-@pytest.mark.parametrize("backend", ["numpy", COMPILED])
+@pytest.mark.parametrize("rule, backend", [
+    ("opzo", "numpy"), ("dfa", "numpy"), pytest.param("bp", "standalone", marks=NEEDS_COMPILER)])
 def test_lazy_forms_are_the_dense_ones_to_single_precision(task, rule, backend):
     lazy, dense = (trained(task, rule, backend, precision="single", lazy=lazy)
                    for lazy in (True, False))

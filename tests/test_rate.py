@@ -284,7 +284,7 @@ def test_a_seed_repeats_a_run_to_the_bit(task):
     assert not np.array_equal(first.final["forward_1.w"], other.final["forward_1.w"])
 
 
-CARRIED = [({}, {}), ({"state_reset": False, "error": "spiking"}, {"optimizer": "momentum",
+CARRIED = [({"state_reset": False, "error": "spiking"}, {"optimizer": "momentum",
                                                            "precision": "double"}),
            ({"rule": "eprop"}, {"updates": "step", "optimizer": "momentum", "schedule": "linear"})]
 
@@ -366,11 +366,10 @@ def interrupt(monkeypatch, after):
 
 
 @pytest.mark.parametrize("model, settings, moments", [
-    ({}, {}, (1, 2, 4)),
+    ({}, {"evaluation_trials": 2}, (1, 2, 4)),
     ({"rule": "reinforce"}, {"optimizer": "momentum", "precision": "double"}, (3,)),
     ({"state_reset": False, "error": "spiking"}, {"updates": "step"}, (3,)),
     ({"surrogate": "localzo", "rule": "dfa", "state_reset": False}, {"batch": 5}, (2,)),
-    ({}, {"evaluation_trials": 2}, (2,)),
 ], ids=str)
 def test_a_run_that_is_taken_up_ends_in_the_same_bits(task, tmp_path, model, settings, moments):
     model, settings = noisy(**model), {**NOISY, **settings}
@@ -386,7 +385,7 @@ def test_a_run_that_is_taken_up_ends_in_the_same_bits(task, tmp_path, model, set
         equal_to_the_bit(whole, run_of(task, model, checkpoint=path, **settings))
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, 3])
 def test_a_run_that_is_killed_at_any_batch_ends_in_the_same_bits(task, tmp_path, seed):
     """Twice, before or after the first checkpoint, with moments and states that go on."""
     model = noisy(state_reset=False, error="spiking", rule=("opzo", "dfa")[seed % 2])
@@ -811,7 +810,7 @@ def test_a_compiled_run_equals_one_operation_by_operation(brief, model, settings
 
 # ---------------------------------------------------------------------------- memory
 
-@pytest.mark.parametrize("rule", ["opzo", "node_perturbation", "eprop"])
+@pytest.mark.parametrize("rule", ["opzo", "eprop"])
 def test_what_saves_memory_and_time_gives_the_same_run(digits, rule):
     """Eligibilities backwards or carried along, traces of a constant input kept apart or not."""
     model, runs, carried = bz.Model([64, 12, 12, 10], rule=rule), [], []
@@ -944,7 +943,6 @@ def hidden_weights(run, depth=2):
 
 
 @pytest.mark.parametrize("rule, options", [
-    ("opzo", {"local": True}),
     ("dfa", {"local": True, "intermediate": 2}),
     ("opzo", {"intermediate": 2, "form": "momentum"})])
 def test_branches_change_the_hidden_weights_through_zeta_only(task, rule, options):
@@ -1030,8 +1028,8 @@ def learned(task):
 
 
 @pytest.mark.parametrize("options", [
-    {}, {"surrogate": "localzo_normal", "delta_z": 0.1}, {"error": "spiking", "rho_err": 300*Hz},
-    {"c": 0.5, "dropout": 0.3}], ids=str)
+    {"surrogate": "localzo_normal", "delta_z": 0.1},
+    {"error": "spiking", "rho_err": 300*Hz, "c": 0.5, "dropout": 0.3}], ids=str)
 def test_backpropagation_agrees_with_itself(brief, options):
     """The reference has the run's own neurons, error and parameters."""
     run = run_of(brief, bz.Model([4, 8, 6, 2], rule="bp", **options), trials=16, evaluations=1)
@@ -1166,9 +1164,8 @@ def test_a_run_at_an_earlier_point(learned):
 
 
 @pytest.mark.parametrize("model, settings", [
-    ({}, {}), ({"form": "momentum", "antithetic": False}, {}),
-    ({"rule": "reinforce"}, {"activity": "spikes"}),
-    ({}, {"updates": "step", "optimizer": "sgd"})], ids=str)
+    ({"form": "momentum", "antithetic": False}, {}),
+    ({"rule": "reinforce"}, {"activity": "spikes", "updates": "step", "optimizer": "sgd"})], ids=str)
 def test_measures_leave_the_network_as_it_is(brief, model, settings):
     """Weights and shared statistics, of the run and of the frozen network."""
     run = run_of(brief, bz.Model([4, 5, 4, 2], **model), trials=16, evaluations=1, **settings)

@@ -44,7 +44,7 @@ def same(one, other, tolerance=1e-9):
 
 
 @pytest.mark.parametrize("rule, settings", [
-    ("opzo", {}), ("reinforce", {"activity": "spikes"}),
+    ("opzo", {"activity": "spikes"}),
     ("eprop", {"updates": "trial", "batch": 4, "optimizer": "adamw", "together": True})])
 def test_seeds_side_by_side_are_single_runs(task, calls, rule, settings):
     """Each with its own weights, order of trials and noise; to rounding."""

@@ -13,7 +13,7 @@ package before they ran, or a counterexample with the kind of disagreement.
 import traceback
 import warnings
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import jax
 import numpy as np
@@ -25,6 +25,7 @@ from bioopzo.engines.spiking import backends, numbers
 from bioopzo.engines.spiking.chunk import Chunk
 from bioopzo.engines.spiking.feed import parameter_values, tables
 from bioopzo.errors import BioopzoError, EquationError, InputError, ModelWarning
+from bioopzo.network.assembly import assemble
 from bioopzo.network.clock import shape_of, time_course
 from bioopzo.network.draft import draft
 from bioopzo.tasks import Task
@@ -195,11 +196,12 @@ def _run(draw, model, told, compiled):
     except REFUSALS as problem:
         return Outcome("refused", "protocol: " + str(problem))
     start = initial_weights(model, np.random.default_rng(draw.seed))
-    dense, lazy = (Spiking(draw, model, task, course, start, form) for form in (False, True))
-    written = lazy.engine.built.assembly
+    dense = Spiking(draw, model, task, course, start, False)
+    written, plain = (assembled(model, dense.shape, form) for form in (True, False))
     told_forms = {name: synapse.form for name, synapse in written.synapses.items() if synapse.form}
     kept = _own(model)
-    forms = {"lazy form": lazy}
+    forms = {} if same_objects(written, plain) else {
+        "lazy form": Spiking(draw, model, task, course, start, True)}
     try:
         forms["rate engine"] = Rate(draw, model, task, course, start)
     except REFUSALS as problem:
@@ -227,6 +229,19 @@ def _run(draw, model, told, compiled):
             break
     return Outcome("ran" if "rate engine" in forms else "ran, rate engine refused",
                    forms=told_forms, finite=finite)
+
+
+def assembled(model, shape, lazy):
+    """The text that the spiking engine is built of."""
+    return assemble(model, shape.duration, shape.varying, lazy, step=shape.step,
+                    masks=shape.masks > 1)
+
+
+def same_objects(one, other):
+    """Whether two assemblies differ in what is said of their forms, at most."""
+    return one.groups == other.groups and all(
+        replace(synapse, form="") == replace(other.synapses[name], form="")
+        for name, synapse in one.synapses.items())
 
 
 def _finite(state):
