@@ -1165,7 +1165,8 @@ def test_a_run_at_an_earlier_point(learned):
 
 @pytest.mark.parametrize("model, settings", [
     ({"form": "momentum", "antithetic": False}, {}),
-    ({"rule": "reinforce"}, {"activity": "spikes", "updates": "step", "optimizer": "sgd"})], ids=str)
+    ({"rule": "reinforce"}, {"activity": "spikes", "updates": "step", "optimizer": "sgd"})],
+    ids=str)
 def test_measures_leave_the_network_as_it_is(brief, model, settings):
     """Weights and shared statistics, of the run and of the frozen network."""
     run = run_of(brief, bz.Model([4, 5, 4, 2], **model), trials=16, evaluations=1, **settings)
