@@ -18,11 +18,11 @@ from bioopzo.datasets.cache import cached
 from bioopzo.datasets.events import Binning, EventInputs, binning, joined
 from bioopzo.datasets.recordings import EventSet, Recording
 from bioopzo.errors import InputError
+from bioopzo.tasks._splits import SPLIT_SEED, drawn_apart
 from bioopzo.tasks.trials import Task, gate, one_hot
 
 #: Split -> its recordings.
 Listing = dict[str, list[Recording]]
-SPLIT_SEED = 0
 ENGINES = ("spiking", "rate")
 
 
@@ -140,13 +140,7 @@ def shares(name: str, found: list, samples: int | None, validation: int | None,
     validation = count // 10 if validation is None else whole(name, "validation", validation, 0)
     if samples is not None:
         samples = whole(name, "samples", samples)
-    needed = (samples or 1) + validation
-    if needed > count:
-        raise InputError(f"{name}: samples={samples} and validation={validation} need {needed} "
-                         f"training recordings, but there are {count}")
-    order = np.random.RandomState(SPLIT_SEED).permutation(count)
-    last = count - validation
-    train, held = order[:last if samples is None else samples], order[last:]
+    train, held = drawn_apart(name, "recordings", samples, validation, count)
     return [found[k] for k in np.sort(train)], [found[k] for k in np.sort(held)]
 
 

@@ -9,10 +9,9 @@ from brian2.units.fundamentalunits import Quantity
 
 from bioopzo.arguments import choice, quantity, whole
 from bioopzo.datasets import files
-from bioopzo.errors import InputError
+from bioopzo.tasks._splits import drawn_apart
 from bioopzo.tasks.trials import Task, gate, one_hot
 
-SPLIT_SEED = 0
 BLOCK = 5000  # images converted at a time: fancy indexing makes eight bytes of each pixel
 
 
@@ -81,14 +80,8 @@ def image_splits(name: str, samples: int | None, validation: int, held: int, tot
 
     Training images are the start of one fixed permutation, those of validation its end.
     """
-    needed = (samples or 1) + validation
-    if needed > held:
-        raise InputError(f"{name}: samples={samples} and validation={validation} need {needed} "
-                         f"training images, but there are {held}")
-    order = np.random.RandomState(SPLIT_SEED).permutation(held)
-    last = held - validation
-    return {"train": order[:last if samples is None else samples], "validation": order[last:],
-            "test": np.arange(held, total)}
+    train, held_out = drawn_apart(name, "images", samples, validation, held)
+    return {"train": train, "validation": held_out, "test": np.arange(held, total)}
 
 
 def few_steps(dt: Quantity) -> dict[str, object]:

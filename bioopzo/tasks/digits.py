@@ -5,10 +5,10 @@ from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity
 
 from bioopzo.arguments import choice
+from bioopzo.tasks._splits import SPLIT_SEED
 from bioopzo.tasks.trials import Task, gate, one_hot
 
 TEST, VALIDATION = 360, 240
-SPLIT_SEED = 0
 
 
 def digits(
