@@ -31,22 +31,24 @@ def curves(content, **options):
 def reward_curves(content):
     """Mean reward and best actions of all labels of a comparison, from its `content`; a figure.
 
-    Curves are means over seeds; how far seeds lie apart is in the last panel, at the end.
+    Curves of the reward are means over seeds, in a panel for each kind of rule (`plots.panels`);
+    the last panel has the best actions at the end, and how far seeds lie apart.
     """
-    fig, (rewards, actions, ends) = plots.figure(width=plots.PAGE_CM, height=7.0, ncols=3)
     labels = list(content["curves"])
-    for ax, key, scale, what in ((rewards, "loss", -1, "Held-out mean reward"),
-                                 (actions, "accuracy", 100, "Best actions (%)")):
+    groups = plots.panels(labels)
+    fig, (*curved, ends) = plots.figure(width=plots.PAGE_CM, height=7.0, ncols=len(groups) + 1)
+    for ax, group in zip(curved, groups):
         lines = []
-        for label, found in content["curves"].items():
-            color, marker, name = plots.style(label, labels)
-            lines += ax.plot(found["trials"], scale * np.mean(found[key], axis=0), color=color,
+        for label in group:
+            found, (color, marker, name) = content["curves"][label], plots.style(label, labels)
+            lines += ax.plot(found["trials"], -np.mean(found["loss"], axis=0), color=color,
                              marker=marker, ms=3, mec="white", mew=0.4, clip_on=False, label=name)
-        plots.dress(ax, "Training trials", what)
+        plots.dress(ax, "Training trials", "Held-out mean reward")
         ax.set_xlim(0, found["trials"][-1])
+        ax.sharey(curved[0])
         ax.xaxis.set_major_locator(MaxNLocator(3))
-    plots.label_ends(actions, [(line, line.get_label()) for line in lines])
-    plots.note(rewards, f"Means of {len(content['rows'][0]['seeds'])} seeds")
+        plots.label_ends(ax, [(line, line.get_label()) for line in lines])
+    plots.note(curved[0], f"Means of {len(content['rows'][0]['seeds'])} seeds")
     for place, row in enumerate(sorted(content["rows"], key=lambda r: -r["mean"])):
         color, marker, _ = plots.style(row["label"], labels)
         plots.dots(ends, 100 * np.array(row["scores"]), place, color, marker, "y",
@@ -57,7 +59,7 @@ def reward_curves(content):
     ends.set_ylim(top=min(100, ends.get_ylim()[1]))
     plots.dress(ends, "", "Best actions at the end (%)")
     plots.note(ends, "Points: seeds; bars: mean,\n95 % interval")
-    for ax, word in zip((rewards, actions, ends), "ABC"):
+    for ax, word in zip((*curved, ends), "ABC"):
         plots.letter(ax, word)
     return fig
 
