@@ -64,6 +64,7 @@ SPIKING = {
     "variants": _spiking("variants of OPZO on the digits, 4,000 trials", "digits", 4000, {
         "opzo": {},
         "opzo, noise before, eta 80 Hz": {"place": "before", "eta_hz": 80.0},
+        "opzo, noise before, psi in M only": {"place": "before", "forward_psi": False},
         "opzo, Gaussian noise": {"distribution": "gaussian"},
         "opzo, no antithetic pair": {"antithetic": False},
         "opzo, spiking error": {"error": "spiking"},
@@ -157,7 +158,8 @@ RATE = {
         "OPZO's noise: distribution and place, and the form of the feedback rule, 6,000 digits",
         {f"opzo, {kind} {place}": {"distribution": kind, "place": place}
          for place in ("after", "before") for kind in ("rademacher", "gaussian")}
-        | {"opzo, momentum": {"form": "momentum"}}, task_options=_small()),
+        | {"opzo, rademacher before, psi in M only": {"place": "before", "forward_psi": False},
+           "opzo, momentum": {"form": "momentum"}}, task_options=_small()),
     "mnist_alpha": _rate(
         "alpha falls to a hundredth, 6,000 digits",
         {"opzo, plain, alpha constant": {"form": "plain"},
