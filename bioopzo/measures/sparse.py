@@ -49,7 +49,7 @@ def learning_operations(run: Any, trials: int = 64, seed: int = 0, split: str = 
     feedback or, in backpropagation, the weights to the layer above; there only neurons of which
     both ends have psi count. The readout has no psi and learns with all its synapses. What else
     happens in each step, traces, feedback that learns, is the same for sparse and dense, and left
-    out.
+    out. Neurons that dropout silences have no psi.
 
     `trials` of the task's `split`, which `seed` draws, are shown to the network of a `run` with
     plasticity on, as one batch, with its final weights (``run.at(0)``: untrained); further keywords
