@@ -39,16 +39,16 @@ LOOKS = {"lms": ("least mean squares", plots.RULE_STYLE["opzo"][0], "o"),
 
 
 def compute(parameters, jobs, progress):
-    p, task = parameters, discrete("digits")
+    p, task = parameters, discrete("digits", mu=parameters["mu"])
     sizes = [task.n_in, *p["hidden"], task.n_out]
     models = {"bp": bz.Model(sizes, rule="bp")}
     for key, alpha in p["alpha_hz"].items():
         for kind in ("rademacher", "gaussian"):
             models[f"{kind}, {key}"] = bz.Model(
-                sizes, place=key.split(",")[0], distribution=kind, alpha=alpha * Hz, mu=p["mu"],
+                sizes, place=key.split(",")[0], distribution=kind, alpha=alpha * Hz,
                 forward_psi=key != "before")
     for form in FORMS:
-        own = {"mu": p["mu"]} if form == "lms" else {"n_M": p["n_M"]}
+        own = {} if form == "lms" else {"n_M": p["n_M"]}
         models[f"alpha falls, {form}"] = bz.Model(
             sizes, form=form, alpha=p["falling_alpha_hz"] * Hz, alpha_final=p["alpha_final"], **own)
     result = bz.compare(models, task, range(p["seeds"]), engine="rate", epochs=p["epochs"],
