@@ -2,9 +2,9 @@
 
 A, accuracy on held-out digits and B, how well the feedback synapses M know the expected Jacobian J,
 for Rademacher and Gaussian noise, added to what a neuron sends (after) or to its membrane (before
-the neuron). Before the neuron, M contains psi, averaged over images; the forward rule then leaves
-psi out ("psi in M only"), or keeps it as the paper does ("psi kept", an edit of one line), which
-counts psi twice but tells images apart. Dashed: backpropagation, the same network and seeds. C, D,
+the neuron). Before the neuron, M contains psi, averaged over images; the forward rule keeps psi as
+the paper does ("psi kept"), which counts psi twice but tells images apart, or leaves it out ("psi
+in M only", forward_psi=False). Dashed: backpropagation, the same network and seeds. C, D,
 E: alpha falls linearly to a hundredth while the network learns. M as the paper's text has it, with
 every estimate over its own alpha (plain), loses the Jacobian in noise; weighting the estimates by
 alpha squared (momentum) or least mean squares keep it.
@@ -26,8 +26,6 @@ from bioopzo.measures import rate as gradients
 from bioopzo.studies import figures
 from bioopzo.studies.discrete import discrete
 
-#: The paper's forward rule, also for noise before the neuron.
-PSI_KEPT = {"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post : 1"}
 JACOBIAN_BATCH = 256
 #: How the feedback is learned while alpha falls.
 FORMS = ("lms", "momentum", "plain")
@@ -41,16 +39,16 @@ LOOKS = {"lms": ("least mean squares", plots.RULE_STYLE["opzo"][0], "o"),
 
 
 def compute(parameters, jobs, progress):
-    p, task = parameters, discrete("digits")
+    p, task = parameters, discrete("digits", mu=parameters["mu"])
     sizes = [task.n_in, *p["hidden"], task.n_out]
     models = {"bp": bz.Model(sizes, rule="bp")}
     for key, alpha in p["alpha_hz"].items():
         for kind in ("rademacher", "gaussian"):
-            model = bz.Model(sizes, place=key.split(",")[0], distribution=kind,
-                             alpha=alpha * Hz, mu=p["mu"])
-            models[f"{kind}, {key}"] = model.edit(PSI_KEPT) if "psi" in key else model
+            models[f"{kind}, {key}"] = bz.Model(
+                sizes, place=key.split(",")[0], distribution=kind, alpha=alpha * Hz,
+                forward_psi=key != "before")
     for form in FORMS:
-        own = {"mu": p["mu"]} if form == "lms" else {"n_M": p["n_M"]}
+        own = {} if form == "lms" else {"n_M": p["n_M"]}
         models[f"alpha falls, {form}"] = bz.Model(
             sizes, form=form, alpha=p["falling_alpha_hz"] * Hz, alpha_final=p["alpha_final"], **own)
     result = bz.compare(models, task, range(p["seeds"]), engine="rate", epochs=p["epochs"],

@@ -665,7 +665,7 @@ class Opzo(Perturbing, Direct):
         self.Do, self.o_mean, self.pairs = np.zeros(net.m), np.zeros(net.m), 0
 
     def factor(self, at):
-        return self.net.g[at] if self.place == "before" else super().factor(at)
+        return super().factor(at) if self.case.option("forward_psi") else self.net.g[at]
 
     def end_trial(self):  # the readout forgets z, so the filters do too
         if self.case.state_reset:

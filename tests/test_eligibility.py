@@ -46,7 +46,8 @@ def test_the_plain_rules_stay_lazy():
 @pytest.mark.parametrize("rule, options, line", [
     ("bp", {}, "dw/dt = -eta*eligibility*g_post : 1"),
     ("opzo", {}, "dw/dt = -eta*eligibility*g_post : 1"),
-    ("opzo", {"place": "before"}, "dw/dt = -eta*sensitivity*g_post : 1"),
+    ("opzo", {"place": "before"}, "dw/dt = -eta*eligibility*g_post : 1"),
+    ("opzo", {"place": "before", "forward_psi": False}, "dw/dt = -eta*sensitivity*g_post : 1"),
     ("eprop", {}, "debar/dt = (eligibility - ebar)/tau_o : 1"),
     ("dkp", {}, "dw/dt = -eta*eligibility*g_post - decay*w : 1"),
     ("dfa", {"local": True}, "dw/dt = -eta*eligibility*(g_post + zeta*g_local_post) : 1"),

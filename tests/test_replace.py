@@ -181,12 +181,13 @@ def test_the_reference_of_another_rule_has_the_user_s_neuron():
 
 # ---------------------------------------------------------------------------- the Jacobian
 
-def jacobian(model, seed=3):
+def jacobian(model, seed=3, **options):
     model = model.for_task(TASK)
     rng = np.random.default_rng(seed)
     state = {f"{p.name}.w": rng.normal(0.2, 1, int(np.prod(p.connection.shape)))
              for p in model.network.forward}
-    return measures.jacobian(model, TASK, state, trials=1, progress=False, jobs=1), state
+    return measures.jacobian(model, TASK, state, trials=1, progress=False, jobs=1,
+                             **options), state
 
 
 def test_the_jacobian_of_the_last_layer_is_its_weights():
@@ -195,6 +196,17 @@ def test_the_jacobian_of_the_last_layer_is_its_weights():
     w = state["forward_2.w"].reshape(5, 2).T
     assert measures.cosine(found[1], w) == pytest.approx(1, abs=1e-9)
     assert 0.5 < np.linalg.norm(found[1]) / np.linalg.norm(w) < 1.1  # a trial of 2.4 tau_o
+
+
+def test_with_noise_before_the_neuron_the_jacobian_is_by_the_membrane():
+    """It was that by what a neuron sends, and alignment blamed M for psi, which M contains."""
+    model = bz.Model([4, 5, 2], place="before")
+    found, state = jacobian(model, epsilon=200 * Hz)
+    w = state["forward_2.w"].reshape(5, 2).T
+    psi = (found[1] * w).sum(axis=0) / (w**2).sum(axis=0)
+    np.testing.assert_allclose(found[1], psi * w, atol=1e-9)
+    assert (psi >= 0).all() and psi.max() > 0.05 and psi.std() > 0.1 * psi.mean()
+    assert np.abs(jacobian(model.replace(place="after"))[0][1] - found[1]).max() > 0.1
 
 
 @pytest.mark.parametrize("spike, sign", [

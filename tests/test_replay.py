@@ -11,7 +11,9 @@ FORMS = itertools.product(("lms", "momentum"), ("after", "before"), ("rademacher
 OPZO = [{"form": form, "place": place, "distribution": kind,
          "antithetic": (form, place, kind) in (
              ("lms", "after", "rademacher"), ("lms", "before", "gaussian"),
-             ("momentum", "after", "gaussian"), ("momentum", "before", "rademacher"))}
+             ("momentum", "after", "gaussian"), ("momentum", "before", "rademacher")),
+         "forward_psi": (form, place, kind) not in (
+             ("lms", "before", "gaussian"), ("momentum", "before", "gaussian"))}
         for form, place, kind in FORMS]
 NODE = [{"points": points, "place": place, "distribution": kind}
         for points, place, kind in (("one", "after", "rademacher"), ("one", "before", "gaussian"),

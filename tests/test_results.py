@@ -92,6 +92,18 @@ def test_runs_of_the_rate_engine_are_saved_and_taken_as_they_are(brief, tmp_path
     assert found["command"].endswith("--only 'bp'")
 
 
+def test_local_zo_sets_accuracy_beside_the_operations_of_learning(brief, tmp_path):
+    found = made("local_zo", tmp_path, epochs=1, seeds=1, models={
+        "bp, 1 sample": {"surrogate": "localzo", "delta_z": 0.2}},
+        common={"batch": 4, "compiled": False})
+    few = found["sparsity"]["bp, 1 sample"]
+    assert set(few["share"]) == {"hidden_1", "hidden_2"}
+    assert 0 < few["operations"][0] < 0.6 * few["dense"][0]
+    head, _, row = results.table("local_zo", found).splitlines()
+    assert "neurons with psi (share), layer 2 | operations of learning (share of all) |" in head
+    assert f"{few['operations'][0] / few['dense'][0]:.3f}" in row.split("|")[-2]
+
+
 def test_what_is_read_off_trained_networks_takes_the_runs_of_the_other_result(brief, tmp_path,
                                                                               monkeypatch):
     for name, batches in (("update_angle", 2), ("gradient_variance", 4), ("alignment", 100)):

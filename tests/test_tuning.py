@@ -17,13 +17,58 @@ def model():
     return bz.Model([4, 5, 2], rule="readout_only")
 
 
+def searched(model, count, score, seed=1, **options):
+    """The candidates of a search with a score of (parameters, seed); the sizes of their groups."""
+    found, sizes, groups = [], [], tuning.propose(model, count, seed, **options)
+    for group in groups:
+        sizes.append(len(group))
+        for one in group:
+            one.scores[2000] = score(one.parameters, 2000)
+        for one in next(groups):
+            if not one.pruned:
+                one.scores[2001] = score(one.parameters, 2001)
+        found += group
+    return found, sizes
+
+
 def test_candidates_begin_with_the_value_in_force_and_stay_in_their_ranges(model):
-    found = tuning.candidates(model.edit(eta_o=7 * Hz), 9, seed=1, ranges={"tau_o": (0.01, 0.1)})
-    assert found[0] == {"eta_o": 7.0, "tau_o": pytest.approx(0.01)}
+    def far(x, _):
+        return -abs(np.log(x["eta_o"] / 3)) - abs(np.log(x["tau_o"] / 0.05))
+
+    edited, ranges = model.edit(eta_o=700 * Hz), {"tau_o": (0.01, 0.1)}
+    found, sizes = searched(edited, 23, far, ranges=ranges)
+    assert found[0].parameters == {"eta_o": 700.0, "tau_o": pytest.approx(0.01)}  # far outside
     low, high = model.declared["eta_o"].search
-    assert len(found) == 9 and all(low <= f["eta_o"] <= high for f in found[1:])
-    assert all(0.01 <= f["tau_o"] <= 0.1 for f in found[1:])
-    assert found == tuning.candidates(model.edit(eta_o=7 * Hz), 9, 1, {"tau_o": (0.01, 0.1)})
+    assert all(low <= one.parameters["eta_o"] <= high for one in found[1:])
+    assert all(0.01 <= one.parameters["tau_o"] <= 0.1 for one in found)
+    assert sizes == [12, 4, 4, 3]
+    again, other = (searched(edited, 23, far, seed=seed, ranges=ranges)[0] for seed in (1, 2))
+    assert again == found and other != found
+    # What is proposed after the first half is better than what is drawn at random.
+    many = [searched(edited, 23, far, seed=seed, ranges=ranges)[0] for seed in range(8)]
+    best = [np.mean([max(far(one.parameters, 0) for one in run[part]) for run in many])
+            for part in (slice(12), slice(12, None))]
+    assert best[1] > 0.9 * best[0]
+
+
+def test_who_falls_behind_after_the_first_seed_gets_no_second(model):
+    """Of the first half none: there is nobody yet to fall behind. One that ran away does."""
+    def score(x, seed):
+        return -np.inf if x["eta_o"] > 20 else -x["eta_o"]
+
+    found, _ = searched(model, 20, score)
+    assert not any(one.pruned for one in found[:10])
+    fallen = [one for one in found[10:] if one.pruned]
+    assert fallen and all(list(one.scores) == [2000] for one in fallen)
+    assert all(len(one.scores) == 2 for one in found if not one.pruned)
+    median = np.median([one.scores[2000] for one in found[:10]])
+    assert all(one.scores[2000] >= median for one in found[10:] if not one.pruned)
+    assert any(one.scores[2000] < median for one in fallen)
+
+
+def test_a_text_without_anything_to_search_is_one_candidate(model):
+    fixed = model.edit(eta_o=1 * Hz).edit({"forward_readout": "w : 1"})
+    assert [one.parameters for one in searched(fixed, 9, lambda x, seed: 1.0)[0]] == [{}]
 
 
 def test_ranges_of_learning_rates_follow_from_the_trials_as_the_rates_do(model):
@@ -70,13 +115,17 @@ def test_a_search_is_the_same_for_any_number_of_runs_at_a_time(model, tmp_path, 
     one, several = (bz.tune(model, task, trials=40, count=2, finalists=1, seeds=1, jobs=jobs,
                             progress=False, engine="rate", batch=8, out=tmp_path / str(jobs))
                     for jobs in (1, 3))
+    assert one.trials == several.trials and [list(t["scores"]) for t in one.trials].count(
+        ["2000", "2001", "2002"]) == 1  # of the finalist
+    kept, = (tmp_path / "1").glob("trials-*.json")
+    assert json.loads(kept.read_text())["candidates"] == one.trials
     assert one.entry == several.entry and one["eta_o"] == one.entry["parameters"]["eta_o"] * Hz
     assert model.edit(one).parameters["eta_o"] == one["eta_o"]
     # A search that was done, or stopped, goes on from its folder.
     monkeypatch.setattr("bioopzo.training.runs.train_group", None)
     again = bz.tune(model, task, trials=40, count=2, finalists=1, seeds=1, progress=False,
                     engine="rate", batch=8, out=tmp_path / "1")
-    assert again.entry == one.entry
+    assert again.entry == one.entry and again.trials == one.trials
 
 
 @pytest.mark.parametrize("text", ["eta", "eta=1", "eta=1,2,3", "eta=low,high"])

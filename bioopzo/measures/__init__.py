@@ -14,6 +14,7 @@ _PLACES = {
     "activity": "confusion psychometric explained rates_over_time tuning intervals interval_cv "
                 "similarity",
     "angles": "cosine weight_alignment firing_rates",
+    "sparse": "Sparsity learning_operations",
     "spiking": "jacobian alignment mean_update update_cosine",
 }
 _MODULES = ("rate",)

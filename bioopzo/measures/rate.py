@@ -193,7 +193,8 @@ def jacobian(run: Any, batches: int = 400, **given: Any
     """The expected Jacobian E[do/ds] of the run's network, in the holds in which M is read.
 
     With weights and feedback frozen, the readout's deviation Do is regressed on what the
-    perturbation leaves after its path, Dz, over batches * batch trials. The network of a rule
+    perturbation leaves after its path, Dz, over batches * batch trials. The perturbation is the
+    rule's: of one that acts before the neuron, J is E[do/du], as M is. The network of a rule
     that does not perturb in pairs of holds is perturbed as under OPZO. Returns
     ``{layer: (J, J')}``, each (readouts, neurons) from one half of the trials: J.J' is the squared
     length without the noise of the estimate. Raises `InputError` for fewer than two `batches`.

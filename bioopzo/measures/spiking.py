@@ -20,18 +20,23 @@ from bioopzo.errors import EquationError, InputError, unknown
 from bioopzo.measures.angles import cosine
 from bioopzo.model import Model
 from bioopzo.network.clock import shape_of, time_course
+from bioopzo.network.perturbation import PLACES
 from bioopzo.tasks import Task
+
+#: How far a neuron is perturbed, by the place of the perturbation.
+EPSILON = {"after": 60 * Hz, "before": 30 * Hz}
 
 
 def jacobian(model: Model, task: Task, state: Mapping[str, np.ndarray], trials: int = 128,
-             epsilon: Quantity = 60 * Hz, seed: int = 0, split: str = "train",
+             epsilon: Quantity | None = None, seed: int = 0, split: str = "train",
              jobs: int | None = None, progress: bool = True) -> dict[int, np.ndarray]:
     """The expected Jacobian E[do_k/ds_j] of every hidden layer, by finite differences.
 
     Every hidden neuron in turn sends epsilon more and epsilon less (spikes per second) than it
     fires, over the same `trials` with the same random numbers; the difference of the readouts,
     divided by what the perturbation leaves after the filters on its path, is J. Plasticity is
-    off.
+    off. Where the model's rule puts its noise before the neuron, epsilon enters the membrane, and J
+    is E[do_k/du_j], which is what M estimates there.
 
     Parameters
     ----------
@@ -43,7 +48,8 @@ def jacobian(model: Model, task: Task, state: Mapping[str, np.ndarray], trials: 
     trials : int
         How many are drawn, with `seed`, from the task's `split`.
     epsilon : rate
-        Size of the perturbation.
+        Size of the perturbation; default 60 Hz, and before the neuron, where no weight scales it
+        down, 30 Hz.
     jobs : int
         Neurons at a time (compiled back end), by default one on each core.
     progress : bool
@@ -96,11 +102,13 @@ def jacobian(model: Model, task: Task, state: Mapping[str, np.ndarray], trials: 
 
 
 def _probe(model, epsilon):
-    """The model in which single neurons send `epsilon` more or less than they fire.
+    """The model in which single neurons are perturbed by `epsilon`, where the rule's noise acts.
 
     What they send more passes synapses and membranes as `network.paths` has it from their text.
     """
-    probe = model.replace(rule="_probe", alpha=epsilon)
+    place = PLACES.get(model.rule.current, "after")
+    probe = model.replace(rule="_probe", options={"place": place},
+                          alpha=EPSILON[place] if epsilon is None else epsilon)
     if probe.obstacles:
         raise EquationError(list(probe.obstacles))
     return probe

@@ -6,6 +6,7 @@ networks. Its parameters: `task` with `task_options`; `hidden` layers, where not
 models or of one label (`settings`); `epochs` and `seeds`; `runs`, the study whose saved runs are
 taken, where not its own; `published` accuracies to show beside; and `measure`: ``"alignment"``, the
 feedback against the expected Jacobian, ``"angle"``, the update against backpropagation's, too,
+``"sparsity"``, the share of neurons whose psi is not 0 and the operations of learning,
 ``"gradients"``, in place of the accuracies all that is read off the trained networks, or empty.
 """
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from bioopzo import tasks
 from bioopzo.measures import rate as gradients
+from bioopzo.measures.sparse import learning_operations
 from bioopzo.studies import tables
 from bioopzo.studies.comparison import models_of, numbers
 from bioopzo.studies.curves import curves
@@ -45,7 +47,21 @@ def compute(parameters, jobs, progress, saved):
         data["alignment"] = _alignment(result)
     if p["measure"] == "angle":
         data["angle"] = _angles(result)
+    if p["measure"] == "sparsity":
+        data["sparsity"] = {label: _sparsity(runs) for label, runs in result.runs.items()}
     return data
+
+
+def _sparsity(runs):
+    """Of `runs` with several seeds: the share of active neurons by layer, and operations a trial.
+
+    Lists over seeds: ``{"share": {"hidden_1": [...]}, "operations": [...], "dense": [...]}``.
+    """
+    found = [learning_operations(run, seed=run.meta["seed"]) for run in runs]
+    return {"share": {p.name: [float(f[p.name].share.mean()) for f in found]
+                      for p in runs[0].model.network.hidden},
+            **{part: [sum(getattr(one, part) for one in f.values()) for f in found]
+               for part in ("operations", "dense")}}
 
 
 def _with_matrix(result):

@@ -64,6 +64,7 @@ SPIKING = {
     "variants": _spiking("variants of OPZO on the digits, 4,000 trials", "digits", 4000, {
         "opzo": {},
         "opzo, noise before, eta 80 Hz": {"place": "before", "eta_hz": 80.0},
+        "opzo, noise before, psi in M only": {"place": "before", "forward_psi": False},
         "opzo, Gaussian noise": {"distribution": "gaussian"},
         "opzo, no antithetic pair": {"antithetic": False},
         "opzo, spiking error": {"error": "spiking"},
@@ -157,7 +158,8 @@ RATE = {
         "OPZO's noise: distribution and place, and the form of the feedback rule, 6,000 digits",
         {f"opzo, {kind} {place}": {"distribution": kind, "place": place}
          for place in ("after", "before") for kind in ("rademacher", "gaussian")}
-        | {"opzo, momentum": {"form": "momentum"}}, task_options=_small()),
+        | {"opzo, rademacher before, psi in M only": {"place": "before", "forward_psi": False},
+           "opzo, momentum": {"form": "momentum"}}, task_options=_small()),
     "mnist_alpha": _rate(
         "alpha falls to a hundredth, 6,000 digits",
         {"opzo, plain, alpha constant": {"form": "plain"},
@@ -170,6 +172,19 @@ RATE = {
         "size, half the learning rate",
         {rule: {"surrogate": "localzo_normal", "delta_z": 0.7, "gain": 1.0}
          for rule in ("opzo", "bp")}, seeds=2, common={"rate": 5e-4}, measure="angle"),
+    "local_zo": _rate(
+        "LocalZO as psi: accuracy against the share of neurons that learn, by samples and width of "
+        "the perturbation, beside closed forms, 6,000 digits",
+        {"bp, 1 sample, delta 0.5": {"surrogate": "localzo", "delta_z": 0.5},
+         "bp, 1 sample, delta 0.05": {"surrogate": "localzo", "delta_z": 0.05},
+         **{f"bp, {words}, delta {delta}": {"surrogate": kind, "delta_z": delta}
+            for kind, words in (("localzo", "1 sample"), ("localzo_5", "5 samples"))
+            for delta in (0.5, 0.2, 0.1, 0.05, 0.02)},
+         **{f"bp, {kind}, delta 0.5": {"surrogate": f"localzo_{kind}", "delta_z": 0.5}
+            for kind in ("normal", "uniform", "laplace")}, "bp": {},
+         **{f"opzo, {words}, delta 0.2": {"surrogate": kind, "delta_z": 0.2}
+            for kind, words in (("localzo", "1 sample"), ("localzo_5", "5 samples"))}},
+        task_options=_small(), measure="sparsity"),
     "delayed_match": _rate(
         "delayed match: 60 recurrent neurons, adaptive thresholds, 20 epochs of 600 trials",
         {"opzo": MEMORY, "eprop": MEMORY,

@@ -100,6 +100,8 @@ def accuracies(content):
 def _feedback_columns(content):
     """Further columns of a table of accuracies: head -> label -> values over seeds."""
     table, angle = content.get("alignment", {}), content.get("angle", {})
+    if "sparsity" in content:
+        return _sparsity_columns(content["sparsity"])
     layers = list(next(iter(table.values()), ()))
     columns = {f"cos to bp, layer {k}": {label: found[k] for label, found in angle.items()}
                for k in layers if angle}
@@ -109,6 +111,17 @@ def _feedback_columns(content):
                                                    for label, found in table.items()}
                             for k in layers})
     return columns
+
+
+def _sparsity_columns(found):
+    """Columns of the share of neurons that learn, and of the operations that this leaves."""
+    layers = next(iter(found.values()))["share"]
+    return {**{f"neurons with psi (share), layer {k}": {
+                   label: told["share"][name] for label, told in found.items()}
+               for k, name in enumerate(layers, 1)},
+            "operations of learning (share of all)": {
+                label: np.divide(told["operations"], told["dense"])
+                for label, told in found.items()}}
 
 
 def gradients(content):

@@ -2,12 +2,20 @@
 
 The result is a data file in the package; `train` uses it for every parameter that the user does
 not give. The test split is never looked at.
+
+Candidates are proposed by optuna: at random first, then by its tree-structured Parzen estimator
+(TPE; Bergstra et al. 2011), a few at a time. How many at a time depends on nothing, so that a
+search comes out the same however many runs are trained side by side. A candidate that falls behind
+the median after its first seed gets no second.
+
+Nothing of a search but its runs is kept for going on: the same seed asks for the same candidates
+again, and the runs that are there are taken.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from os import PathLike
 from typing import Any
@@ -31,6 +39,28 @@ from bioopzo.training.workers import workers
 
 #: Lowest and highest value of a parameter, by its name.
 Ranges = Mapping[str, tuple[float, float]]
+#: Seeds of a search: of every candidate, and of finalists from here on. Those of final numbers (0
+#: and up, 1000 and up) are others.
+SEEDS, FINAL_SEEDS = (2000, 2001), 2002
+#: Candidates that are proposed together, once the first half is scored.
+AT_ONCE = 4
+
+
+@dataclass
+class Candidate:
+    """One setting of a search: `parameters`, name -> number in base units, and `scores` by seed.
+
+    `pruned`: it fell behind after its first seed. `mean` is that of its scores.
+    """
+
+    parameters: dict[str, float]
+    scores: dict[int, float] = field(default_factory=dict)
+    pruned: bool = False
+
+    @property
+    def mean(self) -> float:
+        """The mean of its scores; -inf where values ran away under one."""
+        return float(np.mean(list(self.scores.values())))
 
 
 def search_space(model: Model, ranges: Ranges | None = None) -> dict[str, tuple[float, float]]:
@@ -59,25 +89,57 @@ def search_space(model: Model, ranges: Ranges | None = None) -> dict[str, tuple[
     return space
 
 
-def candidates(model: Model, count: int, seed: int, ranges: Ranges | None = None
-               ) -> list[dict[str, float]]:
-    """`count` settings spread evenly (Sobol) over the search ranges, on a logarithmic scale.
+def propose(model: Model, count: int, seed: int, ranges: Ranges | None = None
+            ) -> Iterator[list[Candidate]]:
+    """The `count` settings of a search over logarithmic `ranges`, in groups, by optuna's TPE.
 
-    The first is the value in force. Returns a list of dicts name -> number in base units.
+    The first is the value in force, the first half, rounded up, is one group. Whoever asks for the
+    next group has given all of a group their scores for the first of `SEEDS`, sent None to hear
+    which were pruned, and scored the others.
     """
-    # start-up: scipy.stats is slow, and only a search draws with it
-    from scipy.stats import qmc
+    # start-up: optuna takes a third of a second, and only a search needs it
+    import optuna
 
     space = search_space(model, ranges)
     if not space:
-        return [{}]
-    points = qmc.Sobol(len(space), rng=np.random.default_rng(seed)).random_base2(
-        max(1, int(np.ceil(np.log2(count)))))
-    low, high = np.log([s[0] for s in space.values()]), np.log([s[1] for s in space.values()])
-    settings = [{n: float(model.parameters[n]) for n in space}]
-    for point in low + points * (high - low):
-        settings.append({n: float(f"{np.exp(v):.4g}") for n, v in zip(space, point)})
-    return settings[:count]
+        yield (only := [Candidate({})])
+        yield only
+        return
+    first = -(-count // 2)
+    distributions: dict[str, Any] = {
+        name: optuna.distributions.FloatDistribution(low, high, log=True)
+        for name, (low, high) in space.items()}
+    with _quiet(optuna):
+        study = optuna.create_study(
+            direction="maximize", pruner=optuna.pruners.MedianPruner(n_startup_trials=first),
+            sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=first))
+    usual = {name: float(model.parameters[name]) for name in space}
+    study.enqueue_trial({name: float(np.clip(value, *space[name]))
+                         for name, value in usual.items()})
+    for group in (first, *(min(AT_ONCE, count - k) for k in range(first, count, AT_ONCE))):
+        trials = [study.ask(distributions) for _ in range(group)]
+        found = [Candidate({name: float(f"{value:.4g}") for name, value in trial.params.items()}
+                           if trial.number else usual) for trial in trials]
+        yield found
+        for trial, one in zip(trials, found):
+            trial.report(one.scores[SEEDS[0]], 0)
+        for trial, one in zip(trials, found):
+            one.pruned = bool(trial.should_prune())
+        yield found
+        for trial, one in zip(trials, found):
+            study.tell(trial, None if one.pruned else one.mean,
+                       optuna.trial.TrialState.PRUNED if one.pruned else None)
+
+
+@contextmanager
+def _quiet(optuna):
+    """No line of optuna's about what it makes."""
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(level)
 
 
 def tune(model: Model, task: Task, trials: int = 4000, count: int = 24, finalists: int = 5,
@@ -86,22 +148,24 @@ def tune(model: Model, task: Task, trials: int = 4000, count: int = 24, finalist
          executor: Any = None, out: str | PathLike | None = None, **settings: Any) -> Tuned:
     """Search the learning rates (and a rule's own parameters) of a `model` on a `task`.
 
-    Scores are those of the validation split. Half of the `count` candidates, drawn with `seed`, are
-    spread over the ranges, half lie near the best of those; each is
-    trained with two seeds and the full number of `trials`. The best `finalists` are trained with
+    Scores are those of the validation split. `count` candidates are proposed by optuna, with
+    `seed`: the values in force, more at random up to the half, the others by its TPE sampler. Each
+    is trained with two seeds and the full number of `trials`; one that is below the median after
+    the first of them gets no second. The best `finalists` are trained with
     `seeds` further seeds, and the highest mean validation accuracy (lowest loss for a task
     without classes) wins. `ranges` (name -> (lowest, highest)) replaces ranges of `search_space`.
     With ``engine="rate"`` the candidates are runs of that engine with the `settings` of `train`:
     as one program, where that is faster. Else `jobs` runs of that engine or the compiled back end
     are trained at a time, each on one core (default: as many as there are cores), or by an
     `executor` as for `sweep`; the result is the same for any. With a folder `out` every run is
-    saved there, and a search that was stopped goes on where it was. `backend` is that of `train`,
+    saved there, and a search that was stopped goes on where it was; what every candidate came to
+    is written there, too, as ``trials-....json``. `backend` is that of `train`,
     `progress` says whether bars are shown.
 
-    Returns `Tuned`: parameters with their units, for `Model.edit` and `compare`. Raises
-    `InputError` for a task without a validation split, for a wrong range, and where the values of
-    every candidate run away; `InterruptedRun` with the finished `.runs` for Ctrl-C, SIGTERM and
-    SIGHUP.
+    Returns `Tuned`: parameters with their units, for `Model.edit` and `compare`, and its `trials`.
+    Raises `InputError` for a task without a validation split, for a wrong range, and where the
+    values of every candidate run away; `InterruptedRun` with the finished `.runs` for Ctrl-C,
+    SIGTERM and SIGHUP.
 
     >>> found = bz.tune(model, task)
     >>> run = bz.train(model.edit(found), task)
@@ -116,48 +180,59 @@ def tune(model: Model, task: Task, trials: int = 4000, count: int = 24, finalist
     options = dict(trials=trials, evaluations=1, split="validation", engine=engine,
                    backend=backend if engine == "spiking" else None, **settings)
     at_once = jobs if engine == "rate" or backend == "standalone" or executor is not None else 1
-    places = candidates(model, -(-count // 2), seed, ranges)
+    places: list[Candidate] = []
     done: dict[Any, Any] = {}
 
-    def scored(which, run_seeds, stage):
-        """The score of each (candidate, seed)."""
-        runs = [(k, run) for k in which for run in asked(
-            model.edit(_with_units(model, places[k])), task, run_seeds, options)]
+    def scored(which, run_seeds):
+        """Give candidates their scores with each of some seeds."""
+        runs = [(one, run) for one in which for run in asked(
+            model.edit(_with_units(model, one.parameters)), task, run_seeds, options)]
         if out is not None:
-            runs = [(k, replace(run, place=place_of_run("out", out, run.address)))
-                    for k, run in runs]
-        found = {}
-        with tqdm(total=len(runs), disable=not progress, unit="run",
-                  desc=f"{key_of(model)} on {task.name}, {stage}") as bar:
-            for number, one in computed([run for _, run in runs], task, pool,
-                                        at_once if executor is not None else 1, curves=True):
-                done[stage, number] = one
-                found[runs[number][0], runs[number][1].seed] = _score(one)
-                bar.update()
-        return found
+            runs = [(one, replace(run, place=place_of_run("out", out, run.address)))
+                    for one, run in runs]
+        for number, result in computed([run for _, run in runs], task, pool,
+                                       at_once if executor is not None else 1, curves=True):
+            done[len(done)] = result
+            runs[number][0].scores[runs[number][1].seed] = _score(result)
+            bar.update()
 
     limits = threadpool_limits(1) if engine == "rate" and executor is None else nullcontext()
     with limits, told_of("the search", done, None, out), \
-            workers(executor, at_once, processes=False) as pool:
-        scores = scored(range(len(places)), (1000, 1001), "wide")
-        first = [float(np.mean([scores[k, 1000], scores[k, 1001]])) for k in range(len(places))]
-        near = refined(places, first, count - len(places), np.random.default_rng(seed))
-        new = range(len(places), len(places) + len(near))
-        places += near
-        scores |= scored(new, (1000, 1001), "near")
-        first += [float(np.mean([scores[k, 1000], scores[k, 1001]])) for k in new]
-        best = sorted(range(len(places)), key=lambda k: -first[k])[:finalists]
-        scores |= scored(best, range(1002, 1002 + seeds), "best")
-    means = {k: float(np.mean([v for (j, _), v in scores.items() if j == k])) for k in best}
-    winner = max(means, key=lambda k: means[k])
-    if means[winner] == -np.inf:
+            workers(executor, at_once, processes=False) as pool, \
+            tqdm(total=len(SEEDS)*count + seeds*finalists, disable=not progress, unit="run",
+                 desc=f"{key_of(model)} on {task.name}") as bar:
+        groups = propose(model, count, seed, ranges)
+        for group in groups:
+            # Nobody of the first half can fall behind: both seeds at once.
+            scored(group, SEEDS[:1] if places else SEEDS)
+            kept = [one for one in next(groups) if not one.pruned]
+            scored(kept if places else [], SEEDS[1:])
+            places += group
+            bar.total -= (len(SEEDS) - 1)*(len(group) - len(kept))
+        best = sorted((one for one in places if not one.pruned), key=lambda one: -one.mean)
+        best = best[:finalists]
+        scored(best, range(FINAL_SEEDS, FINAL_SEEDS + seeds))
+    winner = max(best, key=lambda one: one.mean)
+    if winner.mean == -np.inf:
         raise InputError(f"the values of every candidate ran away on {task.name}: give ranges of "
-                         f"smaller values, {', '.join(places[winner])}")
-    return Tuned(_with_units(model, places[winner]), {
-        "parameters": places[winner], "validation": means[winner], "trials": trials,
-        "candidates": len(places), "seeds": seeds + 2,
-        "at_edge": _at_edge(search_space(model, ranges), places[winner]), "versions": versions(),
-    })
+                         f"smaller values, {', '.join(winner.parameters)}")
+    result = Tuned(_with_units(model, winner.parameters), {
+        "parameters": winner.parameters, "validation": winner.mean, "trials": trials,
+        "candidates": len(places), "seeds": seeds + len(SEEDS),
+        "at_edge": _at_edge(search_space(model, ranges), winner.parameters),
+        "versions": versions()}, [_told(one) for one in places])
+    if out is not None:
+        first = asked(model, task, [seed], options)[0].address
+        write_json(writable("out", out, f"trials-{first}.json"),
+                   {"task": task.name, "key": key_of(model), "seed": seed, **result.entry,
+                    "candidates": result.trials})
+    return result
+
+
+def _told(one):
+    """A candidate as JSON holds it; the score of a run whose values ran away is None."""
+    return {"parameters": one.parameters, "pruned": one.pruned, "scores": {
+        str(seed): None if score == -np.inf else score for seed, score in one.scores.items()}}
 
 
 def _with_units(model, numbers):
@@ -173,15 +248,6 @@ def _score(run):
     if isinstance(run, Exception):
         raise run
     return run.test_accuracy if run.test_accuracy is not None else -run.meta["test_loss"]
-
-
-def refined(settings: Sequence[Mapping[str, float]], scores: Sequence[float], count: int,
-            rng: np.random.Generator, spread: float = 0.4, around: int = 3
-            ) -> list[dict[str, float]]:
-    """`count` settings near the best `around`, each value times exp(normal(0, spread))."""
-    best = sorted(range(len(settings)), key=lambda k: -scores[k])[:around]
-    return [{n: float(f"{v * np.exp(rng.normal(0, spread)):.4g}")
-             for n, v in settings[best[k % len(best)]].items()} for k in range(count)]
 
 
 def _at_edge(space, setting):

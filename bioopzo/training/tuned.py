@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from typing import Any
 
@@ -20,12 +20,16 @@ FILE = "data/tuned.json"
 class Tuned(Entries[Any]):
     """Parameters that a search found, name -> value with its unit; `entry` says how, as JSON does.
 
+    `trials` is what every candidate of the search came to: ``parameters`` in base units, ``scores``
+    by seed (None: values ran away), and whether it was ``pruned`` after its first.
+
     ``model.edit(found)`` takes them, and ``compare(..., tuned={"opzo": found})``.
     """
 
-    def __init__(self, parameters: Mapping[str, Any], entry: Mapping[str, Any]) -> None:
+    def __init__(self, parameters: Mapping[str, Any], entry: Mapping[str, Any],
+                 trials: Iterable[Mapping[str, Any]] = ()) -> None:
         super().__init__(parameters)
-        self.entry = dict(entry)
+        self.entry, self.trials = dict(entry), [dict(one) for one in trials]
 
     def __repr__(self):
         edge = self.entry["at_edge"]

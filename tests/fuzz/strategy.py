@@ -209,6 +209,8 @@ def draw_from(choose, seed=0):
             value = "adaptive"
         if value != rules.options(rule)[name]:
             options[name] = value
+    if rule == "opzo" and "place" in options and "local" not in options and choose.chance(0.5):
+        options["forward_psi"] = False
     neuron = choose.one(neurons.available())
     if rule == "reinforce" and neuron == "deterministic" and choose.chance(0.9):
         neuron = "logistic"

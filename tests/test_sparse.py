@@ -1,0 +1,66 @@
+"""Sparse learning: which neurons have psi, and the operations that the others save."""
+
+import numpy as np
+import pytest
+from brian2 import ms
+
+import bioopzo as bz
+from bioopzo.errors import InputError
+from bioopzo.measures import learning_operations
+
+SIZES = [4, 5, 6, 2]
+
+
+@pytest.fixture(scope="module")
+def untrained():
+    """A run on XOR in 12 steps, of which the target is shown in some; nothing was learned."""
+    task = bz.tasks.xor(dt=5 * ms)
+    task = task.replace(splits={name: members[:16] for name, members in task.splits.items()})
+    return bz.train(bz.Model(SIZES, rule="dfa"), task, trials=8, evaluations=1, seed=1, batch=8,
+                    engine="rate", compiled=False, progress=False).at(0)
+
+
+def counted(run, trials=8, psi=None, **options):
+    """The operations of the weights of a run under another model."""
+    model = bz.Model(SIZES, **options)
+    model = model.edit(psi=psi) if psi else model
+    return learning_operations(bz.Run(run.arrays, run.units, {
+        key: value for key, value in run.meta.items() if key != "digest"}, model, run.task), trials)
+
+
+@pytest.mark.parametrize("rule, first, second, options", [
+    ("bp", 4 + 6 * 2 / 6, 5 + 2, {}),  # its weights, and back from two neurons, or the readout
+    ("dfa", 4 + 2, 5 + 2, {}),  # feedback from two errors
+    ("opzo", 4 + 2 + 2 + 2, 5 + 2 + 2, {"local": True, "intermediate": 2})])
+def test_operations_are_those_of_the_synapses_of_neurons_with_psi(untrained, rule, first, second,
+                                                                  options):
+    """Two neurons of every layer have psi, whatever happens."""
+    found = counted(untrained, rule=rule, psi="psi = int(i < 2) : 1", options=options)
+    task = untrained.task
+    steps = np.count_nonzero(task.mask)
+    assert 0 < steps < task.steps
+    for layer, size, each in (("hidden_1", 5, first), ("hidden_2", 6, second)):
+        assert found[layer].share == pytest.approx(np.full(task.steps, 2 / size))
+        assert found[layer].operations == pytest.approx(steps * 2 * each)
+    assert found["hidden_1"].dense == steps * 5 * (4 + 6 if rule == "bp" else first)
+    assert found["hidden_2"].dense == steps * 6 * second
+    assert found["readout"].operations == found["readout"].dense == steps * 6 * 2
+    assert found["readout"].share == pytest.approx(np.ones(task.steps))
+
+
+def test_smaller_perturbations_and_fewer_samples_leave_fewer_neurons(untrained):
+    def share(**options):
+        return counted(untrained, 16, rule="dfa", **options)["hidden_1"].share.mean()
+
+    one, five, narrow = (share(surrogate=kind, delta_z=delta) for kind, delta in (
+        ("localzo", 0.5), ("localzo_5", 0.5), ("localzo", 0.05)))
+    assert narrow < 0.5 * one and one < 0.9 * five and narrow > 0
+    assert share() == 1  # the derivative of the escape noise is nowhere 0
+
+
+@pytest.mark.parametrize("rule, options", [
+    ("eprop", {}), ("reinforce", {}), ("readout_only", {}), ("node_perturbation", {}),
+    ("opzo", {"place": "before", "forward_psi": False})])
+def test_rules_that_learn_without_psi_are_refused(untrained, rule, options):
+    with pytest.raises(InputError, match=f"forward_1 of rule {rule} has no psi before"):
+        counted(untrained, rule=rule, options=options)
