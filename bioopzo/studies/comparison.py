@@ -11,9 +11,11 @@ def models_of(parameters, task, **common):
     """label -> `Model`, by the `parameters` of a comparison on `task`.
 
     ``parameters["models"]`` maps a label, which starts with the rule, to keywords, units in the
-    names; ``parameters["hidden"]`` replaces the task's hidden layers. `common` are keywords of all.
+    names; ``parameters["network"]``, an architecture's text, or ``parameters["hidden"]`` replaces
+    the task's hidden layers. `common` are keywords of all.
     """
-    sizes = [task.n_in, *(parameters.get("hidden") or task.hidden), task.n_out]
+    sizes = parameters.get("network") or [
+        task.n_in, *(parameters.get("hidden") or task.hidden), task.n_out]
     return {label: Model(sizes, rule=label.split(",")[0], **{**common, **with_units(keywords)})
             for label, keywords in parameters["models"].items()}
 

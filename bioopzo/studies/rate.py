@@ -4,10 +4,12 @@ A study trains models on a data set over several seeds and may measure something
 networks. Its parameters: `task` with `task_options`; `hidden` layers, where not the task's;
 `models`, label -> keywords of `Model` (the label starts with the rule); settings, `common` to all
 models or of one label (`settings`); `epochs` and `seeds`; `runs`, the study whose saved runs are
-taken, where not its own; `published` accuracies to show beside; and `measure`: ``"alignment"``, the
-feedback against the expected Jacobian, ``"angle"``, the update against backpropagation's, too,
-``"sparsity"``, the share of neurons whose psi is not 0 and the operations of learning,
-``"gradients"``, in place of the accuracies all that is read off the trained networks, or empty.
+taken, where not its own; `published` accuracies to show beside; where given, a `network` (the text
+of an architecture, whose gains are those with which all layers fire, see `alive`) and the
+`first_seed`; and `measure`: ``"alignment"``, the feedback against the expected Jacobian,
+``"angle"``, the update against backpropagation's, too, ``"sparsity"``, the share of neurons whose
+psi is not 0 and the operations of learning, ``"gradients"``, in place of the accuracies all that is
+read off the trained networks, or empty.
 """
 
 import numpy as np
@@ -19,6 +21,7 @@ from bioopzo.studies import tables
 from bioopzo.studies.comparison import models_of, numbers
 from bioopzo.studies.curves import curves
 from bioopzo.training.compare import compare
+from bioopzo.training.living import alive
 
 #: Of every model: deterministic neurons, as in the papers, with dropout.
 NETWORK = {"dropout": 0.2}
@@ -33,7 +36,10 @@ def compute(parameters, jobs, progress, saved):
     p = parameters
     task = tasks.get(p["task"], **p["task_options"])
     models = models_of(p, task, **NETWORK)
-    result = compare(models, task, seeds=range(p["seeds"]), epochs=p["epochs"], jobs=jobs,
+    if p.get("network"):
+        models = _alive(models, task, {**SETTINGS, **p["common"]}["activity"])
+    first = p.get("first_seed", 0)
+    result = compare(models, task, seeds=range(first, first + p["seeds"]), epochs=p["epochs"], jobs=jobs,
                      progress=progress, engine="rate", out=saved.with_name(p["runs"] or saved.name),
                      settings={**SETTINGS, **p["common"],
                                **{k: v for k, v in p["settings"].items() if k in models}})
@@ -62,6 +68,12 @@ def _sparsity(runs):
                       for p in runs[0].model.network.hidden},
             **{part: [sum(getattr(one, part) for one in f.values()) for f in found]
                for part in ("operations", "dense")}}
+
+
+def _alive(models, task, activity):
+    """Models whose layers fire untrained, with the gains that were found for the first of them."""
+    gains = alive(next(iter(models.values())), task, activity=activity).given["gain"]
+    return {label: model.edit(gain=gains) for label, model in models.items()}
 
 
 def _with_matrix(result):
