@@ -151,7 +151,7 @@ class Driver:
             # What is recorded of event-driven plasticity is read of the dense form, beside it.
             self.recorder, self.beside, self.theirs = open_recorder(
                 self.model, self.shape, watch.chosen, self.engine.name, len(watch.trials),
-                chosen.precision, chosen.lazy)
+                chosen.precision, chosen.lazy, assembly)
             self.beside = self.beside and chosen.lazy
         self.checkpoint = chosen.checkpoint
         self.identity = checkpoint_identity({
