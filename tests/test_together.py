@@ -1,5 +1,7 @@
 """Several runs of one text as one program: the results are those of single runs."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from brian2 import Hz
@@ -129,3 +131,20 @@ def test_seeds_are_seeds(task):
     runs = bz.train(bz.Model([4, 5, 2]), task, trials=2, evaluations=1, seed=[0, 1],
                     backend="numpy", progress=False)
     assert [run.meta["seed"] for run in runs] == [0, 1]
+
+
+@pytest.mark.parametrize("marks, most, room", [
+    ((0, 7, 14), 512, 8), ((0, 8), 512, 8), ((0, 5, 14), 512, 64), ((0, 700), 512, 512),
+    ((0, 3), 2, 2)])
+def test_a_program_has_room_for_the_batches_between_evaluations(task, marks, most, room):
+    plan = rate.planned(task, trials=2, batch=1)
+    assert rate.room_for(dataclasses.replace(plan, marks=marks), most) == room
+
+
+def test_models_that_differ_in_numbers_are_translated_once(task):
+    engines = [rate.open_engine(bz.Model([4, 3, 2], **given).for_task(task), task,
+                                rate.settings(compiled=False))
+               for given in ({"eta": 5*Hz}, {"eta": 6*Hz}, {"rule": "dfa"})]
+    assert engines[0].program is engines[1].program is not engines[2].program
+    assert [float(one.model.parameters["eta"]) for one in engines[:2]] == [5, 6]
+    assert engines[0].constants != engines[1].constants

@@ -1,5 +1,6 @@
 """The rate engine as training drives it: batch by batch, with checkpoints."""
 
+import math
 import resource
 import time
 import warnings
@@ -127,6 +128,7 @@ class Driver:
         # that share the batches make the same calls.
         self.in_processes = jax.process_count() > 1
         self.pace = min(16, self.most) if self.in_processes else 1
+        self.room = room_for(plan, self.most)
         optimizer = self.engine.optimizer
         forms = {name: synapse.form for name, synapse in self.engine.assembly.synapses.items()
                  if synapse.form}
@@ -292,6 +294,15 @@ class Driver:
             **engine.weights, **engine.shared, **engine.state}.items()}) is not None
 
 
+def room_for(plan: Plan, most: int) -> int:
+    """Batches that a program of training has room for: those between two evaluations, `most`.
+
+    A power of 8, so that plans of different length share programs; what is empty costs time.
+    """
+    longest = max(stop - first for first, stop in pairwise(plan.marks))
+    return min(most, 8 ** max(1, math.ceil(math.log(longest, 8) - 1e-9)))
+
+
 def side_by_side(plan: Plan, chosen: Settings) -> bool:
     """Whether runs of one text are run as one program: as asked for, or where it is faster.
 
@@ -338,7 +349,7 @@ def run_together(drivers: Sequence[Driver], stretches: Sequence[Stretch]
         reads = train_together(
             [driver.engine for driver in drivers],
             [driver.asked(stretch) for driver, stretch in zip(drivers, stretches)],
-            max(1, drivers[0].most // len(drivers)))
+            max(1, min(drivers[0].room, drivers[0].most // len(drivers))))
         most = max(1, drivers[0].most // len(drivers))
         pace = CALL_S / max(time.perf_counter() - begin, 1e-3) * len(reads[0])
         for driver in drivers:

@@ -162,11 +162,10 @@ def work(runs: Sequence[Asked], task: Task, curves: bool = False) -> list[Run | 
 
 
 def _fitted(run, task):
-    """The model of a run as it is trained, checked; made once for the runs of a kind."""
+    """The model of a run as it is trained, made once for a kind; `asked` has checked it."""
     fitted = _FITTED.get(run.kind)
     if fitted is None:
         fitted, _, _ = prepared(run.model, task, **run.options)
-        check_on(fitted, task)
         for old in list(_FITTED)[:-MOST_FITTED]:
             _FITTED.pop(old, None)  # another thread may have been here
         _FITTED[run.kind] = fitted

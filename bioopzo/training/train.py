@@ -25,7 +25,7 @@ from bioopzo.training.live import listener
 from bioopzo.training.log import Listener, Log, keeps_decisions
 from bioopzo.training.plan import Evaluations, Plan
 from bioopzo.training.saving import place_of_run
-from bioopzo.training.start import checked_start, provenance
+from bioopzo.training.start import checked_start, note_holds, provenance
 from bioopzo.training.tuned import tuned_parameters
 from bioopzo.training.watch import checked_watch
 
@@ -199,6 +199,7 @@ def _opened(checked, task, progress, engine="spiking", split="test", live=False,
     run = Run(model=model, task=task)
     run.meta.update(provenance(model, task, plan.trials, seed,
                                ENGINES[engine].backend(chosen, plan, model, task), split))
+    note_holds(run, tqdm.write if progress else None)
     if start is None:  # where a run goes on from is no part of an address
         run.meta["address"] = addresses(model, task, plan, chosen, split, [seed])[0]
     driver = ENGINES[engine].Driver(run, plan, chosen, seed, log, tqdm.write if progress else None,
