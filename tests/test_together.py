@@ -9,9 +9,10 @@ from brian2 import Hz
 import bioopzo as bz
 from bioopzo.engines.rate import engine as rate_engine
 from bioopzo.errors import InputError, InterruptedRun, NonFiniteError
-from bioopzo.training import rate
+from bioopzo.training import rate, runs
 from bioopzo.training.search import tune
 from bioopzo.training.train import Job, train_group
+from bioopzo.training.workers import workers
 
 ONLINE = dict(engine="rate", batch=1, updates="step", optimizer="sgd", precision="double",
               progress=False)
@@ -148,3 +149,34 @@ def test_models_that_differ_in_numbers_are_translated_once(task):
     assert engines[0].program is engines[1].program is not engines[2].program
     assert [float(one.model.parameters["eta"]) for one in engines[:2]] == [5, 6]
     assert engines[0].constants != engines[1].constants
+
+
+@pytest.mark.parametrize("activity, brief, sizes", [
+    ("rates", True, [5, 5, 12]), ("rates", False, [12, 12, 12]), ("spikes", True, [12, 12, 12])])
+def test_of_many_runs_short_evaluations_have_their_own_program(task, monkeypatch, activity, brief,
+                                                               sizes):
+    """Nothing is shown but what counts, and the same is found; not where numbers are drawn."""
+    seen, inner = [], rate.on_batches
+
+    def looking(*given):
+        seen.append(given[-1])
+        return inner(*given)
+
+    monkeypatch.setattr(rate, "on_batches", looking)
+    options = dict(engine="rate", batch=10, trials=20, evaluations=2, evaluation_trials=5,
+                   compiled=False, activity=activity)
+    jobs = [Job(bz.Model([4, 3, 2]), 1, brief=one) for one in (brief, False)]
+    asked, plain = train_group(jobs, task, progress=False, **options)
+    assert seen[:3] == sizes
+    same(asked, plain, 1e-6)
+
+
+def test_many_runs_of_a_text_are_brief(task, monkeypatch):
+    asked = runs.asked(bz.Model([4, 3, 2]), task, range(6), dict(
+        engine="rate", batch=10, trials=20, evaluation_trials=5))
+    assert {run.spare for run in asked} == {2 * (12 - 5)}
+    monkeypatch.setattr(runs, "work", lambda part, *_: [run.brief for run in part])
+    for worth, brief in ((6 * 14, False), (6 * 14 - 1, True)):
+        monkeypatch.setattr(runs, "WORTH_BRIEF", worth)
+        with workers(None, 1, False) as pool:
+            assert {found for _, found in runs.computed(asked, task, pool, 1)} == {brief}

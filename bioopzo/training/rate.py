@@ -104,7 +104,13 @@ def shuffled(seed: int) -> Callable[[int], np.random.Generator]:
 
 
 class Driver:
-    """An engine with its weights; `run` takes it through a batch or an evaluation."""
+    """An engine with its weights; `run` takes it through a batch or an evaluation.
+
+    Trials of an evaluation are padded to as many as the last one shows, so that one program is
+    compiled; with `brief` those before it have their own, where nothing in it is random.
+    """
+
+    brief = False
 
     def __init__(self, run: Run, plan: Plan, chosen: Settings, seed: int, log: Log,
                  announce: Callable[[str], object] | None = None, start: Run | None = None,
@@ -256,7 +262,8 @@ class Driver:
 
     def _evaluation(self, members):
         """Accuracy, loss and rates on held-out trials, plasticity and perturbation off."""
-        size = batch_of(self.task, len(self.plan.held_out), self.chosen.devices)
+        most = members if self.brief and self.engine.machines[False].quiet else self.plan.held_out
+        size = batch_of(self.task, len(most), self.chosen.devices)
         decision, losses, rates = on_batches(self.engine, self.task, self.inputs, self.targets,
                                              self.masks, members, size)
         loss = float(losses.mean())

@@ -116,7 +116,10 @@ class Driver:
 
     An evaluation begins with that state and is forgotten: training goes on from where it was. What
     it is like at the end of the last one, when all that training asks for is done, is `final`.
+    Evaluations cost what they show, whether they are to be `brief` or not.
     """
+
+    brief = False
 
     def __init__(self, run: Run, plan: Plan, chosen: Settings, seed: int, log: Log,
                  announce: Callable[[str], object] | None = None, start: Run | None = None,
