@@ -6,6 +6,7 @@ import sys
 import textwrap
 import warnings
 from concurrent.futures import BrokenExecutor, Executor, Future
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -278,8 +279,9 @@ def test_the_same_on_a_cluster(kind, task, tmp_path):
     given = (model(), task, {"eta": [1, 2] * Hz}, [0])
     here = bz.sweep(*given, jobs=1, **QUICK)
     if kind == "dask":
-        with library.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) \
-                as cluster, library.Client(cluster) as client:
+        with patch.dict(os.environ), library.LocalCluster(
+                n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, \
+                library.Client(cluster) as client:  # which leave variables of their own
             there = bz.sweep(*given, client.get_executor(), **QUICK)
     else:
         there = bz.sweep(*given, library.LocalExecutor(folder=tmp_path), **QUICK)
