@@ -58,7 +58,7 @@ def _endless(here, add, name):
 
 
 for name, listed in {"rule": bz.rules, "neuron": bz.neurons, "task": bz.tasks}.items():
-    fault("user's files", f"a {name}'s file that never ends (Ctrl-C), and one that wants 1 PB",
+    fault("a user's file", f"a {name}'s file that never ends (Ctrl-C), and one that wants 1 PB",
           f"my_{name}.py", "interrupted while this file was run", "not enough memory",
           given=(listed.add, name))(_endless)
 
