@@ -30,6 +30,7 @@ from bioopzo.files import readable, writable, write_json
 from bioopzo.network import assigned, parts, paths, spread
 from bioopzo.network.assembly import assemble
 from bioopzo.network.blocks import CODINGS, is_block
+from bioopzo.network.clock import fitting_holds
 from bioopzo.network.connections import Convolution, architecture
 from bioopzo.network.layers import completed, layered
 from bioopzo.network.reached import reached
@@ -556,9 +557,10 @@ class Model:
         """The model with a task's coding, feedback and regime (and tuned rates) as defaults.
 
         A task without parameters has a regime that follows from its trials, see `network.regime`;
-        so have the learning rates of a recurrent network. Where the input is a current that changes
-        within a trial, the text says so: ``drive_post = w*x_pre : 1 (summed)``, in every step, in
-        place of what happens at the start of a trial.
+        so have the learning rates of a recurrent network, and the holds of a perturbation
+        (`T_z`, `T_w`) where a pair of the usual ones does not fit. Where the input is a current
+        that changes within a trial, the text says so: ``drive_post = w*x_pre : 1 (summed)``, in
+        every step, in place of what happens at the start of a trial.
 
         `task` is a `Task`, `tuned` maps names of parameters to values. Raises `InputError` when
         sizes, coding or error do not fit the task.
@@ -572,6 +574,8 @@ class Model:
             regime = found if not regime else {
                 **{n: found[n] for n in ("eta", "eta_o") if n in found}, **regime}
         regime = {"input_rate": task.input_rate, **regime, **(tuned or {})}
+        if own.rule.perturbs == "pair" and "T_z" not in {*regime, *self.given}:
+            regime.update(fitting_holds(task, *(own.parameters[n] for n in ("T_z", "T_w"))))
         return self._with(coding=task.coding, error=kind, changing=task.changing,
                           regime=Entries(regime))
 

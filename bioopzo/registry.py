@@ -16,12 +16,13 @@ import os
 import pkgutil
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from bioopzo.errors import BioopzoError, InputError, unknown
+from bioopzo.errors import BioopzoError, InputError, InterruptedRun, unknown
 
 #: What an option chooses.
 Choice = TypeVar("Choice")
@@ -147,21 +148,15 @@ class Folder:
         # Not by import, which may take a file from its cache that was written again a moment ago.
         defined = {"__name__": f"{self.package}.{path.stem}", "__package__": self.package,
                    "__file__": str(path)}
-        try:
+        with _blamed(path):
             exec(compile(text, str(path), "exec"), defined)
-        except (Exception, SystemExit) as problem:
-            raise _fault(path, problem) from problem
         return defined
 
     def _made(self, function, arguments, chosen):
         """What a function of a file makes, or an `InputError` that names the file and the line."""
         path = Path(inspect.unwrap(function).__code__.co_filename)
-        try:
+        with _blamed(path, function in self.added.values()):
             made = function(*arguments, **chosen)
-        except BioopzoError:
-            raise
-        except (Exception, SystemExit) as problem:
-            raise _fault(path, problem) from problem
         if not isinstance(made, self.returns):
             shown = f"{function.__name__}({', '.join(self.first)})"
             raise InputError(f"{path}: {shown} must return a "
@@ -234,16 +229,48 @@ def _defined(package, name, function):
     return getattr(importlib.import_module(f"{package}.{name}"), function or name)
 
 
+@contextmanager
+def _blamed(path, users=True):
+    """Within this context what fails is said to be of the file at `path`, and so is Ctrl-C.
+
+    Where the file is not the `users`', Ctrl-C is left as it is.
+    """
+    try:
+        yield
+    except BioopzoError:
+        raise
+    except (Exception, SystemExit) as problem:
+        raise _fault(path, problem) from problem
+    except KeyboardInterrupt as problem:
+        if not users:
+            raise
+        stop = InterruptedRun(f"{_place(path, problem)}: interrupted while this file was run, "
+                              "before anything else")
+        stop.number = getattr(problem, "number", stop.number)
+        raise stop from None
+
+
 def _fault(path, problem):
     """What failed in the user's file, and in which of its lines."""
-    if isinstance(problem, SyntaxError) and problem.filename == str(path):
-        places, what = [(problem.lineno, problem.text)], problem.msg
+    what = problem.msg if _is_syntax(path, problem) else str(problem)
+    if isinstance(problem, MemoryError):
+        what = what or "not enough memory"
+    return InputError(f"{_place(path, problem)}: {type(problem).__name__}: {what}")
+
+
+def _is_syntax(path, problem):
+    return isinstance(problem, SyntaxError) and problem.filename == str(path)
+
+
+def _place(path, problem):
+    """The file and the line in it where a problem arose."""
+    if _is_syntax(path, problem):
+        places = [(problem.lineno, problem.text)]
     else:
         places = [(frame.lineno, frame.line) for frame in
                   traceback.extract_tb(problem.__traceback__) if frame.filename == str(path)]
-        what = str(problem)
-    where = f", line {places[-1][0]}, {(places[-1][1] or '').strip()!r}" if places else ""
-    return InputError(f"{path}{where}: {type(problem).__name__}: {what}")
+    return f"{path}" + (f", line {places[-1][0]}, {(places[-1][1] or '').strip()!r}"
+                        if places else "")
 
 
 def choose(option: str, value: object, table: Mapping[Any, Choice]) -> Choice:

@@ -66,6 +66,15 @@ def none_added():
         listed._FOLDER.added.clear()
 
 
+@pytest.fixture
+def numbers_of_the_test():
+    """What Brian2 draws here are NumPy's numbers: put them back."""
+    device = brian2.all_devices["runtime"]
+    before = device.get_random_state()
+    yield
+    device.set_random_state(before)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def quick_collections(request):
     """Collections, which are many, do not look through what was there before a file's tests.

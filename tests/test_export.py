@@ -7,7 +7,6 @@ import subprocess
 import sys
 import warnings
 
-import brian2 as b2
 import numpy as np
 import pytest
 from brian2 import ms
@@ -20,6 +19,8 @@ from bioopzo.errors import InputError, ModelWarning
 from bioopzo.export.plain import statements
 from bioopzo.export.values import block, quoted, word, written
 
+#: Scripts draw from Brian2's numbers.
+pytestmark = pytest.mark.usefixtures("numbers_of_the_test")
 #: Runs scripts as they are, in a Python that has none of ours, and writes down what they find.
 ALONE = """
 import runpy, sys
@@ -44,15 +45,6 @@ try:
 except SystemExit as end:
     print(end)
 """
-
-
-@pytest.fixture(autouse=True)
-def numbers_of_the_test():
-    """What Brian2 draws here are NumPy's numbers: put them back."""
-    device = b2.all_devices["runtime"]
-    before = device.get_random_state()
-    yield
-    device.set_random_state(before)
 
 
 def trained(model, task, **more):

@@ -30,14 +30,8 @@ from bioopzo.network.clock import shape_of
 
 COLLECTS_AS_USERS_DO = True  # conftest: what is collected belongs to the session
 
-
-@pytest.fixture(autouse=True)
-def numbers_of_the_test():
-    """Scripts below draw from Brian2's numbers, which are NumPy's: put them back."""
-    device = b2.all_devices["runtime"]
-    before = device.get_random_state()
-    yield
-    device.set_random_state(before)
+#: Scripts below draw from Brian2's numbers.
+pytestmark = pytest.mark.usefixtures("numbers_of_the_test")
 
 
 @pytest.fixture(scope="module")

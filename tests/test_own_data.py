@@ -127,6 +127,19 @@ def test_a_spike_on_the_border_of_two_steps_is_in_the_second():
     assert task.steps == 30 and task.inputs[:].all()
 
 
+def test_holds_of_a_perturbation_fit_trials_of_any_length():
+    """T_z of 20 ms has no room for a pair in 20 ms; what has is recorded, and T_z given stays."""
+    task = bz.tasks.from_spikes(SPIKES * 6, [0, 1] * 6, duration=20*ms, unit=second)
+    model = bz.Model([3, 4, 2])
+    run = bz.train(model, task, trials=2, evaluations=1, backend="numpy", progress=False)
+    assert run.meta["holds"] == "T_z=8 ms, T_w=6 ms"
+    assert run.model.parameters["T_z"] == 8*ms and run.meta["parameters"]["T_w"] == "6. ms"
+    longer = bz.tasks.from_spikes(SPIKES * 6, [0, 1] * 6, duration=60*ms, unit=second)
+    assert model.for_task(longer).parameters["T_z"] == 20*ms
+    with pytest.raises(InputError, match="T_z=20 ms: two holds do not fit.*T_z <= 8 ms"):
+        bz.train(model.edit(T_z=20*ms), task, trials=2, backend="numpy")
+
+
 def test_spikes_that_are_left_out_or_missing_are_said():
     times = [([1., 2, 30], [0, 1, 1]), ([40.], [0])]
     with pytest.warns(ModelWarning) as told:

@@ -12,7 +12,7 @@ import pytest
 import bioopzo as bz
 from bioopzo import rules
 from bioopzo.cli import main
-from bioopzo.errors import InputError
+from bioopzo.errors import InputError, InterruptedRun
 from bioopzo.network.blocks import unknown_blocks
 from bioopzo.network.draft import draft
 from bioopzo.network.kinds import block_names
@@ -195,6 +195,15 @@ def test_a_rule_of_parts_that_are_none_is_refused(write, content, says):
 def test_the_options_of_a_rule_are_named(write):
     with pytest.raises(InputError, match=r"each with a default, not \*\*options"):
         rules.add(write("def rule(depth, **options):\n    pass\n"))
+
+
+@pytest.mark.parametrize("problem, kind, says", [
+    ("KeyboardInterrupt", InterruptedRun, "interrupted while this file was run"),
+    ("MemoryError", InputError, "not enough memory")])
+def test_a_file_that_never_ends_or_fits_is_named(write, problem, kind, says):
+    path = write(f"x = 1\nraise {problem}\n", "my_rule.py")
+    with pytest.raises(kind, match=f"{path.name}, line 2, .*{says}"):
+        rules.add(path)
 
 
 def test_what_fails_later_names_the_line_too(write):

@@ -1,11 +1,15 @@
 """Sweeps: what is asked for, where it is computed, what is found again, what is lost."""
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 import warnings
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -21,7 +25,7 @@ from bioopzo.training import runs as many
 from bioopzo.training.address import addresses
 from bioopzo.training.checkpoint import write
 from bioopzo.training.train import prepared
-from bioopzo.training.workers import Processes, workers
+from bioopzo.training.workers import Processes, results, workers
 
 QUICK = dict(trials=2, evaluations=1, backend="numpy", progress=False)
 
@@ -272,14 +276,37 @@ def test_a_process_that_dies_is_replaced():
         assert pool.submit(os.getpid).result() != os.getpid()
 
 
+def test_an_interruption_that_another_thread_is_given_ends_the_wait():
+    """The kernel gives a signal to any thread; Python answers it in the main one, which waits."""
+    over = threading.Event()
+
+    def job():
+        time.sleep(0.3)  # until the main thread waits
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        return over.wait(20)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    begin = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt), ThreadPoolExecutor(1) as pool:
+            try:
+                list(results(pool, job, [()]))
+            finally:
+                over.set()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert time.monotonic() - begin < 10
+
+
 @pytest.mark.parametrize("kind", ["dask", "submitit"])
 def test_the_same_on_a_cluster(kind, task, tmp_path):
     library = pytest.importorskip({"dask": "distributed"}.get(kind, kind))
     given = (model(), task, {"eta": [1, 2] * Hz}, [0])
     here = bz.sweep(*given, jobs=1, **QUICK)
     if kind == "dask":
-        with library.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) \
-                as cluster, library.Client(cluster) as client:
+        with patch.dict(os.environ), library.LocalCluster(
+                n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, \
+                library.Client(cluster) as client:  # which leave variables of their own
             there = bz.sweep(*given, client.get_executor(), **QUICK)
     else:
         there = bz.sweep(*given, library.LocalExecutor(folder=tmp_path), **QUICK)

@@ -1,5 +1,7 @@
 """Several runs of one text as one program: the results are those of single runs."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from brian2 import Hz
@@ -7,9 +9,10 @@ from brian2 import Hz
 import bioopzo as bz
 from bioopzo.engines.rate import engine as rate_engine
 from bioopzo.errors import InputError, InterruptedRun, NonFiniteError
-from bioopzo.training import rate
+from bioopzo.training import rate, runs
 from bioopzo.training.search import tune
 from bioopzo.training.train import Job, train_group
+from bioopzo.training.workers import workers
 
 ONLINE = dict(engine="rate", batch=1, updates="step", optimizer="sgd", precision="double",
               progress=False)
@@ -129,3 +132,51 @@ def test_seeds_are_seeds(task):
     runs = bz.train(bz.Model([4, 5, 2]), task, trials=2, evaluations=1, seed=[0, 1],
                     backend="numpy", progress=False)
     assert [run.meta["seed"] for run in runs] == [0, 1]
+
+
+@pytest.mark.parametrize("marks, most, room", [
+    ((0, 7, 14), 512, 8), ((0, 8), 512, 8), ((0, 5, 14), 512, 64), ((0, 700), 512, 512),
+    ((0, 3), 2, 2)])
+def test_a_program_has_room_for_the_batches_between_evaluations(task, marks, most, room):
+    plan = rate.planned(task, trials=2, batch=1)
+    assert rate.room_for(dataclasses.replace(plan, marks=marks), most) == room
+
+
+def test_models_that_differ_in_numbers_are_translated_once(task):
+    engines = [rate.open_engine(bz.Model([4, 3, 2], **given).for_task(task), task,
+                                rate.settings(compiled=False))
+               for given in ({"eta": 5*Hz}, {"eta": 6*Hz}, {"rule": "dfa"})]
+    assert engines[0].program is engines[1].program is not engines[2].program
+    assert [float(one.model.parameters["eta"]) for one in engines[:2]] == [5, 6]
+    assert engines[0].constants != engines[1].constants
+
+
+@pytest.mark.parametrize("activity, brief, sizes", [
+    ("rates", True, [5, 5, 12]), ("rates", False, [12, 12, 12]), ("spikes", True, [12, 12, 12])])
+def test_of_many_runs_short_evaluations_have_their_own_program(task, monkeypatch, activity, brief,
+                                                               sizes):
+    """Nothing is shown but what counts, and the same is found; not where numbers are drawn."""
+    seen, inner = [], rate.on_batches
+
+    def looking(*given):
+        seen.append(given[-1])
+        return inner(*given)
+
+    monkeypatch.setattr(rate, "on_batches", looking)
+    options = dict(engine="rate", batch=10, trials=20, evaluations=2, evaluation_trials=5,
+                   compiled=False, activity=activity)
+    jobs = [Job(bz.Model([4, 3, 2]), 1, brief=one) for one in (brief, False)]
+    asked, plain = train_group(jobs, task, progress=False, **options)
+    assert seen[:3] == sizes
+    same(asked, plain, 1e-6)
+
+
+def test_many_runs_of_a_text_are_brief(task, monkeypatch):
+    asked = runs.asked(bz.Model([4, 3, 2]), task, range(6), dict(
+        engine="rate", batch=10, trials=20, evaluation_trials=5))
+    assert {run.spare for run in asked} == {2 * (12 - 5)}
+    monkeypatch.setattr(runs, "work", lambda part, *_: [run.brief for run in part])
+    for worth, brief in ((6 * 14, False), (6 * 14 - 1, True)):
+        monkeypatch.setattr(runs, "WORTH_BRIEF", worth)
+        with workers(None, 1, False) as pool:
+            assert {found for _, found in runs.computed(asked, task, pool, 1)} == {brief}

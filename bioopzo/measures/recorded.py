@@ -57,14 +57,17 @@ def record_trials(run: Any, variables: str | Iterable[str], samples: Any = None,
 
 
 def open_recorder(model: Any, shape: Any, chosen: Sequence[Watched], backend: str | None,
-                  trials: int, precision: str = "double", lazy: bool = True
+                  trials: int, precision: str = "double", lazy: bool = True, assembly: Any = None
                   ) -> tuple[Any, bool, dict[str, Any]]:
-    """A back end of the spiking engine that records; whether it is dense; its constants."""
+    """A back end of the spiking engine that records; whether it is dense; its constants.
+
+    `assembly` is the text of the network, `lazy` or not, where the caller has it.
+    """
     def text(lazy):
         return assemble(model, shape.duration, shape.varying, lazy, bool(shape.events),
                         step=shape.step, precision=precision, masks=shape.masks > 1)
 
-    assembly = text(lazy)
+    assembly = assembly or text(lazy)
     dense = not lazy or asks_for_dense(chosen, assembly)
     assembly = text(False) if dense and lazy else assembly
     name = backends.choose(backend if backend in backends.BACKENDS else None, trials)

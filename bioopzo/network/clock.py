@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from brian2.units import second
+from brian2.units import ms, second
 from brian2.units.fundamentalunits import Quantity
 
 from bioopzo.errors import InputError
@@ -201,6 +201,26 @@ def ticks(course: np.ndarray, plastic: float, first: int, count: int) -> dict[st
     return said
 
 
+def longest_hold(start: int, steps: int) -> int:
+    """Steps of the longest hold of which two fit into `steps`, the target shown from `start`."""
+    return (steps - start // 2) // 2
+
+
+def fitting_holds(task: Any, hold: Quantity, window: Quantity) -> dict[str, Quantity]:
+    """``T_z`` and ``T_w`` for a `task` in whose trials two holds of `hold` do not fit; else none.
+
+    The longest that does, and the part of it in which its effect is read, `window`, shorter by as
+    much. In ms; none where no pair of steps fits.
+    """
+    dt, (masks, _) = float(task.dt), masks_of(task)
+    longest = min(longest_hold(int(np.flatnonzero(mask)[0]), len(mask)) for mask in masks)
+    if not 0 < longest < round(float(hold) / dt):
+        return {}
+    read = min(longest, max(1, round(longest * float(window) / float(hold))))
+    return {name: float(f"{steps * dt * 1e3:.12g}") * ms
+            for name, steps in (("T_z", longest), ("T_w", read))}
+
+
 def _one_hold(course, start, window):
     """One z from step `start` on, whose effect is read in the last `window` steps."""
     course["sigma"][start:] = 1
@@ -215,7 +235,7 @@ def _pairs_of_holds(course, start, hold, window, dt):
         raise InputError(f"T_w ({window*dt*1e3:g} ms) must lie within T_z ({hold*dt*1e3:g} ms)")
     steps = len(course["sigma"])
     # Holds begin with the gate, or where a pair needs more room in the warm-up's second half.
-    earliest = start // 2
+    earliest, longest = start // 2, longest_hold(start, steps)
     if steps - start < 2 * hold <= steps - earliest:
         start = steps - 2 * hold
     pairs = (steps - start) // (2 * hold)
@@ -223,7 +243,7 @@ def _pairs_of_holds(course, start, hold, window, dt):
         raise InputError(
             f"T_z={hold*dt*1e3:g} ms: two holds do not fit after the first {earliest*dt*1e3:g} ms "
             f"(half the warm-up) of a trial of {steps*dt*1e3:g} ms; allowed: T_z <= "
-            f"{(steps - earliest)//2*dt*1e3:g} ms")
+            f"{longest*dt*1e3:g} ms")
     for k in range(pairs):
         first = start + 2 * k * hold
         course["hold"][first] = course["pair"][first + 2 * hold - 1] = 1

@@ -1,5 +1,6 @@
 """The rate engine as training drives it: batch by batch, with checkpoints."""
 
+import math
 import resource
 import time
 import warnings
@@ -103,7 +104,13 @@ def shuffled(seed: int) -> Callable[[int], np.random.Generator]:
 
 
 class Driver:
-    """An engine with its weights; `run` takes it through a batch or an evaluation."""
+    """An engine with its weights; `run` takes it through a batch or an evaluation.
+
+    Trials of an evaluation are padded to as many as the last one shows, so that one program is
+    compiled; with `brief` those before it have their own, where nothing in it is random.
+    """
+
+    brief = False
 
     def __init__(self, run: Run, plan: Plan, chosen: Settings, seed: int, log: Log,
                  announce: Callable[[str], object] | None = None, start: Run | None = None,
@@ -127,6 +134,7 @@ class Driver:
         # that share the batches make the same calls.
         self.in_processes = jax.process_count() > 1
         self.pace = min(16, self.most) if self.in_processes else 1
+        self.room = room_for(plan, self.most)
         optimizer = self.engine.optimizer
         forms = {name: synapse.form for name, synapse in self.engine.assembly.synapses.items()
                  if synapse.form}
@@ -254,7 +262,8 @@ class Driver:
 
     def _evaluation(self, members):
         """Accuracy, loss and rates on held-out trials, plasticity and perturbation off."""
-        size = batch_of(self.task, len(self.plan.held_out), self.chosen.devices)
+        most = members if self.brief and self.engine.machines[False].quiet else self.plan.held_out
+        size = batch_of(self.task, len(most), self.chosen.devices)
         decision, losses, rates = on_batches(self.engine, self.task, self.inputs, self.targets,
                                              self.masks, members, size)
         loss = float(losses.mean())
@@ -290,6 +299,15 @@ class Driver:
         engine.train(self.inputs[part][None], self.targets[part][None], masks=masks)
         return not_finite({key: gathered(value) for key, value in {
             **engine.weights, **engine.shared, **engine.state}.items()}) is not None
+
+
+def room_for(plan: Plan, most: int) -> int:
+    """Batches that a program of training has room for: those between two evaluations, `most`.
+
+    A power of 8, so that plans of different length share programs; what is empty costs time.
+    """
+    longest = max(stop - first for first, stop in pairwise(plan.marks))
+    return min(most, 8 ** max(1, math.ceil(math.log(longest, 8) - 1e-9)))
 
 
 def side_by_side(plan: Plan, chosen: Settings) -> bool:
@@ -338,7 +356,7 @@ def run_together(drivers: Sequence[Driver], stretches: Sequence[Stretch]
         reads = train_together(
             [driver.engine for driver in drivers],
             [driver.asked(stretch) for driver, stretch in zip(drivers, stretches)],
-            max(1, drivers[0].most // len(drivers)))
+            max(1, min(drivers[0].room, drivers[0].most // len(drivers))))
         most = max(1, drivers[0].most // len(drivers))
         pace = CALL_S / max(time.perf_counter() - begin, 1e-3) * len(reads[0])
         for driver in drivers:

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +26,8 @@ from bioopzo.training.workers import results
 MOST_TOGETHER = 64
 #: Runs of the spiking engine with so many trials (some ten seconds) are kept on the way, too.
 WORTH_KEEPING = 10_000
+#: So many trials spared in evaluations are worth the compilation of another program, .3 s.
+WORTH_BRIEF = 40_000
 #: Models that a worker has made ready, by kind of run; so many are kept.
 _FITTED: dict[str, Model] = {}
 MOST_FITTED = 8
@@ -36,8 +39,10 @@ class Asked:
 
     `options` are those of `train`, `place` is where it is saved, `address` says what it is,
     `backend` where it will run, `group` is what it has in common with others of one program (empty:
-    it runs alone), and `long` whether it is kept on the way. `fitted` is the model as it is
-    trained, which does not travel to workers; each makes it once for all runs of a `kind`.
+    it runs alone), `text` what in common with others of one text, and `long` whether it is kept on
+    the way. `spare` trials are shown to no purpose where all its evaluations are as long as the
+    last, which is worth a program of their own (`brief`) for many runs. `fitted` is the model as it
+    is trained, which does not travel to workers; each makes it once for all runs of a `kind`.
     """
 
     model: Model
@@ -50,6 +55,9 @@ class Asked:
     place: Path | None = None
     fitted: Model | None = None
     kind: str = ""
+    text: str = ""
+    spare: int = 0
+    brief: bool = False
 
     @property
     def checkpoint(self) -> Path | None:
@@ -74,8 +82,10 @@ def asked(model: Model, task: Task, seeds: Iterable[int], options: Mapping[str, 
     backend = ENGINES[engine].backend(chosen, plan, fitted, task)
     long = engine == "rate" or plan.trials >= WORTH_KEEPING
     kind = digest((options, model.digest, task.digest))
-    return [Asked(model, seed, options, address, backend, group, long, fitted=fitted, kind=kind)
-            for seed, address in zip(seeds, found)]
+    text = digest((options, fitted.blocks, fitted.sizes)) if engine == "rate" else ""
+    spare = (len(plan.marks) - 1) * (len(plan.held_out) - len(plan.few))
+    return [Asked(model, seed, options, address, backend, group, long, None, fitted, kind, text,
+                  spare) for seed, address in zip(seeds, found)]
 
 
 def computed(runs: Sequence[Asked], task: Task, executor: Any, at_once: int, curves: bool = False
@@ -88,7 +98,9 @@ def computed(runs: Sequence[Asked], task: Task, executor: Any, at_once: int, cur
     learning curve alone where only `curves` are asked for. A worker that died is a problem of its
     runs only; a run that could not be saved comes all the same, with a `ModelWarning`.
     """
-    left = []
+    left, of_a_text = [], Counter(run.text for run in runs)
+    runs = [replace(run, brief=bool(run.text) and run.spare * of_a_text[run.text] > WORTH_BRIEF)
+            for run in runs]
     for number, run in enumerate(runs):
         found = known(run)
         if found is None:
@@ -152,8 +164,8 @@ def work(runs: Sequence[Asked], task: Task, curves: bool = False) -> list[Run | 
     left = [run for run in runs if found[run.address] is None]
     if left:
         made = train_group(
-            [Job(run.model, run.seed, run.place, run.checkpoint, _fitted(run, task))
-             for run in left], task, progress=False, **left[0].options)
+            [Job(run.model, run.seed, run.place, run.checkpoint, _fitted(run, task), run.address,
+                 run.brief) for run in left], task, progress=False, **left[0].options)
         found.update(zip((run.address for run in left), made))
     for run in runs:
         if run.checkpoint and _settled(found[run.address]):
@@ -162,11 +174,10 @@ def work(runs: Sequence[Asked], task: Task, curves: bool = False) -> list[Run | 
 
 
 def _fitted(run, task):
-    """The model of a run as it is trained, checked; made once for the runs of a kind."""
+    """The model of a run as it is trained, made once for a kind; `asked` has checked it."""
     fitted = _FITTED.get(run.kind)
     if fitted is None:
         fitted, _, _ = prepared(run.model, task, **run.options)
-        check_on(fitted, task)
         for old in list(_FITTED)[:-MOST_FITTED]:
             _FITTED.pop(old, None)  # another thread may have been here
         _FITTED[run.kind] = fitted

@@ -116,7 +116,10 @@ class Driver:
 
     An evaluation begins with that state and is forgotten: training goes on from where it was. What
     it is like at the end of the last one, when all that training asks for is done, is `final`.
+    Evaluations cost what they show, whether they are to be `brief` or not.
     """
+
+    brief = False
 
     def __init__(self, run: Run, plan: Plan, chosen: Settings, seed: int, log: Log,
                  announce: Callable[[str], object] | None = None, start: Run | None = None,
@@ -151,7 +154,7 @@ class Driver:
             # What is recorded of event-driven plasticity is read of the dense form, beside it.
             self.recorder, self.beside, self.theirs = open_recorder(
                 self.model, self.shape, watch.chosen, self.engine.name, len(watch.trials),
-                chosen.precision, chosen.lazy)
+                chosen.precision, chosen.lazy, assembly)
             self.beside = self.beside and chosen.lazy
         self.checkpoint = chosen.checkpoint
         self.identity = checkpoint_identity({

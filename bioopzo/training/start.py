@@ -5,10 +5,11 @@ import hashlib
 import importlib.metadata
 import platform
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from brian2.units import ms
 
 from bioopzo.errors import InputError, ModelWarning
 from bioopzo.measures.trials import before
@@ -203,6 +204,16 @@ def _version(name):
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
+
+
+def note_holds(run: Run, announce: Callable[[str], object] | None = None) -> None:
+    """Let a run, and who listens, say that a perturbation's holds follow from its task's trials."""
+    model, task = run.model, run.task
+    if "T_z" in model.regime and not {"T_z"} & {*task.parameters, *model.given}:
+        run.meta["holds"] = ", ".join(f"{n}={model.parameters[n]/ms:g} ms" for n in ("T_z", "T_w"))
+        if announce:
+            announce(f"{run.meta['holds']}: two holds of the perturbation fit into trials of "
+                     f"{task.duration/ms:g} ms so; give T_z and T_w for others")
 
 
 def provenance(model: Model, task: Task, trials: int, seed: int, backend: str, split: str

@@ -25,7 +25,7 @@ from bioopzo.training.live import listener
 from bioopzo.training.log import Listener, Log, keeps_decisions
 from bioopzo.training.plan import Evaluations, Plan
 from bioopzo.training.saving import place_of_run
-from bioopzo.training.start import checked_start, provenance
+from bioopzo.training.start import checked_start, note_holds, provenance
 from bioopzo.training.tuned import tuned_parameters
 from bioopzo.training.watch import checked_watch
 
@@ -147,7 +147,8 @@ def train(model: Model, task: Task, trials: int | None = None, seed: int | Itera
 class Job:
     """One of several runs: a `model`, a `seed`, and where it is saved and kept on the way.
 
-    `fitted` is what `prepared` made of the model, where that is known and checked.
+    `fitted` is what `prepared` made of the model, and `address` that of the run, where they are
+    known; `brief` whether evaluations before the last have a program of their own.
     """
 
     model: Model
@@ -155,6 +156,8 @@ class Job:
     save: str | PathLike | None = None
     checkpoint: str | PathLike | None = None
     fitted: Model | None = None
+    address: str = ""
+    brief: bool = False
 
 
 def train_group(jobs: Sequence[Job], task: Task, progress: bool = True, **options: Any
@@ -167,7 +170,8 @@ def train_group(jobs: Sequence[Job], task: Task, progress: bool = True, **option
     """
     # What is wrong with the last is said before the first runs.
     checked = [_checked(job, task, **options) for job in jobs]
-    opened = [partial(_opened, one, task, progress, **options) for one in checked]
+    opened = [partial(_opened, job, one, task, progress, **options)
+              for job, one in zip(jobs, checked)]
     with stopping.heeded(), before_training():
         if options.get("engine", "spiking") == "rate" and len(jobs) > 1:
             return _grouped([make() for make in opened], progress)
@@ -190,7 +194,8 @@ def _checked(job, task, engine="spiking", live=False, start=None, record=None, r
     return seed, model, plan, chosen, place, watch, time.perf_counter() - begin
 
 
-def _opened(checked, task, progress, engine="spiking", split="test", live=False, start=None, **_):
+def _opened(job, checked, task, progress, engine="spiking", split="test", live=False, start=None,
+            **_):
     """A job that has been checked as a run under way."""
     seed, model, plan, chosen, place, watch, spent = checked
     begin = time.perf_counter() - spent
@@ -199,10 +204,12 @@ def _opened(checked, task, progress, engine="spiking", split="test", live=False,
     run = Run(model=model, task=task)
     run.meta.update(provenance(model, task, plan.trials, seed,
                                ENGINES[engine].backend(chosen, plan, model, task), split))
+    note_holds(run, tqdm.write if progress else None)
     if start is None:  # where a run goes on from is no part of an address
-        run.meta["address"] = addresses(model, task, plan, chosen, split, [seed])[0]
+        run.meta["address"] = job.address or addresses(model, task, plan, chosen, split, [seed])[0]
     driver = ENGINES[engine].Driver(run, plan, chosen, seed, log, tqdm.write if progress else None,
                                     start, watch)
+    driver.brief = job.brief
     return Open(run, plan, log, driver, place, begin)
 
 

@@ -18,7 +18,8 @@ from bioopzo.errors import InputError, LostRun
 
 #: What a process of ours leaves to others: runs share the cores, one each.
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-#: How often a worker looks whether it is still wanted, and we for jobs that do not tell (s).
+#: How often a worker looks whether it is still wanted, and we for signals and for jobs that do not
+#: tell (s).
 LOOKS_S = 0.5
 #: How long an interruption waits for what is being saved (s).
 GRACE_S = 1.5
@@ -151,7 +152,10 @@ def results(executor: Executor | Any, function: Callable[..., Any], parts: Seque
 def _done(jobs):
     """Those of some jobs that have ended, one at least."""
     if all(isinstance(job, Future) for job in jobs):
-        return wait(jobs, return_when="FIRST_COMPLETED").done
+        # Not for ever: a signal that another thread was given does not wake this one, whose it is.
+        while not (done := wait(jobs, LOOKS_S, "FIRST_COMPLETED").done):
+            pass
+        return done
     while not (found := [job for job in jobs if job.done()]):
         time.sleep(LOOKS_S)
     return found

@@ -13,6 +13,7 @@ from bioopzo.arguments import cores
 from bioopzo.engines.spiking.runtime import Runtime
 from faults.tools import (
     ENGINES,
+    NOTHING_RAN,
     QUICK,
     content,
     fault,
@@ -44,6 +45,22 @@ LONG = {
 def prompt(spent):
     """Whether something was done promptly, seen how many wait for a processor."""
     return spent < PROMPT_S * max(1.0, os.getloadavg()[0] / cores())
+
+
+# ---------------------------------------------------------------------------- files of the user's
+
+def _endless(here, add, name):
+    path = here / f"my_{name}.py"
+    path.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nwhile True: pass\n")
+    said = refused(add, path)
+    path.write_text("all_of_it = bytearray(10**15)\n")
+    return f"{said}\n{refused(add, path)}", NOTHING_RAN
+
+
+for name, listed in {"rule": bz.rules, "neuron": bz.neurons, "task": bz.tasks}.items():
+    fault("a user's file", f"a {name}'s file that never ends (Ctrl-C), and one that wants 1 PB",
+          f"my_{name}.py", "interrupted while this file was run", "not enough memory",
+          given=(listed.add, name))(_endless)
 
 
 # ---------------------------------------------------------------------------- errors on the way

@@ -198,6 +198,7 @@ def full(folder, after=0):
 HEAD = """
     import os, signal, sys, time, warnings
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup ignores
     warnings.simplefilter("ignore")
     import bioopzo as bz
     here = sys.argv[1]

@@ -19,11 +19,12 @@ from bioopzo.engines.rate import devices, optimizers
 from bioopzo.engines.rate.batches import padded, single, train
 from bioopzo.engines.rate.devices import gathered
 from bioopzo.engines.rate.execute import MASK, Machine
-from bioopzo.engines.rate.program import ACTIVITIES, refuse_literal_images
+from bioopzo.engines.rate.program import ACTIVITIES, Program, refuse_literal_images
 from bioopzo.engines.rate.translate import program
 from bioopzo.engines.spiking.code import abstract_code
 from bioopzo.engines.tools import ONE_AT_A_TIME
 from bioopzo.errors import InputError, unknown
+from bioopzo.exact import digest
 from bioopzo.network import spread
 from bioopzo.network.assembly import assemble
 
@@ -32,6 +33,8 @@ UPDATES = ("trial", "step")
 _PROGRAMS: dict[str, dict] = {}
 _PROGRAMS_LOCK = threading.Lock()
 KEPT_PROGRAMS = 32
+#: What texts were translated to, the latest so many of them.
+_TRANSLATED: dict[str, Program] = {}
 
 
 class Engine:
@@ -87,9 +90,9 @@ class Engine:
                                  step=shape.step)
         with ONE_AT_A_TIME:
             self.abstract = abstract_code(model, shape)
-        self.program = program(self.assembly, self.abstract, activity, shape.masks > 1)
         self.sizes = {name: group.size for name, group in self.assembly.groups.items()}
         self.connections = {name: s.connection for name, s in self.assembly.synapses.items()}
+        self.program = self._translated()
         refuse_literal_images(self.program, set(model.connections))
         self.optimized = frozenset(
             [part.target for node in self.program.step for part in node.parts
@@ -108,6 +111,19 @@ class Engine:
                               for name in self.optimizer.variables} for key in self.optimized}
         self.state, self.looked = {}, tuple(look)
         self.updates_done, self.batches, self.moved, self.known = 0, 0, set(), set()
+
+    def _translated(self):
+        """The `Program` of the text; engines that differ in numbers alone share it."""
+        key = digest(repr((self.assembly.text(), self.abstract, self.sizes, sorted(
+            self.connections.items()), self.activity, self.shape.masks > 1)))
+        if key not in _TRANSLATED:
+            found = program(self.assembly, self.abstract, self.activity, self.shape.masks > 1)
+            with _PROGRAMS_LOCK:
+                while len(_TRANSLATED) >= KEPT_PROGRAMS:
+                    _TRANSLATED.pop(next(iter(_TRANSLATED)))
+                _TRANSLATED[key] = found
+                return found
+        return _TRANSLATED[key]
 
     def _refuse_running_eligibilities(self):
         """What a synapse keeps for its plasticity over several trials is no sum over a batch."""

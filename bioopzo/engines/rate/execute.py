@@ -92,6 +92,14 @@ class Machine:
 
     # ------------------------------------------------------------------ what is needed
 
+    @property
+    def quiet(self):
+        """Whether nothing that is needed is drawn at random."""
+        refs = (ref for nodes in self.parts[:3] for node in nodes for part in node.parts or (node,)
+                for ref in [*part.reads.values(), *(ref for term in part.terms
+                                                    for _, ref in term.reads.values())])
+        return all(ref.kind != "draw" for ref in refs)
+
     @cached_property
     def parts(self):
         """(start, step, finish, variables that a trial begins with)."""

@@ -52,7 +52,9 @@ def spread_out(record, connections, steps, values):
     found = []
     for one, table in zip(record, values):
         _, there = places_in(one, connections.get(one.owner))
-        whole = np.zeros((len(table), len(there)), table.dtype)
-        whole[:, there] = table
+        whole = table
+        if not there.all():
+            whole = np.zeros((len(table), len(there)), table.dtype)
+            whole[:, there] = table
         found.append(whole.reshape(-1, steps, *one.shape))
     return found

@@ -84,8 +84,9 @@ def exchange(device, built):
 def _written(device, monitor, name, columns):
     """The C++ that writes what a monitor has of a variable, row by row."""
     array = device.get_array_name(monitor.variables[name], access_data=False)
-    return (f"for (size_t i = 0; i < {array}.n; i++) for (size_t j = 0; j < {columns}; "
-            f"j++) {{ double x = {array}(i, j); chunk_out.write((char*) &x, 8); }}")
+    return (f"{{ std::vector<double> row({columns}); for (int i = 0; i < {array}.n; i++) {{ "
+            f"for (int j = 0; j < {columns}; j++) row[j] = {array}(i, j); "
+            f"chunk_out.write((char*) row.data(), 8 * {columns}); }} }}")
 
 
 def _size(built, name, variable):

@@ -30,7 +30,7 @@ from bioopzo.exact import digest
 from bioopzo.files import cache_directory
 
 #: Counts the ways a compiled program and this module talk; a change needs a new build.
-PROTOCOL = 10
+PROTOCOL = 11
 FILES = ("main", "manifest.json")
 #: A lock on each program that this process has looked for.
 _OPENING: dict[str, threading.Lock] = {}
