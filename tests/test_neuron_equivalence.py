@@ -8,11 +8,10 @@ from bioopzo import neurons
 OWN = [name for name in neurons.available() if not neurons.is_leaky(neurons.get(name))]
 
 
-#: Each neuron with these, and with one of the others, in turn.
-ALWAYS = [("opzo", {}), ("eprop", {})]
-OTHERS = [("bp", {}), ("opzo", {"place": "before"}), ("reinforce", {}), ("node_perturbation", {})]
+#: Each neuron with the first, and with one of the others, in turn; e-prop is below.
+RULES = [("bp", {}), ("opzo", {"place": "before"}), ("reinforce", {}), ("node_perturbation", {})]
 CASES = [(neuron, *pair) for k, neuron in enumerate(OWN)
-         for pair in (*ALWAYS, OTHERS[k % len(OTHERS)])]
+         for pair in (("opzo", {}), RULES[k % len(RULES)])]
 SPIKES = [("spikes", {}), ("poisson", STREAM)]
 
 

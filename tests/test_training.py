@@ -483,7 +483,7 @@ def test_a_second_run_of_the_same_text_compiles_nothing(task):
 
 
 @pytest.mark.compiled
-@pytest.mark.parametrize("rule, least", [("opzo", 0.80), ("bp", 0.80), ("dfa", 0.80),
+@pytest.mark.parametrize("rule, least", [("opzo", 0.80), ("bp", 0.80),
                                          ("readout_only", 0.40)])
 def test_the_digits_are_learned(rule, least):
     """1,000 trials: the learning rules leave the control behind (0.1 is chance)."""

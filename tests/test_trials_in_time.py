@@ -177,10 +177,10 @@ def test_a_batch_of_different_masks_asks_for_the_mean_of_its_trials(rule):
     assert np.abs(together["forward_1.w"]).max() > 1e-6
 
 
-@pytest.mark.parametrize("activity", ["rates", "spikes"])
-@pytest.mark.parametrize("rule, options", [
-    ("opzo", {}), ("opzo", {"form": "momentum"}), ("node_perturbation", {"points": "one"}),
-    ("node_perturbation", {"points": "two"})], ids=str)
+@pytest.mark.parametrize("rule, options, activity", [
+    ("opzo", {}, "rates"), ("opzo", {"form": "momentum"}, "spikes"),
+    ("node_perturbation", {"points": "one"}, "rates"),
+    ("node_perturbation", {"points": "two"}, "spikes")], ids=str)
 def test_the_same_mask_for_all_is_what_one_mask_is(rule, options, activity):
     """Events of a sample and gates of all: the same numbers, for the same draws."""
     own = task_of()

@@ -39,8 +39,9 @@ def compute(parameters, jobs, progress, saved):
     if p.get("network"):
         models = _alive(models, task, {**SETTINGS, **p["common"]}["activity"])
     first = p.get("first_seed", 0)
-    result = compare(models, task, seeds=range(first, first + p["seeds"]), epochs=p["epochs"], jobs=jobs,
-                     progress=progress, engine="rate", out=saved.with_name(p["runs"] or saved.name),
+    result = compare(models, task, seeds=range(first, first + p["seeds"]), epochs=p["epochs"],
+                     jobs=jobs, progress=progress, engine="rate",
+                     out=saved.with_name(p["runs"] or saved.name),
                      settings={**SETTINGS, **p["common"],
                                **{k: v for k, v in p["settings"].items() if k in models}})
     if p["measure"] == "gradients":
