@@ -36,13 +36,13 @@ EVEN = {"tau_m": "{'hidden_1': 5*ms, 'input': 9*ms}", "tau_o": "{'readout': 6*ms
 RULES = ("opzo", "bp", "eprop", "reinforce")
 
 
-MORE = [{}, {"coding": "spikes", "freeze": ("forward_2",), "state_reset": False},
+MORE = [{"coding": "spikes", "freeze": ("forward_2",), "state_reset": False},
         {"coding": "poisson", "wiring": "sparse, delayed", "dropout": 0.3}]
 
 
 @pytest.mark.parametrize("rule, spread, more", [  # every rule with both, and with one of more
     *((rule, spread, {}) for rule in RULES for spread in (UNEVEN, EVEN)),
-    *((rule, (UNEVEN, EVEN)[k // 2], MORE[1 + k % 2]) for k, rule in enumerate(RULES))],
+    *((rule, (UNEVEN, EVEN)[k // 2], MORE[k % 2]) for k, rule in enumerate(RULES))],
     ids=lambda x: {id(UNEVEN): "by neuron", id(EVEN): "by population"}.get(id(x), str(x)))
 def test_engines_agree(rule, spread, more):
     if "freeze" in more:

@@ -82,12 +82,11 @@ SPIKING = {
                                    "pattern_generation", 2000, SMALL, seeds=3),
     "mnist_spiking": _spiking(
         "MNIST, 60,000 digits shown once, one at a time", "mnist", 60000, _pick(
-            "opzo", "bp", "dfa", "readout_only"),
+            "opzo", "bp", "dfa", "dkp", "eprop", "node_perturbation", "reinforce", "readout_only"),
         evaluations=[100, 300, 1000, 3000, 10000, 30000]),
-    # OPZO's rates by hand, on 2,000 validation digits; those of bp are from its search.
     "mnist_spiking_5": _spiking(
-        "MNIST, 60,000 digits shown five times, one at a time", "mnist", 300000, {
-            "opzo": {"eta_hz": 14.0, "eta_o_hz": 0.6, "mu": 0.03}, "bp": {}}, seeds=3,
+        "MNIST, 60,000 digits shown five times, one at a time", "mnist", 300000, _pick(
+            "opzo", "bp", "dfa"), seeds=3,
         evaluations=[1000, 10000, 60000, 120000, 180000, 240000]),
     "fashion_mnist_spiking": _spiking(
         "Fashion-MNIST with MNIST's settings, 60,000 images shown once, one at a time",

@@ -19,15 +19,15 @@ from bioopzo.studies.curves import curves, reward_curves
 from bioopzo.training.compare import compare
 
 
-def compute(parameters, jobs, progress):
+def compute(parameters, jobs, progress, saved):
     """The numbers of a study with these `parameters`, `jobs` runs at a time.
 
-    `progress` says whether a bar is shown.
+    `progress` says whether a bar is shown; `saved` is the folder of the saved runs.
     """
     p = parameters
     task = task_of(p)
     result = compare(models_of(p, task), task, seeds=range(p["seeds"]), trials=p["trials"],
-                     evaluations=p["evaluations"], jobs=jobs, progress=progress)
+                     evaluations=p["evaluations"], jobs=jobs, progress=progress, out=saved)
     data = {**numbers(result), "coding": task.coding,
             "splits": {name: len(members) for name, members in task.splits.items()}}
     if p["measure"] == "alignment":
