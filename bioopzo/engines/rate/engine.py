@@ -113,10 +113,8 @@ class Engine:
         self.updates_done, self.batches, self.moved, self.known = 0, 0, set(), set()
 
     def _translated(self):
-        """The `Program` of the text; engines that differ in numbers alone share it.
-
-        All that it is made of is in the key: an assembly's text alone says no order between objects.
-        """
+        """The `Program` of the text; engines that differ in numbers alone share it."""
+        # All that it is made of: an assembly's printed text says no order between objects.
         key = digest(repr((self.assembly, self.assembly.stored, self.abstract, self.activity,
                            self.shape.masks > 1)))
         if key not in _TRANSLATED:
