@@ -1,11 +1,13 @@
 """Every benchmark hands its figures to `figures`; they are printed and, if asked for, saved.
 
 Run with ``python -m pytest tests/benchmarks -s``. With BIOOPZO_BENCHMARK_JSON=path, the figures
-of all benchmarks of the run are written there as JSON.
+of all benchmarks of the run are written there as JSON, beside those of others that it has already.
 """
 
+import json
 import os
 import platform
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +22,8 @@ def figures():
     yield content
     path = os.environ.get("BIOOPZO_BENCHMARK_JSON")
     if path:
-        write_json(path, content)
+        known = json.loads(Path(path).read_text()) if Path(path).is_file() else {}
+        write_json(path, {**known, **content})
 
 
 @pytest.fixture(scope="session", autouse=True)
