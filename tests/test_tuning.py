@@ -66,6 +66,20 @@ def test_who_falls_behind_after_the_first_seed_gets_no_second(model):
     assert any(one.scores[2000] < median for one in fallen)
 
 
+def test_who_runs_away_falls_behind_also_where_half_of_them_do(model, recwarn):
+    """There was no median then: they had their second seed, and NumPy's warnings."""
+    middle = sorted(one.parameters["eta_o"] for one in next(tuning.propose(model, 20, 1)))[4]
+
+    def score(x, seed):
+        return -np.inf if x["eta_o"] > middle else -x["eta_o"]
+
+    found, _ = searched(model, 20, score)
+    away = [one for one in found[10:] if one.scores[2000] == -np.inf]
+    assert sum(one.scores[2000] == -np.inf for one in found[:10]) == 5
+    assert all(one.pruned for one in away)
+    assert not [w for w in recwarn if w.category is RuntimeWarning]
+
+
 def test_a_text_without_anything_to_search_is_one_candidate(model):
     fixed = model.edit(eta_o=1 * Hz).edit({"forward_readout": "w : 1"})
     assert [one.parameters for one in searched(fixed, 9, lambda x, seed: 1.0)[0]] == [{}]

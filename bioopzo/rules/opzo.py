@@ -71,9 +71,8 @@ MEMORY = Parameter(300.0, "memory of the feedback synapses in pairs: momentum is
                    True, SOURCE, search=(100, 1500), least=1)
 FORMS = {
     "lms": (LEAST_MEAN_SQUARES, {
-        # More than 1 only in batches, whose mean over n samples allows n times as much.
         "mu": Parameter(0.1, "step of the least-mean-squares feedback rule", True,
-                        search=(0.02, 0.4), most=100),
+                        search=(0.02, 0.4), most=1),
         "mu_final": Parameter(0.1, "mu falls linearly to this share at the end of a run", True)}),
     "momentum": (MOMENTUM, {"n_M": MEMORY}),
     "plain": (PLAIN, {"n_M": MEMORY}),

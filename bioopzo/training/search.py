@@ -42,6 +42,8 @@ Ranges = Mapping[str, tuple[float, float]]
 #: Seeds of a search: of every candidate, and of finalists from here on. Those of final numbers (0
 #: and up, 1000 and up) are others.
 SEEDS, FINAL_SEEDS = (2000, 2001), 2002
+#: What optuna hears of a run whose values ran away: it takes medians, which -inf has not.
+LOWEST = -1e300
 #: Candidates that are proposed together, once the first half is scored.
 AT_ONCE = 4
 
@@ -122,12 +124,12 @@ def propose(model: Model, count: int, seed: int, ranges: Ranges | None = None
                            if trial.number else usual) for trial in trials]
         yield found
         for trial, one in zip(trials, found):
-            trial.report(one.scores[SEEDS[0]], 0)
+            trial.report(max(one.scores[SEEDS[0]], LOWEST), 0)
         for trial, one in zip(trials, found):
             one.pruned = bool(trial.should_prune())
         yield found
         for trial, one in zip(trials, found):
-            study.tell(trial, None if one.pruned else one.mean,
+            study.tell(trial, None if one.pruned else max(one.mean, LOWEST),
                        optuna.trial.TrialState.PRUNED if one.pruned else None)
 
 
