@@ -4,8 +4,9 @@ import importlib
 
 from bioopzo import moved
 from bioopzo.lazily import lazily
+from bioopzo.versions import VERSION
 
-__version__ = "0.2.0"
+__version__ = VERSION
 _PLACES = {
     "errors": "BioopzoError EquationError InputError", "model": "Model",
     "network.table": "Network", "run": "Run",

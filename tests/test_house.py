@@ -23,7 +23,7 @@ PACKAGE = ROOT / "bioopzo"
 #: The floors of the package, from the ground up: what stands on one floor imports from its own room
 #: and from the floors below. Rooms of one floor know nothing of each other.
 FLOORS = (
-    ("errors", "lazily", "moved"),
+    ("errors", "lazily", "moved", "versions"),
     ("arguments", "exact", "files", "registry"),
     ("text", "datasets"),
     ("network",),
@@ -52,7 +52,7 @@ MOST_LONG, LONG = 5, 400
 HINTED = ("arguments", "composition", "datasets", "errors", "exact", "export",
           "files", "lazily", "measures",
           "model", "moved", "network", "neurons", "plots", "registry", "rules", "run", "show",
-          "tasks", "text", "texts", "training")
+          "tasks", "text", "texts", "training", "versions")
 #: Modules of these rooms that do not yet: to be replaced.
 NOT_YET_HINTED = ("bioopzo.network.connections",)
 

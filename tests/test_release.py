@@ -1,13 +1,16 @@
 """The release: what wheel and sdist hold and say, versions that agree, licences that are listed."""
 
+import importlib.metadata
 import json
 import re
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from release import build, licences
 
 import bioopzo as bz
+from bioopzo import versions
 from bioopzo.studies.content import read
 
 ROOT = Path(__file__).parents[1]
@@ -76,3 +79,11 @@ def test_data_of_the_first_version_is_read():
            if json.loads(path.read_text()).get("versions", {}).get("bioopzo") == "0.1.0"]
     assert all(read(path)["parameters"] for path in old)
     assert old, "none is left: this test has done its work"
+
+
+def test_a_result_names_the_version_of_the_code_that_made_it():
+    """An installation in place keeps the number of its day; a path of Python has none at all."""
+    with mock.patch.object(importlib.metadata, "version", return_value="0.0.1"):
+        versions.installed.cache_clear()
+        assert versions.versions()["bioopzo"] == bz.__version__
+    versions.installed.cache_clear()

@@ -5,7 +5,6 @@ A study (see `study`) is kept as ``NAME.json`` (data, parameters, keys, versions
 those that it was made with; where only the drawing changed, the kept data are drawn again.
 """
 
-import importlib.metadata
 import inspect
 import json
 import os
@@ -21,8 +20,8 @@ from bioopzo.files import writable, write_json
 from bioopzo.studies.content import IMAGES, beside, flat, images, kept, read
 from bioopzo.studies.keys import FORMAT, keys
 from bioopzo.studies.study import load
+from bioopzo.versions import versions
 
-DISTRIBUTIONS = ("bioopzo", "brian2", "numpy", "scipy", "sympy", "matplotlib")
 #: The outcome where a key said nothing about what changed.
 OLDER = "made (its key was of an older scheme)"
 
@@ -156,7 +155,7 @@ def _computed(module, parameters, stem, code, jobs, progress):
         options["saved"] = stem.parent / "runs" / code[:12] / stem.name
     with threadpool_limits(1):
         data = dict(module.compute(dict(parameters), jobs, progress, **options))
-    return {"versions": _versions(), "timing": data.pop("timing", {}), "data": data}
+    return {"versions": versions(), "timing": data.pop("timing", {}), "data": data}
 
 
 def _plain(script, content):
@@ -203,13 +202,3 @@ def _save(fig, stem):
 def _told(problem):
     text = " ".join(str(problem).split())
     return text if isinstance(problem, BioopzoError) else f"{type(problem).__name__}: {text}"
-
-
-def _versions():
-    found = {"python": sys.version.split()[0]}
-    for name in DISTRIBUTIONS:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found

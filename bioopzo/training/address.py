@@ -12,7 +12,7 @@ from bioopzo.network.clock import shape_of
 from bioopzo.tasks import Task
 from bioopzo.training.checkpoint import described_settings
 from bioopzo.training.plan import Plan
-from bioopzo.training.start import versions
+from bioopzo.versions import versions
 
 #: Counts the meanings of an address; a change makes all runs new.
 FORMAT = 1

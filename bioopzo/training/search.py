@@ -32,10 +32,10 @@ from bioopzo.tasks import Task
 from bioopzo.text.equations import identifiers
 from bioopzo.training.runs import asked, computed, told_of
 from bioopzo.training.saving import place_of_run
-from bioopzo.training.start import versions
 from bioopzo.training.train import checked_pair
 from bioopzo.training.tuned import FILE, Tuned, entries_of, key_of, tuned_parameters, with_unit
 from bioopzo.training.workers import workers
+from bioopzo.versions import versions
 
 #: Lowest and highest value of a parameter, by its name.
 Ranges = Mapping[str, tuple[float, float]]

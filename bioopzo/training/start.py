@@ -1,9 +1,6 @@
 """What every run begins with: weights, schedules, and a record of what it was."""
 
-import functools
 import hashlib
-import importlib.metadata
-import platform
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,6 +20,7 @@ from bioopzo.network.spread import values_at
 from bioopzo.run import Run
 from bioopzo.show.model import parameter
 from bioopzo.tasks import Task
+from bioopzo.versions import versions
 
 #: Parameters that fall to a share of their value, by the prefix of the share's own name.
 _FALLING = ("eta", "alpha", "mu")
@@ -189,21 +187,6 @@ def _drawn(start, size, count, rng):
         return start.centre + rng.uniform(-size, size, count)
     drawn = start.centre + rng.normal(0, size, count)
     return np.exp(drawn) if start.distribution == "lognormal" else drawn
-
-
-def versions() -> dict[str, str]:
-    """Versions of everything a result depends on."""
-    names = ("bioopzo", "brian2", "jax", "jaxlib", "numpy", "scipy", "sympy")
-    return {**{name: _version(name) for name in names}, "python": platform.python_version()}
-
-
-@functools.cache
-def _version(name):
-    """The version of a package, read once: what is loaded does not change."""
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def note_holds(run: Run, announce: Callable[[str], object] | None = None) -> None:

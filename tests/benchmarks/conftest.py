@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bioopzo.files import write_json
-from bioopzo.training.start import versions
+from bioopzo.versions import versions
 
 
 @pytest.fixture(scope="session")

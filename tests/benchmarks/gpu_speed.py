@@ -17,7 +17,7 @@ import rate_case
 
 import bioopzo as bz
 from bioopzo.engines.rate.engine import train_together
-from bioopzo.training.start import versions
+from bioopzo.versions import versions
 
 BATCH, IMAGES, RUNS = 128, 60000, 32
 DIGITS = [64, 32, 32, 10]
