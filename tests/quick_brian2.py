@@ -15,18 +15,21 @@ import weakref
 import brian2
 from brian2.codegen import translation
 from brian2.codegen.generators import base
-from brian2.codegen.runtime.numpy_rt import numpy_rt
+from brian2.codegen.runtime.numpy_rt import NumpyCodeObject, numpy_rt
 from brian2.core import names
 from brian2.core.clocks import Clock
 from brian2.core.functions import Function
 from brian2.core.preferences import BrianGlobalPreferences
-from brian2.core.variables import Subexpression
+from brian2.core.variables import ArrayVariable, Subexpression
+from brian2.devices.device import RuntimeDevice
 from brian2.equations.equations import Equations, check_identifier_basic
 
 #: Brian2's own, without a memo.
 PLAIN = inspect.unwrap(translation.make_statements)
 _WORDS = functools.lru_cache(4096)(re.compile(r"[A-Za-z_]\w*").findall)
+MAKE = RuntimeDevice.code_object
 _STATEMENTS: dict = {}
+_TEXTS: dict = {}
 _NAMED: dict = {}
 
 
@@ -57,6 +60,42 @@ def _kind(variable):
         return (type(variable), variable.stateless, variable.auto_vectorise,
                 tuple(variable._arg_types), variable._return_type)
     return (type(variable), variable.dtype, variable.scalar, getattr(variable, "expr", None))
+
+
+def code_object(self, owner, name, abstract_code, variables, template_name, variable_indices,
+                codeobj_class=None, template_kwds=None, override_conditional_write=None,
+                compiler_kwds=None):
+    """Brian2's code object; NumPy's text of it is kept by what it depends on of the variables.
+
+    That is their kinds and where they lie: not what they hold, nor how many there are.
+    """
+    kind, options = self.code_object_class(codeobj_class), template_kwds or {}
+    if kind is not NumpyCodeObject or not all(
+            isinstance(value, str | bool | int | None) for value in options.values()):
+        return MAKE(self, owner, name, abstract_code, variables, template_name, variable_indices,
+                    codeobj_class, template_kwds, override_conditional_write, compiler_kwds)
+    key = (template_name, *abstract_code.items(), *options.items(),
+           *sorted(override_conditional_write or ()), brian2.prefs.core.default_float_dtype,
+           *((word, variable_indices[word], _place(self, variable), *_kind(variable))
+             for word, variable in variables.items()))
+    if key not in _TEXTS:
+        made = MAKE(self, owner, name, abstract_code, variables, template_name, variable_indices,
+                    codeobj_class, template_kwds, override_conditional_write, compiler_kwds)
+        _TEXTS[key] = made.code
+        return made
+    made = kind(owner, _TEXTS[key], variables, variable_indices, template_name=template_name,
+                template_source=getattr(kind.templater, template_name).template_source,
+                name=find_name(name), compiler_kwds=compiler_kwds or {})
+    made.compile()
+    return made
+
+
+def _place(device, variable):
+    """Where a variable lies, and what else code asks of it; None where it is no array."""
+    if not isinstance(variable, ArrayVariable):
+        return None
+    guard = variable.conditional_write
+    return (device.get_array_name(variable), variable.unique, guard and guard.name)
 
 
 def find_name(name, taken=None):
@@ -107,6 +146,7 @@ def install():
     """From now on; what Brian2 does beside, for a user who looks for a mistake, is left out."""
     for module in (translation, base):
         module.make_statements = make_statements
+    RuntimeDevice.code_object = code_object
     names.Nameable.__init__ = _init
     for module in ("core.names", "devices.device", "groups.group"):
         sys.modules[f"brian2.{module}"].find_name = find_name

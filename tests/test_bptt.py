@@ -82,11 +82,12 @@ def test_the_spiking_engine_and_its_text_say_what_it_is():
 
 def test_the_derivative_of_a_spike_is_that_of_its_chance_and_none_while_a_neuron_waits():
     """It was that of the hazard times dt, up to e times as much where a neuron fires a lot."""
-    model = bz.Model([4, 30, 2], rule="bptt", rho0=1000*Hz, b=2.0, coding="current",
-                     refractory=3*XOR.dt).for_task(XOR)
-    engine = open_engine(model, XOR, settings(activity="spikes", precision="double", batch=4), 3)
+    task = bz.tasks.xor(dt=2*ms)
+    model = bz.Model([4, 60, 2], rule="bptt", rho0=1000*Hz, b=2.0, coding="current",
+                     refractory=3*task.dt).for_task(task)
+    engine = open_engine(model, task, settings(activity="spikes", precision="double", batch=4), 3)
     engine.put(initial_weights(model, np.random.default_rng(6)))
-    inputs, targets = presented(XOR)
+    inputs, targets = presented(task)
     found = engine.trial(inputs[:4], targets[:4], record=(
         "hidden_1.chance", "hidden_1.S", "hidden_1.dS_du"))
     chance, slope = found["hidden_1.chance"], found["hidden_1.dS_du"]
@@ -94,9 +95,9 @@ def test_the_derivative_of_a_spike_is_that_of_its_chance_and_none_while_a_neuron
     waits = np.zeros_like(spikes)
     waits[1:] |= spikes[:-1]
     waits[2:] |= spikes[:-2]
-    assert spikes.shape[0] == XOR.steps and spikes.sum() > 100
+    assert spikes.shape[0] == task.steps and spikes.sum() > 100
     assert not slope[waits].any() and slope[~waits].all()
-    dt, rho0, Delta = float(XOR.dt), 1000.0, float(model.parameters["Delta"])
+    dt, rho0, Delta = float(task.dt), 1000.0, float(model.parameters["Delta"])
     p = -np.log(1 - chance)/(rho0*dt)
     above = Delta*np.log(p/(1 - p))  # u - theta
 

@@ -28,7 +28,7 @@ from bioopzo.errors import EquationError, InputError
 from bioopzo.files import cache_directory
 from bioopzo.network.clock import shape_of
 
-COLLECTS_AS_USERS_DO = True  # conftest: what is collected belongs to the session
+COLLECTS_AS_USERS_DO = True  # common: what is collected belongs to the session
 
 #: Scripts below draw from Brian2's numbers.
 pytestmark = pytest.mark.usefixtures("numbers_of_the_test")

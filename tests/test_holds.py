@@ -110,6 +110,6 @@ def test_two_points_that_are_refused_would_point_uphill(monkeypatch):
     monkeypatch.setattr("bioopzo.network.clock.check_holds", lambda *_: None)
     taught = bz.train(bz.Model(sizes, rule="bp"), task, engine="rate", epochs=3, evaluations=1,
                       progress=False)
-    angle = {T_z: update_angle(taught, asked, batches=250)["forward_1.w"][0]
+    angle = {T_z: update_angle(taught, asked, batches=150)["forward_1.w"][0]
              for T_z, asked in models.items()}
     assert angle[4] < -0.01 and angle[20] > 0.1

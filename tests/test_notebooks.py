@@ -19,18 +19,21 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
 #: left out. Nothing is left of a notebook that ran in the same process before.
 FIRST = f"""
 %reset -f
+import contextlib
 import gc
 import sys
 gc.freeze()  # later collections, which are many, look through what this notebook makes
 import matplotlib.pyplot as plt
 plt.draw_all = lambda: None  # a figure is drawn when it is shown, and not once more before
-if "conftest" not in sys.modules:
+if "common" not in sys.modules:
     sys.path.append({str(Path(__file__).parent)!r})
-    import conftest
+    import common
     sys.path.pop()
-from bioopzo.engines.spiking import backends
+from bioopzo.engines.spiking import backends, session
 backends.WORTH_COMPILING = 300
-del backends, gc, plt, sys
+session._quick_collections = contextlib.nullcontext  # counts what is frozen, at every run
+%config InlineBackend.print_figure_kwargs = {{"bbox_inches": None}}
+del backends, contextlib, gc, plt, session, sys
 """
 #: What a notebook must have found when its last cell is done; runs as one more cell of it.
 FOUND = {

@@ -5,6 +5,7 @@ import hashlib
 import inspect
 import pickle
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from bioopzo.datasets import cifar
 from bioopzo.datasets.files import DATASETS
 from bioopzo.errors import BioopzoError, InputError
 from bioopzo.tasks import Task
+from bioopzo.tasks._digit_images import digit_images
 from bioopzo.tasks._spike_templates import draw_templates, noisy_copies
 
 EVERY = sorted(tasks.available())
@@ -499,3 +501,19 @@ def test_pattern_generation_can_be_solved_from_the_spikes(made):
     weights = np.linalg.lstsq(features["train"], wanted["train"], rcond=None)[0]
     rest = wanted["test"] - features["test"] @ weights
     assert (rest**2).mean() < 0.6 * wanted["test"].var()
+
+
+def test_the_digits_are_those_of_scikit_learn(monkeypatch):
+    """Their file is read where it lies; where a version keeps it elsewhere, that is asked."""
+    monkeypatch.setenv("KMP_DUPLICATE_LIB_OK", "TRUE")  # which it would set for good
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    read = digit_images()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "exists", lambda _: False)
+        asked = digit_images()
+    for found in (read, asked):
+        np.testing.assert_array_equal(found[0], pixels)
+        np.testing.assert_array_equal(found[1], labels)
+        assert found[1].dtype == labels.dtype

@@ -5,6 +5,7 @@ from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity
 
 from bioopzo.arguments import choice
+from bioopzo.tasks._digit_images import digit_images
 from bioopzo.tasks._splits import SPLIT_SEED
 from bioopzo.tasks.trials import Task, gate, one_hot
 
@@ -37,13 +38,7 @@ def digits(
     Repository (its test set), through scikit-learn.
     """
     choice("digits", "coding", coding, ("current", "poisson"))
-    try:
-        from sklearn.datasets import load_digits  # slow to import, used only here
-    except ImportError as error:
-        raise ImportError(
-            "the task 'digits' needs scikit-learn: pip install scikit-learn"
-        ) from error
-    pixels, labels = load_digits(return_X_y=True)
+    pixels, labels = digit_images()
     order = np.random.RandomState(SPLIT_SEED).permutation(len(labels))
     return Task(
         name="digits",

@@ -9,6 +9,7 @@ from bioopzo.datasets import files, simulated_nmnist
 from bioopzo.datasets.cache import cached
 from bioopzo.datasets.events import Binning, EventInputs, joined
 from bioopzo.datasets.recordings import EVENT_SETS
+from bioopzo.tasks._digit_images import digit_images
 from bioopzo.tasks._event_task import Form, assembled, first, flag, presentation, recorded, shares
 from bioopzo.tasks._idx_images import few_steps
 from bioopzo.tasks.trials import Task
@@ -103,9 +104,8 @@ def _still(images, data):
     if images == "mnist":
         return files.load("mnist", data)
     from scipy.ndimage import zoom  # slow to import, used only here
-    from sklearn.datasets import load_digits
 
-    small, labels = load_digits(return_X_y=True)
+    small, labels = digit_images()
     large = zoom(small.reshape(-1, 8, 8) * (255 / 16), (1, 3, 3), order=1, grid_mode=True,
                  mode="nearest")
     large = np.pad(large.round().astype(np.uint8), ((0, 0), (2, 2), (2, 2)))

@@ -26,12 +26,6 @@ def figures():
         write_json(path, {**known, **content})
 
 
-@pytest.fixture(scope="session", autouse=True)
-def imported_once():
-    """Importing scikit-learn, which holds the digits, sets environment variables of its own."""
-    import sklearn.datasets  # noqa: F401
-
-
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch):
     """One thread for every library, and no processor forced upon OpenBLAS."""
