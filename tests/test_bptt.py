@@ -58,8 +58,8 @@ def test_the_gradient_is_that_of_the_loss(network):
 def test_it_learns_with_spikes_and_against_other_rules_tells_their_angle():
     """Backpropagation through space points where the gradient does, the more the higher up."""
     digits = bz.tasks.digits()
-    run = bz.train(bz.Model([64, 24, 24, 10], rule="bptt"), digits, seed=5, epochs=6,
-                   activity="spikes", **QUIET)
+    run = bz.train(bz.Model([64, 24, 24, 10], rule="bptt"), digits, seed=5, epochs=2,
+                   rate=5e-3, activity="spikes", **QUIET)
     assert run.test_accuracy > 0.7
     smooth = bz.train(bz.Model([64, 24, 24, 10]), digits, seed=5, epochs=4, **QUIET)
     angles = {rule: update_angle(smooth, None if rule == "opzo" else
