@@ -129,7 +129,8 @@ def checked_values(name: str, values: Any, parameter: Any, why: str = "") -> Any
         raise InputError(f"parameter {name} ({parameter.meaning}) must be above zero, "
                          f"got {least!r}{why}")
     for limit, beyond, word in ((parameter.least, numbers.min(), "at least"),
-                                (parameter.most, numbers.max(), "at most")):
+                                (None if parameter.averaged else parameter.most, numbers.max(),
+                                 "at most")):
         if limit is not None and (beyond < limit if word == "at least" else beyond > limit):
             unit = "" if parameter.unit == "1" else f" {parameter.unit}"
             raise InputError(f"parameter {name} ({parameter.meaning}) is {word} {limit:g}{unit}, "

@@ -25,6 +25,7 @@ from bioopzo.network.clock import Shape, shape_of, time_course
 from bioopzo.training.plan import planned
 from bioopzo.training.spiking import Driver
 from bioopzo.training.start import initial_weights, scheduled
+from bioopzo.training.train import prepared
 
 
 @pytest.fixture(scope="module")
@@ -505,3 +506,15 @@ def test_the_feedback_synapses_find_the_jacobian():
     run = bz.train(model, task, trials=400, seed=0, evaluations=1, progress=False)
     found = bz.measures.alignment(run, trials=64, progress=False)
     assert found[1][0] > 0.6 and found[2][0] > 0.9
+
+
+@pytest.mark.parametrize("mu", [3.0, {"feedback_1": 3.0}], ids=str)
+def test_a_step_is_as_long_as_the_mean_of_a_batch_allows(mu):
+    """Half of what is stable in many dimensions; no batch was known, and 1 the most for all."""
+    model, task = bz.Model([4, 5, 2], mu=mu), bz.tasks.xor()
+    assert prepared(model, task, "rate", batch=3)[1].batch == 3
+    for engine, settings, words in (
+            ("spiking", {}, "at most 1 with 1 trial at a time, not 3: .* batch=3 or more"),
+            ("rate", {"batch": 2}, "at most 2 with 2 trials at a time, not 3")):
+        with pytest.raises(InputError, match=f"parameter mu .* is {words}"):
+            prepared(model, task, engine, **settings)

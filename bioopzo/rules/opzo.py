@@ -72,7 +72,7 @@ MEMORY = Parameter(300.0, "memory of the feedback synapses in pairs: momentum is
 FORMS = {
     "lms": (LEAST_MEAN_SQUARES, {
         "mu": Parameter(0.1, "step of the least-mean-squares feedback rule", True,
-                        search=(0.02, 0.4), most=1),
+                        search=(0.02, 0.4), most=1, averaged=True),
         "mu_final": Parameter(0.1, "mu falls linearly to this share at the end of a run", True)}),
     "momentum": (MOMENTUM, {"n_M": MEMORY}),
     "plain": (PLAIN, {"n_M": MEMORY}),

@@ -11,8 +11,9 @@ class Parameter:
 
     `positive` marks what must be above zero (time constants, widths); `least` and `most`, in base
     units, are what a value may be at all (a rate of learning is not negative, a share is not more
-    than 1). `search` is the range, in the unit of the default, in which `bioopzo tune` looks (on a
-    logarithmic scale).
+    than 1). Of an `averaged` one, a step towards what a single trial says, `most` is that of single
+    trials: towards the mean of a batch a step may be as many times longer. `search` is the range,
+    in the unit of the default, in which `bioopzo tune` looks (on a logarithmic scale).
     """
 
     default: object
@@ -22,6 +23,7 @@ class Parameter:
     search: tuple[float, float] | None = None
     least: float | None = None
     most: float | None = None
+    averaged: bool = False
 
     @property
     def unit(self) -> str:

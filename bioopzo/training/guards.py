@@ -36,6 +36,22 @@ def check_room(model: Model) -> None:
                          "fewer neurons, or connections with p=...")
 
 
+def check_steps(model: Model, batch: int) -> None:
+    """Refuse a step that is too long for the mean of a `batch`, see `Parameter.averaged`."""
+    for name in model.given:
+        parameter = model.declared.get(name)
+        if parameter is None or not parameter.averaged or parameter.most is None:
+            continue
+        one = model.spread.get(name)
+        largest = max(map(np.max, (one.base, *one.values()) if one else (model.parameters[name],)))
+        if largest > parameter.most * batch:
+            needed = math.ceil(largest / parameter.most)
+            raise InputError(
+                f"parameter {name} ({parameter.meaning}) is at most {parameter.most * batch:g} "
+                f"with {batch} trial{'s' * (batch > 1)} at a time, not {largest:g}: give less, or, "
+                f"in the rate engine, batch={needed} or more")
+
+
 def _memory():
     """The memory of this machine in bytes, 0 where it does not tell."""
     try:

@@ -20,7 +20,7 @@ from bioopzo.tasks import Task
 from bioopzo.training import rate, spiking
 from bioopzo.training.address import addresses
 from bioopzo.training.ends import Open, before_training, ended, finished
-from bioopzo.training.guards import check_room
+from bioopzo.training.guards import check_room, check_steps
 from bioopzo.training.live import listener
 from bioopzo.training.log import Listener, Log, keeps_decisions
 from bioopzo.training.plan import Evaluations, Plan
@@ -299,6 +299,7 @@ def prepared(model: Model, task: Task, engine: str = "spiking", trials: int | No
     chosen = ENGINES[engine].settings(**settings)
     plan = ENGINES[engine].plan(task, split, trials, epochs, evaluations, evaluation_trials,
                                 chosen)
+    check_steps(model, plan.batch)
     if fitted is not None:
         return fitted, plan, chosen
     model = model.for_task(task, tuned_parameters(task.name, model))
