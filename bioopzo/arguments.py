@@ -16,6 +16,9 @@ from bioopzo.errors import InputError, end_plainly, nearest
 
 end_plainly()  # Brian2 has just been imported
 
+#: From so many seeds on there is an interval; fewer are shown themselves.
+ENOUGH_SEEDS = 5
+
 
 def cores() -> int:
     """How many processors this process may use."""

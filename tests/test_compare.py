@@ -230,24 +230,35 @@ def scored(task, finished, untuned=(), **scores):
 
 
 def test_rules_differ_seed_by_seed(task, finished):
-    found = scored(task, finished, bp=[0.9, 0.8, 0.7], dfa=[0.85, 0.77, 0.66])
+    found = scored(task, finished, bp=[0.9, 0.8, 0.7, 0.8, 0.8], dfa=[0.85, 0.77, 0.66, 0.7, 0.9])
     first, second = found.table()
     assert first["difference"] is None and first["against"] == "bp"
-    far = np.array([-0.05, -0.03, -0.04])
+    far = np.array([-0.05, -0.03, -0.04, -0.1, 0.1])
     answer = ttest_1samp(far, 0).confidence_interval()
-    assert second["difference"] == pytest.approx(-0.04)
+    assert second["difference"] == pytest.approx(-0.024)
     assert second["difference95"] == pytest.approx((answer.high - answer.low) / 2)
-    # Hedges' correction of three pairs: 1 - 3/(4*2 - 1).
-    assert second["effect"] == pytest.approx(4 / 7 * -4)
-    assert found.table(against="dfa")[0]["difference"] == pytest.approx(0.04)
+    # Hedges' correction of five pairs: 1 - 3/(4*4 - 1).
+    assert second["effect"] == pytest.approx(4 / 5 * -0.024 / far.std(ddof=1))
+    assert found.table(against="dfa")[0]["difference"] == pytest.approx(0.024)
     text = repr(found)
-    assert "difference to bp" in text and "-4.0 (-6.5 to -1.5)" in text and "-2.3" in text
-    assert "55.2 to 100.0" in text  # not beyond 100 %
+    assert "difference to bp" in text and "-2.4 (-11.6 to +6.8)" in text and "-0.3" in text
+    assert "71.2 to 88.8" in text and "more: --seeds 5" not in text
     assert "difference to bp" in found._repr_html_()
     with pytest.raises(InputError, match="unknown label of the comparison 'bq'"):
         found.table(against="bq")
     two = scored(task, finished, bp=[0.9, 0.8], dfa=[0.4, 0.2])
     assert two.table()[1]["effect"] is None and "-0.0" not in repr(two)
+    assert "100.0" in repr(scored(task, finished, bp=[1, 1, 0.9, 1, 1]))  # and not beyond
+
+
+def test_fewer_than_five_seeds_have_no_interval(task, finished):
+    """One of three seeds reached from 63 to 92 %, and said nothing that its seeds do not."""
+    few = scored(task, finished, bp=[0.9, 0.8, 0.7], dfa=[0.85, 0.77, 0.66])
+    row = few.table()[1]
+    assert row["interval95"] is None and row["difference95"] is None
+    assert row["effect"] == pytest.approx(4 / 7 * -4)  # that of three pairs
+    said = repr(few)
+    assert " to 9" not in said and "-4.0 " in said and "takes five seeds or more" in said
 
 
 def test_what_no_pairs_can_say_is_left_open(task, finished):

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
+from bioopzo.arguments import ENOUGH_SEEDS
 from bioopzo.plots.styles import (
-    ENOUGH_SEEDS,
     INK,
     MOST_CURVES,
     SMALL,

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
+from bioopzo.arguments import ENOUGH_SEEDS
 from bioopzo.errors import InputError
 from bioopzo.plots.learning import final_accuracy, learning_curves
 from bioopzo.plots.marks import dots, panels
 from bioopzo.plots.styles import (
-    ENOUGH_SEEDS,
     GREY,
     PAGE_CM,
     dress,

@@ -50,8 +50,6 @@ MORE_STYLES = (("#882255", "<"), ("#44AA99", ">"), ("#999933", "h"), ("#332288",
 VARIANT_MARKERS = ("v", "<", ">", "D", "P", "X", "h", "p")
 #: The most curves that one panel can tell apart; more become points, or go into another panel.
 MOST_CURVES = 6
-#: From so many seeds on an interval is drawn; fewer are drawn themselves, thin.
-ENOUGH_SEEDS = 5
 #: Words for which figures have a letter.
 GREEK = {word: chr(code) for code, words in (
     (0x3b1, "alpha"), (0x3b2, "beta"), (0x3b4, "delta"), (0x394, "Delta"), (0x3b5, "epsilon"),

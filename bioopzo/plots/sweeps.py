@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from scipy.special import stdtrit
 
+from bioopzo.arguments import ENOUGH_SEEDS
 from bioopzo.errors import InputError, unknown
 from bioopzo.plots.marks import label_ends, shades
 from bioopzo.plots.styles import (
-    ENOUGH_SEEDS,
     INK,
     MORE_STYLES,
     SMALL,

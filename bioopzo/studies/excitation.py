@@ -164,7 +164,8 @@ def table(content, view=""):
         scores, signs = 100 * np.array(row["scores"]), content["signs"][row["label"]]
         mean, half = plots.interval(scores[:, None])
         spread = f"{mean[0]:.1f}" + (f" ± {scores.std(ddof=1):.1f}" if half is not None else "")
-        interval = tables.between(mean[0], None if half is None else half[0], 1, 100.0)
+        interval = tables.between(mean[0], None if half is None else half[0], 1, 100.0,
+                                  len(scores))
         lines.append(f"| {rule} | {kind} | {spread} | {interval} | {len(scores)} | "
                      f"{np.mean(signs['wrong']):.0f} of {signs['synapses']} |")
     return "\n".join(lines)

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from bioopzo.arguments import ENOUGH_SEEDS
+
 
 def scores(content):
     """Held-out scores in a `content`: spread over seeds, best first.
@@ -21,7 +23,8 @@ def scores(content):
     for row in rows:
         scale, digits = (100, 1) if accuracy else (1, 4)
         half = None if row["interval95"] is None else scale * row["interval95"]
-        interval = between(scale * row["mean"], half, digits, 100.0 if accuracy else math.inf)
+        interval = between(scale * row["mean"], half, digits, 100.0 if accuracy else math.inf,
+                           len(row["seeds"]))
         fired = row["rates_hz" if search else "untrained_rates_hz"]
         rates = ", ".join(f"{v:.0f}" for v in fired.values())
         found = f" {search[row['label']]['rate']:g} |" if search else ""
@@ -30,10 +33,10 @@ def scores(content):
     return "\n".join(lines)
 
 
-def between(mean, half, digits, most):
-    """An interval in words, within what there is: 0 to `most`; `half` None: there is none."""
-    if half is None:
-        return "one seed"
+def between(mean, half, digits, most, seeds):
+    """An interval in words, within what there is: 0 to `most`; a dash for too few `seeds`."""
+    if half is None or seeds < ENOUGH_SEEDS:
+        return "-"
     low, high = max(mean - half, 0.0), min(mean + half, most)
     return f"{low:.{digits}f} to {high:.{digits}f}"
 
@@ -44,7 +47,7 @@ def rewards(content):
              "rates, untrained to trained (Hz) |", "|---|---|---|---|---|---|"]
     for row in sorted(content["rows"], key=lambda r: -r["mean"]):
         half = None if row["interval95"] is None else 100 * row["interval95"]
-        interval = between(100 * row["mean"], half, 1, 100.0)
+        interval = between(100 * row["mean"], half, 1, 100.0, len(row["seeds"]))
         reward = [-curve[-1] for curve in content["curves"][row["label"]]["loss"]]
         rates = ", ".join(f"{before:.0f} to {after:.0f}" for before, after in zip(
             row["untrained_rates_hz"].values(), row["rates_hz"].values()))

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from bioopzo import plots
-from bioopzo.arguments import at_a_time, checked_seeds
+from bioopzo.arguments import ENOUGH_SEEDS, at_a_time, checked_seeds
 from bioopzo.errors import InputError, ModelWarning, nearest, unknown
 from bioopzo.files import writable, write_json
 from bioopzo.model import Model
@@ -46,8 +46,8 @@ class Comparison:
         And how it differs from the label `against` (default: the first), seed by seed:
         ``difference`` is the mean of the differences, ``difference95`` half their 95 % interval,
         ``effect`` the mean in standard deviations of the differences, corrected for few seeds
-        (Hedges' g of paired samples); None where a single seed, or no spread, leaves them open, and
-        of an effect two seeds do.
+        (Hedges' g of paired samples); None where a single seed, or no spread, leaves them open, of
+        an interval fewer seeds than five do, and of an effect two.
         ``untuned`` are learning rates that nobody chose for this task. Raises `InputError` for an
         unknown label.
         """
@@ -87,7 +87,7 @@ def summary(runs: Sequence[Run]) -> dict[str, Any]:
     scores = np.array([run.meta[key] for run in runs])
     n = len(scores)
     sd = float(scores.std(ddof=1)) if n > 1 else None
-    half = float(stdtrit(n - 1, 0.975) * sd / np.sqrt(n)) if n > 1 else None
+    half = float(stdtrit(n - 1, 0.975) * sd / np.sqrt(n)) if n >= ENOUGH_SEEDS else None
     first = runs[0].meta
     return {
         "measure": key, "mean": float(scores.mean()), "sd": sd, "interval95": half,
@@ -114,7 +114,8 @@ def paired(runs: Sequence[Run], others: Sequence[Run]) -> dict[str, Any]:
         return {"difference": None, "difference95": None, "effect": None}
     mean, sd = float(differences.mean()), float(differences.std(ddof=1)) if n > 1 else 0.0
     return {"difference": mean,
-            "difference95": float(stdtrit(n - 1, 0.975) * sd / np.sqrt(n)) if n > 1 else None,
+            "difference95": float(stdtrit(n - 1, 0.975) * sd / np.sqrt(n))
+            if n >= ENOUGH_SEEDS else None,
             # Of two pairs, the correction leaves nothing, whatever the difference.
             "effect": (1 - 3 / (4 * n - 5)) * mean / sd if sd and n > 2 else None}
 
@@ -143,7 +144,7 @@ def _title(rows, task):
 
 def _in_pairs(rows):
     """Whether there is something to say of differences seed by seed."""
-    return any(row.get("difference95") is not None for row in rows)
+    return any(row.get("difference") is not None and len(row["seeds"]) > 1 for row in rows)
 
 
 def _heads(rows):
@@ -154,8 +155,11 @@ def _heads(rows):
 def _remarks(rows):
     """What there is to say below the table: how rules differ, and whose rates nobody chose."""
     names = [row["label"] for row in rows if row.get("untuned")]
-    lines = ["difference: of the same seeds, mean and 95 % interval; effect: that mean in standard "
-             "deviations (Hedges' g)"] * _in_pairs(rows)
+    enough = len(rows[0]["seeds"]) >= ENOUGH_SEEDS
+    lines = [f"difference: of the same seeds, mean{' and 95 % interval' * enough}; effect: that "
+             "mean in standard deviations (Hedges' g)"] * _in_pairs(rows)
+    if not enough:
+        lines.append("an interval takes five seeds or more: --seeds 5")
     if not names:
         return lines
     others = ", the others are: the comparison is not fair" * (len(names) < len(rows))
@@ -172,13 +176,14 @@ def _cells(rows):
         mean, sd, half, far, by = (
             value if value is None else scale * value for value in map(row.get, (
                 "mean", "sd", "interval95", "difference", "difference95")))
-        pair = ("", "") if by is None else (
-            f"{far:+.{digits}f} ({far - by:+.{digits}f} to {far + by:+.{digits}f})",
+        beyond = "" if by is None else f" ({far - by:+.{digits}f} to {far + by:+.{digits}f})"
+        pair = ("", "") if far is None else (
+            f"{far:+.{digits}f}{beyond}",
             "" if row["effect"] is None else f"{row['effect']:+.1f}")
         low, high = (mean, mean) if half is None else (max(0, mean - half), min(end, mean + half))
         yield (row["label"] + " (not tuned)" * (some and bool(row.get("untuned"))),
                f"{mean:.{digits}f}", "-" if sd is None else f"{sd:.{digits}f}",
-               "one seed" if half is None else f"{low:.{digits}f} to {high:.{digits}f}",
+               "-" if half is None else f"{low:.{digits}f} to {high:.{digits}f}",
                *(pair if _in_pairs(rows) else ()),
                ", ".join(f"{v:.0f}" for v in row["rates_hz"].values()))
 
