@@ -8,13 +8,15 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from brian2 import Hz
+from brian2 import Hz, ms
 from scipy.signal import correlate2d
 
 import bioopzo as bz
 from bioopzo.engines.rate import arrays
+from bioopzo.engines.rate.settings import open_engine, settings
 from bioopzo.errors import EquationError, InputError
 from bioopzo.network.connections import Convolution, Dense, Pooled, architecture
+from bioopzo.training.start import initial_weights
 
 matplotlib.use("Agg")
 RUNS_JAX_OPERATION_BY_OPERATION = True  # NumPy has no convolution of ours
@@ -308,6 +310,21 @@ def test_shared_weights_decay_once(digits, factor):
                        optimizer="sgd", precision="double", compiled=False, progress=False)
         start = run.arrays["snapshots/forward_1.w"][0]
         np.testing.assert_allclose(run.final["forward_1.w"], start*(1 - 0.006), rtol=1e-9)
+
+
+def test_a_perturbation_passes_standardised_weights_in_its_full_size():
+    """What a convolution carries is alpha*z through the weights in force, not z alone."""
+    digits = bz.tasks.digits(duration=4*ms, dt=1*ms, warmup=0*ms)
+    model = bz.Model("8x8-4C3-AP2-3C3-10", rule="node_perturbation", alpha=80*Hz).for_task(digits)
+    engine = open_engine(model, digits, settings(optimizer="sgd", compiled=True),
+                         look=["hidden_1.z", "hidden_2.push"])
+    w = initial_weights(model, np.random.default_rng(1))
+    engine.put(w)
+    _, found = engine.changes(digits.inputs[:4], digits.targets[:4].astype(np.float32))
+    connection = model.layers["forward_2"].connection
+    expected = forward(connection, 80 * np.asarray(found["hidden_1.z"], float),
+                       np.reshape(w["forward_2.w"], connection.shape))
+    np.testing.assert_allclose(found["hidden_2.push"], expected, rtol=1e-4, atol=1e-3)
 
 
 def test_what_has_no_meaning_in_a_convolution_is_refused(digits):

@@ -1,5 +1,6 @@
 """A moment of a trial: what every variable holds, and operations that run on it one by one."""
 
+from dataclasses import replace
 from itertools import groupby
 
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 from bioopzo.engines.rate.arrays import (
     Scaled,
     average,
+    effective,
     evaluate,
     forward,
     masked,
@@ -16,7 +18,7 @@ from bioopzo.engines.rate.arrays import (
     plain,
     transpose,
 )
-from bioopzo.network.connections import Dense
+from bioopzo.network.connections import Convolution, Dense
 
 #: The axis of (batch, pre, post) along which values of neurons on a side are all the same.
 _ACROSS = {"pre": 2, "post": 1}
@@ -132,17 +134,29 @@ class Moment:
 
     def _summed(self, node, term):
         """A term summed over the synapses of every neuron on one side."""
-        connection, into_post = self.machine.connections[node.owner], node.into == "post"
+        into_post = node.into == "post"
         if term.literal:
             return self.full(node.owner, term).sum(axis=1 if into_post else 2)
         source, factor = (term.pre, term.post) if into_post else (term.post, term.pre)
-        code = self.code(term)
+        connection, code = self._acting(node.owner, term)
         source = 1.0 if source is None else self.value(source)
         if isinstance(source, Scaled):
             found = source.number * self._through(connection, source.base, code, into_post)
         else:
             found = self._through(connection, source, code, into_post)
         return found if factor is None else found * plain(self.value(factor))
+
+    def _acting(self, owner, term):
+        """A connection, and the synapses' part of a term with the weights that are in force.
+
+        Weights are standardised before anything is done to them: alpha*w would be w again after.
+        """
+        connection = self.machine.connections[owner]
+        if not isinstance(connection, Convolution) or not connection.standardise:
+            return connection, self.code(term)
+        weights = {word: effective(connection, plain(self.value(ref)))
+                   for word, (_, ref) in term.reads.items() if ref.key == f"{owner}.w"}
+        return replace(connection, standardise=False), self.code(term, **weights)
 
     def _through(self, connection, source, code, into_post):
         width = connection.pre if into_post else connection.post
