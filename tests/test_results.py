@@ -121,6 +121,19 @@ def test_what_is_read_off_trained_networks_takes_the_runs_of_the_other_result(br
     assert not (tmp_path / "mnist_gradients.png").exists()
 
 
+def test_an_architecture_has_the_regime_and_the_seeds_of_its_study(brief, tmp_path, monkeypatch):
+    """And where noise hides J, the table says nothing of it."""
+    monkeypatch.setattr(gradients, "alignment", lambda run, seed: {1: (np.nan, np.nan)})
+    found = made("cifar10", tmp_path, models={"opzo": {}}, network="8x8-AP2-2C3-10", first_seed=1007,
+                 seeds=1, regime={"mu": 7.0, "T_w_ms": 2.0}, common={"batch": 4}, settings={},
+                 measure="alignment")
+    assert float(found["models"]["opzo"]["mu"]) == 7
+    assert found["models"]["opzo"]["T_w"].startswith("2. m")
+    assert found["rows"][0]["seeds"] == [1007]
+    assert found["alignment"] == {"opzo": {"1": {"cosine": [None], "ratio": [None]}}}
+    assert results.table("cifar10", found).splitlines()[-1].endswith("| - |")
+
+
 def test_by_reward_only_there_is_the_mean_reward_too(few, tmp_path):
     found = made("digits_reward", tmp_path, models={"reinforce": {}, "readout_only": {}}, trials=2,
                  evaluations=1, seeds=1)

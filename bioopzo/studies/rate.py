@@ -5,8 +5,8 @@ networks. Its parameters: `task` with `task_options`; `hidden` layers, where not
 `models`, label -> keywords of `Model` (the label starts with the rule); settings, `common` to all
 models or of one label (`settings`); `epochs` and `seeds`; `runs`, the study whose saved runs are
 taken, where not its own; `published` accuracies to show beside; where given, a `network` (the text
-of an architecture, whose gains are those with which all layers fire, see `alive`) and the
-`first_seed`; and `measure`: ``"alignment"``, the feedback against the expected Jacobian,
+of an architecture, whose gains are those with which all layers fire, see `alive`), the `first_seed`
+and a `regime`, which replaces parameters of the task's; and `measure`: ``"alignment"``, the feedback against the expected Jacobian,
 ``"angle"``, the update against backpropagation's, too, ``"sparsity"``, the share of neurons whose
 psi is not 0 and the operations of learning, ``"gradients"``, in place of the accuracies all that is
 read off the trained networks, or empty.
@@ -20,6 +20,7 @@ from bioopzo.measures.sparse import learning_operations
 from bioopzo.studies import tables
 from bioopzo.studies.comparison import models_of, numbers
 from bioopzo.studies.curves import curves
+from bioopzo.studies.quantities import with_units
 from bioopzo.training.compare import compare
 from bioopzo.training.living import alive
 
@@ -35,6 +36,7 @@ def compute(parameters, jobs, progress, saved):
     """
     p = parameters
     task = tasks.get(p["task"], **p["task_options"])
+    task = task.replace(parameters={**task.parameters, **with_units(p.get("regime", {}))})
     models = models_of(p, task, **NETWORK)
     if p.get("network"):
         models = _alive(models, task, {**SETTINGS, **p["common"]}["activity"])
@@ -92,12 +94,16 @@ def _angles(result):
 
 
 def _alignment(result):
-    """cos(M, J) and |M|/|J| of every run: label -> layer -> lists over seeds."""
+    """cos(M, J) and |M|/|J| of every run: label -> layer -> lists over seeds.
+
+    None where noise hides J.
+    """
     feedback = {}
     for label, runs in _with_matrix(result).items():
         found = [gradients.alignment(run, seed=run.meta["seed"]) for run in runs]
-        feedback[label] = {str(layer): {"cosine": [f[layer][0] for f in found],
-                                        "ratio": [f[layer][1] for f in found]}
+        feedback[label] = {str(layer): {part: [f[layer][k] if np.isfinite(f[layer][k]) else None
+                                               for f in found]
+                                        for k, part in enumerate(("cosine", "ratio"))}
                            for layer in found[0]}
     return feedback
 

@@ -231,7 +231,10 @@ def _spiking_speed(content):
 
 
 def _spread(values, digits, scale=1):
+    """Mean and standard deviation over seeds in words; nothing where a value could not be told."""
     values = scale * np.asarray(values, dtype=float)
+    if not np.isfinite(values).all():
+        return "-"
     if values.size == 1:
         return f"{values[0]:.{digits}f}"
     return f"{values.mean():.{digits}f} ± {values.std(ddof=1):.{digits}f}"
