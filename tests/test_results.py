@@ -124,9 +124,9 @@ def test_what_is_read_off_trained_networks_takes_the_runs_of_the_other_result(br
 def test_an_architecture_has_the_regime_and_the_seeds_of_its_study(brief, tmp_path, monkeypatch):
     """And where noise hides J, the table says nothing of it."""
     monkeypatch.setattr(gradients, "alignment", lambda run, seed: {1: (np.nan, np.nan)})
-    found = made("cifar10", tmp_path, models={"opzo": {}}, network="8x8-AP2-2C3-10", first_seed=1007,
-                 seeds=1, regime={"mu": 7.0, "T_w_ms": 2.0}, common={"batch": 4}, settings={},
-                 measure="alignment")
+    found = made("cifar10", tmp_path, models={"opzo": {}}, network="8x8-AP2-2C3-10",
+                 first_seed=1007, seeds=1, regime={"mu": 7.0, "T_w_ms": 2.0},
+                 common={"batch": 4}, settings={}, measure="alignment")
     assert float(found["models"]["opzo"]["mu"]) == 7
     assert found["models"]["opzo"]["T_w"].startswith("2. m")
     assert found["rows"][0]["seeds"] == [1007]

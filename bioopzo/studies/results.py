@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bioopzo.errors import InputError, unknown
 from bioopzo.files import writable, write_atomically
-from bioopzo.studies import publish, tables
+from bioopzo.studies import cifar, publish, tables
 from bioopzo.studies.content import read
 from bioopzo.studies.study import Study, chosen, load, pair
 
@@ -139,19 +139,6 @@ EVENTS = {"rate": 3e-3}
 #: A recurrent layer that keeps something in mind, and the same without.
 MEMORY = {"recurrent": True, "neuron": "alif", "tau_a_ms": 200.0, "dropout": 0.0}
 LEAKY = {"recurrent": True, "dropout": 0.0}
-#: Local learning: every hidden layer has a readout of its own.
-LL = {"local": True, "dropout": 0.0}
-PLAIN = {"dropout": 0.0}
-#: Of CIFAR-10. Images are halved before the first layer. Two steps pass before the noise begins, so
-#: that the readout has left its start; a hold of four steps lets it come through three layers.
-CIFAR = {
-    "task": "cifar10", "task_options": {"partial": True, "validation": 3000, "steps": 10,
-                                        "warmup": 4},
-    "network": "3x32x32-AP2-16C3-AP2-32C3-AP2-64C3-AP2-10", "first_seed": 1000, "epochs": 2,
-    "regime": {"T_z_ms": 4.0, "T_w_ms": 2.0, "mu": 50.0}, "common": {"batch": 64, "rate": 3e-3},
-    "quick": {"samples": 256, "validation": 64},
-}
-CIFAR_RATES: dict[str, dict] = {}
 KINDS = [(f"{rule}, {kind}", kind) for kind in ("rates", "spikes", "deterministic")
          for rule in ("opzo", "bp")]
 RATE = {
@@ -198,13 +185,12 @@ RATE = {
             for kind, words in (("localzo", "1 sample"), ("localzo_5", "5 samples"))}},
         task_options=_small(), measure="sparsity"),
     "cifar10": _rate(
-        "CIFAR-10 (JPEG copies, 30,000 images, 2 epochs), three layers of convolutions",
-        {"bp": PLAIN, "opzo": PLAIN, "opzo, LL": LL, "dfa": PLAIN, "dfa, LL": LL, "dkp": PLAIN,
-         "node_perturbation, ZO": ZO, "readout_only": PLAIN}, settings=CIFAR_RATES, **CIFAR),
+        "CIFAR-10 (JPEG copies, 30,000 images), three layers of convolutions", cifar.MODELS,
+        searched=cifar.SEARCHED, **cifar.SETTING),
     "cifar10_feedback": _rate(
-        "feedback and updates of the networks of `cifar10`, one seed",
-        {"opzo": PLAIN, "opzo, LL": LL, "dfa": PLAIN, "dfa, LL": LL, "dkp": PLAIN},
-        settings=CIFAR_RATES, runs="cifar10", measure="angle", **{**CIFAR, "seeds": 1}),
+        "feedback and updates in the networks of `cifar10`, one seed",
+        {label: cifar.MODELS[label] for label in ("opzo", "opzo, LL", "dfa", "dkp")}, seeds=1,
+        runs="cifar10", measure="angle", **cifar.SETTING),
     "delayed_match": _rate(
         "delayed match: 60 recurrent neurons, adaptive thresholds, 20 epochs of 600 trials",
         {"opzo": MEMORY, "eprop": MEMORY,
