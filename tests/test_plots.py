@@ -384,3 +384,14 @@ def test_a_backend_that_turns_interactive_mode_on_is_left_to_it():
         assert plt.isinteractive()
     finally:
         plt.interactive(before)
+
+
+def test_large_errors_have_more_than_one_number_on_their_axis():
+    """From 40 to 90 % there is no power of ten."""
+    fine = run("opzo", 0)
+    fine.arrays["curve/accuracy"] = np.linspace(0.1, 0.6, len(fine.arrays["curve/trials"]))
+    ax = plots.learning_curves({"opzo": [fine]}, error=True)
+    ax.figure.canvas.draw()
+    low, high = ax.get_ylim()
+    said = {label.get_text() for label in ax.get_yticklabels(which="both")}
+    assert {"40", "60", "100"} <= said and 10 < low < 40 < high == 100

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from bioopzo.errors import InputError
 from bioopzo.network.layers import recorded
@@ -88,7 +88,10 @@ def learning_curves(runs: Runs, ax: Axes | None = None, level: float = 0.95, err
         ax.set_yscale("log")
         ax.set_ylim(top=100)
         ax.yaxis.set_major_formatter("{x:g}")
-        ax.yaxis.set_minor_formatter("")
+        small = ax.get_ylim()[0] > 10  # one power of ten at most: others are said, too
+        if small:
+            ax.yaxis.set_minor_locator(LogLocator(subs=(2, 3, 4, 6)))
+        ax.yaxis.set_minor_formatter("{x:g}" if small else "")
         key = "error"
     elif key == "accuracy":
         ax.set_ylim(0, 100)

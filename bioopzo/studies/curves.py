@@ -12,11 +12,13 @@ def curves(content, **options):
     """Learning curves of all labels of a comparison, from its `content`; a figure.
 
     More than can be told apart in one panel are drawn by `plots.dynamics`, or, where all are of one
-    rule, as points at the end. `options` are those of `plots.learning_curves`.
+    rule or nothing was shown between start and end, as points at the end. `options` are those of
+    `plots.learning_curves`.
     """
     if len(content["rows"]) > MOST_CURVES:
         runs = {row["label"]: _runs(content, row) for row in content["rows"]}
-        if plots.panels(list(runs)):
+        shown = max(len(found["trials"]) for found in content["curves"].values())
+        if plots.panels(list(runs)) and shown > 2:
             return plots.dynamics(runs, **options)
         fig, ax = plots.figure(width=12.0, height=1.8 + 0.65 * len(runs))
         plots.final_accuracy(runs, ax)

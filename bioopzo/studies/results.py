@@ -186,7 +186,7 @@ RATE = {
         task_options=_small(), measure="sparsity"),
     "cifar10": _rate(
         "CIFAR-10 (JPEG copies, 30,000 images), three layers of convolutions", cifar.MODELS,
-        searched=cifar.SEARCHED, **cifar.SETTING),
+        searched=cifar.SEARCHED, seeds=5, **cifar.SETTING),
     "cifar10_feedback": _rate(
         "feedback and updates in the networks of `cifar10`, one seed",
         {label: cifar.MODELS[label] for label in ("opzo", "opzo, LL", "dfa", "dkp")}, seeds=1,
