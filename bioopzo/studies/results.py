@@ -82,7 +82,7 @@ SPIKING = {
                         _pick("opzo", "bp", "readout_only"), seeds=3,
                         task_options={"coding": "poisson"}),
     "pattern_generation": _spiking("a target that varies in time, 2,000 trials",
-                                   "pattern_generation", 2000, SMALL, seeds=3),
+                                   "pattern_generation", 2000, SMALL),
     "mnist_spiking": _spiking(
         "MNIST, 60,000 digits shown once, one at a time", "mnist", 60000, _pick(
             "opzo", "bp", "dfa", "dkp", "eprop", "node_perturbation", "reinforce", "readout_only"),
