@@ -187,7 +187,7 @@ RATE = {
             for kind in ("normal", "uniform", "laplace")}, "bp": {},
          **{f"opzo, {words}, delta 0.2": {"surrogate": kind, "delta_z": 0.2}
             for kind, words in (("localzo", "1 sample"), ("localzo_5", "5 samples"))}},
-        task_options=_small(), measure="sparsity", first_seed=FRESH),
+        task_options=_small(), measure="sparsity", first_seed=FRESH, seeds=2),
     "delayed_match": _rate(
         "delayed match: 60 recurrent neurons, adaptive thresholds, 20 epochs of 600 trials",
         {"opzo": MEMORY, "eprop": MEMORY,
