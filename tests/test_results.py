@@ -65,7 +65,8 @@ def test_a_result_says_the_parameters_that_were_used(few, tmp_path):
     assert not {"build_s", "wall_s"} & set(found["rows"][0])
     assert found["sizes"]["bp"] == [64, *few.hidden, 10] and found["splits"]["test"] == 4
     table = results.table("digits_4000", found)
-    assert table.count("\n") == 3 and table.count("| one seed | 1 (1000) |") == 2 and "nan" not in table
+    assert table.count("\n") == 3 and "nan" not in table
+    assert table.count("| one seed | 1 (1000) |") == 2
     assert (tmp_path / "digits_4000.png").read_bytes()[:4] == b"\x89PNG"
 
 
@@ -126,7 +127,8 @@ def test_by_reward_only_there_is_the_mean_reward_too(few, tmp_path):
                  evaluations=1, seeds=1)
     assert found["task"] == "digits_reward"
     reward = -found["curves"]["reinforce"]["loss"][0][-1]
-    assert 0 <= reward <= 1 and f"| {reward:.3f} | 1 (1000) |" in results.table("digits_reward", found)
+    assert 0 <= reward <= 1
+    assert f"| {reward:.3f} | 1 (1000) |" in results.table("digits_reward", found)
     assert (tmp_path / "digits_reward.png").read_bytes()[:4] == b"\x89PNG"
 
 
@@ -266,6 +268,6 @@ def test_the_tables_of_the_pages_are_those_of_the_data_files(tmp_path):
     for name, text in pages.items():
         (tmp_path / name).write_text(re.sub(rf"({marker}).*?(<!-- end -->)", r"\1\2", text,
                                             flags=re.S))
-    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 30000
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 32000
     assert main(["results", "--pages", str(tmp_path), "--out", str(DATA)]) == 0
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == pages
