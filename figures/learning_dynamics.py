@@ -7,32 +7,29 @@ plasticity and perturbation off; the dashed line is chance. C, the end: every se
 interval. D, of the rules that end near OPZO, the differences from it, paired by seeds: those of A
 are tied. Each rule has the learning rates that `bioopzo tune` found on a validation split.
 
-Spiking engine, 64-32-32-10, 60 ms a trial.
+Spiking engine, 64-32-32-10, 60 ms a trial; the runs of the table `digits_4000`.
 """
+
+from pathlib import Path
 
 import numpy as np
 
-import bioopzo as bz
 from bioopzo import plots
 from bioopzo.run import Run
 from bioopzo.studies import figures
+from bioopzo.studies.content import read
+
+#: Picture and table are of the same runs.
+INPUTS = ["data/digits_4000.json"]
 
 
 def compute(parameters, jobs, progress):
-    task = bz.tasks.digits()
-    seeds = list(range(parameters["seeds"]))
-    result = bz.compare(parameters["rules"], task, seeds, parameters["trials"], jobs=jobs,
-                        evaluations=parameters["evaluations"], progress=progress)
-    return {
-        "task": task.name, "sizes": [task.n_in, *task.hidden, task.n_out], "seeds": seeds,
-        "rules": {rule: {"trials": runs[0].arrays["curve/trials"],
-                         "held_out": runs[0].arrays["curve/held_out"],
-                         "accuracy": [run.arrays["curve/accuracy"] for run in runs],
-                         "loss": [run.arrays["curve/loss"] for run in runs],
-                         "rates_hz": [run.meta["rates_hz"] for run in runs],
-                         "parameters": runs[0].meta["parameters"]}
-                  for rule, runs in result.runs.items()},
-    }
+    content = read(Path(__file__).parent / INPUTS[0])
+    found = {row["label"]: row["seeds"] for row in content["rows"]}
+    rules = parameters["rules"]
+    return {"task": content["task"], "sizes": content["sizes"][rules[0]],
+            "seeds": found[rules[0]], "source": f"read from figures/{INPUTS[0]}, made by "
+            f"{content['command']}", "rules": {rule: content["curves"][rule] for rule in rules}}
 
 
 @plots.styled

@@ -51,7 +51,8 @@ def compute(parameters, jobs, progress):
         own = {} if form == "lms" else {"n_M": p["n_M"]}
         models[f"alpha falls, {form}"] = bz.Model(
             sizes, form=form, alpha=p["falling_alpha_hz"] * Hz, alpha_final=p["alpha_final"], **own)
-    result = bz.compare(models, task, range(p["seeds"]), engine="rate", epochs=p["epochs"],
+    seeds = range(p["first_seed"], p["first_seed"] + p["seeds"])
+    result = bz.compare(models, task, seeds, engine="rate", epochs=p["epochs"],
                         evaluations=p["evaluations"], jobs=jobs, progress=progress, settings={
                             "activity": "deterministic", "batch": p["batch"], "rate": p["rate"]})
     data = {"accuracy": {}, "cosine": {}, "curves": {}}

@@ -52,9 +52,8 @@ PARAMETERS = {
         "quick": {"trials": 300, "seed": 0, "layer": 2},
     },
     "learning_dynamics": {
-        "full": {"rules": RULES, "seeds": 5, "trials": 4000, "evaluations": 8},
-        "quick": {"rules": ["opzo", "bp", "dfa", "readout_only"], "seeds": 3, "trials": 600,
-                  "evaluations": 3},
+        "full": {"rules": RULES},
+        "quick": {"rules": ["opzo", "bp", "dfa", "readout_only"]},
     },
     "escape_noise": {
         "full": {"membrane_range": [-0.5, 2.5], "points": 601, "sampled_points": 31,
@@ -76,12 +75,14 @@ PARAMETERS = {
     # validation split, 20 epochs, 2 or 3 seeds from 100 on, of alpha 50, 100, 200, 400, 800 Hz, mu
     # 1, 3, 10, 30 and rates 0.003, 0.01, 0.03, each place by itself; the rate came out as 0.01.
     "noise_kind_and_place": {
-        "full": {"hidden": [100, 100], "seeds": 5, "epochs": 20, "evaluations": 8, "batch": 32,
-                 "rate": 0.01, "mu": 3.0, "n_M": 300.0, "falling_alpha_hz": 200.0,
+        "full": {"hidden": [100, 100], "first_seed": 1000, "seeds": 5, "epochs": 20,
+                 "evaluations": 8, "batch": 32, "rate": 0.01, "mu": 3.0, "n_M": 300.0,
+                 "falling_alpha_hz": 200.0,
                  "alpha_hz": {"after": 100.0, "before": 800.0, "before, psi": 400.0},
                  "alpha_final": 0.01, "jacobian_batches": 100},
-        "quick": {"hidden": [100, 100], "seeds": 3, "epochs": 6, "evaluations": 2, "batch": 32,
-                  "rate": 0.01, "mu": 3.0, "n_M": 300.0, "falling_alpha_hz": 200.0,
+        "quick": {"hidden": [100, 100], "first_seed": 1000, "seeds": 3, "epochs": 6,
+                  "evaluations": 2, "batch": 32, "rate": 0.01, "mu": 3.0, "n_M": 300.0,
+                  "falling_alpha_hz": 200.0,
                   "alpha_hz": {"after": 100.0, "before": 800.0, "before, psi": 400.0},
                   "alpha_final": 0.01, "jacobian_batches": 15},
     },
@@ -131,9 +132,9 @@ PARAMETERS = {
                   "rules": DIGITS_RATES},
     },
     "cost": {
-        "full": {"widths": [50, 100, 200, 400, 800], "depths": [1, 2, 3, 4, 6, 8], "width": 200,
+        "full": {"widths": [50, 100, 200, 400, 800], "depths": [1, 2, 3], "width": 200,
                  "batch": 128, "rounds": 25, "seed": 0},
-        "quick": {"widths": [50, 100, 200, 400], "depths": [1, 2, 4], "width": 100,
+        "quick": {"widths": [50, 100, 200, 400], "depths": [1, 2, 3], "width": 100,
                   "batch": 128, "rounds": 7, "seed": 0},
     },
     # Blocks of trials that the spiking engine averages, over a few images; repeats of every image

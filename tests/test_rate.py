@@ -861,6 +861,15 @@ def test_dropout_keeps_the_mean_activity(brief):
     assert xbar.std(axis=0).max() > 0.1
 
 
+def test_a_measure_draws_what_training_never_drew(brief):
+    """Not even those of the batch that `train` shows next: M would share the noise of J."""
+    name = "hidden_1.mask"
+    engine = engine_of(brief, bz.Model([4, 30, 30, 2], dropout=0.4), look=(name,))
+    shown = brief.inputs[:9], brief.targets[:9]
+    trained = engine.record([name], *shown)[name][-1]
+    assert trained.shape == (9, 30) and (trained != engine.changes(*shown)[1][name]).any()
+
+
 def test_all_take_part_when_it_is_read(brief):
     shown = brief.inputs[:9], brief.targets[:9]
     plain, dropped = (engine_of(brief, bz.Model([4, 6, 6, 2], rule="bp", dropout=share),

@@ -65,7 +65,7 @@ def test_a_result_says_the_parameters_that_were_used(few, tmp_path):
     assert not {"build_s", "wall_s"} & set(found["rows"][0])
     assert found["sizes"]["bp"] == [64, *few.hidden, 10] and found["splits"]["test"] == 4
     table = results.table("digits_4000", found)
-    assert table.count("\n") == 3 and table.count("| - | 1 |") == 2 and "nan" not in table
+    assert table.count("\n") == 3 and table.count("| - | 1 (1000) |") == 2 and "nan" not in table
     assert (tmp_path / "digits_4000.png").read_bytes()[:4] == b"\x89PNG"
 
 
@@ -76,7 +76,8 @@ def test_runs_of_the_rate_engine_are_saved_and_taken_as_they_are(brief, tmp_path
     assert first["engine"] == "rate" and first["models"]["bp"]["gain"] == "2.0"
     assert first["settings"]["bp"]["activity"] == "deterministic"
     saved = sorted((tmp_path / "runs").glob("*/mnist_noise/*.npz"))
-    assert [path.stem for path in saved] == ["bp-0", "bp-1", "opzo, plain-0", "opzo, plain-1"]
+    assert [path.stem for path in saved] == ["bp-1000", "bp-1001", "opzo, plain-1000",
+                                           "opzo, plain-1001"]
 
     def no(*arguments, **options):
         raise AssertionError("a saved run was trained again")
@@ -139,7 +140,8 @@ def test_by_reward_only_there_is_the_mean_reward_too(few, tmp_path):
                  evaluations=1, seeds=1)
     assert found["task"] == "digits_reward"
     reward = -found["curves"]["reinforce"]["loss"][0][-1]
-    assert 0 <= reward <= 1 and f"| {reward:.3f} | 1 |" in results.table("digits_reward", found)
+    assert 0 <= reward <= 1
+    assert f"| {reward:.3f} | 1 (1000) |" in results.table("digits_reward", found)
     assert (tmp_path / "digits_reward.png").read_bytes()[:4] == b"\x89PNG"
 
 

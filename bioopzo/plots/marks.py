@@ -61,7 +61,9 @@ def meaning(seeds: int, level: float = 0.95, points: bool = False) -> str:
     if seeds < ENOUGH_SEEDS:
         return f"{'points' if points else 'thin lines'}: {seeds} seeds; " \
                f"{'bar' if points else 'thick'}: mean"
-    return f"{'points: seeds; ' * points}mean, {100 * level:g} % interval, {seeds} seeds"
+    if points:
+        return f"points: {seeds} seeds; bar: mean, {100 * level:g} % interval"
+    return f"mean, {100 * level:g} % interval, {seeds} seeds"
 
 
 def jitter(values: ArrayLike, wide: float = JITTER) -> np.ndarray:

@@ -166,6 +166,6 @@ def table(content, view=""):
         spread = f"{mean[0]:.1f}" + (f" ± {scores.std(ddof=1):.1f}" if half is not None else "")
         interval = tables.between(mean[0], None if half is None else half[0], 1, 100.0,
                                   len(scores))
-        lines.append(f"| {rule} | {kind} | {spread} | {interval} | {len(scores)} | "
+        lines.append(f"| {rule} | {kind} | {spread} | {interval} | {tables.which(row['seeds'])} | "
                      f"{np.mean(signs['wrong']):.0f} of {signs['synapses']} |")
     return "\n".join(lines)

@@ -19,6 +19,8 @@ from bioopzo.studies.content import read
 from bioopzo.studies.study import Study, chosen, load, pair
 
 SCRIPTS = Path(__file__).parent
+#: The first of the seeds that no search and no choice has seen: final numbers are from there on.
+FRESH = 1000
 
 
 # ---------------------------------------------------------------------------- spiking engine
@@ -26,8 +28,8 @@ SCRIPTS = Path(__file__).parent
 def _spiking(about, task, trials, models, **others):
     """A comparison in the spiking engine; see the script for what its parameters mean."""
     full = {"task": task, "task_options": {}, "test_more": False, "reward_only": False,
-            "models": models, "trials": trials, "evaluations": 8, "seeds": 5, "measure": "",
-            "hidden": [], **others}
+            "models": models, "trials": trials, "evaluations": 8, "first_seed": FRESH, "seeds": 5,
+            "measure": "", "hidden": [], **others}
     quick = {**full, "models": _first(models, 2), "trials": 200, "evaluations": 2, "seeds": 2}
     return Study(SCRIPTS / "spiking.py", {"full": full, "quick": quick}, about)
 
@@ -60,9 +62,10 @@ SPIKING = {
                                   "temporal_patterns", 2400, SMALL),
     "alignment": _spiking(
         "feedback against the expected Jacobian on the digits, by finite differences", "digits",
-        4000, _pick("opzo", "opzo, momentum", "dfa"), seeds=3, measure="alignment"),
+        4000, _pick("opzo", "opzo, momentum", "dfa"), measure="alignment"),
     "variants": _spiking("variants of OPZO on the digits, 4,000 trials", "digits", 4000, {
         "opzo": {},
+        "opzo, noise before": {"place": "before"},
         "opzo, noise before, eta 80 Hz": {"place": "before", "eta_hz": 80.0},
         "opzo, noise before, psi in M only": {"place": "before", "forward_psi": False},
         "opzo, Gaussian noise": {"distribution": "gaussian"},
@@ -74,19 +77,19 @@ SPIKING = {
         "opzo, erf escape": {"neuron": "erf"},
         "opzo, hard reset": {"reset": "hard"},
         "opzo, alpha to a tenth": {"alpha_final": 0.1},
-    }, seeds=3),
+    }),
     "poisson": _spiking("the digits as Poisson spikes, 4,000 trials", "digits", 4000,
                         _pick("opzo", "bp", "readout_only"), seeds=3,
                         task_options={"coding": "poisson"}),
     "pattern_generation": _spiking("a target that varies in time, 2,000 trials",
-                                   "pattern_generation", 2000, SMALL, seeds=3),
+                                   "pattern_generation", 2000, SMALL),
     "mnist_spiking": _spiking(
         "MNIST, 60,000 digits shown once, one at a time", "mnist", 60000, _pick(
             "opzo", "bp", "dfa", "dkp", "eprop", "node_perturbation", "reinforce", "readout_only"),
-        evaluations=[100, 300, 1000, 3000, 10000, 30000]),
+        evaluations=[100, 300, 1000, 3000, 10000, 30000], first_seed=0),
     "mnist_spiking_5": _spiking(
         "MNIST, 60,000 digits shown five times, one at a time", "mnist", 300000, _pick(
-            "opzo", "bp", "dfa"), seeds=3,
+            "opzo", "bp", "dfa"), first_seed=0, seeds=3,
         evaluations=[1000, 10000, 60000, 120000, 180000, 240000]),
     "fashion_mnist_spiking": _spiking(
         "Fashion-MNIST with MNIST's settings, 60,000 images shown once, one at a time",
@@ -158,14 +161,15 @@ RATE = {
         {f"opzo, {kind} {place}": {"distribution": kind, "place": place}
          for place in ("after", "before") for kind in ("rademacher", "gaussian")}
         | {"opzo, rademacher before, psi in M only": {"place": "before", "forward_psi": False},
-           "opzo, momentum": {"form": "momentum"}}, task_options=_small()),
+           "opzo, momentum": {"form": "momentum"}}, task_options=_small(), first_seed=FRESH,
+        seeds=5),
     "mnist_alpha": _rate(
         "alpha falls to a hundredth, 6,000 digits",
         {"opzo, plain, alpha constant": {"form": "plain"},
          "opzo, plain, alpha falls": {"form": "plain", "alpha_final": 0.01},
          "opzo, momentum, alpha falls": {"form": "momentum", "alpha_final": 0.01},
          "opzo, least mean squares, alpha falls": {"form": "lms", "alpha_final": 0.01}},
-        task_options=_small(), measure="alignment"),
+        task_options=_small(), measure="alignment", first_seed=FRESH, seeds=5),
     "mnist_angle": _rate(
         "MNIST, 10 epochs, a wider surrogate derivative (width .7), initial weights of half the "
         "size, half the learning rate",
@@ -183,7 +187,7 @@ RATE = {
             for kind in ("normal", "uniform", "laplace")}, "bp": {},
          **{f"opzo, {words}, delta 0.2": {"surrogate": kind, "delta_z": 0.2}
             for kind, words in (("localzo", "1 sample"), ("localzo_5", "5 samples"))}},
-        task_options=_small(), measure="sparsity"),
+        task_options=_small(), measure="sparsity", first_seed=FRESH, seeds=2),
     "cifar10": _rate(
         "CIFAR-10 (JPEG copies, 30,000 images), three layers of convolutions", cifar.MODELS,
         searched=cifar.SEARCHED, seeds=5, **cifar.SETTING),

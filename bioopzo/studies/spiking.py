@@ -3,9 +3,10 @@
 A study trains models on a task over several seeds and may measure something on the trained
 networks. Its parameters: `task` with `task_options`; `test_more`, whether the validation trials are
 held out with the test's, for data sets with few; `models`, label -> keywords of `Model` (the label
-starts with the rule); `trials`, `evaluations` and `seeds`; and `measure`: ``"alignment"``, the
-feedback against the expected Jacobian, ``"costs"``, the time of a trial, ``"reward"``, the mean
-reward where nothing else comes back, or empty; `reward_only` makes a task such a one.
+starts with the rule); `trials`, `evaluations` and `seeds`, how many from `first_seed` on; and
+`measure`: ``"alignment"``, the feedback against the expected Jacobian, ``"costs"``, the time of a
+trial, ``"reward"``, the mean reward where nothing else comes back, or empty; `reward_only` makes a
+task such a one.
 """
 
 import numpy as np
@@ -26,7 +27,8 @@ def compute(parameters, jobs, progress, saved):
     """
     p = parameters
     task = task_of(p)
-    result = compare(models_of(p, task), task, seeds=range(p["seeds"]), trials=p["trials"],
+    seeds = range(p["first_seed"], p["first_seed"] + p["seeds"])
+    result = compare(models_of(p, task), task, seeds=seeds, trials=p["trials"],
                      evaluations=p["evaluations"], jobs=jobs, progress=progress, out=saved)
     data = {**numbers(result), "coding": task.coding,
             "splits": {name: len(members) for name, members in task.splits.items()}}

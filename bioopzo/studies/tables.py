@@ -22,14 +22,12 @@ def scores(content):
     rows = sorted(content["rows"], key=lambda r: r["mean"], reverse=accuracy)
     for row in rows:
         scale, digits = (100, 1) if accuracy else (1, 4)
-        half = None if row["interval95"] is None else scale * row["interval95"]
-        interval = between(scale * row["mean"], half, digits, 100.0 if accuracy else math.inf,
-                           len(row["seeds"]))
+        interval = _interval(row, scale, digits, 100.0 if accuracy else math.inf)
         fired = row["rates_hz" if search else "untrained_rates_hz"]
         rates = ", ".join(f"{v:.0f}" for v in fired.values())
         found = f" {search[row['label']]['rate']:g} |" if search else ""
         lines.append(f"| {row['label']} | {_spread(row['scores'], digits, scale)} | "
-                     f"{interval} | {len(row['seeds'])} | {rates} |{found}")
+                     f"{interval} | {which(row['seeds'])} | {rates} |{found}")
     return "\n".join(lines)
 
 
@@ -41,28 +39,40 @@ def between(mean, half, digits, most, seeds):
     return f"{low:.{digits}f} to {high:.{digits}f}"
 
 
+def _interval(row, scale, digits, most):
+    """The interval of a row, `scale` times as large, in words; few seeds have none."""
+    half = None if row["interval95"] is None else scale * row["interval95"]
+    return between(scale * row["mean"], half, digits, most, len(row["seeds"]))
+
+
+def which(seeds):
+    """How many, and which: ``"5 (1000 to 1004)"``."""
+    ends = [str(seed) for seed in dict.fromkeys((seeds[0], seeds[-1]))]
+    return f"{len(seeds)} ({' to '.join(ends)})"
+
+
 def rewards(content):
     """Held-out best actions and mean reward in a `content`, by reward only: best first."""
     lines = ["| rule | best actions (%), mean ± sd | 95 % interval | mean reward | seeds | hidden "
              "rates, untrained to trained (Hz) |", "|---|---|---|---|---|---|"]
     for row in sorted(content["rows"], key=lambda r: -r["mean"]):
-        half = None if row["interval95"] is None else 100 * row["interval95"]
-        interval = between(100 * row["mean"], half, 1, 100.0, len(row["seeds"]))
+        interval = _interval(row, 100, 1, 100.0)
         reward = [-curve[-1] for curve in content["curves"][row["label"]]["loss"]]
         rates = ", ".join(f"{before:.0f} to {after:.0f}" for before, after in zip(
             row["untrained_rates_hz"].values(), row["rates_hz"].values()))
         lines.append(f"| {row['label']} | {_spread(row['scores'], 1, 100)} | {interval} | "
-                     f"{_spread(reward, 3)} | {len(row['seeds'])} | {rates} |")
+                     f"{_spread(reward, 3)} | {which(row['seeds'])} | {rates} |")
     return "\n".join(lines)
 
 
 def feedback(content):
     """The feedback of a `content` against the expected Jacobian, by rule and layer."""
     lines = ["| rule | layer | cos(M, J) | \\|M\\|/\\|J\\| | seeds |", "|---|---|---|---|---|"]
+    seeds = {row["label"]: which(row["seeds"]) for row in content["rows"]}
     for label, layers in content["alignment"].items():
         for layer, values in layers.items():
             lines.append(f"| {label} | {layer} | {_spread(values['cosine'], 3)} | "
-                         f"{_spread(values['ratio'], 2)} | {len(values['cosine'])} |")
+                         f"{_spread(values['ratio'], 2)} | {seeds[label]} |")
     return "\n".join(lines)
 
 
@@ -91,7 +101,7 @@ def accuracies(content):
         scores = 100 * np.asarray(row["scores"])
         score = f"{scores[0]:.2f}" if one else _spread(scores, 2)
         share = ", ".join(f"{v/1000:.2f}" for v in row["rates_hz"].values())
-        cells = [row["label"], score, str(len(scores)), share]
+        cells = [row["label"], score, which(row["seeds"]), share]
         if "published" in content:
             cells.append(f"{content['published'].get(row['label'], float('nan')):.2f}")
         cells += [_spread(values[row["label"]], 3) if row["label"] in values else ""
