@@ -9,10 +9,12 @@ import threading
 import types
 
 # Programs of tests run for a moment: what XLA's last passes win takes longer than it saves,
-# and its newer way to make code of fused operations three times as long as the one before.
+# its newer way to make code of fused operations three times as long as the one before, and in
+# parts, for more processors than there are, a third longer than in one.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 "
                       "--xla_llvm_disable_expensive_passes=true "
                       "--xla_cpu_use_fusion_emitters=false "
+                      "--xla_cpu_parallel_codegen_split_count=1 "
                       "--xla_cpu_multi_thread_eigen=false")
 
 # joblib, which brings the processes of sweeps, sets it for good.
