@@ -242,7 +242,7 @@ def test_rules_differ_seed_by_seed(task, finished):
     assert found.table(against="dfa")[0]["difference"] == pytest.approx(0.024)
     text = repr(found)
     assert "difference to bp" in text and "-2.4 (-11.6 to +6.8)" in text and "-0.3" in text
-    assert "71.2 to 88.8" in text and "more: --seeds 5" not in text
+    assert "71.2 to 88.8" in text and "takes five seeds" not in text
     assert "difference to bp" in found._repr_html_()
     with pytest.raises(InputError, match="unknown label of the comparison 'bq'"):
         found.table(against="bq")

@@ -15,6 +15,7 @@ from bioopzo.engines.rate.engine import Engine
 from bioopzo.errors import InputError, ModelWarning
 from bioopzo.network.clock import shape_of, time_course
 from bioopzo.tasks.trials import Task, consecutive_splits, gate, one_hot
+from bioopzo.training.guards import warn_of_chance
 from bioopzo.training.start import initial_weights
 
 OWN = '''"""Which of two inputs is the stronger?"""
@@ -195,3 +196,16 @@ def test_silence_and_chance_are_said():
                                           r"[\d.]{1,3} % of .* right in 1\d %.*eta_o are 0"):
         bz.train(still, task, engine="rate", optimizer="sgd", batch=100, trials=1000,
                  evaluations=1, progress=False)
+
+
+def test_who_has_learned_nothing_is_told_a_share_and_why():
+    """All of 100 % was "1e+02 %"."""
+    task = few_digits()
+    one = task.replace(splits={**task.splits, "test": task.splits["test"][:1]})
+    for given, says in (({"eta": 0*Hz}, "smaller learning rates"),
+                        ({"eta": 0*Hz, "eta_o": 0*Hz}, "; eta and eta_o are 0, so")):
+        run = bz.Run(meta={"rule": "dfa", "split": "test", "test_accuracy": 1.0,
+                           "trials_done": 5000, "rates_hz": {"hidden_1": 20.0}},
+                     model=bz.Model([64, 6, 10], **{"rule": "dfa", **given}))
+        with pytest.warns(ModelWarning, match=f": 100 % of held-out .* right in 100 %.*{says}"):
+            warn_of_chance(run, one)

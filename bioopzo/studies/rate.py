@@ -6,11 +6,11 @@ networks. Its parameters: `task` with `task_options`; `hidden` layers, where not
 models or of one label (`settings`); `epochs` and `seeds`; `runs`, the study whose saved runs are
 taken, where not its own; `published` accuracies to show beside; where given, a `network` (the text
 of an architecture, whose gains are those with which all layers fire, see `alive`), the
-`first_seed`, a `regime`, which replaces parameters of the task's, and what was `searched` before,
-label -> candidate -> accuracy (%); and `measure`: ``"alignment"``, the feedback against the
-expected Jacobian, ``"angle"``, the update against backpropagation's, too, ``"sparsity"``, the share
-of neurons whose psi is not 0 and the operations of learning, ``"gradients"``, in place of the
-accuracies all that is read off the trained networks, or empty.
+`first_seed` and a `regime`, which replaces parameters of the task's; and `measure`:
+``"alignment"``, the feedback against the expected Jacobian, ``"angle"``, the update against
+backpropagation's, too, ``"sparsity"``, the share of neurons whose psi is not 0 and the operations
+of learning, ``"gradients"``, in place of the accuracies all that is read off the trained networks,
+or empty.
 """
 
 import numpy as np
@@ -51,7 +51,8 @@ def compute(parameters, jobs, progress, saved):
         return {"task": task.name, "engine": "rate", **_gradients(result)}
     data = {**numbers(result), "engine": "rate", "epochs": p["epochs"], "settings": {
         label: runs[0].meta["settings"] for label, runs in result.runs.items()}}
-    data.update({key: p[key] for key in ("published", "searched") if p.get(key)})
+    if p["published"]:
+        data["published"] = p["published"]
     if p["measure"] in ("alignment", "angle"):
         data["alignment"] = _alignment(result)
     if p["measure"] == "angle":
@@ -158,8 +159,8 @@ def draw(content):
 
 
 def table(content, view=""):
-    """The table of a study with this `content`, or (`view`) its ``"costs"`` or ``"searched"``."""
-    if view in ("costs", "searched"):
-        return getattr(tables, view)(content)
+    """The table of a study with this `content`, or that of its costs (`view` ``"costs"``)."""
+    if view == "costs":
+        return tables.costs(content)
     return tables.gradients(content) if "variance_over_bp" in content else \
         tables.accuracies(content)

@@ -227,14 +227,6 @@ def costs(content):
     return "\n".join(lines)
 
 
-def searched(content):
-    """What was tried before the rates of a `content` were chosen, by rule."""
-    lines = ["| rule | tried: validation accuracy (%) |", "|---|---|"]
-    return "\n".join(lines + [
-        f"| {label} | {'; '.join(f'{name}: {value:.1f}' for name, value in found.items())} |"
-        for label, found in content["searched"].items()])
-
-
 def _spiking_speed(content):
     """Speed of the spiking engine."""
     speed, edit = content["spiking_speed"], content["edit_latency"]

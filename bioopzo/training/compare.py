@@ -159,7 +159,7 @@ def _remarks(rows):
     lines = [f"difference: of the same seeds, mean{' and 95 % interval' * enough}; effect: that "
              "mean in standard deviations (Hedges' g)"] * _in_pairs(rows)
     if not enough:
-        lines.append("an interval takes five seeds or more: --seeds 5")
+        lines.append("an interval takes five seeds or more")
     if not names:
         return lines
     others = ", the others are: the comparison is not fair" * (len(names) < len(rows))

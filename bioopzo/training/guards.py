@@ -114,11 +114,12 @@ def warn_of_chance(run: Run, task: Task) -> None:
     if accuracy > chance + 2 * math.sqrt(chance * (1 - chance) / len(labels)):
         return
     rates = ", ".join(f"{rate:.0f}" for rate in run.meta["rates_hz"].values())
-    still = not any(float(run.model.parameters.get(name, 0)) for name in ("eta", "eta_o"))
+    still = not any(float(run.model.parameters[name]) for name in ("eta", "eta_o"))
+    right, always = (f"{float(f'{100 * share:.2g}'):g} %" for share in (accuracy, chance))
     warnings.warn(
         f"{run.meta['rule']} has learned nothing on {task.name} in {done} trials: "
-        f"{100 * accuracy:.2g} % of held-out trials, where always the same answer is right in "
-        f"{100 * chance:.2g} %. Hidden layers fire at {rates} Hz; " + (
+        f"{right} of held-out trials, where always the same answer is right in {always}. "
+        f"Hidden layers fire at {rates} Hz; " + (
             "eta and eta_o are 0, so that no forward weight learns" if still else
             "smaller learning rates, or those that bioopzo tune finds, may help") + (
             "; a recurrent network learns best where it is quiet, with a smaller drive b"
