@@ -18,8 +18,8 @@ def learned(precision, devices, checkpoint=None):
     """The arrays of a training on the digits, by precision and name."""
     task = bz.tasks.digits()
     task = task.replace(splits={k: v[:200] for k, v in task.splits.items()})
-    run = bz.train(bz.Model([64, 16, 10], dropout=0.2), task, engine="rate", batch=16, trials=1200,
-                   evaluations=2, rate=2e-2, precision=precision, devices=devices, seed=3,
+    run = bz.train(bz.Model([64, 16, 10], dropout=0.2), task, engine="rate", batch=16, trials=960,
+                   evaluations=1, rate=5e-2, precision=precision, devices=devices, seed=3,
                    progress=False, checkpoint=checkpoint)
     return {f"{precision} {name}": value for name, value in run.arrays.items()}
 

@@ -24,7 +24,7 @@ def images(steps):
         parameters={"tau_m": 1.44*ms, "tau_o": 1.44*ms, "b": 0.0, "gain": 2.0})
 
 
-@pytest.mark.parametrize("layers, steps, activity", [(5, 6, "rates"), (9, 12, "spikes")])
+@pytest.mark.parametrize("layers, steps, activity", [(5, 6, "spikes"), (9, 12, "rates")])
 def test_every_layer_of_a_deep_network_fires_untrained(layers, steps, activity):
     """With the gain of all layers alike the upper ones do not."""
     task, model = images(steps), bz.Model(DEEP[layers], rule="bp")

@@ -42,11 +42,11 @@ def test_rates_come_to_the_target(engine):
     """From less than 30 Hz to 60 Hz, within a tenth; without it they stay."""
     task = bz.tasks.xor()
     plain = bz.Model([4, 12, 2], rule="readout_only", b=0.0)
-    held = bz.texts.rate_homeostasis(plain, target=60*Hz, strength=0.04, tau=150*ms)
+    held = bz.texts.rate_homeostasis(plain, target=60*Hz, strength=0.1, tau=150*ms)
     settings = {"optimizer": "sgd", "batch": 4} if engine == "rate" else {"backend": "numpy"}
     first, last = {}, {}
     for name, model in (("plain", plain), ("held", held)):
-        run = bz.train(model, task, trials=140 if engine == "spiking" else 1600, engine=engine,
+        run = bz.train(model, task, trials=60 if engine == "spiking" else 1600, engine=engine,
                        progress=False, evaluations=1, evaluation_trials=50, **settings)
         first[name], last[name] = run.arrays["rates/hidden_1"][[0, -1]]
     assert first["plain"] == first["held"] == pytest.approx(last["plain"], rel=0.05)
