@@ -190,7 +190,7 @@ RATE = {
         task_options=_small(), measure="sparsity", first_seed=FRESH, seeds=2),
     "cifar10": _rate(
         "CIFAR-10 (JPEG copies, 30,000 images), three layers of convolutions", cifar.MODELS,
-        seeds=5, **cifar.SETTING),
+        seeds=3, **cifar.SETTING),
     "cifar10_feedback": _rate(
         "feedback and updates in the networks of `cifar10`, one seed",
         {label: cifar.MODELS[label] for label in ("opzo", "opzo, LL", "dfa", "dkp")}, seeds=1,
