@@ -190,12 +190,23 @@ def test_equal_weights_stay_finite():
 @pytest.mark.parametrize("connection, shape, pre, post, fan_in, fan_out", [
     (Dense(7, 3), (7, 3), 7, 3, 7, 3),
     (Pooled((4, 6, 2), 2, 5), (12, 5), 48, 5, 12, 5),
-    (Convolution((8, 6, 3), 4, 5), (75, 4), 144, 192, 75, 100),
-    (Convolution((8, 6, 3), 4, 3, 2), (27, 4), 144, 48, 27, 36)], ids=str)
+    (Convolution((8, 6, 3), 4, 5), (75, 4), 144, 192, 75, 68),
+    (Convolution((8, 6, 3), 4, 3, 2), (27, 4), 144, 48, 27, 5/2*7/3*4)], ids=str)
 def test_sizes(connection, shape, pre, post, fan_in, fan_out):
     assert connection.shape == shape
     assert (connection.pre, connection.post) == (pre, post)
-    assert (connection.fan_in, connection.fan_out) == (fan_in, fan_out)
+    assert (connection.fan_in, connection.fan_out) == (fan_in, pytest.approx(fan_out))
+
+
+@pytest.mark.parametrize("connection", [
+    Convolution((5, 2, 3), 3, 5), Convolution((6, 4, 1), 2, 3, 2), Convolution((2, 2, 2), 2, 5, 2),
+    Pooled((4, 6, 2), 2, 3)], ids=str)
+def test_a_spike_reaches_as_many_neurons_as_its_operations_say(connection):
+    """Counted, one spike after the other: at borders it is fewer than kernel^2*channels."""
+    if isinstance(connection, Convolution):
+        connection = replace(connection, standardise=False)
+    reached = forward(connection, np.eye(connection.pre), np.ones(connection.shape)) != 0
+    assert connection.fan_out == pytest.approx(reached.sum() / connection.pre)
 
 
 # ---------------------------------------------------------------------------- architectures

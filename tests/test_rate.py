@@ -1206,12 +1206,17 @@ def test_synaptic_operations_of_known_rates():
     run = bz.Run(arrays, {}, meta, bz.Model([4, 5, 3, 2]), task)
     assert gradients.synaptic_operations(run) == pytest.approx(
         {"hidden_1": 3*5*3, "hidden_2": 6*3*2})
-    # 3 spikes of 8*8*2 neurons: each to 3*3 pixels of 4 channels, and of the pooled 4*4*4 to all.
+    # 3 spikes of 8*8*2 neurons: each to 3*3 pixels of 4 channels, at the border fewer (22 pairs of
+    # 8 pixels in a line); and of the pooled 4*4*4 to all.
     model = bz.Model("8x8-2C3-4C3-AP2-10")
     arrays = {"rates/hidden_1": np.array([50.0]), "rates/hidden_2": np.array([50.0])}
     run = bz.Run(arrays, {}, {"sizes": list(model.sizes)}, model, task)
     assert gradients.synaptic_operations(run) == pytest.approx(
-        {"hidden_1": 3*128*36, "hidden_2": 3*256*10})
+        {"hidden_1": 3*2*22*22*4, "hidden_2": 3*256*10})
+    model = bz.Model("8x8-2C3-4C3-AP2-10", rule="opzo", local=True)  # each neuron to ten readouts
+    run = bz.Run(arrays, {}, {"sizes": list(model.sizes)}, model, task)
+    assert gradients.synaptic_operations(run, kinds=["forward_local"]) == pytest.approx(
+        {"hidden_1": 3*128*10, "hidden_2": 3*256*10})
 
 
 def test_engines_that_differ_in_the_optimizer_s_rate_share_a_program(task):

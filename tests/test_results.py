@@ -107,18 +107,24 @@ def test_local_zo_sets_accuracy_beside_the_operations_of_learning(brief, tmp_pat
 
 def test_what_is_read_off_trained_networks_takes_the_runs_of_the_other_result(brief, tmp_path,
                                                                               monkeypatch):
-    for name, batches in (("update_angle", 2), ("gradient_variance", 4), ("alignment", 100)):
+    for name, batches in (("update_angle", 1), ("gradient_variance", 2), ("alignment", 2)):
         monkeypatch.setattr(gradients, name, partial(getattr(gradients, name), batches=batches))
-    models = {label: results.ALL[label] for label in ("opzo", "bp")}
-    quick = dict(epochs=1, models=models, common={"batch": 8})
+    models = {"opzo": {}, "opzo, LL": {"local": True}, "bp": {}}
+    quick = dict(epochs=1, seeds=1, models=models, common={"batch": 4, "compiled": False})
     made("mnist", tmp_path, **quick)
     saved = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*/mnist/*.npz")}
     found = made("mnist_gradients", tmp_path, **quick)
     assert saved and saved == {path: path.stat().st_mtime_ns
                                for path in (tmp_path / "runs").rglob("*.npz")}
-    assert set(found["timing"]["cost"]) == {"opzo", "bp"}
+    assert set(found["timing"]["cost"]) == set(models)
     assert "| opzo, noise on |" in results.table("mnist_gradients", found)
-    assert "ms a training trial" in results.table("mnist_gradients", found, "costs")
+    head, _, *rows = results.table("mnist_gradients", found, "costs").splitlines()
+    cells = {row.split("|")[1].strip(): row.split("|")[2:-1] for row in rows}
+    assert head.endswith("| ms a training trial (wall) |") and head.count("|") == 10
+    assert float(cells["opzo"][-2]) == 0
+    share = found["rates_hz"]["opzo, LL"]  # of 6 and 5 neurons, each with ten local readouts
+    local = 6e-3 * 10 * (6*share["hidden_1"] + 5*share["hidden_2"])
+    assert sum(found["local_operations"]["opzo, LL"].values()) == pytest.approx(local, rel=1e-3)
     assert not (tmp_path / "mnist_gradients.png").exists()
 
 
@@ -133,6 +139,38 @@ def test_an_architecture_has_the_regime_and_the_seeds_of_its_study(brief, tmp_pa
     assert found["rows"][0]["seeds"] == [1007]
     assert found["alignment"] == {"opzo": {"1": {"cosine": [None], "ratio": [None]}}}
     assert results.table("cifar10", found).splitlines()[-1].endswith("| - |")
+
+
+def test_a_large_network_sees_a_part_of_a_pass_and_shows_its_loss(brief, tmp_path, monkeypatch):
+    monkeypatch.setattr(gradients, "alignment", lambda run, seed, batches: {
+        1: (0.5, float(batches))})
+    monkeypatch.setattr(gradients, "update_angle", lambda run, seed, batches: {
+        "forward_1.w": (float(batches), 0.0)})
+    found = made("cifar10_papers_network", tmp_path, models={"dfa": {}}, seeds=1, regime={},
+                 network="8x8-AP4-5-10", trials=8, evaluations=[4, 8], held_out=3,
+                 common={"batch": 4, "compiled": False}, batches={"angle": 1, "alignment": 7})
+    told = found["curves"]["dfa"]
+    assert told["held_out"] == [3, 3, 3] and told["trials"] == [0, 4, 8]
+    assert found["alignment"]["dfa"]["1"]["ratio"] == [7.0] and found["angle"]["dfa"] == {"1": [1]}
+    head, _, row = results.table("cifar10_papers_network", found, "loss").splitlines()
+    assert head.endswith("| 0 | 1 | 2 |") and f"| {told['loss'][0][2]:.3f} |" in row
+    assert (tmp_path / "cifar10_papers_network.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_network_is_fine_tuned_under_noise_at_the_rate_that_validation_chose(brief, tmp_path):
+    """Every rule begins with the same network, whose accuracy under the noise is shown beside."""
+    found = made("cifar10_hardware", tmp_path, network="8x8-AP4-5-10", regime={}, seeds=1,
+                 models={"bp": {}, "readout_only": {}}, trials=8, rates=[0.001, 0.5],
+                 noise=[0.1, 3.0], common={"batch": 4, "rate": 0.01, "compiled": False})
+    told = found["search"]["bp"]
+    assert [rate for rate, _ in told["validation"]] == [0.001, 0.5]
+    assert told["rate"] == max(told["validation"], key=lambda pair: (pair[1], -pair[0]))[0]
+    assert found["seeds"] == [1000] and set(found["noise"]) == {"0.1", "3.0"}
+    assert all(set(one["tuned"]) == {"bp", "readout_only"} for one in found["noise"].values())
+    table = results.table("cifar10_hardware", found)
+    assert f"| 0 | {100 * found['intact'][0]:.2f} |" in table and "| *rate found* |" in table
+    saved = {path.parent.name for path in (tmp_path / "runs").rglob("*.npz")}
+    assert saved == {"test", "validation"}
 
 
 def test_by_reward_only_there_is_the_mean_reward_too(few, tmp_path):

@@ -23,6 +23,9 @@ from bioopzo.network.kinds import kind_of
 from bioopzo.network.spread import in_synapses
 from bioopzo.text.equations import defines
 
+#: The kinds of projections through which a network predicts.
+FORWARD = ("forward", "forward_readout", "fixed", "fixed_readout")
+
 
 @dataclass(frozen=True)
 class Frozen:
@@ -241,19 +244,22 @@ def alignment(run: Any, batches: int = 400, **given: Any) -> dict[int, tuple[flo
     return found
 
 
-def synaptic_operations(run: Any, evaluation: int = -1) -> dict[str, float]:
+def synaptic_operations(run: Any, evaluation: int = -1, kinds: Iterable[str] = FORWARD
+                        ) -> dict[str, float]:
     """Additions that spikes cause in a trial of a `run`: spikes of every layer times their targets.
 
     Returns ``{"hidden_1": operations, ...}`` on the held-out trials of the trained network, or of
     `evaluation`, another point of the learning curve (0: untrained); a constant input costs nothing
-    once it has been added. Source: OPZO, appendix D.2.
+    once it has been added. `kinds` are those of the projections that count: default those a
+    prediction needs; ``["forward_local"]``, readouts of single layers, which only learning needs.
+    In a convolution a spike has targets in all pixels whose kernel sees its own, which at a border
+    are fewer. Source: OPZO, appendix D.2.
     """
-    duration, network = float(run.task.duration), run.model.network
+    duration, network, kinds = float(run.task.duration), run.model.network, list(kinds)
     found = {}
     for population in network.hidden:
         rate = float(run.arrays[f"rates/{population.name}"][evaluation])
-        sends = ("forward", "forward_readout", "fixed", "fixed_readout")
         fan_out = sum(p.connection.fan_out for p in network.out_of(population.name)
-                      if p.kind in sends)
+                      if p.kind in kinds)
         found[population.name] = rate * duration * population.size * fan_out
     return found

@@ -168,8 +168,14 @@ class Convolution:
 
     @property
     def fan_out(self):
-        """Synapses that a neuron sends to (away from the border)."""
-        return self.kernel**2 * self.channels
+        """Synapses that a neuron sends to, on average: fewer at the border."""
+        height, width, _ = self.seen
+        return self._reached(height) * self._reached(width) * self.channels
+
+    def _reached(self, pixels):
+        """Of a line of so many pixels, how many one is seen by, on average."""
+        far = self.kernel // 2
+        return sum(max(0, pixels - abs(k)) for k in range(-far, far + 1)) / pixels
 
     @property
     def shape(self):

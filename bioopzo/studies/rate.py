@@ -11,6 +11,10 @@ of an architecture, whose gains are those with which all layers fire, see `alive
 backpropagation's, too, ``"sparsity"``, the share of neurons whose psi is not 0 and the operations
 of learning, ``"gradients"``, in place of the accuracies all that is read off the trained networks,
 or empty.
+
+Large networks see a part of a pass: so many training `trials` in place of `epochs`, with
+`evaluations` after these numbers of trials, of the first `held_out` test trials alone; their curves
+are of the loss. `batches` says of how many batches `measure` reads ``"angle"`` and ``"alignment"``.
 """
 
 import numpy as np
@@ -37,12 +41,13 @@ def compute(parameters, jobs, progress, saved):
     """
     p = parameters
     task = tasks.get(p["task"], **p["task_options"])
-    task = task.replace(parameters={**task.parameters, **with_units(p.get("regime", {}))})
+    task = task.replace(parameters={**task.parameters, **with_units(p.get("regime", {}))},
+                        splits={**task.splits, "test": task.splits["test"][:p.get("held_out")]})
     models = models_of(p, task, **NETWORK)
     if p.get("network"):
         models = _alive(models, task, {**SETTINGS, **p["common"]}["activity"])
     first = p.get("first_seed", 0)
-    result = compare(models, task, seeds=range(first, first + p["seeds"]), epochs=p["epochs"],
+    result = compare(models, task, seeds=range(first, first + p["seeds"]), **_length(p),
                      jobs=jobs, progress=progress, engine="rate",
                      out=saved.with_name(p["runs"] or saved.name),
                      settings={**SETTINGS, **p["common"],
@@ -54,12 +59,25 @@ def compute(parameters, jobs, progress, saved):
     if p["published"]:
         data["published"] = p["published"]
     if p["measure"] in ("alignment", "angle"):
-        data["alignment"] = _alignment(result)
+        data["alignment"] = _alignment(result, _batches(p, "alignment"))
     if p["measure"] == "angle":
-        data["angle"] = _angles(result)
+        data["angle"] = _angles(result, _batches(p, "angle"))
     if p["measure"] == "sparsity":
         data["sparsity"] = {label: _sparsity(runs) for label, runs in result.runs.items()}
     return data
+
+
+def _length(p):
+    """How long the runs of a study are, and when they are evaluated: keywords of `compare`."""
+    if not p.get("trials"):
+        return {"epochs": p["epochs"]}
+    return {"trials": p["trials"], "evaluations": p["evaluations"],
+            "evaluation_trials": p["held_out"]}
+
+
+def _batches(p, measure):
+    """Of how many batches a measure is taken, where not of its default: a keyword of it."""
+    return {"batches": p["batches"][measure]} if p.get("batches") else {}
 
 
 def _sparsity(runs):
@@ -85,23 +103,23 @@ def _with_matrix(result):
     return {label: runs for label, runs in result.runs.items() if runs[0].model.rule.matrix}
 
 
-def _angles(result):
+def _angles(result, options):
     """Cosine of every run's update with backpropagation's: label -> layer -> list over seeds."""
     angles = {}
     for label, runs in _with_matrix(result).items():
-        found = [gradients.update_angle(run, seed=run.meta["seed"]) for run in runs]
+        found = [gradients.update_angle(run, seed=run.meta["seed"], **options) for run in runs]
         angles[label] = {key.split(".")[0][8:]: [f[key][0] for f in found] for key in found[0]}
     return angles
 
 
-def _alignment(result):
+def _alignment(result, options):
     """cos(M, J) and |M|/|J| of every run: label -> layer -> lists over seeds.
 
     None where noise hides J.
     """
     feedback = {}
     for label, runs in _with_matrix(result).items():
-        found = [gradients.alignment(run, seed=run.meta["seed"]) for run in runs]
+        found = [gradients.alignment(run, seed=run.meta["seed"], **options) for run in runs]
         feedback[label] = {str(layer): {part: [f[layer][k] if np.isfinite(f[layer][k]) else None
                                                for f in found]
                                         for k, part in enumerate(("cosine", "ratio"))}
@@ -123,7 +141,7 @@ def _gradients(result):
             angle[name] = {key: [f[key][0] for f in found] for key in found[0]}
     for label, runs in result.runs.items():
         if runs[0].model.rule.perturbs == "pair" and runs[0].model.rule.matrix:
-            feedback |= _alignment(type(result)({label: runs}, result.task))
+            feedback |= _alignment(type(result)({label: runs}, result.task), {})
     variance = {}
     for run in result.runs["opzo"]:
         own = gradients.reference
@@ -135,16 +153,28 @@ def _gradients(result):
             for key, value in layers.items():
                 variance.setdefault(label, {}).setdefault(key, []).append(
                     value / found["bp"][key])
-    operations = {label: {name: float(np.mean([gradients.synaptic_operations(r)[name]
-                                               for r in runs]))
-                          for name in gradients.synaptic_operations(runs[0])}
-                  for label, runs in result.runs.items()}
     cost = {label: {"ms_per_trial": float(np.mean([1e3 * r.meta["wall_s"] / r.meta["trials"]
                                                    for r in runs])),
                     "peak_memory_mb": max(r.meta["peak_memory_mb"] for r in runs)}
             for label, runs in result.runs.items()}
     return {"angle": angle, "variance_over_bp": variance, "alignment": feedback,
-            "synaptic_operations": operations, "timing": {"cost": cost}}
+            "synaptic_operations": _operations(result),
+            "local_operations": _operations(result, kinds=["forward_local"]),
+            "rates_hz": {label: _mean([r.meta["rates_hz"] for r in runs])
+                         for label, runs in result.runs.items()},
+            "neurons": {p.name: p.size for p in result.runs["opzo"][0].model.network.hidden},
+            "timing": {"cost": cost}}
+
+
+def _operations(result, **options):
+    """Synaptic operations a trial, the mean over seeds: label -> layer -> number."""
+    return {label: _mean([gradients.synaptic_operations(run, **options) for run in runs])
+            for label, runs in result.runs.items()}
+
+
+def _mean(found):
+    """The mean of several dicts of numbers, by name."""
+    return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
 
 
 def draw(content):
@@ -154,13 +184,20 @@ def draw(content):
     """
     if "curves" not in content:
         return None
+    if content["parameters"].get("trials"):
+        return curves({**content, "curves": {
+            label: {**told, "accuracy": [[] for _ in told["accuracy"]]}
+            for label, told in content["curves"].items()}})
     best = max(np.max(told["accuracy"]) for told in content["curves"].values())
     return curves(content, error=best < 1)
 
 
 def table(content, view=""):
-    """The table of a study with this `content`, or that of its costs (`view` ``"costs"``)."""
-    if view == "costs":
-        return tables.costs(content)
+    """The table of a study with this `content`.
+
+    `view`: that of its ``"costs"``, or of the ``"loss"`` at every evaluation.
+    """
+    if view:
+        return {"costs": tables.costs, "loss": tables.losses}[view](content)
     return tables.gradients(content) if "variance_over_bp" in content else \
         tables.accuracies(content)

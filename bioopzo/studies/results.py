@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bioopzo.errors import InputError, unknown
 from bioopzo.files import writable, write_atomically
-from bioopzo.studies import cifar, publish, tables
+from bioopzo.studies import cifar, convolutions, publish, tables
 from bioopzo.studies.content import read
 from bioopzo.studies.study import Study, chosen, load, pair
 
@@ -195,6 +195,16 @@ RATE = {
         "feedback and updates in the networks of `cifar10`, one seed",
         {label: cifar.MODELS[label] for label in ("opzo", "opzo, LL", "dfa", "dkp")}, seeds=1,
         runs="cifar10", measure="angle", **cifar.SETTING),
+    "cifar10_gradients": _rate(
+        "angles, variances, feedback, rates and operations of the networks of `cifar10`",
+        cifar.MODELS, seeds=5, runs="cifar10", measure="gradients", **cifar.SETTING),
+    "cifar10_noise": _rate("OPZO's noise and form in the network of `cifar10`, 15,800 images",
+                           convolutions.NOISE, **convolutions.NOISE_SETTING),
+    "cifar10_deep": _rate("nine layers of convolutions, 15,800 images", convolutions.DEEP,
+                          **convolutions.DEEP_SETTING),
+    "cifar10_papers_network": _rate(
+        "the paper's five layers of convolutions at full width, for a few batches",
+        dict.fromkeys(("bp", "opzo", "dfa"), cifar.PLAIN), **convolutions.WIDE),
     "delayed_match": _rate(
         "delayed match: 60 recurrent neurons, adaptive thresholds, 20 epochs of 600 trials",
         {"opzo": MEMORY, "eprop": MEMORY,
@@ -280,8 +290,11 @@ DALE = Study(SCRIPTS / "excitation.py", {"full": EXCITATION, "quick": {
     **EXCITATION, "task_options": {"train": 50, "validation": 0, "test": 20},
     "excitatory": 8, "inhibitory": 2, "rules": ["opzo", "readout_only"], "seeds": 2, "epochs": 2,
 }}, "Dale's law: 80 excitatory and 20 inhibitory recurrent neurons beside a free network")
+HARDWARE = Study(SCRIPTS / "hardware.py", {
+    "full": convolutions.HARDWARE, "quick": convolutions.QUICK_HARDWARE},
+    "the network of `cifar10`, fine-tuned under noise on the membrane")
 RESULTS = {**SPIKING, **RATE, **RESULTS_OF_MEMORY, "nmnist_simulation": SIMULATION,
-           "dales_law": DALE}
+           "dales_law": DALE, "cifar10_hardware": HARDWARE}
 
 
 # ---------------------------------------------------------------------------- making them

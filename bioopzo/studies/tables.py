@@ -26,7 +26,7 @@ def scores(content):
         fired = row["rates_hz" if search else "untrained_rates_hz"]
         rates = ", ".join(f"{v:.0f}" for v in fired.values())
         found = f" {search[row['label']]['rate']:g} |" if search else ""
-        lines.append(f"| {row['label']} | {_spread(row['scores'], digits, scale)} | "
+        lines.append(f"| {row['label']} | {spread(row['scores'], digits, scale)} | "
                      f"{interval} | {which(row['seeds'])} | {rates} |{found}")
     return "\n".join(lines)
 
@@ -60,8 +60,8 @@ def rewards(content):
         reward = [-curve[-1] for curve in content["curves"][row["label"]]["loss"]]
         rates = ", ".join(f"{before:.0f} to {after:.0f}" for before, after in zip(
             row["untrained_rates_hz"].values(), row["rates_hz"].values()))
-        lines.append(f"| {row['label']} | {_spread(row['scores'], 1, 100)} | {interval} | "
-                     f"{_spread(reward, 3)} | {which(row['seeds'])} | {rates} |")
+        lines.append(f"| {row['label']} | {spread(row['scores'], 1, 100)} | {interval} | "
+                     f"{spread(reward, 3)} | {which(row['seeds'])} | {rates} |")
     return "\n".join(lines)
 
 
@@ -71,8 +71,8 @@ def feedback(content):
     seeds = {row["label"]: which(row["seeds"]) for row in content["rows"]}
     for label, layers in content["alignment"].items():
         for layer, values in layers.items():
-            lines.append(f"| {label} | {layer} | {_spread(values['cosine'], 3)} | "
-                         f"{_spread(values['ratio'], 2)} | {seeds[label]} |")
+            lines.append(f"| {label} | {layer} | {spread(values['cosine'], 3)} | "
+                         f"{spread(values['ratio'], 2)} | {seeds[label]} |")
     return "\n".join(lines)
 
 
@@ -99,12 +99,12 @@ def accuracies(content):
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for row in sorted(content["rows"], key=lambda r: -r["mean"]):
         scores = 100 * np.asarray(row["scores"])
-        score = f"{scores[0]:.2f}" if one else _spread(scores, 2)
+        score = f"{scores[0]:.2f}" if one else spread(scores, 2)
         share = ", ".join(f"{v/1000:.2f}" for v in row["rates_hz"].values())
         cells = [row["label"], score, which(row["seeds"]), share]
         if "published" in content:
             cells.append(f"{content['published'].get(row['label'], float('nan')):.2f}")
-        cells += [_spread(values[row["label"]], 3) if row["label"] in values else ""
+        cells += [spread(values[row["label"]], 3) if row["label"] in values else ""
                   for values in columns.values()]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -139,20 +139,19 @@ def _sparsity_columns(found):
 
 def gradients(content):
     """Angle to backpropagation, variance and feedback of the trained networks of a `content`."""
-    keys = ["forward_1.w", "forward_2.w"]
-    heads = ["rule", *(f"cos to bp, layer {k}" for k in (1, 2)),
-             *(f"variance / bp's, layer {k}" for k in (1, 2)),
-             *(f"cos(M, J), layer {k}" for k in (1, 2)),
-             *(f"\\|M\\|/\\|J\\|, layer {k}" for k in (1, 2))]
+    layers = range(1, 1 + len(next(iter(content["synaptic_operations"].values()))))
+    keys = [f"forward_{k}.w" for k in layers]
+    heads = ["rule", *(f"{head}, layer {k}" for head in (
+        "cos to bp", "variance / bp's", "cos(M, J)", "\\|M\\|/\\|J\\|") for k in layers)]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for label in dict.fromkeys([*content["angle"], *content["variance_over_bp"]]):
         angle, variance = content["angle"].get(label), content["variance_over_bp"].get(label)
         found = content["alignment"].get(label)
         cells = [label]
-        cells += [_spread(angle[k], 3) if angle else "" for k in keys]
+        cells += [spread(angle[k], 3) if angle else "" for k in keys]
         cells += [f"{np.mean(variance[k]):.3g}" if variance else "" for k in keys]
         for part, digits in (("cosine", 3), ("ratio", 2)):
-            cells += [_spread(found[k][part], digits) if found else "" for k in ("1", "2")]
+            cells += [spread(found[str(k)][part], digits) if found else "" for k in layers]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -215,15 +214,49 @@ def _gpu_speed(content):
 
 
 def costs(content):
-    """Synaptic operations and time of a trial in a `content`, by rule."""
+    """Synaptic operations and time of a trial in a `content`, by rule; rates, where it has them."""
     operations, cost = content["synaptic_operations"], _timed(content, "cost")
     layers = list(next(iter(operations.values())))
+    if "rates_hz" in content:
+        return _rates_and_operations(content, layers)
     heads = ["rule", *(f"synaptic operations a trial, {layer.replace('_', ' ')} (thousands)"
                        for layer in layers), "ms a training trial (wall)"]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for label, found in operations.items():
         lines.append("| " + " | ".join([label, *(f"{found[layer]/1e3:.0f}" for layer in layers),
                                         f"{cost[label]['ms_per_trial']:.2f}"]) + " |")
+    return "\n".join(lines)
+
+
+def _rates_and_operations(content, layers):
+    """Firing rates, and synaptic operations a trial: of all layers, and what learning adds."""
+    names = [layer.replace("_", " ") for layer in layers]
+    heads = ["rule", *(f"firing rate (share of steps), {name}" for name in [*names, "all"]),
+             *(f"synaptic operations a trial (thousands), {name}" for name in [*names, "all"]),
+             "onto local readouts (thousands)", "ms a training trial (wall)"]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    sizes = [content["neurons"][layer] for layer in layers]
+    for label, found in content["synaptic_operations"].items():
+        shares = [content["rates_hz"][label][layer] / 1e3 for layer in layers]
+        sent = [found[layer] / 1e3 for layer in layers]
+        local = sum(content["local_operations"][label].values()) / 1e3
+        cost = _timed(content, "cost")[label]["ms_per_trial"]
+        lines.append("| " + " | ".join([
+            label, *(f"{v:.3f}" for v in [*shares, np.average(shares, weights=sizes)]),
+            *(f"{v:.0f}" for v in [*sent, sum(sent)]), f"{local:.0f}", f"{cost:.2f}"]) + " |")
+    return "\n".join(lines)
+
+
+def losses(content):
+    """The held-out loss in a `content` after so many batches, by rule; means over seeds."""
+    curves = content["curves"]
+    shown = next(iter(curves.values()))["trials"]
+    batch = next(iter(content["settings"].values()))["batch"]
+    heads = ["held-out loss after batches", *(str(int(trials) // batch) for trials in shown)]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for label, told in curves.items():
+        means = np.mean(told["loss"], axis=0)
+        lines.append("| " + " | ".join([label, *(f"{v:.3f}" for v in means)]) + " |")
     return "\n".join(lines)
 
 
@@ -240,7 +273,7 @@ def _spiking_speed(content):
         f"| *edited line to a 1,000-trial curve (wall)* | *{edit['seconds']:.1f} s* |"])
 
 
-def _spread(values, digits, scale=1):
+def spread(values, digits, scale=1):
     """Mean and standard deviation over seeds in words; nothing where a value could not be told."""
     values = scale * np.asarray(values, dtype=float)
     if not np.isfinite(values).all():
