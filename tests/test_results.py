@@ -15,7 +15,7 @@ from bioopzo.cli import main
 from bioopzo.errors import InputError, MissingData
 from bioopzo.measures import rate as gradients
 from bioopzo.model import Model
-from bioopzo.studies import content, imports, keys, publish, results, study
+from bioopzo.studies import content, imports, keys, publish, rate, results, study
 from bioopzo.studies.discrete import discrete
 from bioopzo.studies.quantities import with_units
 from bioopzo.training.compare import compare
@@ -139,6 +139,16 @@ def test_an_architecture_has_the_regime_and_the_seeds_of_its_study(brief, tmp_pa
     assert found["rows"][0]["seeds"] == [1007]
     assert found["alignment"] == {"opzo": {"1": {"cosine": [None], "ratio": [None]}}}
     assert results.table("cifar10", found).splitlines()[-1].endswith("| - |")
+
+
+def test_the_task_of_a_study_is_discrete_or_shows_validation_images():
+    discrete_one = rate._task(results.RATE["digits_scalar"].parameters["full"])
+    assert discrete_one.name == "discrete_digits" and discrete_one.steps == 6
+    given = {"task": "digits", "task_options": {}}
+    whole, chosen = rate._task(given), rate._task({**given, "on_validation": True})
+    assert np.array_equal(chosen.splits["test"], whole.splits["validation"])
+    assert np.array_equal(chosen.splits["train"], whole.splits["train"])
+    assert len(whole.splits["test"]) and not len(chosen.splits["validation"])
 
 
 def test_a_large_network_sees_a_part_of_a_pass_and_shows_its_loss(brief, tmp_path, monkeypatch):

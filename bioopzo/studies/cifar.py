@@ -24,3 +24,17 @@ SETTING = {
     "first_seed": 1000, "epochs": 5,
     "quick": {"samples": 256, "validation": 64},
 }
+#: What was tried, two passes each: AdamW's rate for every rule; OPZO's perturbation as large at the
+#: end as at the start, a smaller step of M, and local errors that weigh more.
+RATES = (0.01, 0.03, 0.1)
+TRIED: dict[str, tuple[dict, float]] = {
+    **{f"{label}, rate {rate:g}": (MODELS[label], rate) for label in
+       ("bp", "opzo", "dfa", "dkp", "readout_only", "node_perturbation, ZO") for rate in RATES},
+    "opzo, alpha constant": (PLAIN, 0.03), "opzo, mu 10": ({**MODELS["opzo"], "mu": 10.0}, 0.03),
+    **{f"opzo, LL, zeta {zeta:g}": ({**MODELS["opzo, LL"], "zeta": zeta}, 0.03)
+       for zeta in (0.01, 0.1)},
+}
+CHOICES: dict[str, object] = {
+    **SETTING, "settings": {label: {"rate": rate} for label, (_, rate) in TRIED.items()},
+    "on_validation": True, "first_seed": 2000, "epochs": 2, "seeds": 1,
+}

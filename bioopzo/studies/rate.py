@@ -12,6 +12,8 @@ backpropagation's, too, ``"sparsity"``, the share of neurons whose psi is not 0 
 of learning, ``"gradients"``, in place of the accuracies all that is read off the trained networks,
 or empty.
 
+With `discrete` a small task is one of the papers' discrete setting (see discrete.py); with
+`on_validation` the validation split is shown in place of the test split: choices are made there.
 Large networks see a part of a pass: so many training `trials` in place of `epochs`, with
 `evaluations` after these numbers of trials, of the first `held_out` test trials alone; their curves
 are of the loss. `batches` says of how many batches `measure` reads ``"angle"`` and ``"alignment"``.
@@ -25,6 +27,7 @@ from bioopzo.measures.sparse import learning_operations
 from bioopzo.studies import tables
 from bioopzo.studies.comparison import models_of, numbers
 from bioopzo.studies.curves import curves
+from bioopzo.studies.discrete import discrete
 from bioopzo.studies.quantities import with_units
 from bioopzo.training.compare import compare
 from bioopzo.training.living import alive
@@ -40,9 +43,7 @@ def compute(parameters, jobs, progress, saved):
     `jobs` runs at a time, with a bar where `progress`; `saved` is the folder of the saved runs.
     """
     p = parameters
-    task = tasks.get(p["task"], **p["task_options"])
-    task = task.replace(parameters={**task.parameters, **with_units(p.get("regime", {}))},
-                        splits={**task.splits, "test": task.splits["test"][:p.get("held_out")]})
+    task = _task(p)
     models = models_of(p, task, **NETWORK)
     if p.get("network"):
         models = _alive(models, task, {**SETTINGS, **p["common"]}["activity"])
@@ -65,6 +66,18 @@ def compute(parameters, jobs, progress, saved):
     if p["measure"] == "sparsity":
         data["sparsity"] = {label: _sparsity(runs) for label, runs in result.runs.items()}
     return data
+
+
+def _task(p):
+    """The task of a study: with its regime, and what it shows when held out as the test split."""
+    regime = with_units(p.get("regime", {}))
+    task = discrete(p["task"], **regime) if p.get("discrete") else \
+        tasks.get(p["task"], **p["task_options"])
+    splits = dict(task.splits)
+    if p.get("on_validation"):
+        splits |= {"validation": splits["validation"][:0], "test": splits["validation"]}
+    splits["test"] = splits["test"][:p.get("held_out")]
+    return task.replace(parameters={**task.parameters, **regime}, splits=splits)
 
 
 def _length(p):

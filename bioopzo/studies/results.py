@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bioopzo.errors import InputError, unknown
 from bioopzo.files import writable, write_atomically
-from bioopzo.studies import cifar, convolutions, publish, tables
+from bioopzo.studies import cifar, convolutions, publish, scalar, tables
 from bioopzo.studies.content import read
 from bioopzo.studies.study import Study, chosen, load, pair
 
@@ -188,9 +188,14 @@ RATE = {
          **{f"opzo, {words}, delta 0.2": {"surrogate": kind, "delta_z": 0.2}
             for kind, words in (("localzo", "1 sample"), ("localzo_5", "5 samples"))}},
         task_options=_small(), measure="sparsity", first_seed=FRESH, seeds=2),
+    "digits_scalar": _rate("one number a trial as the teacher, by optimiser, digits, 20 epochs",
+                           first_seed=FRESH, **scalar.SETTING),
     "cifar10": _rate(
         "CIFAR-10 (JPEG copies, 30,000 images), three layers of convolutions", cifar.MODELS,
         seeds=3, **cifar.SETTING),
+    "cifar10_choices": _rate(
+        "what the settings of `cifar10` were chosen from, on validation images, two passes",
+        {label: model for label, (model, _) in cifar.TRIED.items()}, **cifar.CHOICES),
     "cifar10_feedback": _rate(
         "feedback and updates in the networks of `cifar10`, one seed",
         {label: cifar.MODELS[label] for label in ("opzo", "opzo, LL", "dfa", "dkp")}, seeds=1,
@@ -378,7 +383,7 @@ def command(options):
         _checked_pages(options.pages)
     if not options.names and not options.pages:
         for name, study in RESULTS.items():
-            print(f"{name:<22}{study.about}")
+            print(f"{name:<23}{study.about}")
     changes = dict(map(pair, options.set))
     out = folder(options.out, options.quick, changes)
     if options.draw:
