@@ -47,7 +47,7 @@ def compute(parameters, jobs, progress, saved):
     models = models_of(p, task, **NETWORK)
     if p.get("network"):
         models = _alive(models, task, {**SETTINGS, **p["common"]}["activity"])
-    first = p.get("first_seed", 0)
+    first = p["first_seed"]
     result = compare(models, task, seeds=range(first, first + p["seeds"]), **_length(p),
                      jobs=jobs, progress=progress, engine="rate",
                      out=saved.with_name(p["runs"] or saved.name),

@@ -79,7 +79,7 @@ SPIKING = {
         "opzo, alpha to a tenth": {"alpha_final": 0.1},
     }),
     "poisson": _spiking("the digits as Poisson spikes, 4,000 trials", "digits", 4000,
-                        _pick("opzo", "bp", "readout_only"), seeds=3,
+                        _pick("opzo", "bp", "readout_only"),
                         task_options={"coding": "poisson"}),
     "pattern_generation": _spiking("a target that varies in time, 2,000 trials",
                                    "pattern_generation", 2000, SMALL),
@@ -118,8 +118,8 @@ SPIKING = {
 def _rate(about, models, quick=None, **others):
     """A comparison in the rate engine; `quick`: the options of its task in a quick study."""
     full = {"task": "mnist", "task_options": {"engine": "rate"}, "hidden": [], "models": models,
-            "settings": {}, "common": {}, "epochs": 10, "seeds": 3, "measure": "",
-            "published": {}, "runs": "", **others}
+            "settings": {}, "common": {}, "epochs": 10, "first_seed": FRESH, "seeds": 3,
+            "measure": "", "published": {}, "runs": "", **others}
     quick = {**full, "task_options": {**full["task_options"], **(quick or _small(samples=1000))},
              "models": _first(models, 2), "epochs": 1, "seeds": 2}
     return Study(SCRIPTS / "rate.py", {"full": full, "quick": quick}, about)
@@ -161,15 +161,14 @@ RATE = {
         {f"opzo, {kind} {place}": {"distribution": kind, "place": place}
          for place in ("after", "before") for kind in ("rademacher", "gaussian")}
         | {"opzo, rademacher before, psi in M only": {"place": "before", "forward_psi": False},
-           "opzo, momentum": {"form": "momentum"}}, task_options=_small(), first_seed=FRESH,
-        seeds=5),
+           "opzo, momentum": {"form": "momentum"}}, task_options=_small(), seeds=5),
     "mnist_alpha": _rate(
         "alpha falls to a hundredth, 6,000 digits",
         {"opzo, plain, alpha constant": {"form": "plain"},
          "opzo, plain, alpha falls": {"form": "plain", "alpha_final": 0.01},
          "opzo, momentum, alpha falls": {"form": "momentum", "alpha_final": 0.01},
          "opzo, least mean squares, alpha falls": {"form": "lms", "alpha_final": 0.01}},
-        task_options=_small(), measure="alignment", first_seed=FRESH, seeds=5),
+        task_options=_small(), measure="alignment", seeds=5),
     "mnist_angle": _rate(
         "MNIST, 10 epochs, a wider surrogate derivative (width .7), initial weights of half the "
         "size, half the learning rate",
@@ -187,9 +186,9 @@ RATE = {
             for kind in ("normal", "uniform", "laplace")}, "bp": {},
          **{f"opzo, {words}, delta 0.2": {"surrogate": kind, "delta_z": 0.2}
             for kind, words in (("localzo", "1 sample"), ("localzo_5", "5 samples"))}},
-        task_options=_small(), measure="sparsity", first_seed=FRESH, seeds=2),
+        task_options=_small(), measure="sparsity", seeds=2),
     "digits_scalar": _rate("one number a trial as the teacher, by optimiser, digits, 20 epochs",
-                           first_seed=FRESH, **scalar.SETTING),
+                           **scalar.SETTING),
     "cifar10": _rate(
         "CIFAR-10 (JPEG copies, 30,000 images), three layers of convolutions", cifar.MODELS,
         seeds=3, **cifar.SETTING),
