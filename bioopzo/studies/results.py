@@ -191,7 +191,7 @@ RATE = {
                            **scalar.SETTING),
     "cifar10": _rate(
         "CIFAR-10 (JPEG copies, 30,000 images), three layers of convolutions", cifar.MODELS,
-        seeds=3, **cifar.SETTING),
+        seeds=3, published=cifar.PUBLISHED, **cifar.SETTING),
     "cifar10_choices": _rate(
         "what the settings of `cifar10` were chosen from, on validation images, two passes",
         {label: model for label, (model, _) in cifar.TRIED.items()}, **cifar.CHOICES),
