@@ -197,7 +197,7 @@ RATE = {
         runs="cifar10", measure="angle", **cifar.SETTING),
     "cifar10_gradients": _rate(
         "angles, variances, feedback, rates and operations of the networks of `cifar10`",
-        cifar.MODELS, seeds=5, runs="cifar10", measure="gradients", **cifar.SETTING),
+        cifar.MODELS, seeds=3, runs="cifar10", measure="gradients", **cifar.SETTING),
     "cifar10_noise": _rate("OPZO's noise and form in the network of `cifar10`, 15,800 images",
                            convolutions.NOISE, **convolutions.NOISE_SETTING),
     "cifar10_deep": _rate("nine layers of convolutions, 15,800 images", convolutions.DEEP,
