@@ -57,6 +57,6 @@ WIDE: dict[str, object] = {
     **PASS, "task_options": {"partial": True, "validation": 3000, "steps": 12, "warmup": 4},
     "network": "3x32x32-128C3-AP2-256C3-AP2-512C3-AP2-512C3-10",
     "regime": {"T_z_ms": 5.0, "T_w_ms": 2.0, "mu": 50.0}, "common": {"batch": 32, "rate": 0.01},
-    "trials": 768, "evaluations": [192, 384, 576, 768], "held_out": 128,
-    "batches": {"angle": 2, "alignment": 12}, "measure": "angle", "seeds": 1, "quick": FEW,
+    "trials": 512, "evaluations": [128, 256, 384, 512], "held_out": 64,
+    "batches": {"angle": 2, "alignment": 16}, "measure": "angle", "seeds": 1, "quick": FEW,
 }
