@@ -103,7 +103,8 @@ def accuracies(content):
         share = ", ".join(f"{v/1000:.2f}" for v in row["rates_hz"].values())
         cells = [row["label"], score, which(row["seeds"]), share]
         if "published" in content:
-            cells.append(f"{content['published'].get(row['label'], float('nan')):.2f}")
+            published = content["published"].get(row["label"])
+            cells.append("" if published is None else f"{published:.2f}")
         cells += [spread(values[row["label"]], 3) if row["label"] in values else ""
                   for values in columns.values()]
         lines.append("| " + " | ".join(cells) + " |")
