@@ -382,7 +382,7 @@ def command(options):
         _checked_pages(options.pages)
     if not options.names and not options.pages:
         for name, study in RESULTS.items():
-            print(f"{name:<23}{study.about}")
+            print(f"{name:<24}{study.about}")
     changes = dict(map(pair, options.set))
     out = folder(options.out, options.quick, changes)
     if options.draw:
