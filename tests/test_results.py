@@ -158,7 +158,8 @@ def test_a_large_network_sees_a_part_of_a_pass_and_shows_its_loss(brief, tmp_pat
         "forward_1.w": (float(batches), 0.0)})
     found = made("cifar10_papers_network", tmp_path, models={"dfa": {}}, seeds=1, regime={},
                  network="8x8-AP4-5-10", trials=8, evaluations=[4, 8], held_out=3,
-                 common={"batch": 4, "compiled": False}, batches={"angle": 1, "alignment": 7})
+                 common={"batch": 4, "compiled": False}, measure="angle",
+                 batches={"angle": 1, "alignment": 7})
     told = found["curves"]["dfa"]
     assert told["held_out"] == [3, 3, 3] and told["trials"] == [0, 4, 8]
     assert found["alignment"]["dfa"]["1"]["ratio"] == [7.0] and found["angle"]["dfa"] == {"1": [1]}
