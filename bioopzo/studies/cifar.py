@@ -23,7 +23,7 @@ SETTING = {
     "task_options": {"partial": True, "validation": 3000, "steps": 10, "warmup": 4},
     "network": "3x32x32-AP2-16C3-AP2-32C3-AP2-64C3-AP2-10",
     "regime": {"T_z_ms": 4.0, "T_w_ms": 2.0, "mu": 50.0},
-    "common": {"batch": 64, "rate": 0.03}, "settings": {"node_perturbation, ZO": {"rate": 0.01}},
+    "common": {"batch": 64, "rate": 0.03},
     "first_seed": 1000, "epochs": 5,
     "quick": {"samples": 256, "validation": 64},
 }
