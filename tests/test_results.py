@@ -141,7 +141,7 @@ def test_an_architecture_has_the_regime_and_the_seeds_of_its_study(brief, tmp_pa
     assert results.table("cifar10", found).splitlines()[-1].endswith("| - |")
 
 
-def test_the_task_of_a_study_is_discrete_or_shows_validation_images():
+def test_a_study_is_discrete_or_shows_validation_trials_and_says_so():
     discrete_one = rate._task(results.RATE["digits_scalar"].parameters["full"])
     assert discrete_one.name == "discrete_digits" and discrete_one.steps == 6
     given = {"task": "digits", "task_options": {}}
@@ -149,6 +149,8 @@ def test_the_task_of_a_study_is_discrete_or_shows_validation_images():
     assert np.array_equal(chosen.splits["test"], whole.splits["validation"])
     assert np.array_equal(chosen.splits["train"], whole.splits["train"])
     assert len(whole.splits["test"]) and not len(chosen.splits["validation"])
+    told = content.read(DATA / "cifar10_choices.json")
+    assert "| validation accuracy (%) |" in results.table("cifar10_choices", told)
 
 
 def test_a_large_network_sees_a_part_of_a_pass_and_shows_its_loss(brief, tmp_path, monkeypatch):

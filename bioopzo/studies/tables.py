@@ -90,11 +90,12 @@ def speed(content, view=""):
 
 
 def accuracies(content):
-    """Accuracies in a `content` of the rate engine: test set, spread over seeds, activity."""
+    """Accuracies in a `content` of the rate engine, with their spread over seeds, and activity."""
     one = len(content["rows"][0]["seeds"]) == 1
     columns = _feedback_columns(content)
     extra = ["published (%)"] * ("published" in content) + list(columns)
-    heads = ["rule", f"test accuracy (%){'' if one else ', mean ± sd'}", "seeds",
+    shown = "validation" if content["parameters"].get("on_validation") else "test"
+    heads = ["rule", f"{shown} accuracy (%){'' if one else ', mean ± sd'}", "seeds",
              "firing rate (share of steps)", *extra]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for row in sorted(content["rows"], key=lambda r: -r["mean"]):
