@@ -94,7 +94,7 @@ def accuracies(content):
     one = len(content["rows"][0]["seeds"]) == 1
     columns = _feedback_columns(content)
     extra = ["published (%)"] * ("published" in content) + list(columns)
-    shown = "validation" if content["parameters"].get("on_validation") else "test"
+    shown = "validation" if content.get("parameters", {}).get("on_validation") else "test"
     heads = ["rule", f"{shown} accuracy (%){'' if one else ', mean ± sd'}", "seeds",
              "firing rate (share of steps)", *extra]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
