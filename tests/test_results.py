@@ -170,6 +170,13 @@ def test_a_large_network_sees_a_part_of_a_pass_and_shows_its_loss(brief, tmp_pat
     assert (tmp_path / "cifar10_papers_network.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_numbers_that_do_not_say_their_parameters_are_drawn():
+    """Those made before a result told them, such as N-MNIST's: this raised a KeyError."""
+    told = content.read(DATA / "mnist.json")
+    del told["parameters"]
+    assert rate.draw(told).axes and "| test accuracy" in rate.table(told)
+
+
 def test_a_network_is_fine_tuned_under_noise_at_the_rate_that_validation_chose(brief, tmp_path):
     """Every rule begins with the same network, whose accuracy under the noise is shown beside."""
     found = made("cifar10_hardware", tmp_path, network="8x8-AP4-5-10", regime={}, seeds=1,

@@ -1,7 +1,7 @@
 """The paper's other tables for convolutions, for one core; see docs/results/convolutions.md.
 
 Settings stand by themselves, so that `cifar10` may get others; what they share with it was chosen
-for one pass, as its page says. Choices of these studies were made with seed 2000 on 3,000
+for one pass. Choices of these studies were made with seed 2000 on 3,000
 validation images, after one pass over 12,800 others.
 """
 

@@ -54,7 +54,10 @@ def compute(parameters, jobs, progress, saved):
                         jobs=jobs, progress=progress, out=saved / name, engine="rate",
                         settings={"activity": SETTINGS["activity"], **p["common"]})
         intact[name] = found.runs["bp"]
-    with ThreadPoolExecutor(jobs) as pool:
+    # Around all threads: what warnings are shown is one setting for the process.
+    with warnings.catch_warnings(), ThreadPoolExecutor(jobs) as pool:
+        warnings.simplefilter("ignore", ModelWarning)  # that feedback begins anew is meant here
+
         def tuned(shown, cases):
             """Fine-tuned runs, of cases (label, noise, rate, intact run)."""
             made = pool.map(lambda case: _tuned(p, models, shown, *case), cases)
@@ -79,11 +82,9 @@ def compute(parameters, jobs, progress, saved):
 def _tuned(p, models, task, label, noise, rate, intact):
     """The run of a fine-tuning that began with the `intact` one, evaluated before and after."""
     noisy = models[label].edit(S=f"S = int(u + {noise!r}*randn() > theta)")
-    with warnings.catch_warnings():  # that feedback begins anew is meant here
-        warnings.simplefilter("ignore", ModelWarning)
-        return train(noisy, task, trials=p["trials"], seed=intact.meta["seed"], start=intact,
-                     evaluations=1, evaluation_trials=len(task.splits["test"]),
-                     **{**SETTINGS, **p["common"], "rate": rate})
+    return train(noisy, task, trials=p["trials"], seed=intact.meta["seed"], start=intact,
+                 evaluations=1, evaluation_trials=len(task.splits["test"]),
+                 **{**SETTINGS, **p["common"], "rate": rate})
 
 
 def _read(noise, cases, runs):

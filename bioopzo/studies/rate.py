@@ -197,7 +197,7 @@ def draw(content):
     """
     if "curves" not in content:
         return None
-    if content["parameters"].get("trials"):
+    if content.get("parameters", {}).get("trials"):
         return curves({**content, "curves": {
             label: {**told, "accuracy": [[] for _ in told["accuracy"]]}
             for label, told in content["curves"].items()}})
