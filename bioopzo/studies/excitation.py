@@ -7,8 +7,8 @@ below; the input's synapses are free in both. Only excitatory neurons project on
 
 Parameters: `task` with `task_options`; sizes `excitatory` and `inhibitory`; `p` of a synapse within
 and between the populations; `weight`, the largest first weight of an excitatory one, and
-`inhibition`, how much larger those of inhibitory ones are; `rules`, `seeds`, `epochs`; the drive
-`b`; settings of the rate engine, `batch` and `rate`.
+`inhibition`, how much larger those of inhibitory ones are; `rules`; `seeds`, how many from
+`first_seed` on; `epochs`; the drive `b`; settings of the rate engine, `batch` and `rate`.
 """
 
 import matplotlib.pyplot as plt
@@ -53,8 +53,8 @@ def compute(parameters, jobs, progress, saved):
     task = tasks.get(p["task"], **with_units(p["task_options"]))
     models = {f"{rule}, {kind}": Model(network(task, p, kind == KINDS[0]), rule=rule, b=p["b"])
               for rule in p["rules"] for kind in KINDS}
-    result = compare(models, task, seeds=range(p["seeds"]), epochs=p["epochs"], jobs=jobs,
-                     progress=progress, engine="rate", out=saved,
+    result = compare(models, task, seeds=range(p["first_seed"], p["first_seed"] + p["seeds"]),
+                     epochs=p["epochs"], jobs=jobs, progress=progress, engine="rate", out=saved,
                      settings={"activity": "spikes", "batch": p["batch"], "rate": p["rate"]})
     return {**numbers(result), "engine": "rate", "epochs": p["epochs"],
             "signs": {label: _wrong(runs) for label, runs in result.runs.items()},
