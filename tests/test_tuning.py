@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import optuna
 import pytest
 from brian2 import Hz
 
@@ -140,6 +141,13 @@ def test_a_search_is_the_same_for_any_number_of_runs_at_a_time(model, tmp_path, 
     again = bz.tune(model, task, trials=40, count=2, finalists=1, seeds=1, progress=False,
                     engine="rate", batch=8, out=tmp_path / "1")
     assert again.entry == one.entry and again.trials == one.trials
+    # What optuna heard is there for its tools, and once, though the search was gone through twice.
+    journal, = (tmp_path / "1").glob("optuna-*.log")
+    study = optuna.load_study(study_name=None, storage=optuna.storages.JournalStorage(
+        optuna.storages.journal.JournalFileBackend(str(journal))))
+    assert study.study_name == "readout_only"
+    assert [trial.value for trial in study.trials] == [
+        np.mean([t["scores"]["2000"], t["scores"]["2001"]]) for t in one.trials]
 
 
 @pytest.mark.parametrize("text", ["eta", "eta=1", "eta=1,2,3", "eta=low,high"])

@@ -8,8 +8,9 @@ Candidates are proposed by optuna: at random first, then by its tree-structured 
 search comes out the same however many runs are trained side by side. A candidate that falls behind
 the median after its first seed gets no second.
 
-Nothing of a search but its runs is kept for going on: the same seed asks for the same candidates
-again, and the runs that are there are taken.
+For going on nothing is needed but the runs: the same seed asks for the same candidates again, and
+the runs that are there are taken. What optuna hears is kept in its own journal beside them, for its
+own tools.
 """
 
 import json
@@ -18,6 +19,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -91,16 +93,18 @@ def search_space(model: Model, ranges: Ranges | None = None) -> dict[str, tuple[
     return space
 
 
-def propose(model: Model, count: int, seed: int, ranges: Ranges | None = None
-            ) -> Iterator[list[Candidate]]:
+def propose(model: Model, count: int, seed: int, ranges: Ranges | None = None,
+            journal: Path | None = None) -> Iterator[list[Candidate]]:
     """The `count` settings of a search over logarithmic `ranges`, in groups, by optuna's TPE.
 
     The first is the value in force, the first half, rounded up, is one group. Whoever asks for the
     next group has given all of a group their scores for the first of `SEEDS`, sent None to hear
-    which were pruned, and scored the others.
+    which were pruned, and scored the others. optuna keeps its study in the file `journal`, where
+    given: as JSON lines, written anew.
     """
     # start-up: optuna takes a third of a second, and only a search needs it
     import optuna
+    from optuna.storages.journal import JournalFileBackend
 
     space = search_space(model, ranges)
     if not space:
@@ -112,8 +116,13 @@ def propose(model: Model, count: int, seed: int, ranges: Ranges | None = None
         name: optuna.distributions.FloatDistribution(low, high, log=True)
         for name, (low, high) in space.items()}
     with _quiet(optuna):
+        kept = None
+        if journal is not None:
+            journal.unlink(missing_ok=True)
+            kept = optuna.storages.JournalStorage(JournalFileBackend(str(journal)))
         study = optuna.create_study(
-            direction="maximize", pruner=optuna.pruners.MedianPruner(n_startup_trials=first),
+            storage=kept, study_name=key_of(model), direction="maximize",
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=first),
             sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=first))
     usual = {name: float(model.parameters[name]) for name in space}
     study.enqueue_trial({name: float(np.clip(value, *space[name]))
@@ -161,8 +170,8 @@ def tune(model: Model, task: Task, trials: int = 4000, count: int = 24, finalist
     are trained at a time, each on one core (default: as many as there are cores), or by an
     `executor` as for `sweep`; the result is the same for any. With a folder `out` every run is
     saved there, and a search that was stopped goes on where it was; what every candidate came to
-    is written there, too, as ``trials-....json``. `backend` is that of `train`,
-    `progress` says whether bars are shown.
+    is written there, too, as ``trials-....json`` and, for the tools of optuna, as its journal
+    ``optuna-....log``. `backend` is that of `train`, `progress` says whether bars are shown.
 
     Returns `Tuned`: parameters with their units, for `Model.edit` and `compare`, and its `trials`.
     Raises `InputError` for a task without a validation split, for a wrong range, and where the
@@ -182,6 +191,11 @@ def tune(model: Model, task: Task, trials: int = 4000, count: int = 24, finalist
     options = dict(trials=trials, evaluations=1, split="validation", engine=engine,
                    backend=backend if engine == "spiking" else None, **settings)
     at_once = jobs if engine == "rate" or backend == "standalone" or executor is not None else 1
+    files: dict[str, Path | None] = dict.fromkeys(("trials", "optuna"))
+    if out is not None:
+        address = asked(model, task, [seed], options)[0].address
+        files = {name: writable("out", out, f"{name}-{address}.{end}")
+                 for name, end in (("trials", "json"), ("optuna", "log"))}
     places: list[Candidate] = []
     done: dict[Any, Any] = {}
 
@@ -203,7 +217,7 @@ def tune(model: Model, task: Task, trials: int = 4000, count: int = 24, finalist
             workers(executor, at_once, processes=False) as pool, \
             tqdm(total=len(SEEDS)*count + seeds*finalists, disable=not progress, unit="run",
                  desc=f"{key_of(model)} on {task.name}") as bar:
-        groups = propose(model, count, seed, ranges)
+        groups = propose(model, count, seed, ranges, files["optuna"])
         for group in groups:
             # Nobody of the first half can fall behind: both seeds at once.
             scored(group, SEEDS[:1] if places else SEEDS)
@@ -223,9 +237,8 @@ def tune(model: Model, task: Task, trials: int = 4000, count: int = 24, finalist
         "candidates": len(places), "seeds": seeds + len(SEEDS),
         "at_edge": _at_edge(search_space(model, ranges), winner.parameters),
         "versions": versions()}, [_told(one) for one in places])
-    if out is not None:
-        first = asked(model, task, [seed], options)[0].address
-        write_json(writable("out", out, f"trials-{first}.json"),
+    if files["trials"] is not None:
+        write_json(files["trials"],
                    {"task": task.name, "key": key_of(model), "seed": seed, **result.entry,
                     "candidates": result.trials})
     return result
