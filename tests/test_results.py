@@ -15,7 +15,7 @@ from bioopzo.cli import main
 from bioopzo.errors import InputError, MissingData
 from bioopzo.measures import rate as gradients
 from bioopzo.model import Model
-from bioopzo.studies import content, imports, keys, publish, rate, results, study
+from bioopzo.studies import content, hardware, imports, keys, publish, rate, results, study
 from bioopzo.studies.discrete import discrete
 from bioopzo.studies.quantities import with_units
 from bioopzo.training.compare import compare
@@ -177,11 +177,13 @@ def test_numbers_that_do_not_say_their_parameters_are_drawn():
     assert rate.draw(told).axes and "| test accuracy" in rate.table(told)
 
 
-def test_a_network_is_fine_tuned_under_noise_at_the_rate_that_validation_chose(brief, tmp_path):
+def test_a_network_is_fine_tuned_under_noise_at_the_rate_that_validation_chose(
+        brief, tmp_path, monkeypatch):
     """Every rule begins with the same network, whose accuracy under the noise is shown beside."""
-    found = made("cifar10_hardware", tmp_path, network="8x8-AP4-5-10", regime={}, seeds=1,
-                 models={"bp": {}, "readout_only": {}}, trials=8, rates=[0.001, 0.5],
-                 noise=[0.1, 3.0], common={"batch": 4, "rate": 0.01, "compiled": False})
+    chosen = dict(network="8x8-AP4-5-10", regime={}, seeds=1, trials=8, rates=[0.001, 0.5],
+                  models={"bp": {}, "readout_only": {}}, noise=[0.1, 3.0],
+                  common={"batch": 4, "rate": 0.01, "compiled": False})
+    found = made("cifar10_hardware", tmp_path, **chosen)
     told = found["search"]["bp"]
     assert [rate for rate, _ in told["validation"]] == [0.001, 0.5]
     assert told["rate"] == max(told["validation"], key=lambda pair: (pair[1], -pair[0]))[0]
@@ -190,7 +192,11 @@ def test_a_network_is_fine_tuned_under_noise_at_the_rate_that_validation_chose(b
     table = results.table("cifar10_hardware", found)
     assert f"| 0 | {100 * found['intact'][0]:.2f} |" in table and "| *rate found* |" in table
     saved = {path.parent.name for path in (tmp_path / "runs").rglob("*.npz")}
-    assert saved == {"test", "validation"}
+    assert saved == {"test", "validation", "tuned"}
+    # Where it was stopped it goes on: no network is fine-tuned twice.
+    (tmp_path / "cifar10_hardware.json").unlink()
+    monkeypatch.setattr(hardware, "train", None)
+    assert made("cifar10_hardware", tmp_path, **chosen)["noise"] == found["noise"]
 
 
 def test_by_reward_only_there_is_the_mean_reward_too(few, tmp_path):

@@ -23,6 +23,8 @@ from tqdm.auto import tqdm
 
 from bioopzo import tasks
 from bioopzo.errors import ModelWarning
+from bioopzo.exact import digest
+from bioopzo.run import Run
 from bioopzo.studies.comparison import models_of
 from bioopzo.studies.quantities import with_units
 from bioopzo.studies.tables import spread
@@ -60,7 +62,7 @@ def compute(parameters, jobs, progress, saved):
 
         def tuned(shown, cases):
             """Fine-tuned runs, of cases (label, noise, rate, intact run)."""
-            made = pool.map(lambda case: _tuned(p, models, shown, *case), cases)
+            made = pool.map(lambda case: _tuned(p, models, shown, saved / "tuned", *case), cases)
             return list(tqdm(made, desc="hardware", total=len(cases), disable=not progress))
 
         cases = list(product(p["models"], [max(p["noise"])], p["rates"], intact["validation"]))
@@ -79,12 +81,18 @@ def compute(parameters, jobs, progress, saved):
             "noise": {str(noise): _read(noise, cases, runs) for noise in p["noise"]}}
 
 
-def _tuned(p, models, task, label, noise, rate, intact):
-    """The run of a fine-tuning that began with the `intact` one, evaluated before and after."""
+def _tuned(p, models, task, folder, label, noise, rate, intact):
+    """The run of a fine-tuning that began with the `intact` one, evaluated before and after.
+
+    It is kept in the `folder`, and taken from there where it is finished.
+    """
     noisy = models[label].edit(S=f"S = int(u + {noise!r}*randn() > theta)")
-    return train(noisy, task, trials=p["trials"], seed=intact.meta["seed"], start=intact,
-                 evaluations=1, evaluation_trials=len(task.splits["test"]),
-                 **{**SETTINGS, **p["common"], "rate": rate})
+    asked = {"trials": p["trials"], **SETTINGS, **p["common"], "rate": rate}
+    place = folder / digest((noisy.digest, task.digest, asked, intact.meta["address"]), 24)
+    if place.with_suffix(".npz").exists() and (kept := Run.load(place)).complete:
+        return kept
+    return train(noisy, task, seed=intact.meta["seed"], start=intact, evaluations=1,
+                 evaluation_trials=len(task.splits["test"]), save=place, **asked)
 
 
 def _read(noise, cases, runs):
