@@ -13,7 +13,7 @@ from brian2 import Hz, ms
 import bioopzo as bz
 from bioopzo import neurons
 from bioopzo.cli import main
-from bioopzo.errors import InputError
+from bioopzo.errors import InputError, ModelWarning
 
 FOLDER = Path(neurons.__file__).parent
 SIZES = [4, 5, 5, 2]
@@ -288,6 +288,18 @@ def test_values_of_the_noise_go_with_it(given):
     assert dict(read.given) == {"Delta": given, "b": 0.4}
     with pytest.raises(InputError, match="unknown parameter 'Delta'"):
         model.replace(neuron="deterministic", Delta=0.2)
+
+
+def test_training_without_noise_says_which_values_mean_nothing_any_more(recwarn):
+    """A Delta that was given for psi came to nothing, and nothing said so."""
+    def trained(**given):
+        return bz.train(bz.Model([4, 5, 2], rule="bp", **given), bz.tasks.xor(), engine="rate",
+                        trials=8, activity="deterministic", compiled=False, progress=False)
+    with pytest.warns(ModelWarning, match="nothing reads Delta any more"):
+        wide = trained(Delta=0.3)
+    recwarn.clear()
+    assert np.array_equal(trained().arrays["curve/loss"], wide.arrays["curve/loss"])
+    assert not recwarn.list
 
 
 def test_the_deterministic_activity_takes_the_noise_out_of_every_population():

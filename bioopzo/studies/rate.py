@@ -142,7 +142,7 @@ def _alignment(result, options):
 
 def _gradients(result):
     """What is read off trained networks: angle to backpropagation, variance, M against J, costs."""
-    angle, feedback = {}, {}
+    angle = {}
     for label, runs in result.runs.items():
         if label in ("bp", "readout_only"):
             continue
@@ -152,9 +152,6 @@ def _gradients(result):
             found = [gradients.update_angle(run, seed=run.meta["seed"], perturbed=perturbed)
                      for run in runs]
             angle[name] = {key: [f[key][0] for f in found] for key in found[0]}
-    for label, runs in result.runs.items():
-        if runs[0].model.rule.perturbs == "pair" and runs[0].model.rule.matrix:
-            feedback |= _alignment(type(result)({label: runs}, result.task), {})
     variance = {}
     for run in result.runs["opzo"]:
         own = gradients.reference
@@ -170,7 +167,7 @@ def _gradients(result):
                                                    for r in runs])),
                     "peak_memory_mb": max(r.meta["peak_memory_mb"] for r in runs)}
             for label, runs in result.runs.items()}
-    return {"angle": angle, "variance_over_bp": variance, "alignment": feedback,
+    return {"angle": angle, "variance_over_bp": variance, "alignment": _alignment(result, {}),
             "synaptic_operations": _operations(result),
             "local_operations": _operations(result, kinds=["forward_local"]),
             "rates_hz": {label: _mean([r.meta["rates_hz"] for r in runs])

@@ -18,7 +18,7 @@ from bioopzo.engines.rate.devices import Placement, gathered
 from bioopzo.engines.rate.engine import train_together
 from bioopzo.engines.rate.feed import Masks, presented
 from bioopzo.engines.rate.settings import Settings, learning_rate, open_engine
-from bioopzo.errors import InputError, NonFiniteError
+from bioopzo.errors import InputError, ModelWarning, NonFiniteError
 from bioopzo.measures.evaluation import batch_of, on_batches
 from bioopzo.measures.recorded import on_batch
 from bioopzo.model import Model
@@ -80,10 +80,18 @@ def plan(task: Task, split: str, trials: int | None, epochs: int | None, evaluat
 
 
 def fitted(model: Model, task: Task, chosen: Settings) -> Model:
-    """The model with the neuron that the activity asks for; `InputError` for what does not fit."""
+    """The model with the neuron that the activity asks for; `InputError` for what does not fit.
+
+    Values that the user gave of a noise that goes are told in a `ModelWarning`.
+    """
     check_fits(chosen.augment or {}, image_of(model.layout) if model.layout else None)
     if chosen.activity == "deterministic":
-        return model.without_noise()
+        silent = model.without_noise()
+        if gone := sorted(model.given.keys() - silent.given.keys()):
+            warnings.warn("activity 'deterministic' takes the noise out of the neuron, and nothing "
+                          f"reads {', '.join(gone)} any more; psi has the width 1/4 there, unless "
+                          "surrogate= or an edit gives another", ModelWarning, stacklevel=2)
+        return silent
     return model
 
 
