@@ -37,7 +37,20 @@ TRIED: dict[str, tuple[dict, float]] = {
     **{f"opzo, LL, zeta {zeta:g}": ({**MODELS["opzo, LL"], "zeta": zeta}, 0.03)
        for zeta in (0.01, 0.1)},
 }
+LOOKED: dict[str, object] = {"on_validation": True, "first_seed": 2000, "seeds": 1}
 CHOICES: dict[str, object] = {
     **SETTING, "settings": {label: {"rate": rate} for label, (_, rate) in TRIED.items()},
-    "on_validation": True, "first_seed": 2000, "epochs": 2, "seeds": 1,
+    **LOOKED, "epochs": 2,
+}
+#: What was tried to bring OPZO with LL nearer to bp, five passes each: a step of M that falls
+#: further, so that M is not stirred when the perturbation is small; psi wider than the neuron's,
+#: which is then more alike over images; less and more perturbation.
+WIDE_PSI: dict[str, object] = {"surrogate": "localzo_normal", "delta_z": 0.7}
+STILL: dict[str, object] = {**MODELS["opzo, LL"], "mu_final": 0.01}
+NEARER: dict[str, dict] = {
+    "bp": PLAIN, "bp, wide psi": {**PLAIN, **WIDE_PSI}, "opzo, LL": MODELS["opzo, LL"],
+    "opzo, LL, mu to a hundredth": STILL,
+    "opzo, LL, mu to a hundredth, wide psi": {**STILL, **WIDE_PSI},
+    "opzo, LL, mu to a hundredth, alpha 100 Hz": {**STILL, "alpha_hz": 100.0},
+    "opzo, LL, mu to a hundredth, alpha 400 Hz": {**STILL, "alpha_hz": 400.0, "alpha_final": 0.03},
 }

@@ -195,10 +195,9 @@ RATE = {
     "cifar10_choices": _rate(
         "what the settings of `cifar10` were chosen from, on validation images, two passes",
         {label: model for label, (model, _) in cifar.TRIED.items()}, **cifar.CHOICES),
-    "cifar10_feedback": _rate(
-        "feedback and updates in the networks of `cifar10`, one seed",
-        {label: cifar.MODELS[label] for label in ("opzo", "opzo, LL", "dfa", "dkp")}, seeds=1,
-        runs="cifar10", measure="angle", **cifar.SETTING),
+    "cifar10_nearer": _rate(
+        "what was tried to bring OPZO with local learning nearer to bp, on validation images, five "
+        "passes", cifar.NEARER, measure="angle", **cifar.SETTING | cifar.LOOKED),
     "cifar10_gradients": _rate(
         "angles, variances, feedback, rates and operations of the networks of `cifar10`, one seed",
         cifar.MODELS, seeds=1, runs="cifar10", measure="gradients", **cifar.SETTING),
