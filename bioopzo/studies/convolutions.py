@@ -58,5 +58,5 @@ WIDE: dict[str, object] = {
     "network": "3x32x32-128C3-AP2-256C3-AP2-512C3-AP2-512C3-10",
     "regime": {"T_z_ms": 5.0, "T_w_ms": 2.0, "mu": 50.0}, "common": {"batch": 32, "rate": 0.001},
     "trials": 384, "evaluations": [96, 192, 288, 384], "held_out": 64,
-    "batches": {"angle": 2, "alignment": 16}, "measure": "", "seeds": 1, "quick": FEW,
+    "batches": {"angle": 2, "alignment": 16}, "measure": "angle", "seeds": 1, "quick": FEW,
 }
