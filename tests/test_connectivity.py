@@ -338,6 +338,84 @@ def test_a_perturbation_passes_standardised_weights_in_its_full_size():
     np.testing.assert_allclose(found["hidden_2.push"], expected, rtol=1e-4, atol=1e-3)
 
 
+def same_as_all_to_all(rule, edits, activity="deterministic", **options):
+    """A convolutional network, beside the same one whose synapses are all there, one by one.
+
+    Values of neurons and readouts in every step have to be the same; a shared weight has to move by
+    the sum of what its synapses ask for, through standardisation and pooling. Returns the changes.
+    """
+    task = bz.tasks.digits(duration=12*ms, dt=1*ms, warmup=4*ms)
+    shared, apart = (bz.Model(sizes, rule=rule, gain=6.0, **options).edit(edits).for_task(task)
+                     for sizes in ("8x8-3C3-AP2-4C3-10", [64, 192, 64, 10]))
+    w, back = initial_weights(shared, np.random.default_rng(3)), {}
+    every = {**initial_weights(apart, np.random.default_rng(3)), **w}
+    connections = {p.name: p.connection for p in shared.network.projections}
+
+    def synapses(name, values):
+        connection = connections[name]
+        return arrays.forward(connection, np.eye(connection.pre),
+                              values.reshape(connection.shape)).ravel()
+
+    with jax.enable_x64(True):
+        for key in ("forward_1.w", "forward_2.w"):
+            alone, back[key] = jax.vjp(partial(synapses, key[:-2]), np.asarray(w[key], float))
+            every[key] = np.array(alone)
+    found = []
+    for model, weights in ((shared, w), (apart, every)):
+        engine = open_engine(model, task, settings(
+            optimizer="sgd", compiled=False, precision="double", activity=activity),
+            look=["hidden_1.xbar", "hidden_2.u", "readout.o"])
+        engine.put(weights)
+        found.append(engine.changes(task.inputs[:5], task.targets[:5]))
+    (changes, seen), (asked, expected) = found
+    for name, value in expected.items():
+        np.testing.assert_allclose(seen[name], value, rtol=1e-9, atol=1e-12, err_msg=name)
+    assert changes.keys() == asked.keys()
+    with jax.enable_x64(True):
+        for key, values in changes.items():
+            value = back[key](np.ravel(asked[key]))[0] if key in back else asked[key]
+            np.testing.assert_allclose(np.ravel(values), np.ravel(value), rtol=1e-8, atol=1e-12,
+                                       err_msg=key)
+    return changes
+
+
+@pytest.mark.parametrize("rule, activity, options", [
+    ("bp", "deterministic", {}), ("dfa", "rates", {}), ("eprop", "rates", {}),
+    ("node_perturbation", "deterministic", {}), ("reinforce", "spikes", {}),
+    ("opzo", "rates", {"local": True})])
+def test_a_convolution_is_its_synapses_one_by_one(rule, activity, options):
+    changes = same_as_all_to_all(rule, {}, activity, **options)
+    assert all(np.any(changes[key]) for key in ("forward_1.w", "forward_2.w", "forward_3.w"))
+
+
+#: Factors of plasticity in texts that are drawn.
+OF_PRE = ("xbar_pre", "sin(xbar_pre)", "xbar_pre**2", "(xbar_pre - 0.2)", "int(xbar_pre > 0.5)",
+          "exp(-xbar_pre)", "xbar_pre*clip(xbar_pre, 0, 1)")
+OF_POST = ("g_post", "psi_post", "u_post", "tanh(u_post)", "(g_post - 0.1*u_post)", "1",
+           "xbar_post")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_so_it_is_for_plasticity_that_is_drawn(seed):
+    """Products and sums of factors."""
+    rng = np.random.default_rng(seed)
+    terms = [f"{rng.normal():.3f}*Hz*{rng.choice(OF_PRE)}*{rng.choice(OF_POST)}"
+             f"*{rng.choice(OF_POST)}" for _ in range(rng.integers(1, 4))]
+    text = f"dw/dt = -eta*xbar_pre*psi_post*g_post + {' + '.join(terms)} : 1"
+    same_as_all_to_all("bp", {"forward": text}, rng.choice(["deterministic", "rates"]))
+
+
+@pytest.mark.parametrize("text", ["0.3*Hz*g_post", "0.1*Hz"])
+def test_how_often_a_term_counts_is_not_left_open_in_a_convolution(digits, text):
+    """(xbar_pre - 0.2)*g_post was a sum over all places, and multiplied out, in part, a mean."""
+    edited = {"forward": f"dw/dt = -eta*xbar_pre*psi_post*g_post - {text} : 1"}
+    options = dict(engine="rate", trials=8, batch=8, compiled=False, progress=False)
+    with pytest.raises(EquationError, match="open whether it counts once or for every place"):
+        bz.train(bz.Model("8x8-2C3-10", rule="bp").edit(edited), digits, **options)
+    for sizes in ([64, 5, 10], "8x8-AP2-5-10"):  # no weight is shared by places
+        assert bz.train(bz.Model(sizes, rule="bp").edit(edited), digits, **options).complete
+
+
 def test_what_has_no_meaning_in_a_convolution_is_refused(digits):
     """Synapses there share a weight: it can decay, but not with each one's own activity."""
     options = dict(engine="rate", trials=8, batch=8, compiled=False, progress=False)

@@ -93,7 +93,7 @@ class Engine:
         self.sizes = {name: group.size for name, group in self.assembly.groups.items()}
         self.connections = {name: s.connection for name, s in self.assembly.synapses.items()}
         self.program = self._translated()
-        refuse_literal_images(self.program, set(model.connections))
+        refuse_literal_images(self.program, model.connections)
         self.optimized = frozenset(
             [part.target for node in self.program.step for part in node.parts
              if part.target in self.program.learned]

@@ -4,10 +4,12 @@ A `Program` holds no arrays. Its operations run one after the other, and every o
 that a variable has at that moment, as in Brian2.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from bioopzo.errors import EquationError
+from bioopzo.network.connections import Convolution
 
 ACTIVITIES = ("rates", "spikes", "deterministic")
 
@@ -146,10 +148,16 @@ def needed(nodes: list[Node], wanted: set[str], again: bool) -> tuple[list[Node]
         wanted = wanted | alive
 
 
-def refuse_literal_images(program: Program, shared: set[str]) -> None:
-    """Refuse what has no meaning where several synapses share a weight (`shared` projections)."""
-    nodes = [part for node in program.step + program.finish for part in node.parts or (node,)]
-    for node in nodes:
+def refuse_literal_images(program: Program, shared: Mapping[str, Any]) -> None:
+    """Refuse what has no meaning where several synapses share a weight (projections in `shared`).
+
+    In a convolution a shared weight moves by the sum of what its synapses ask for, and what reads
+    the weight (a decay) counts once: how often a term without a presynaptic value and without the
+    weight counts is open, and one factored or multiplied out would differ.
+    """
+    nodes = [(part, late) for late, whole in enumerate((program.step, program.finish))
+             for node in whole for part in node.parts or (node,)]
+    for node, late in nodes:
         if node.owner not in shared or not node.terms:
             continue
         together = {key for term in node.terms for key in term.synaptic}
@@ -158,10 +166,23 @@ def refuse_literal_images(program: Program, shared: set[str]) -> None:
             strange = term.literal or any(ref.kind == "index" for _, ref in term.reads.values()) \
                 or (node.kind == "sum" and not term.synaptic)
             mixed = node.kind != "sum" and own and (term.pre is not None or (
-                term.post is not None and node in program.finish))
+                term.post is not None and late))
             if strange or mixed or (node.kind == "set" and (node.activity or term.post)):
                 raise EquationError(
                     f"{node.owner}: {term.text} is not defined in a convolution or pooled image, "
                     f"whose synapses share weights{': it reads ' * bool(own)}"
                     f"{', '.join(sorted(own))}; write terms without presynaptic values, or use "
                     "layers connected all to all")
+            if isinstance(shared[node.owner], Convolution) and not late and _open(node, term):
+                raise EquationError(
+                    f"{node.owner}: {term.text} has neither a presynaptic value nor the weight in "
+                    "it, and in a convolution, where all places share a weight, it is open whether "
+                    "it counts once or for every place: multiply it by the weight (then once, as a "
+                    "decay), or write it into the factor of the presynaptic value, such as "
+                    "(xbar_pre - 0.2)*g_post (then for every place)")
+
+
+def _open(node, term):
+    """Whether a term of a change stands beside, or for, a sum over places without saying so."""
+    return node.kind == "change" and term.pre is None and not term.synaptic and (
+        term.post is not None or any(other.pre is not None for other in node.terms))

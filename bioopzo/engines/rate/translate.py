@@ -495,7 +495,8 @@ class _Builder:
                 {"_event": activity, "_value": value})
         reads = {word: self._found(name, word) for word in sorted(words(code))}
         return Term(sides["pre"], sides["post"], code, reads,
-                    f"{factors.pre}*{factors.post}*{factors.synapse}")
+                    "*".join(part for part in (factors.pre, factors.post, factors.synapse)
+                             if part != "1") or "1")
 
     def _side(self, name, side, text):
         """The value of the pre or post part of a term."""
