@@ -222,12 +222,12 @@ RATE = {
         "epochs", {rule: {} for rule in ("opzo", "bp", "dfa")}, task="nmnist",
         quick={"samples": 200, "test": 100},
         task_options={"engine": "rate", "simulate": True, "samples": 6000, "test": 2000,
-                      "counts": True}, epochs=12, common=EVENTS, seeds=5),
+                      "counts": True}, epochs=12, common=EVENTS),
     "nmnist_transfer": _rate(
         "trained on 21,000 SIMULATED recordings of N-MNIST, tested on real ones, 6 epochs; not on "
         "those that were looked at while the simulator was made",
         {rule: {} for rule in ("opzo", "bp")}, task="nmnist_transfer", quick={"samples": 200},
-        task_options={"counts": True, "samples": 20000, "real": "unseen"}, epochs=6, seeds=5,
+        task_options={"counts": True, "samples": 20000, "real": "unseen"}, epochs=6,
         hidden=[400, 400], common=EVENTS),
 }
 
