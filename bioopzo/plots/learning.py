@@ -124,15 +124,16 @@ def final_accuracy(runs: Runs, ax: Axes | None = None, level: float = 0.95) -> A
     if key == "accuracy":
         ax.set_xlim(max(0, ax.get_xlim()[0]), min(100, ax.get_xlim()[1]))
     chance = _chance(every) if key == "accuracy" else None
-    shown = chance is not None and ax.get_xlim()[0] < 2 * chance
-    if shown:
+    lowest = -0.6
+    if chance is not None and ax.get_xlim()[0] < 2 * chance:
+        lowest = -1.1  # room for the word below the rows
         ax.axvline(chance, color=GREY, lw=0.8, ls=(0, (3, 2)), zorder=1)
         ax.annotate("chance", (chance, 0), xycoords=("data", "axes fraction"), xytext=(2, 2),
                     textcoords="offset points", color=GREY, fontsize=SMALL)
     untuned = _untuned(groups)
     ax.set_yticks(range(len(order)), [style(label, list(groups))[2] + untuned[label]
                                       for label in order])
-    ax.set_ylim(-1.1 if shown else -0.6, len(order) - 0.4)  # room for the word below the rows
+    ax.set_ylim(lowest, len(order) - 0.4)
     ax.tick_params(axis="y", length=0)
     dress(ax, f"Held-out {key}{unit}", "")
     _note_seeds(ax, groups, level, points=True)
