@@ -145,7 +145,7 @@ LEAKY = {"recurrent": True, "dropout": 0.0}
 KINDS = [(f"{rule}, {kind}", kind) for kind in ("rates", "spikes", "deterministic")
          for rule in ("opzo", "bp")]
 RATE = {
-    "mnist": _rate("MNIST, 60,000 digits, 10 epochs", ALL, settings=SLOW, seeds=4),
+    "mnist": _rate("MNIST, 60,000 digits, 10 epochs", ALL, settings=SLOW, seeds=5),
     "mnist_gradients": _rate("angles, variances, feedback and costs of the networks of `mnist`",
                              ALL, settings=SLOW, runs="mnist", measure="gradients"),
     "mnist_50": _rate("MNIST, 50 epochs, one run of each rule",
