@@ -393,16 +393,31 @@ OF_PRE = ("xbar_pre", "sin(xbar_pre)", "xbar_pre**2", "(xbar_pre - 0.2)", "int(x
           "exp(-xbar_pre)", "xbar_pre*clip(xbar_pre, 0, 1)")
 OF_POST = ("g_post", "psi_post", "u_post", "tanh(u_post)", "(g_post - 0.1*u_post)", "1",
            "xbar_post")
+#: How an eligibility may decay, and what a weight takes of it when the trial ends.
+DECAYS = ("", "- E/(10*ms)", "- u_post*E/(9*ms)", "- E*int(u_post > 0.2)/(5*ms)", "- 20*Hz*E*g_post")
+TAKEN = ("modulator_post*E", "modulator_post*(E - 0.2*E)", "modulator_post*E - 0.01*E",
+         "E*modulator_post*tanh(u_post)", "0.1*E*w")
+
+
+def drawn_terms(rng):
+    """A sum of products of factors."""
+    return " + ".join(f"{rng.normal():.3f}*Hz*{rng.choice(OF_PRE)}*{rng.choice(OF_POST)}"
+                      f"*{rng.choice(OF_POST)}" for _ in range(rng.integers(1, 4)))
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_so_it_is_for_plasticity_that_is_drawn(seed):
-    """Products and sums of factors."""
     rng = np.random.default_rng(seed)
-    terms = [f"{rng.normal():.3f}*Hz*{rng.choice(OF_PRE)}*{rng.choice(OF_POST)}"
-             f"*{rng.choice(OF_POST)}" for _ in range(rng.integers(1, 4))]
-    text = f"dw/dt = -eta*xbar_pre*psi_post*g_post + {' + '.join(terms)} : 1"
+    text = f"dw/dt = -eta*xbar_pre*psi_post*g_post + {drawn_terms(rng)} : 1"
     same_as_all_to_all("bp", {"forward": text}, rng.choice(["deterministic", "rates"]))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_so_it_is_for_weights_that_wait_for_the_end_of_the_trial(seed):
+    rng = np.random.default_rng(seed)
+    edits = {"forward": f"w : 1\ndE/dt = {drawn_terms(rng)} {rng.choice(DECAYS)} : 1",
+             "forward.trial": f"w -= eta*({rng.choice(TAKEN)})/alpha\nE = 0"}
+    same_as_all_to_all("node_perturbation", edits, rng.choice(["deterministic", "rates"]))
 
 
 @pytest.mark.parametrize("text", ["0.3*Hz*g_post", "0.1*Hz"])
@@ -414,6 +429,21 @@ def test_how_often_a_term_counts_is_not_left_open_in_a_convolution(digits, text)
         bz.train(bz.Model("8x8-2C3-10", rule="bp").edit(edited), digits, **options)
     for sizes in ([64, 5, 10], "8x8-AP2-5-10"):  # no weight is shared by places
         assert bz.train(bz.Model(sizes, rule="bp").edit(edited), digits, **options).complete
+
+
+@pytest.mark.parametrize("key, text", [
+    ("forward.trial", "w -= eta*modulator_post*(E + 0.01*second)/(alpha*tau_o)\nE = 0*second"),
+    ("forward.trial", "w -= eta*modulator_post*E/(alpha*tau_o) + 0.01\nE = 0*second"),
+    ("forward.trial", "w -= 0.01*modulator_post\nE = 0*second"),
+    ("forward", "w : 1\ndE/dt = sensitivity*f_post + 0.001*w : second")])
+def test_nor_is_it_where_the_weight_waits_for_the_end_of_the_trial(digits, key, text):
+    """E of a convolution is a sum over places, and 0.01 beside it counted once."""
+    model = bz.Model("8x8-2C3-10", rule="node_perturbation").edit({key: text})
+    options = dict(engine="rate", trials=8, batch=8, compiled=False, progress=False)
+    with pytest.raises(EquationError, match="forward_1: .* in a convolution"):
+        bz.train(model, digits, **options)
+    all_to_all = bz.Model([64, 5, 10], rule="node_perturbation").edit({key: text})
+    assert bz.train(all_to_all, digits, **options).complete
 
 
 def test_what_has_no_meaning_in_a_convolution_is_refused(digits):

@@ -37,6 +37,7 @@ TRIED: dict[str, tuple[dict, float]] = {
     **{f"opzo, LL, zeta {zeta:g}": ({**MODELS["opzo, LL"], "zeta": zeta}, 0.03)
        for zeta in (0.01, 0.1)},
 }
+#: A choice is made on validation images, with a seed of no table.
 LOOKED: dict[str, object] = {"on_validation": True, "first_seed": 2000, "seeds": 1}
 CHOICES: dict[str, object] = {
     **SETTING, "settings": {label: {"rate": rate} for label, (_, rate) in TRIED.items()},

@@ -152,8 +152,9 @@ def refuse_literal_images(program: Program, shared: Mapping[str, Any]) -> None:
     """Refuse what has no meaning where several synapses share a weight (projections in `shared`).
 
     In a convolution a shared weight moves by the sum of what its synapses ask for, and what reads
-    the weight (a decay) counts once: how often a term without a presynaptic value and without the
-    weight counts is open, and one factored or multiplied out would differ.
+    the weight (a decay) counts once: how often a term counts that reads nothing of the synapse or
+    before it is open, and one factored or multiplied out would differ. An eligibility is of every
+    synapse: it cannot change by the weight that they share.
     """
     nodes = [(part, late) for late, whole in enumerate((program.step, program.finish))
              for node in whole for part in node.parts or (node,)]
@@ -164,25 +165,29 @@ def refuse_literal_images(program: Program, shared: Mapping[str, Any]) -> None:
         for term in node.terms:
             own = (together if node.kind == "set" else term.synaptic) - program.eligibilities
             strange = term.literal or any(ref.kind == "index" for _, ref in term.reads.values()) \
-                or (node.kind == "sum" and not term.synaptic)
+                or (node.kind == "sum" and not term.synaptic) \
+                or (own and node.target in program.eligibilities)
             mixed = node.kind != "sum" and own and (term.pre is not None or (
                 term.post is not None and late))
             if strange or mixed or (node.kind == "set" and (node.activity or term.post)):
                 raise EquationError(
                     f"{node.owner}: {term.text} is not defined in a convolution or pooled image, "
                     f"whose synapses share weights{': it reads ' * bool(own)}"
-                    f"{', '.join(sorted(own))}; write terms without presynaptic values, or use "
-                    "layers connected all to all")
-            if isinstance(shared[node.owner], Convolution) and not late and _open(node, term):
+                    f"{', '.join(sorted(own))}; write terms of dw/dt without presynaptic values, "
+                    "or use layers connected all to all")
+            if isinstance(shared[node.owner], Convolution) and _open(node, term, program):
                 raise EquationError(
-                    f"{node.owner}: {term.text} has neither a presynaptic value nor the weight in "
-                    "it, and in a convolution, where all places share a weight, it is open whether "
-                    "it counts once or for every place: multiply it by the weight (then once, as a "
-                    "decay), or write it into the factor of the presynaptic value, such as "
-                    "(xbar_pre - 0.2)*g_post (then for every place)")
+                    f"{node.owner}: {term.text} has neither a presynaptic value nor a variable of "
+                    "the synapse in it, and in a convolution, where all places share a weight, it "
+                    "is open whether it counts once or for every place: multiply it by the weight "
+                    "(then once, as a decay), or write it into the factor of the presynaptic "
+                    "value, such as (xbar_pre - 0.2)*g_post (then for every place)")
 
 
-def _open(node, term):
-    """Whether a term of a change stands beside, or for, a sum over places without saying so."""
-    return node.kind == "change" and term.pre is None and not term.synaptic and (
-        term.post is not None or any(other.pre is not None for other in node.terms))
+def _open(node, term, program):
+    """Whether a term of a change stands beside, or for, a sum over places without saying so.
+
+    What alone changes an eligibility does not: that is of every synapse.
+    """
+    alone = len(node.terms) == 1 and node.target in program.eligibilities
+    return node.kind == "change" and term.pre is None and not term.synaptic and not alone
