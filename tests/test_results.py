@@ -15,7 +15,7 @@ from bioopzo.cli import main
 from bioopzo.errors import InputError, MissingData
 from bioopzo.measures import rate as gradients
 from bioopzo.model import Model
-from bioopzo.studies import content, hardware, imports, keys, publish, rate, results, study
+from bioopzo.studies import content, hardware, imports, keys, publish, rate, results, study, tables
 from bioopzo.studies.discrete import discrete
 from bioopzo.studies.quantities import with_units
 from bioopzo.training.compare import compare
@@ -314,6 +314,24 @@ def test_numbers_depend_on_no_table_and_no_picture():
         assert not {"studies/tables.py", "studies/curves.py", "studies/results.py",
                     "studies/publish.py", "cli.py"} & found
         assert not [place for place in found if place.startswith(("plots/", "show/"))]
+
+
+@pytest.mark.parametrize("told, head", [(tables.scores, "held-out accuracy"),
+                                       (tables.accuracies, "test accuracy")])
+def test_a_table_tells_differences_seed_by_seed_where_there_are_seeds_enough(told, head):
+    """Scores that spread widely and differ by a little on every seed: 1 to 3 points."""
+    def rows(seeds):
+        theirs = np.linspace(0.5, 0.9, seeds)
+        return [{"label": label, "measure": "test_accuracy", "scores": scores,
+                 "mean": np.mean(scores), "interval95": 0.2, "seeds": list(range(seeds)),
+                 "rates_hz": {}, "untrained_rates_hz": {}, "difference": difference,
+                 "difference95": half} for label, scores, difference, half in (
+                     ("opzo", theirs, None, None), ("bp", theirs + 0.02, 0.02, 0.01))]
+    assert head in told({"rows": rows(4)}) and "minus" not in told({"rows": rows(4)})
+    table = told({"rows": rows(5)}).splitlines()
+    assert "| minus opzo, 95 % interval |" in table[0]
+    bp, opzo = table[2:]
+    assert re.search(r"^\| bp .*\| \+1\.00? to \+3\.00? \|", bp) and " to +" not in opzo
 
 
 def test_the_order_of_the_rules_is_that_of_their_style():

@@ -10,25 +10,43 @@ from bioopzo.arguments import ENOUGH_SEEDS
 def scores(content):
     """Held-out scores in a `content`: spread over seeds, best first.
 
-    With the firing rates before learning, or, where a rate of the optimiser was searched, those
-    after it and the rate found.
+    With the differences from the first model, seed by seed, and the firing rates before learning,
+    or, where a rate of the optimiser was searched, those after it and the rate found.
     """
     search = content.get("search", {})
     accuracy = content["rows"][0]["measure"] == "test_accuracy"
     head = "held-out accuracy (%)" if accuracy else "held-out loss"
+    scale, digits = (100, 1) if accuracy else (1, 4)
+    difference = _differences(content["rows"], scale, digits)
     more = ["trained rates (Hz)", "optimiser's rate"] if search else ["untrained rates (Hz)"]
-    heads = ["rule", f"{head}, mean ± sd", "95 % interval", "seeds", *more]
+    heads = ["rule", f"{head}, mean ± sd", "95 % interval", *difference, "seeds", *more]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     rows = sorted(content["rows"], key=lambda r: r["mean"], reverse=accuracy)
     for row in rows:
-        scale, digits = (100, 1) if accuracy else (1, 4)
         interval = _interval(row, scale, digits, 100.0 if accuracy else math.inf)
         fired = row["rates_hz" if search else "untrained_rates_hz"]
         rates = ", ".join(f"{v:.0f}" for v in fired.values())
         found = f" {search[row['label']]['rate']:g} |" if search else ""
-        lines.append(f"| {row['label']} | {spread(row['scores'], digits, scale)} | "
-                     f"{interval} | {which(row['seeds'])} | {rates} |{found}")
+        cells = [row["label"], spread(row["scores"], digits, scale), interval,
+                 *(values[row["label"]] for values in difference.values()), which(row["seeds"])]
+        lines.append("| " + " | ".join(cells) + f" | {rates} |{found}")
     return "\n".join(lines)
+
+
+def _differences(rows, scale, digits):
+    """A column of differences from the first of `rows`, paired by seeds, with their intervals.
+
+    Head -> label -> cell; none where few seeds, or a file from before they were kept, say nothing.
+    """
+    found = {}
+    for row in rows:
+        half, mean = row.get("difference95"), row.get("difference")
+        told = half is not None and len(row["seeds"]) >= ENOUGH_SEEDS
+        found[row["label"]] = " to ".join(
+            f"{scale * end:+.{digits}f}" for end in (mean - half, mean + half)) if told else ""
+    if not any(found.values()):
+        return {}
+    return {f"minus {rows[0]['label']}, 95 % interval": found}
 
 
 def between(mean, half, digits, most, seeds):
@@ -53,15 +71,19 @@ def which(seeds):
 
 def rewards(content):
     """Held-out best actions and mean reward in a `content`, by reward only: best first."""
-    lines = ["| rule | best actions (%), mean ± sd | 95 % interval | mean reward | seeds | hidden "
-             "rates, untrained to trained (Hz) |", "|---|---|---|---|---|---|"]
+    difference = _differences(content["rows"], 100, 1)
+    heads = ["rule", "best actions (%), mean ± sd", "95 % interval", *difference, "mean reward",
+             "seeds", "hidden rates, untrained to trained (Hz)"]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for row in sorted(content["rows"], key=lambda r: -r["mean"]):
         interval = _interval(row, 100, 1, 100.0)
         reward = [-curve[-1] for curve in content["curves"][row["label"]]["loss"]]
         rates = ", ".join(f"{before:.0f} to {after:.0f}" for before, after in zip(
             row["untrained_rates_hz"].values(), row["rates_hz"].values()))
-        lines.append(f"| {row['label']} | {spread(row['scores'], 1, 100)} | {interval} | "
-                     f"{spread(reward, 3)} | {which(row['seeds'])} | {rates} |")
+        lines.append("| " + " | ".join([
+            row["label"], spread(row["scores"], 1, 100), interval,
+            *(values[row["label"]] for values in difference.values()), spread(reward, 3),
+            which(row["seeds"]), rates]) + " |")
     return "\n".join(lines)
 
 
@@ -93,16 +115,18 @@ def accuracies(content):
     """Accuracies in a `content` of the rate engine, with their spread over seeds, and activity."""
     one = len(content["rows"][0]["seeds"]) == 1
     columns = _feedback_columns(content)
+    difference = _differences(content["rows"], 100, 2)
     extra = ["published (%)"] * ("published" in content) + list(columns)
     shown = "validation" if content.get("parameters", {}).get("on_validation") else "test"
-    heads = ["rule", f"{shown} accuracy (%){'' if one else ', mean ± sd'}", "seeds",
+    heads = ["rule", f"{shown} accuracy (%){'' if one else ', mean ± sd'}", *difference, "seeds",
              "firing rate (share of steps)", *extra]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for row in sorted(content["rows"], key=lambda r: -r["mean"]):
         scores = 100 * np.asarray(row["scores"])
         score = f"{scores[0]:.2f}" if one else spread(scores, 2)
         share = ", ".join(f"{v/1000:.2f}" for v in row["rates_hz"].values())
-        cells = [row["label"], score, which(row["seeds"]), share]
+        cells = [row["label"], score, *(values[row["label"]] for values in difference.values()),
+                 which(row["seeds"]), share]
         if "published" in content:
             published = content["published"].get(row["label"])
             cells.append("" if published is None else f"{published:.2f}")
