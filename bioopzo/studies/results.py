@@ -218,16 +218,16 @@ RATE = {
         quick={"train": 60, "validation": 10, "test": 20},
         common={"activity": "spikes", "batch": 25, "rate": 3e-3}),
     "nmnist_simulated": _rate(
-        "SIMULATED N-MNIST, 7,000 recordings to train, 2,000 to test, 30 frames of 10 ms, 12 "
-        "epochs", {rule: {} for rule in ("opzo", "bp", "dfa")}, task="nmnist",
+        "SIMULATED N-MNIST, 7,000 recordings to train, 2,000 to test, 30 frames of 10 ms, 6 epochs",
+        {rule: {} for rule in ("opzo", "bp", "dfa")}, task="nmnist", hidden=[400, 400],
         quick={"samples": 200, "test": 100},
         task_options={"engine": "rate", "simulate": True, "samples": 6000, "test": 2000,
-                      "counts": True}, epochs=12, common=EVENTS),
+                      "counts": True}, epochs=6, seeds=5, common=EVENTS),
     "nmnist_transfer": _rate(
-        "trained on 21,000 SIMULATED recordings of N-MNIST, tested on real ones, 6 epochs; not on "
+        "trained on 21,000 SIMULATED recordings of N-MNIST, tested on real ones, 3 epochs; not on "
         "those that were looked at while the simulator was made",
         {rule: {} for rule in ("opzo", "bp")}, task="nmnist_transfer", quick={"samples": 200},
-        task_options={"counts": True, "samples": 20000, "real": "unseen"}, epochs=6,
+        task_options={"counts": True, "samples": 20000, "real": "unseen"}, epochs=3, seeds=5,
         hidden=[400, 400], common=EVENTS),
 }
 
