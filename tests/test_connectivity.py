@@ -397,7 +397,7 @@ OF_POST = ("g_post", "psi_post", "u_post", "tanh(u_post)", "(g_post - 0.1*u_post
 DECAYS = ("", "- E/(10*ms)", "- u_post*E/(9*ms)", "- E*int(u_post > 0.2)/(5*ms)",
           "- 20*Hz*E*g_post")
 TAKEN = ("modulator_post*E", "modulator_post*(E - 0.2*E)", "modulator_post*E - 0.01*E",
-         "E*modulator_post*tanh(u_post)", "0.1*E*w")
+         "E*modulator_post*tanh(u_post)")
 
 
 def drawn_terms(rng):

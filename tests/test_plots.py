@@ -174,6 +174,30 @@ def test_a_variant_is_named_after_its_rule_and_looks_like_nothing_else():
     assert looks[3][0].upper() == plots.RULE_STYLE["node_perturbation"][0]  # it is alone
 
 
+def shown_in_part(seed, task="digits_simulated"):
+    """A run whose points before the end are of fewer trials than the last."""
+    found = run(seed=seed, task=task)
+    return Run(arrays={**found.arrays, "curve/held_out": np.array([250, 250, 250, 360])},
+               meta=found.meta)
+
+
+@pytest.mark.parametrize("draw", [*DRAWINGS.values(), lambda _: plots.learning_curves(
+    {"opzo": [shown_in_part(seed) for seed in range(3)]})])
+def test_no_word_of_a_figure_is_cut_off(draw):
+    """What the note says above the axes was wider than a column."""
+    fig = draw(None).figure
+    fig.draw_without_rendering()
+    words = [text for ax in fig.axes for text in (
+        *ax.texts, ax.xaxis.label, ax.yaxis.label, *(
+            found for found in ax.get_children() if isinstance(found, Text)))
+        if text.get_text().strip() and text.get_visible()]
+    for text in words:
+        box = text.get_window_extent()
+        assert fig.bbox.x0 <= box.x0 and box.x1 <= fig.bbox.x1, text
+        assert fig.bbox.y0 <= box.y0 and box.y1 <= fig.bbox.y1, text
+    assert words
+
+
 @pytest.mark.parametrize("count", [2, 4, 5])
 def test_few_seeds_are_drawn_and_not_an_interval(count):
     runs = [run(seed=seed) for seed in range(count)]

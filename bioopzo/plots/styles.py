@@ -105,8 +105,12 @@ def remark(task: str) -> str:
 
 
 def note(ax: Axes, text: str, **options: Any) -> None:
-    """Small grey words, `text`, above the axes `ax`: what points, lines and bands are."""
-    ax.set_title(text, **{"loc": "left", "fontsize": SMALL, "color": GREY, "pad": 4, **options})
+    """Small grey words, `text`, above the axes `ax`: what points, lines and bands are.
+
+    They go on in a line of their own where the figure ends.
+    """
+    ax.set_title(text, **{"loc": "left", "fontsize": SMALL, "color": GREY, "pad": 4, "wrap": True,
+                          **options})
 
 
 def letter(ax: Axes, text: str) -> None:
