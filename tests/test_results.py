@@ -65,7 +65,7 @@ def test_a_result_says_the_parameters_that_were_used(few, tmp_path):
     assert not {"build_s", "wall_s"} & set(found["rows"][0])
     assert found["sizes"]["bp"] == [64, *few.hidden, 10] and found["splits"]["test"] == 4
     table = results.table("digits_4000", found)
-    assert table.count("\n") == 3 and table.count("| - | 1 (1000) |") == 2 and "nan" not in table
+    assert table.count("\n") == 3 and table.count("| - | 1 (3000) |") == 2 and "nan" not in table
     assert (tmp_path / "digits_4000.png").read_bytes()[:4] == b"\x89PNG"
 
 
@@ -205,7 +205,7 @@ def test_by_reward_only_there_is_the_mean_reward_too(few, tmp_path):
     assert found["task"] == "digits_reward"
     reward = -found["curves"]["reinforce"]["loss"][0][-1]
     assert 0 <= reward <= 1
-    assert f"| {reward:.3f} | 1 (1000) |" in results.table("digits_reward", found)
+    assert f"| {reward:.3f} | 1 (3000) |" in results.table("digits_reward", found)
     assert (tmp_path / "digits_reward.png").read_bytes()[:4] == b"\x89PNG"
 
 

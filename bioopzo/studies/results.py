@@ -63,7 +63,8 @@ SPIKING = {
                                   "temporal_patterns", 2400, SMALL),
     "alignment": _spiking(
         "feedback against the expected Jacobian on the digits, by finite differences", "digits",
-        4000, _pick("opzo", "opzo, momentum", "dfa"), measure="alignment"),
+        4000, _pick("opzo", "opzo, momentum", "dfa") | {"opzo, noise before": {"place": "before"}}
+        | {"opzo, noise before, 5 Hz": {"place": "before", "alpha_hz": 5.0}}, measure="alignment"),
     "variants": _spiking("variants of OPZO on the digits, 4,000 trials", "digits", 4000, {
         "opzo": {},
         "opzo, noise before": {"place": "before"},
