@@ -150,6 +150,22 @@ def test_a_search_is_the_same_for_any_number_of_runs_at_a_time(model, tmp_path, 
         np.mean([t["scores"]["2000"], t["scores"]["2001"]]) for t in one.trials]
 
 
+def test_of_candidates_that_are_as_good_the_most_central_one_is_chosen():
+    """Within one standard error of the best; nearest the middle of the ranges on a log scale."""
+    space = {"eta": (1.0, 100.0), "mu": (0.01, 1.0)}
+    spread = np.array([-0.01, 0.01, -0.02, 0.02, 0.0])  # standard error .0071
+
+    def candidate(eta, mu, mean):
+        return tuning.Candidate({"eta": eta, "mu": mu}, dict(enumerate(mean + spread)))
+    edge, near, middle, worse = (candidate(90.0, 0.9, 0.90), candidate(30.0, 0.3, 0.895),
+                                 candidate(12.0, 0.12, 0.894), candidate(10.0, 0.1, 0.892))
+    assert tuning._chosen([edge, near, middle, worse], space) is middle
+    assert tuning._chosen([edge, near], space) is near and tuning._chosen([edge], space) is edge
+    ran_away = tuning.Candidate({"eta": 10.0, "mu": 0.1}, {0: -np.inf, 1: 0.5})
+    assert tuning._chosen([edge, ran_away], space) is edge
+    assert tuning._chosen([ran_away], space).mean == -np.inf
+
+
 @pytest.mark.parametrize("text", ["eta", "eta=1", "eta=1,2,3", "eta=low,high"])
 def test_the_command_line_says_how_a_range_is_written(text, capsys):
     from bioopzo.cli import main

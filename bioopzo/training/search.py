@@ -162,9 +162,11 @@ def tune(model: Model, task: Task, trials: int = 4000, count: int = 24, finalist
     Scores are those of the validation split. `count` candidates are proposed by optuna, with
     `seed`: the values in force, more at random up to the half, the others by its TPE sampler. Each
     is trained with two seeds and the full number of `trials`; one that is below the median after
-    the first of them gets no second. The best `finalists` are trained with
-    `seeds` further seeds, and the highest mean validation accuracy (lowest loss for a task
-    without classes) wins. `ranges` (name -> (lowest, highest)) replaces ranges of `search_space`.
+    the first of them gets no second. The best `finalists` are trained with `seeds` further seeds,
+    and the highest mean validation accuracy (lowest loss for a task without classes) wins: of those
+    that are within its standard error over seeds the one nearest the middle of the ranges, for
+    values at the ends train one network as well, and fail in another. `ranges` (name -> (lowest,
+    highest)) replaces ranges of `search_space`.
     With ``engine="rate"`` the candidates are runs of that engine with the `settings` of `train`:
     as one program, where that is faster. Else `jobs` runs of that engine or the compiled back end
     are trained at a time, each on one core (default: as many as there are cores), or by an
@@ -228,7 +230,7 @@ def tune(model: Model, task: Task, trials: int = 4000, count: int = 24, finalist
         best = sorted((one for one in places if not one.pruned), key=lambda one: -one.mean)
         best = best[:finalists]
         scored(best, range(FINAL_SEEDS, FINAL_SEEDS + seeds))
-    winner = max(best, key=lambda one: one.mean)
+    winner = _chosen(best, search_space(model, ranges))
     if winner.mean == -np.inf:
         raise InputError(f"the values of every candidate ran away on {task.name}: give ranges of "
                          f"smaller values, {', '.join(winner.parameters)}")
@@ -265,14 +267,25 @@ def _score(run):
     return run.test_accuracy if run.test_accuracy is not None else -run.meta["test_loss"]
 
 
+def _chosen(best, space):
+    """The best candidate; of those within one standard error of it the most central one."""
+    top = max(best, key=lambda one: one.mean)
+    scores = list(top.scores.values())
+    error = np.std(scores, ddof=1) / np.sqrt(len(scores)) if np.isfinite(top.mean) else 0.0
+    return min((one for one in best if one.mean >= top.mean - error), key=lambda one: sum(
+        (place - 0.5)**2 for place in _places(space, one.parameters).values()))
+
+
+def _places(space, setting):
+    """Where in its range a value lies, on a logarithmic scale: 0 is its lower end, 1 the upper."""
+    ends = {name: np.log(space[name]) for name in setting}
+    return {name: (np.log(value) - ends[name][0]) / (ends[name][1] - ends[name][0])
+            for name, value in setting.items()}
+
+
 def _at_edge(space, setting):
     """Parameters whose best value lies in the outer tenth of its range: widen and look again."""
-    edge = []
-    for name, value in setting.items():
-        low, high = np.log(space[name])
-        if not 0.1 <= (np.log(value) - low) / (high - low) <= 0.9:
-            edge.append(name)
-    return edge
+    return [name for name, place in _places(space, setting).items() if not 0.1 <= place <= 0.9]
 
 
 def tune_file(model: Model, task: Task, path: str | PathLike | None = None, **options: Any
