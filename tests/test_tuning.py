@@ -1,6 +1,7 @@
 """The search of learning rates: ranges, candidates, what is kept."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import optuna
@@ -10,7 +11,9 @@ from brian2 import Hz
 import bioopzo as bz
 from bioopzo.errors import InputError
 from bioopzo.training import search as tuning
-from bioopzo.training.tuned import tuned_parameters
+from bioopzo.training.tuned import table, tuned_parameters
+
+SEARCHES = Path(__file__).parents[1] / "figures" / "data" / "searches"
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +151,17 @@ def test_a_search_is_the_same_for_any_number_of_runs_at_a_time(model, tmp_path, 
     assert study.study_name == "readout_only"
     assert [trial.value for trial in study.trials] == [
         np.mean([t["scores"]["2000"], t["scores"]["2001"]]) for t in one.trials]
+
+
+def test_what_the_package_has_is_what_its_searches_found():
+    """Where the candidates are kept: all rules of a task have had as many."""
+    found = [json.loads(path.read_text()) for path in SEARCHES.glob("*.json")]
+    assert {one["task"] for one in found} == {"digits", "yin_yang", "temporal_patterns"}
+    for one in found:
+        entry = table()[one["task"]][one["key"]]
+        assert {k: entry[k] for k in ("parameters", "validation", "trials", "at_edge")} == {
+            k: one[k] for k in ("parameters", "validation", "trials", "at_edge")}
+        assert len(one["candidates"]) == entry["candidates"] == 36
 
 
 def test_of_candidates_that_are_as_good_the_most_central_one_is_chosen():
