@@ -164,6 +164,17 @@ def test_what_the_package_has_is_what_its_searches_found():
         assert len(one["candidates"]) == entry["candidates"] == 36
 
 
+def test_a_variant_does_not_take_what_means_something_else_in_it():
+    """A perturbation of the membrane has another size than one of spikes: alpha stays its own."""
+    plain, before = (bz.Model([64, 5, 10], rule="opzo", **options)
+                     for options in ({}, {"place": "before"}))
+    found = tuned_parameters("digits", plain)
+    assert {"eta", "alpha"} <= found.keys()
+    assert tuned_parameters("digits", before) == {k: v for k, v in found.items() if k != "alpha"}
+    gaussian = plain.replace(distribution="gaussian")
+    assert tuned_parameters("digits", gaussian) == found
+
+
 def test_of_candidates_that_are_as_good_the_most_central_one_is_chosen():
     """Within one standard error of the best; nearest the middle of the ranges on a log scale."""
     space = {"eta": (1.0, 100.0), "mu": (0.01, 1.0)}

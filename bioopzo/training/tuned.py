@@ -61,18 +61,22 @@ def table() -> dict[str, Any]:
 def tuned_parameters(task: str, model: Model) -> dict[str, Any]:
     """Tuned values for a model on a task: name -> quantity; empty when none were searched.
 
-    A variant of a rule that was not searched by itself uses the rule's own values, and so does a
-    network of another shape, but not a recurrent one: what it learns from its own neurons is much
-    more than what those values were found with.
+    A variant of a rule that was not searched by itself uses the rule's own values, but for what has
+    another default in it (the size of a perturbation before the neuron), and so does a network of
+    another shape, but not a recurrent one: what it learns from its own neurons is much more than
+    what those values were found with.
     """
     entries = entries_of(table(), task)
     key = key_of(model)
     near = [key.partition("@")[0], model.rule_name] if not model.layers.recurrent else []
-    entry = next((entries[name] for name in [key, *near] if name in entries), None)
-    if entry is None:
+    found = next((name for name in [key, *near] if name in entries), None)
+    if found is None:
         return {}
+    own = model.rule.parameters
+    usual = rules.get(found, max(1, model.depth)).parameters if found == model.rule_name else own
     return {name: with_unit(value, model.declared[name].default)
-            for name, value in entry["parameters"].items() if name in model.declared}
+            for name, value in entries[found]["parameters"].items() if name in model.declared
+            and (name not in usual or name not in own or usual[name].default == own[name].default)}
 
 
 def untuned(task: str, model: Model) -> list[str]:
