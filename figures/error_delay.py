@@ -10,7 +10,7 @@ in which it learns alone), the transported error of BP, the fixed feedback of DF
 e-prop, whose eligibility trace is low-passed with the readout's 10 ms. What OPZO learns about M
 does not use the error and is not delayed. Hidden layers learn at the rates tuned without a delay.
 The readout learns within the trial, a loop that swings up when it is fast and its error late (OPZO
-at its tuned 3 Hz falls to chance at 10 ms, at 0.75 Hz it does not): all have one slow rate there.
+at 3 Hz falls to chance at 10 ms, at 0.75 Hz it does not): all have one slow rate there.
 
 Held-out accuracy on the digits (plasticity off) against D; thick: mean over seeds, thin: each seed
 (intervals from five seeds on); the dashed line is chance, and a run whose weights grow beyond all
