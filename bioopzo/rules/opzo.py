@@ -69,8 +69,8 @@ ALPHA = {"after": Parameter(65.0 * Hz, "size of the perturbation, per second", T
                              search=(6, 60))}
 MEMORY = Parameter(300.0, "memory of the feedback synapses in pairs: momentum is 1 - 1/n_M",
                    True, SOURCE, search=(100, 1500), least=1)
-# The search ends where M is safe: tried by hand, a step of .3 is as good on the digits, and worse or
-# no good with neurons through which zbar passes only nearly (two_compartment, double_exponential).
+# The search ends where M is safe: tried by hand, a step of .3 is as good on the digits, and fails
+# with neurons through which zbar passes only nearly (two_compartment, double_exponential).
 FORMS = {
     "lms": (LEAST_MEAN_SQUARES, {
         "mu": Parameter(0.1, "step of the least-mean-squares feedback rule", True,
