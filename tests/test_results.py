@@ -8,14 +8,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from brian2 import Hz
+from brian2 import Hz, ms
 
 from bioopzo import plots, tasks
 from bioopzo.cli import main
 from bioopzo.errors import InputError, MissingData
 from bioopzo.measures import rate as gradients
 from bioopzo.model import Model
-from bioopzo.studies import content, hardware, imports, keys, publish, rate, results, study, tables
+from bioopzo.studies import (
+    cifar,
+    content,
+    hardware,
+    imports,
+    keys,
+    publish,
+    rate,
+    results,
+    study,
+    tables,
+)
+from bioopzo.studies.comparison import models_of
 from bioopzo.studies.discrete import discrete
 from bioopzo.studies.quantities import with_units
 from bioopzo.training.compare import compare
@@ -91,6 +103,14 @@ def test_runs_of_the_rate_engine_are_saved_and_taken_as_they_are(brief, tmp_path
     found = content.read(tmp_path / "mnist_noise.json")
     assert part == {"mnist_noise": "made"} and list(found["models"]) == ["bp"]
     assert found["command"].endswith("--only 'bp'")
+
+
+def test_a_model_of_a_study_may_be_an_edited_one(few):
+    models = models_of({"models": {"bp": {}, "bp, mean psi": cifar.MEAN_PSI}},
+                       tasks.get("digits"), dropout=0.2)
+    edited = models["bp, mean psi"]
+    assert "delta = mean_psi*g : 1" in str(edited.diff()) and edited.dropout == 0
+    assert edited.parameters["tau_psi"] == 300*ms and models["bp"].edits == ()
 
 
 def test_local_zo_sets_accuracy_beside_the_operations_of_learning(brief, tmp_path):

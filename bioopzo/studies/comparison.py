@@ -11,13 +11,19 @@ def models_of(parameters, task, **common):
     """label -> `Model`, by the `parameters` of a comparison on `task`.
 
     ``parameters["models"]`` maps a label, which starts with the rule, to keywords, units in the
-    names; ``parameters["network"]``, an architecture's text, or ``parameters["hidden"]`` replaces
+    names, of which ``"edit"`` are changes of the text and of parameters, as `Model.edit` takes
+    them; ``parameters["network"]``, an architecture's text, or ``parameters["hidden"]`` replaces
     the task's hidden layers. `common` are keywords of all.
     """
     sizes = parameters.get("network") or [
         task.n_in, *(parameters.get("hidden") or task.hidden), task.n_out]
-    return {label: Model(sizes, rule=label.split(",")[0], **{**common, **with_units(keywords)})
-            for label, keywords in parameters["models"].items()}
+    models = {}
+    for label, keywords in parameters["models"].items():
+        changes = with_units(keywords.get("edit", {}))
+        keywords = {k: v for k, v in keywords.items() if k != "edit"}
+        models[label] = Model(sizes, rule=label.split(",")[0],
+                              **{**common, **with_units(keywords)}).edit(changes)
+    return models
 
 
 def numbers(result):
