@@ -175,6 +175,7 @@ def test_a_variant_does_not_take_what_means_something_else_in_it():
     assert tuned_parameters("digits", gaussian) == found
 
 
+@pytest.mark.filterwarnings("error")
 def test_of_candidates_that_are_as_good_the_most_central_one_is_chosen():
     """Within one standard error of the best; nearest the middle of the ranges on a log scale."""
     space = {"eta": (1.0, 100.0), "mu": (0.01, 1.0)}
@@ -189,6 +190,10 @@ def test_of_candidates_that_are_as_good_the_most_central_one_is_chosen():
     ran_away = tuning.Candidate({"eta": 10.0, "mu": 0.1}, {0: -np.inf, 1: 0.5})
     assert tuning._chosen([edge, ran_away], space) is edge
     assert tuning._chosen([ran_away], space).mean == -np.inf
+    none = candidate(0.0, 0.1, 0.9)  # a value in force that no range holds
+    assert tuning._chosen([none, near], space) is near
+    assert tuning._chosen([none], space) is none and tuning._at_edge(space, none.parameters) == [
+        "eta"]
 
 
 @pytest.mark.parametrize("text", ["eta", "eta=1", "eta=1,2,3", "eta=low,high"])

@@ -277,10 +277,14 @@ def _chosen(best, space):
 
 
 def _places(space, setting):
-    """Where in its range a value lies, on a logarithmic scale: 0 is its lower end, 1 the upper."""
+    """Where in its range a value lies, on a logarithmic scale: 0 is its lower end, 1 the upper.
+
+    A value in force of 0, which no range holds, lies without end below it.
+    """
     ends = {name: np.log(space[name]) for name in setting}
-    return {name: (np.log(value) - ends[name][0]) / (ends[name][1] - ends[name][0])
-            for name, value in setting.items()}
+    with np.errstate(divide="ignore"):
+        return {name: (np.log(value) - ends[name][0]) / (ends[name][1] - ends[name][0])
+                for name, value in setting.items()}
 
 
 def _at_edge(space, setting):
