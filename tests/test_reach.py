@@ -53,6 +53,20 @@ def test_a_name_that_is_no_block_of_this_network_is_refused_at_once(key, text):
         bz.Model(SIZES, rule="readout_only").edit({key: text})
 
 
+def test_a_line_that_is_named_like_a_moment_is_understood():
+    with pytest.raises(EquationError, match=r"'hidden.delta' \(did you mean 'hidden:delta'\?\)"):
+        bz.Model(SIZES, rule="bp").edit({"hidden.delta": "delta = psi*g : 1"})
+
+
+def test_whoever_replaces_a_block_to_add_a_line_is_told_how_to_add_one():
+    model = bz.Model(SIZES, rule="bp")
+    with pytest.raises(EquationError) as refusal:
+        model.edit({"hidden": "delta = q*g : 1\nq = 2*psi : 1"}).check()
+    said = str(refusal.value)
+    assert said.count("an edit of a block replaces it whole") == 1
+    model.edit({"hidden:delta": "delta = q*g : 1\nq = 2*psi : 1"}).check()
+
+
 def test_what_acts_from_the_start_of_a_trial_on_is_refused_where_the_input_spikes():
     edit = {"forward_1.onset": "drive_post += w*xbar_pre"}
     refused(bz.Model(SIZES, rule="bp", coding="spikes").edit(edit), "forward_1.onset",

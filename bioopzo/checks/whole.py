@@ -1,5 +1,6 @@
 """The text of a model as a whole: what is missing, never used, never set, or without effect."""
 
+from collections import Counter
 from functools import cached_property
 
 from brian2.units.fundamentalunits import Quantity
@@ -263,12 +264,16 @@ class Text:
             owners, everyone = table[self.kinds[owner], word, had]
             owners.append(owner)
             everyone += users
+        lost = Counter(block for block, _, had in table if had)
         for (block, word, had), (owners, everyone) in table.items():
             users = list(dict.fromkeys(everyone))
+            remedy = f"the block had '{had}'" if had else f"a line such as '{word} = ... : 1'"
+            if had and lost.pop(block, 1) > 1:  # said once
+                remedy += ("\n  an edit of a block replaces it whole; to keep its other lines, "
+                           f"edit one of them: {{'{block}:{word}': '{had}\\n...'}}")
             mistake = Mistake(
                 "", f"{word!r} is missing, which {', '.join(users)} need{'s' * (len(users) == 1)}"
-                + nearest(word, self.lines[owners[0]]), "",
-                f"the block had '{had}'" if had else f"a line such as '{word} = ... : 1'")
+                + nearest(word, self.lines[owners[0]]), "", remedy)
             yield from ((owner, block, mistake) for owner in owners)
 
     def _gone(self, name):
