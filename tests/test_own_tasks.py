@@ -203,8 +203,10 @@ def test_who_has_learned_nothing_is_told_a_share_and_why():
     task = few_digits()
     one = task.replace(splits={**task.splits, "test": task.splits["test"][:1]})
     for given, says in (({"eta": 0*Hz}, "smaller learning rates"),
-                        ({"eta": 0*Hz, "eta_o": 0*Hz}, "; eta and eta_o are 0, so")):
+                        ({"eta": 0*Hz, "eta_o": 0*Hz}, "; eta and eta_o are 0, so"),
+                        ({"settings": {"batch": 16}}, "; 312 batches are few: more epochs")):
         run = bz.Run(meta={"rule": "dfa", "split": "test", "test_accuracy": 1.0,
+                           "settings": given.pop("settings", {}),
                            "trials_done": 5000, "rates_hz": {"hidden_1": 20.0}},
                      model=bz.Model([64, 6, 10], **{"rule": "dfa", **given}))
         with pytest.warns(ModelWarning, match=f": 100 % of held-out .* right in 100 %.*{says}"):

@@ -19,6 +19,8 @@ LEARNED = ("w", "M", "B")
 LEAST_HZ, MOST_HZ = 1.0, 400.0
 #: A run of so many trials should have learned something.
 LONG = 1000
+#: Optimisers need more batches than this.
+FEW = 500
 KEPT = "What was done so far is in .run, marked incomplete"
 
 
@@ -115,12 +117,15 @@ def warn_of_chance(run: Run, task: Task) -> None:
         return
     rates = ", ".join(f"{rate:.0f}" for rate in run.meta["rates_hz"].values())
     still = not any(float(run.model.parameters[name]) for name in ("eta", "eta_o"))
+    batches = done // run.meta.get("settings", {}).get("batch", 1)
     right, always = (f"{float(f'{100 * share:.2g}'):g} %" for share in (accuracy, chance))
     warnings.warn(
         f"{run.meta['rule']} has learned nothing on {task.name} in {done} trials: "
         f"{right} of held-out trials, where always the same answer is right in {always}. "
         f"Hidden layers fire at {rates} Hz; " + (
             "eta and eta_o are 0, so that no forward weight learns" if still else
+            f"{batches} batches are few: more epochs, or smaller batches, may help"
+            if batches < FEW else
             "smaller learning rates, or those that bioopzo tune finds, may help") + (
             "; a recurrent network learns best where it is quiet, with a smaller drive b"
             if run.model.layers.recurrent else ""), ModelWarning, stacklevel=2)
