@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from brian2.utils.logger import catch_logs
 from replay import draw
 from test_equivalence import case_of, compare, spiking_run
 from test_replay import OPTIONS
@@ -130,6 +131,15 @@ def test_a_network_of_conductances_learns():
     assert run.test_accuracy > 0.8
 
 
+def test_a_synapse_that_fails_needs_a_way_of_ones_own():
+    """For the perturbation it was drawn once a hold; and Brian2 warned of the order of draws."""
+    fails = {"forward.spike": "u_post += w*int(rand() < 0.7)"}
+    with catch_logs() as said:
+        bz.Model(SIZES, rule="bp").edit(fails).check()
+        own = M.edit(fails | {"forward.hold": "push_post += 0.7*w*alpha*z_pre"}).check()
+    assert said == [] and lines(own, "forward.hold") == ["push_post += 0.7*w*alpha*z_pre"]
+
+
 def test_edits_of_the_way_itself_stay():
     """Who writes the way himself is believed, and other edits do not undo it."""
     own = {"forward.hold": "push_post += 3*w*alpha*z_pre",
@@ -155,6 +165,18 @@ REFUSED = {
         {"forward.spike": "u_post += w*(1.5 - u_post)"}, "depends on u_post, which moves while"),
     "a jump that depends on a trace": (
         {"forward.spike": "u_post += w*xbar_pre"}, "depends on xbar_pre, which moves while"),
+    "a jump that depends on time": (
+        {"forward.spike": "u_post += w*(1 + sin(t/tau_m))"}, "depends on t, which moves while"),
+    "a jump that depends on the time of a neuron": (
+        {"hidden:psi": "psi = 4*p*(1 - p) : 1\ntide = 1 + t_of_trial/tau_m : 1",
+         "forward.spike": "u_post += w*tide_post"}, "depends on tide_post, which moves while"),
+    "a jump that depends on the target being shown": (
+        {"hidden:psi": "psi = 4*p*(1 - p) : 1\nopen = 1 + gate : 1",
+         "forward.spike": "u_post += w*open_pre"}, "depends on open_pre, which moves while"),
+    "a synapse that fails": ({"forward.spike": "u_post += w*int(rand() < 0.7)"},
+                             "depends on rand, which moves while"),
+    "a synapse with noise": (
+        {"forward.spike": "u_post += w + 0.1*randn()"}, "depends on randn, which moves while"),
     "a membrane that is set": ({"forward.spike": "u_post = u_post + w"}, "a spike sets u_post"),
     "a membrane that is not linear": (
         {"u": "du/dt = (b + drive - u**3)/tau_m : 1"}, "du/dt is not linear in u"),

@@ -23,7 +23,7 @@ from brian2.units.fundamentalunits import (
 from bioopzo.errors import Mistake, nearest
 from bioopzo.network.clock import CLOCK_NAMES
 from bioopzo.text.equations import identifiers, tree, unit_text
-from bioopzo.text.functions import INSTEAD, OF_BRIAN2, TABLE
+from bioopzo.text.functions import INSTEAD, OF_BRIAN2, RANDOM, TABLE
 
 #: Names that mean something already in every equation.
 SPECIAL = {"t": second, "dt": second, "N": 1, "i": 1}
@@ -299,7 +299,7 @@ def _equation(scope, line, shown):
     """What an equation cannot hold, though a statement could."""
     start = len(shown) - len(shown[shown.index("="):])
     words = identifiers(line.right)
-    for word in sorted(word for word in words if word in TABLE and TABLE[word].random):
+    for word in sorted(words & RANDOM):
         yield Mistake("", f"{word}() draws a number, which equations cannot do", shown,
                       f"draw it in a statement, e.g. block 'hidden.sample': 'noise = {word}()', "
                       "with 'noise : 1' declared", shown.index(word, start))

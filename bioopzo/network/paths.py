@@ -17,6 +17,7 @@ import sympy
 from brian2.parsing.sympytools import sympy_to_str
 
 from bioopzo.errors import Mistake
+from bioopzo.network.clock import CLOCK_NAMES
 from bioopzo.network.draft import text_of
 from bioopzo.network.entries import Population, Projection
 from bioopzo.network.perturbation import PLACES, SENT, SOURCE, pushes, raised
@@ -26,11 +27,14 @@ from bioopzo.network.stages import OWN_WAY, deciding, stage
 from bioopzo.network.table import Network
 from bioopzo.text.equations import Line, compose, identifiers, is_expression, parse, render
 from bioopzo.text.equations import substitute as put
+from bioopzo.text.functions import RANDOM
 from bioopzo.text.influence import expanded, factor, on_way, share_of
 
 _FILTERED = re.compile(r"^(z\d+(_\w+)?|zbar(_\w+)?)$")
 _JUMPS = {"hidden": "u", "readout": "o", "local": "o"}
 _PUSH = re.compile(r"^push(_\w+)?_post$")
+#: What is another in every step, for whoever reads it.
+_IN_TIME = {"t", *CLOCK_NAMES} - {"plastic"}
 
 
 def follow(blocks: Mapping[str, str], network: Network, rule: Any, known: frozenset[str],
@@ -202,11 +206,11 @@ class _Way:
     def _held(self, projection, right, spike, block, line):
         """Refuse what moves while a perturbation is held."""
         words = identifiers(right)
-        for suffix, end in (("_pre", projection.source), ("_post", projection.target)):
-            moving = self._moving(self.network[end])
-            for word in sorted(words):
-                if word.endswith(suffix) and word.removesuffix(suffix) in moving:
-                    raise self._not_held(block, f"{word}, which moves", line)
+        ends = (("pre", projection.source), ("post", projection.target))
+        moving = {"t", *RANDOM} | {f"{name}_{suffix}" for suffix, end in ends
+                                   for name in self._moving(self.network[end])}
+        for word in sorted(words & moving):
+            raise self._not_held(block, f"{word}, which moves", line)
         own, changed = self.lines(projection), {x.name for x in spike}
         for name in sorted(words & own.keys() - set(projection.learned)):
             if name in changed or own[name].kind != "parameter":
@@ -215,13 +219,14 @@ class _Way:
     def _not_held(self, block, what, line):
         return Lost(block, f"what a spike adds depends on {what} while the perturbation is held: "
                     "what the perturbation does there cannot be derived", str(line),
-                    "use w, parameters, and what changes at a trial's start only")
+                    "use w, parameters, and what changes at a trial's start only, "
+                    f"{OWN_WAY}: a block '.hold' with 'push_post += ...'")
 
     def _moving(self, population):
         """Variables of a population that change within a trial."""
         lines = self.lines(population)
-        moving = {name for name, line in lines.items() if line.kind == "differential"
-                  or "summed" in line.flags}
+        moving = _IN_TIME | {name for name, line in lines.items() if line.kind == "differential"
+                             or "summed" in line.flags}
         for base in population.blocks:
             for key, text in self.blocks.items():
                 if key.startswith(f"{base}.") and not is_expression(key) \

@@ -69,6 +69,8 @@ INSTEAD = {
 DRAW = re.compile(r"\b(rand|randn)\s*\(\s*\)")
 #: What both engines compute, beside operators and brackets.
 FUNCTIONS = tuple(name for name, told in TABLE.items() if told.everywhere and not told.random)
+#: Those that draw a number.
+RANDOM = frozenset(name for name, told in TABLE.items() if told.random)
 
 #: Brian2 has no error function of its own; the erf neuron's hazard needs one in every target.
 ERF = b2.Function(scipy.special.erf, arg_units=[1], return_unit=1, arg_types=["float"],

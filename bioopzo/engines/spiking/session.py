@@ -21,6 +21,7 @@ from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 
 from bioopzo.engines.precision import PRECISIONS
 from bioopzo.engines.tools import ONE_AT_A_TIME
+from bioopzo.text.functions import RANDOM
 
 #: Where Brian2 keeps the active device. By its name, `brian2.devices.device`, one gets a proxy.
 _DEVICES = importlib.import_module("brian2.devices.device")
@@ -84,10 +85,11 @@ def _visit(device, precision):
         stopped, running = b2.Network._globally_stopped, b2.Network._globally_running
         known = set(b2.BrianObject.__instances__())
         width = b2.prefs.core.default_float_dtype
-        statements = base.make_statements
+        statements, order = base.make_statements, base.check_for_order_independence
         _DEVICES.active_device = device
         b2.prefs.core.default_float_dtype = PRECISIONS[precision]
         _make_statements_with(inspect.unwrap(statements))
+        base.check_for_order_independence = _draws_apart(order)
         try:
             yield
         except BaseException:
@@ -96,6 +98,7 @@ def _visit(device, precision):
         finally:
             _DEVICES.active_device = before
             _make_statements_with(statements)
+            base.check_for_order_independence = order
             b2.prefs.core.default_float_dtype = width
             # After an error in a run, Brian2 would take the next Ctrl-C for one of that run.
             b2.Network._globally_stopped, b2.Network._globally_running = stopped, running
@@ -109,6 +112,16 @@ def _make_statements_with(function):
     """
     for module in (translation, base):
         module.make_statements = function
+
+
+def _draws_apart(check):
+    """Brian2's `check` of the order of synapses, without the random numbers that are drawn there.
+
+    It would warn of every synapse that draws one: which of them is the first makes no difference.
+    """
+    def without(statements, variables, indices):
+        return check(statements, {k: v for k, v in variables.items() if k not in RANDOM}, indices)
+    return without
 
 
 @contextlib.contextmanager
