@@ -67,6 +67,13 @@ def test_whoever_replaces_a_block_to_add_a_line_is_told_how_to_add_one():
     model.edit({"hidden:delta": "delta = q*g : 1\nq = 2*psi : 1"}).check()
 
 
+@pytest.mark.parametrize("edit, had", [
+    ({"hidden.step": "u += 0.1*xbar"}, "block hidden.step had 'S = int(rand() < chance)'"),
+    ({"readout.step": "o *= 0.9"}, "block readout.step had 'decision += read*o'")])
+def test_whoever_replaces_a_block_of_statements_is_told_what_it_had(edit, had):
+    refused(bz.Model(SIZES, rule="bp").edit(edit), had + ", and an edit replaces it whole")
+
+
 def test_what_acts_from_the_start_of_a_trial_on_is_refused_where_the_input_spikes():
     edit = {"forward_1.onset": "drive_post += w*xbar_pre"}
     refused(bz.Model(SIZES, rule="bp", coding="spikes").edit(edit), "forward_1.onset",

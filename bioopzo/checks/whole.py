@@ -100,6 +100,12 @@ class Text:
             elif kind == "statements":
                 yield from ((True, line) for line in parse(text, name))
 
+    def set_by(self, name, word):
+        """(block, line) of the statements of an object that set one of its variables."""
+        return [(self._block_of(name, line), str(line))
+                for statement, line in (self._every_line(name) if name in self.objects else ())
+                if statement and line.name == word]
+
     def _block_of(self, owner, wanted):
         """The block that a line or condition of an object is from."""
         entry = self.model.network[owner]
@@ -432,8 +438,14 @@ class Text:
                         found or word in fine or reserved(word)):
                     yield name, self._block_of(name, line), Mistake(
                         "", f"{word!r} is read but never given a value: it would stay 0", str(line),
-                        f"a parameter: leave this line out and give model.edit({word}=...); "
-                        "a variable: set it in a statement")
+                        self._replaced(name, word) or "a parameter: leave this line out and give "
+                        f"model.edit({word}=...); a variable: set it in a statement")
+
+    def _replaced(self, name, word):
+        """The statement that set a word before the edits and is no longer there, if one did."""
+        there = self.set_by(name, word)
+        gone = [found for found in self._before.set_by(name, word) if found not in there]
+        return "block {} had '{}', and an edit replaces it whole".format(*gone[0]) if gone else ""
 
     @property
     def _plastic(self):
@@ -478,7 +490,8 @@ class Text:
                    if self.kinds.get(name) == "hidden" and levels.get(f"{name}.u") != INFLUENCED]
             yield "", "model", Mistake(
                 "", f"the input does not reach the readout's decision{''.join(cut[:1])}", "",
-                "spikes must raise u on the way, and o must raise decision")
+                self._replaced(self.model.network.readout.name, "decision")
+                or "spikes must raise u on the way, and o must raise decision")
 
     def remarks(self):
         """What can run, but perhaps not as its writer expects."""
