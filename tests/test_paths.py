@@ -1,5 +1,8 @@
 """A rule sees the neurons and synapses that it teaches: the way of its perturbation, its score."""
 
+import re
+import warnings
+
 import numpy as np
 import pytest
 from brian2.utils.logger import catch_logs
@@ -8,6 +11,7 @@ from test_equivalence import case_of, compare, spiking_run
 from test_replay import OPTIONS
 
 import bioopzo as bz
+from bioopzo.errors import ModelWarning
 from bioopzo.text.derivative import Kink, derivative, same
 from bioopzo.text.equations import parse, substitute
 
@@ -138,6 +142,21 @@ def test_a_synapse_that_fails_needs_a_way_of_ones_own():
         bz.Model(SIZES, rule="bp").edit(fails).check()
         own = M.edit(fails | {"forward.hold": "push_post += 0.7*w*alpha*z_pre"}).check()
     assert said == [] and lines(own, "forward.hold") == ["push_post += 0.7*w*alpha*z_pre"]
+
+
+@pytest.mark.parametrize("block, leaks, adds", [
+    ("hidden.step", "u *= 0.95", "u += 0.05*randn()"),
+    ("readout.step", "o = clip(o, -3, 3)", "o += 0.01*randn()")])
+def test_it_is_said_where_a_statement_leaks_and_zbar_does_not(block, leaks, adds):
+    had = M.blocks[block]
+    with pytest.warns(ModelWarning, match=re.escape(
+            f"zbar does not know of '{leaks}' in [{block}]")):
+        M.edit({block: f"{had}\n{leaks}"}).check()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ModelWarning)
+        M.edit({block: f"{had}\n{adds}"}).check()
+        bz.Model(SIZES, rule="bp").edit({block: f"{bz.Model(SIZES, rule='bp').blocks[block]}\n"
+                                                f"{leaks}"}).check()
 
 
 def test_edits_of_the_way_itself_stay():

@@ -23,7 +23,7 @@ from bioopzo.network.entries import Population, Projection
 from bioopzo.network.perturbation import PLACES, SENT, SOURCE, pushes, raised
 from bioopzo.network.scores import Lost, score
 from bioopzo.network.spread import own_name
-from bioopzo.network.stages import OWN_WAY, deciding, stage
+from bioopzo.network.stages import OWN_WAY, deciding, stage, unfollowed
 from bioopzo.network.table import Network
 from bioopzo.text.equations import Line, compose, identifiers, is_expression, parse, render
 from bioopzo.text.equations import substitute as put
@@ -383,6 +383,7 @@ class _Way:
                              entry or self.entries.get(population.name, (target,))[0], emptied,
                              theirs.get("memory", "memory"))
         self.notes += [f"zbar takes {note}" for note in notes]
+        self.notes += unfollowed(self.blocks, population.blocks, on_way(inner, target))
         return lines
 
     def _slope(self, population, other):

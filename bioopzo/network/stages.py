@@ -6,7 +6,7 @@ import sympy
 from brian2.parsing.sympytools import sympy_to_str
 
 from bioopzo.network.scores import Lost
-from bioopzo.text.equations import Line, identifiers
+from bioopzo.text.equations import Line, identifiers, is_expression, parse
 from bioopzo.text.influence import as_term, expanded, on_way, reached, share_of
 
 OWN_WAY = "or write what the perturbation does yourself"
@@ -54,6 +54,23 @@ def stage(inner: Mapping[str, Line], block: str, target: str, name: str, source:
         right = " + ".join(terms).replace("+ -", "- ") or "0*Hz"
         lines.append(Line("differential", names[v], right, "1"))
     return lines, notes
+
+
+def unfollowed(blocks: Mapping[str, str], names: Container[str], way: Container[str]) -> list[str]:
+    """Notes on statements of the populations' blocks called `names` that no filter knows of.
+
+    They make something of what the variables on the `way` hold; resets have a place of their own.
+    """
+    notes = []
+    for key, text in blocks.items():
+        owner, _, moment = key.partition(".")
+        if owner in names and moment not in ("", "hold", "reset", "trial") \
+                and not is_expression(key):
+            own = [line for line in parse(text) if line.name in way and (
+                line.operator not in ("+=", "-=") or line.name in identifiers(line.right))]
+            notes += [f"zbar does not know of '{line}' in [{key}]: it passes a membrane as its "
+                      "equations say" for line in own]
+    return notes
 
 
 def _share(text, other, inner, leak):
