@@ -201,7 +201,8 @@ RATE = {
         "what was tried to bring OPZO with local learning nearer to bp, on validation images, five "
         "passes", cifar.NEARER, measure="angle", **cifar.SETTING | cifar.LOOKED),
     "cifar10_longer": _rate("twelve passes, and bp through one mean Jacobian for all images",
-                            cifar.LONGER, **cifar.SETTING | {"epochs": 12}),
+                            cifar.LONGER, published=cifar.PUBLISHED,
+                            **cifar.SETTING | {"epochs": 12}),
     "cifar10_gradients": _rate(
         "angles, variances, feedback, rates and operations of the networks of `cifar10`, one seed",
         cifar.MODELS, seeds=1, runs="cifar10", measure="gradients", **cifar.SETTING),
