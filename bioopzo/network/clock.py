@@ -27,6 +27,8 @@ MEANING = {
 #: Units of those that have one.
 CLOCK_UNITS = {"t_of_trial": "second"}
 CLOCK_NAMES = tuple(MEANING)
+#: What is another in every step, for whoever reads it.
+IN_TIME = {"t", *CLOCK_NAMES} - {"plastic"}
 #: Columns of the time course that a task's trial has (`time_course`), in their order.
 COLUMNS = ("gate", "read", "sigma", "window", "hold", "pair")
 #: Those that are 0 in evaluation, whatever the time course says.

@@ -17,7 +17,7 @@ import sympy
 from brian2.parsing.sympytools import sympy_to_str
 
 from bioopzo.errors import Mistake
-from bioopzo.network.clock import CLOCK_NAMES
+from bioopzo.network.clock import IN_TIME
 from bioopzo.network.draft import text_of
 from bioopzo.network.entries import Population, Projection
 from bioopzo.network.perturbation import PLACES, SENT, SOURCE, pushes, raised
@@ -33,8 +33,6 @@ from bioopzo.text.influence import expanded, factor, on_way, share_of
 _FILTERED = re.compile(r"^(z\d+(_\w+)?|zbar(_\w+)?)$")
 _JUMPS = {"hidden": "u", "readout": "o", "local": "o"}
 _PUSH = re.compile(r"^push(_\w+)?_post$")
-#: What is another in every step, for whoever reads it.
-_IN_TIME = {"t", *CLOCK_NAMES} - {"plastic"}
 
 
 def follow(blocks: Mapping[str, str], network: Network, rule: Any, known: frozenset[str],
@@ -225,8 +223,8 @@ class _Way:
     def _moving(self, population):
         """Variables of a population that change within a trial."""
         lines = self.lines(population)
-        moving = _IN_TIME | {name for name, line in lines.items() if line.kind == "differential"
-                             or "summed" in line.flags}
+        moving = IN_TIME | {name for name, line in lines.items() if line.kind == "differential"
+                            or "summed" in line.flags}
         for base in population.blocks:
             for key, text in self.blocks.items():
                 if key.startswith(f"{base}.") and not is_expression(key) \
@@ -382,8 +380,7 @@ class _Way:
         lines, notes = stage(inner, block, target, name, source,
                              entry or self.entries.get(population.name, (target,))[0], emptied,
                              theirs.get("memory", "memory"))
-        self.notes += [f"zbar takes {note}" for note in notes]
-        self.notes += unfollowed(self.blocks, population.blocks, on_way(inner, target))
+        self.notes += notes + unfollowed(self.blocks, population.blocks, inner, target)
         return lines
 
     def _slope(self, population, other):

@@ -42,9 +42,10 @@ def stage(inner: Mapping[str, Line], block: str, target: str, name: str, source:
                             str(inner[v]), f"a leak such as -{v}/tau_m; {OWN_WAY}: lines of "
                             "zbar in the blocks of the layers below")
             if moving:
-                notes.append(f"d{v}/dt of [{block}] for linear in {other}, with the coefficient "
-                             f"{sympy_to_str(share)} that it has where {' and '.join(moving)} is "
-                             "0; the perturbation itself is sent as spikes are")
+                notes.append(f"zbar takes d{v}/dt of [{block}] for linear in {other}, with the "
+                             f"coefficient {sympy_to_str(share)} that it has where "
+                             f"{' and '.join(moving)} is 0; the perturbation itself is sent as "
+                             "spikes are")
             if other == v and v in emptied:
                 share = share / sympy.Symbol(memory, real=True)
             if share != 0:
@@ -56,12 +57,15 @@ def stage(inner: Mapping[str, Line], block: str, target: str, name: str, source:
     return lines, notes
 
 
-def unfollowed(blocks: Mapping[str, str], names: Container[str], way: Container[str]) -> list[str]:
-    """Notes on statements of the populations' blocks called `names` that no filter knows of.
+def unfollowed(blocks: Mapping[str, str], names: Container[str], inner: Mapping[str, Line],
+               target: str) -> list[str]:
+    """Notes on statements that no filter knows of, in a population's blocks, called `names`.
 
-    They make something of what the variables on the `way` hold; resets have a place of their own.
+    They make something of what the membranes on the way to `target` hold (`inner` are the lines of
+    the population); resets have a place of their own.
     """
     notes = []
+    way = {v for v in on_way(inner, target) & inner.keys() if inner[v].kind == "differential"}
     for key, text in blocks.items():
         owner, _, moment = key.partition(".")
         if owner in names and moment not in ("", "hold", "reset", "trial") \

@@ -31,12 +31,9 @@ def _spiking(about, task, trials, models, **others):
     full = {"task": task, "task_options": {}, "test_more": False, "reward_only": False,
             "models": models, "trials": trials, "evaluations": 8, "seeds": 5,
             "first_seed": FRESH_SPIKING, "measure": "", "hidden": [], **others}
-    quick = {**full, "models": _first(models, 2), "trials": 200, "evaluations": 2, "seeds": 2}
+    quick = {**full, "models": dict([*models.items()][:2]), "trials": 200, "evaluations": 2,
+             "seeds": 2}
     return Study(SCRIPTS / "spiking.py", {"full": full, "quick": quick}, about)
-
-
-def _first(table, count):
-    return dict(list(table.items())[:count])
 
 
 RIVALS = {
@@ -123,7 +120,7 @@ def _rate(about, models, quick=None, **others):
             "settings": {}, "common": {}, "epochs": 10, "first_seed": FRESH, "seeds": 3,
             "measure": "", "published": {}, "runs": "", **others}
     quick = {**full, "task_options": {**full["task_options"], **(quick or _small(samples=1000))},
-             "models": _first(models, 2), "epochs": 1, "seeds": 2}
+             "models": dict([*models.items()][:2]), "epochs": 1, "seeds": 2}
     return Study(SCRIPTS / "rate.py", {"full": full, "quick": quick}, about)
 
 
@@ -248,7 +245,7 @@ def _memory(about, task, options, models, quick, **others):
             "common": {"batch": 10}, "rates": [3e-3, 1e-2, 3e-2], "search_epochs": 2,
             "search_seeds": 2, "epochs": 6, "evaluations": 6, "first_seed": 1000, "seeds": 5,
             **others}
-    few = {**full, "task_options": {**options, **quick}, "models": _first(models, 2),
+    few = {**full, "task_options": {**options, **quick}, "models": dict([*models.items()][:2]),
            "rates": [3e-3, 1e-2], "search_epochs": 1, "search_seeds": 1, "epochs": 1,
            "evaluations": 1, "seeds": 2}
     return Study(SCRIPTS / "memory.py", {"full": full, "quick": few}, about)
