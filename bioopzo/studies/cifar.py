@@ -56,7 +56,7 @@ NEARER: dict[str, dict] = {
     "opzo, LL, mu to a hundredth, alpha 400 Hz": {**STILL, "alpha_hz": 400.0, "alpha_final": 0.03},
 }
 #: What one Jacobian for all images can do: bp whose errors pass the running mean of psi, not the
-#: psi of the moment, on their way down. No feedback that is the same for all images knows more.
+#: psi of the moment, on their way down: feedback that is the same for all images, as M is.
 MEAN_PSI: dict[str, object] = {**PLAIN, "edit": {
     "hidden:delta": "delta = mean_psi*g : 1\ndmean_psi/dt = (psi - mean_psi)/tau_psi : 1",
     "tau_psi_ms": 300.0}}
