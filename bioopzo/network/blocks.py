@@ -93,8 +93,9 @@ def apply_edit(blocks: MutableMapping[str, str], key: str, text: str, network: N
     readable = {b: t for b, t in blocks.items() if not is_expression(b)}
     places = [b for b in readable if defines(blocks[b], name) and (not block or b == block)]
     if not places:
-        names = {found for other, its in readable.items() for line in parse(its)
-                 for found in (line.name, f"{other}:{line.name}")}
+        names = {line.name for other in readable.values() for line in parse(other)}
+        last = key.rpartition(".")[2]  # hidden.psi for hidden:psi
+        names |= {f"{b}:{last}" for b in readable if "." in key and defines(blocks[b], last)}
         raise EquationError([Mistake("edit", str(unknown("line or block", key,
                                                          sorted(names | set(blocks)))))])
     lines = parse(text, places[0] if len(places) == 1 else key)

@@ -16,7 +16,7 @@ from bioopzo.errors import InputError, unknown
 from bioopzo.files import writable, write_atomically
 from bioopzo.studies import cifar, convolutions, publish, scalar, tables
 from bioopzo.studies.content import read
-from bioopzo.studies.study import Study, chosen, load, pair
+from bioopzo.studies.study import Study, chosen, first_two, load, pair
 
 SCRIPTS = Path(__file__).parent
 #: The first of the seeds that no search and no choice has seen: final numbers are from there on.
@@ -31,8 +31,7 @@ def _spiking(about, task, trials, models, **others):
     full = {"task": task, "task_options": {}, "test_more": False, "reward_only": False,
             "models": models, "trials": trials, "evaluations": 8, "seeds": 5,
             "first_seed": FRESH_SPIKING, "measure": "", "hidden": [], **others}
-    quick = {**full, "models": dict([*models.items()][:2]), "trials": 200, "evaluations": 2,
-             "seeds": 2}
+    quick = {**full, "models": first_two(models), "trials": 200, "evaluations": 2, "seeds": 2}
     return Study(SCRIPTS / "spiking.py", {"full": full, "quick": quick}, about)
 
 
@@ -120,7 +119,7 @@ def _rate(about, models, quick=None, **others):
             "settings": {}, "common": {}, "epochs": 10, "first_seed": FRESH, "seeds": 3,
             "measure": "", "published": {}, "runs": "", **others}
     quick = {**full, "task_options": {**full["task_options"], **(quick or _small(samples=1000))},
-             "models": dict([*models.items()][:2]), "epochs": 1, "seeds": 2}
+             "models": first_two(models), "epochs": 1, "seeds": 2}
     return Study(SCRIPTS / "rate.py", {"full": full, "quick": quick}, about)
 
 
@@ -245,7 +244,7 @@ def _memory(about, task, options, models, quick, **others):
             "common": {"batch": 10}, "rates": [3e-3, 1e-2, 3e-2], "search_epochs": 2,
             "search_seeds": 2, "epochs": 6, "evaluations": 6, "first_seed": 1000, "seeds": 5,
             **others}
-    few = {**full, "task_options": {**options, **quick}, "models": dict([*models.items()][:2]),
+    few = {**full, "task_options": {**options, **quick}, "models": first_two(models),
            "rates": [3e-3, 1e-2], "search_epochs": 1, "search_seeds": 1, "epochs": 1,
            "evaluations": 1, "seeds": 2}
     return Study(SCRIPTS / "memory.py", {"full": full, "quick": few}, about)

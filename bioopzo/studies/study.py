@@ -35,6 +35,11 @@ class Study:
     about: str = ""
 
 
+def first_two(models):
+    """The first two of the models of a study, for a quick one."""
+    return dict(list(models.items())[:2])
+
+
 def pair(text):
     """``"seeds=3"`` as a name and a value; `InputError` for another `text`."""
     name, found, value = text.partition("=")
