@@ -17,9 +17,9 @@ import sympy
 from brian2.parsing.sympytools import sympy_to_str
 
 from bioopzo.errors import Mistake
-from bioopzo.network.clock import IN_TIME
 from bioopzo.network.draft import text_of
 from bioopzo.network.entries import Population, Projection
+from bioopzo.network.held import moving
 from bioopzo.network.perturbation import PLACES, SENT, SOURCE, pushes, raised
 from bioopzo.network.scores import Lost, score
 from bioopzo.network.spread import own_name
@@ -27,7 +27,6 @@ from bioopzo.network.stages import OWN_WAY, deciding, stage, unfollowed
 from bioopzo.network.table import Network
 from bioopzo.text.equations import Line, compose, identifiers, is_expression, parse, render
 from bioopzo.text.equations import substitute as put
-from bioopzo.text.functions import RANDOM
 from bioopzo.text.influence import expanded, factor, on_way, share_of
 
 _FILTERED = re.compile(r"^(z\d+(_\w+)?|zbar(_\w+)?)$")
@@ -173,7 +172,7 @@ class _Way:
                 sign = "" if line.operator == "+=" else "-"
                 found.setdefault(name, []).append(sign + factor(right))
                 if not moving:
-                    self._held(projection, right, spike, block, line)
+                    self._held(projection, right, block, line)
             elif line.name.endswith("_post") and name in deciding(inner, self._decision(target)):
                 raise Lost(block, f"a spike changes {line.name}, on which the spikes of "
                            f"{target.name} depend beside {usual}: what a perturbation does there "
@@ -201,43 +200,14 @@ class _Way:
     def _decision(self, population):
         return [text_of(self.blocks, population, x) for x in ("chance", "step", "threshold")]
 
-    def _held(self, projection, right, spike, block, line):
+    def _held(self, projection, right, block, line):
         """Refuse what moves while a perturbation is held."""
-        words = identifiers(right)
-        ends = (("pre", projection.source), ("post", projection.target))
-        moving = {"t", *RANDOM} | {f"{name}_{suffix}" for suffix, end in ends
-                                   for name in self._moving(self.network[end])}
-        for word in sorted(words & moving):
-            raise self._not_held(block, f"{word}, which moves", line)
-        own, changed = self.lines(projection), {x.name for x in spike}
-        for name in sorted(words & own.keys() - set(projection.learned)):
-            if name in changed or own[name].kind != "parameter":
-                raise self._not_held(block, f"{name}, which changes", line)
-
-    def _not_held(self, block, what, line):
-        return Lost(block, f"what a spike adds depends on {what} while the perturbation is held: "
-                    "what the perturbation does there cannot be derived", str(line),
-                    "use w, parameters, and what changes at a trial's start only, "
-                    f"{OWN_WAY}: a block '.hold' with 'push_post += ...'")
-
-    def _moving(self, population):
-        """Variables of a population that change within a trial."""
-        lines = self.lines(population)
-        moving = IN_TIME | {name for name, line in lines.items() if line.kind == "differential"
-                            or "summed" in line.flags}
-        for base in population.blocks:
-            for key, text in self.blocks.items():
-                if key.startswith(f"{base}.") and not is_expression(key) \
-                        and key.partition(".")[2] not in ("trial", "hold"):
-                    moving |= {line.name for line in parse(text)}
-        for projection in self.network.into(population.name):
-            moving |= {line.name.removesuffix("_post")
-                       for line in parse(text_of(self.blocks, projection, "spike"))
-                       if line.name.endswith("_post")}
-        for _ in lines:
-            moving |= {name for name, line in lines.items()
-                       if line.kind == "subexpression" and identifiers(line.right) & moving}
-        return moving
+        found = moving(self.blocks, self.network, projection)
+        for word in sorted(identifiers(right) & found.keys()):
+            raise Lost(block, f"what a spike adds depends on {word}, which {found[word]} while the "
+                       "perturbation is held: what the perturbation does there cannot be derived",
+                       str(line), "use w, parameters, and what changes at a trial's start only, "
+                       f"{OWN_WAY}: a block '.hold' with 'push_post += ...'")
 
     # ---------------------------------------------------------------- into the membranes
 
