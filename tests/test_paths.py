@@ -291,7 +291,13 @@ def test_a_surrogate_does_not_move_the_score():
 @pytest.mark.parametrize("edits, says", [
     ({"p": "p = int(u > theta) : 1"}, "needs the derivative of the hazard by u.*jumps"),
     ({"hidden.step": "S = int(u > theta)"}, "a spike is not drawn by"),
-    ({"rho": "rho = 20*Hz : Hz"}, "the hazard does not depend on u")])
+    ({"rho": "rho = 20*Hz : Hz"}, "the hazard does not depend on u"),
+    # Silent before: the chance that is drawn from was another than that of the score.
+    ({"hidden.step": "chance *= 0.5\nS = int(rand() < chance)"}, "changes chance after"),
+    ({"hidden.step": "S = int(rand() < chance)\nu += 0.1*randn()"}, "(?s)changes u after.*sample"),
+    ({"hidden": bz.Model([4, 3, 2], rule="reinforce").blocks["hidden"] + "\ncalm : 1",
+      "rho": "rho = rho0*p/(1 + calm) : Hz",
+      "hidden.step": "calm = 0.9*calm + S\nS = int(rand() < chance)"}, "changes calm after")])
 def test_a_score_that_cannot_be_formed_is_refused(edits, says):
     with pytest.raises(bz.EquationError, match=says):
         bz.Model([4, 3, 2], rule="reinforce").edit(edits).check()

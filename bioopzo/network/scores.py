@@ -9,7 +9,7 @@ from bioopzo.network.draft import text_of
 from bioopzo.network.table import Network
 from bioopzo.text.derivative import Kink, derivative, same
 from bioopzo.text.equations import compose, identifiers, parse, render
-from bioopzo.text.influence import factor
+from bioopzo.text.influence import expanded, factor
 
 #: d rho/du where psi is the scaled derivative of the hazard.
 SLOPE = "drho = slope*psi : Hz"
@@ -62,6 +62,13 @@ def _slope(blocks, population, line, gates):
     chance = parse(text_of(blocks, population, "chance"))
     step = parse(text_of(blocks, population, "step"))
     text = {x.name: x.right for x in inner.values() if x.kind == "subexpression"}
+    late = {"chance"} | identifiers(expanded(chance[-1].right, inner) if chance else "")
+    for statement in step:
+        if statement.name in late - {"S"}:
+            raise Lost(base, "the score of a spike is that of the chance as it is drawn from, and "
+                       f"a line of the step changes {statement.name} after that chance is formed",
+                       str(statement), "put it into the line of chance, or into "
+                       f"[{population.kind}.sample], which comes before")
     try:
         drawn = [x for x in step if x.name == "S"]
         if len(drawn) != 1 or not _by_chance(drawn[0], inner):
