@@ -354,6 +354,25 @@ def test_a_line_that_an_edit_left_without_a_reader_is_a_warning():
         model().edit({"forward": "dw/dt = -eta*xbar_pre*g_post : 1"}).check()
 
 
+def test_a_statistic_that_activity_depends_on_is_a_warning():
+    """Adaptation without an equation stood still in evaluations, and nothing said so."""
+    had = bz.Model([4, 3, 2], rule="bp").blocks
+    adapts = {"hidden": f"{had['hidden']}\na : 1",
+              "hidden.reset": f"{had['hidden.reset']}\na += 0.2",
+              "hidden.step": f"{had['hidden.step']}\na *= 0.95",
+              "u": "du/dt = (b + drive - u - a)/tau_m : 1"}
+    with pytest.warns(ModelWarning, match="a of hidden_1 is taken for a running statistic"):
+        bz.Model([4, 3, 2], rule="bp").edit(adapts).check()
+    usual = {"hidden": f"{had['hidden']}\nusual : 1",
+             "hidden.reset": f"{had['hidden.reset']}\nusual += 0.2",
+             "psi": "psi = 4*p*(1 - p)/(1 + usual) : 1"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ModelWarning)
+        bz.Model([4, 3, 2], rule="bp").edit(usual).check()
+        bz.Model([4, 3, 2], rule="bp").edit(adapts).edit(
+            {"hidden.trial": f"{had['hidden.trial']}\na = 0"}).check()
+
+
 def test_a_learning_rate_of_zero_is_a_warning():
     with pytest.warns(ModelWarning, match="forward_1 does not learn, since eta is 0"):
         model().edit(eta=0 * Hz).check()

@@ -456,6 +456,10 @@ class Text:
         """How far the target reaches, by variable (`influence.reach`)."""
         return self._reach("error.y", parameters)
 
+    def moves(self, key):
+        """Whether the readout's decision depends on a variable otherwise than through weights."""
+        return self._reach(key).get("readout.decision") == INFLUENCED
+
     def _reach(self, root, parameters=None):
         model = self.model
         forward = {f"{name}.w" for name in self.draft.synapses
@@ -506,7 +510,8 @@ class Text:
                 if name not in self.model.spread})
             for name in self.draft.synapses:
                 if without.get(f"{name}.w", 0) < levels.get(f"{name}.w", 0):
-                    yield f"{name} does not learn, since {', '.join(zero)} is 0"
+                    yield (f"{name} does not learn, since {' and '.join(zero)} "
+                           f"{'is' if len(zero) == 1 else 'are'} 0")
         for name in self.draft.groups:
             for line in self.lines.get(name, {}).values():
                 if not linear(line, self.lines[name].values()):
