@@ -373,6 +373,23 @@ def test_a_statistic_that_activity_depends_on_is_a_warning():
             {"hidden.trial": f"{had['hidden.trial']}\na = 0"}).check()
 
 
+def test_synapses_that_keep_what_nothing_teaches_are_a_warning():
+    """Short-term depression that begins no trial anew stood still in evaluations."""
+    model = bz.Model([4, 3, 3, 2], rule="bp")
+    depress = {"forward": f"{model.blocks['forward']}\ndr/dt = (1 - r)/(80*ms) : 1",
+               "forward.spike": "u_post += w*r\nr *= 0.6"}
+    with pytest.warns(ModelWarning, match="r of forward_2 is taken for learned.*a block '.trial'"):
+        model.edit(depress).check()
+    slow = {"forward": "dw/dt = -eta*xbar_pre*psi_post*g_post + 1*Hz*(v - w) : 1\n"
+                       "dv/dt = 0.1*Hz*(w - v) : 1"}
+    fixed = {"forward": f"{model.blocks['forward']}\nr : 1", "forward.trial": "r = 1/(1 + i)",
+             "forward.spike": "u_post += w*r"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ModelWarning)
+        for edit in (depress | {"forward.trial": "r = 1"}, slow, fixed):
+            model.edit(edit).check()
+
+
 def test_a_learning_rate_of_zero_is_a_warning():
     with pytest.warns(ModelWarning, match="forward_1 does not learn, since eta is 0"):
         model().edit(eta=0 * Hz).check()

@@ -12,6 +12,7 @@ from numbers import Real
 
 from brian2.units.fundamentalunits import Quantity, have_same_dimensions
 
+from bioopzo.checks.standing import standing
 from bioopzo.checks.whole import Text
 from bioopzo.engines.rate.translate import program
 from bioopzo.engines.spiking.code import dry_run
@@ -45,7 +46,7 @@ def check(model, complete=True):
     if mistakes:
         raise EquationError(mistakes)
     if complete:
-        for remark in [*text.remarks(), *model.notes, *_statistics(model, text),
+        for remark in [*text.remarks(), *model.notes, *standing(model, text),
                        *_rate_remarks(model, code), *_shadows(model, around)]:
             warnings.warn(remark, ModelWarning, stacklevel=3)
 
@@ -56,20 +57,6 @@ def _protocol(model):
         check_protocol(model)
     except InputError as problem:
         yield Mistake("parameters", str(problem))
-
-
-def _statistics(model, text):
-    """Of running statistics those that activity depends on: they may be meant to move with it."""
-    found = {}
-    for key in sorted(assemble(model.shrunk(), lazy=False).roles.statistics):
-        if text.moves(key):
-            found.setdefault(key.partition(".")[2], []).append(key.partition(".")[0])
-    for word, owners in found.items():
-        yield (f"{word} of {', '.join(owners)} is taken for a running statistic, since it only ever "
-               "changes relative to itself: it goes on from trial to trial, stays as it is in trials "
-               "without plasticity, and in the rate engine all samples of a batch share it; but the "
-               f"readout depends on it. Where it is to move in every trial, write d{word}/dt = ..., "
-               f"or '{word} = 0' into the block '.trial'")
 
 
 def _rate_remarks(model, code):
