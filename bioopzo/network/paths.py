@@ -207,7 +207,8 @@ class _Way:
             raise Lost(block, f"what a spike adds depends on {word}, which {found[word]} while the "
                        "perturbation is held: what the perturbation does there cannot be derived",
                        str(line), "use w, parameters, and what changes at a trial's start only, "
-                       f"{OWN_WAY}: a block '.hold' with 'push_post += ...'")
+                       f"{OWN_WAY}: a block '.hold' with 'push_post += ...', other than that for a "
+                       "plain spike")
 
     # ---------------------------------------------------------------- into the membranes
 
