@@ -611,6 +611,24 @@ class Writer:
                 ("append", "hidden.reset", "ybar += 1"), ("append", "hidden.trial", "ybar = 0"),
                 ("term", "forward:w", f"- {self.number()}*Hz*ybar_post*xbar_pre"))
 
+    def as_tired_synapses(self):
+        """Short-term depression, with facilitation or without, kept in the synapses."""
+        key = self.spike()
+        base, into = key.partition(".")[0], "o" if "readout" in key or "local" in key else "u"
+        spike, more = self.choose.one((
+            (f"{into}_post += w*r_\nr_ *= 0.6", ""),
+            (f"r_ -= 0.3*r_\n{into}_post += w*r_", ""),
+            (f"f_ += 0.3*(1 - f_)\n{into}_post += w*f_*r_\nr_ -= f_*r_",
+             f"\ndf_/dt = (0.2 - f_)/({self.choose.whole(10, 90)}*ms) : 1")))
+        ops = [("append", base, f"dr_/dt = (1 - r_)/({self.choose.whole(10, 90)}*ms) : 1{more}"),
+               ("edit", key, spike)]
+        if self.choose.chance(0.7):
+            ops.append(("append", f"{base}.trial", "r_ = 1"))
+        if f"{base}.hold" in self.blocks and self.choose.chance(0.9):
+            ops.append(("edit", f"{base}.hold", self.blocks[f"{base}.hold"].replace(
+                "w*alpha", self.choose.one(("w*r_*alpha", "0.4*w*alpha")))))
+        return tuple(ops)
+
     def as_trace_moved_by_synapses(self):
         return (("append", self.spike(), self.choose.one((
             "xbar_pre += 0.1", "xbar_pre -= 0.2*xbar_pre", "xbar_pre += 0.05*w"))),)
