@@ -67,12 +67,18 @@ def excitation():
 
 
 def events():
-    """Inputs in lists of spikes, a time that goes on, and statements that see each other."""
+    """Inputs in lists of spikes, a time that goes on, and statements that see each other.
+
+    And synapses that tire, and rest between two trials.
+    """
     rng = np.random.default_rng(0)
     task = bz.tasks.from_spikes([[np.sort(rng.uniform(0, 30, 4)) for _ in range(4)]
                                  for _ in range(8)], [0, 1]*4, unit=ms, duration=30*ms, dt=0.5*ms)
-    model = bz.Model([4, 5, 2], rule="rstdp").edit({
-        "hidden.step": "S = int(rand() < chance*(1 + 0.5*sin(t/ms)))\nS = S*(1 - int(p > 0.9))"})
+    model = bz.Model([4, 5, 2], rule="rstdp")
+    model = model.edit({
+        "hidden.step": "S = int(rand() < chance*(1 + 0.5*sin(t/ms)))\nS = S*(1 - int(p > 0.9))",
+        "forward_readout": f"{model.blocks['forward_readout']}\ndr/dt = (1 - r)/(20*ms) : 1",
+        "forward_readout.spike": "o_post += w*r\nr *= 0.7", "forward_readout.trial": "r = 1"})
     return model, task
 
 
