@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import jax
 import matplotlib
@@ -1230,3 +1232,24 @@ def test_engines_that_differ_in_the_optimizer_s_rate_share_a_program(task):
         moved.append(np.asarray(engine.weights["forward_2.w"]) - before)
     assert np.abs(moved[0]).max() > 1e-6
     np.testing.assert_allclose(moved[1], 0.25*moved[0], rtol=1e-9, atol=1e-15)
+
+
+TIRED = """
+import resource, bioopzo as bz
+resource.setrlimit(resource.RLIMIT_AS, (6 * 2**30,) * 2)
+model = bz.Model([4, 3, 3, 2], rule="bp")
+tired = model.edit({"forward": model.blocks["forward"] + "\\nr : 1",
+                    "forward.spike": "u_post += w*r\\nr *= 0.8", "forward.trial": "r = 1"})
+run = bz.train(tired, bz.tasks.xor(), trials=8, engine="rate", activity="spikes", evaluations=1,
+               progress=False)
+print(run.complete)
+"""
+
+
+def test_what_a_spike_sets_in_a_synapse_of_a_sample_compiles_within_a_few_gigabytes():
+    """Synapses that tire: the compiler took all memory there is, and the kernel ended the process.
+
+    In a process of its own, whose memory is limited.
+    """
+    done = subprocess.run([sys.executable, "-c", TIRED], capture_output=True, text=True, check=False)
+    assert done.stdout == "True\n", done.stderr[-2000:]

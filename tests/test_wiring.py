@@ -148,6 +148,22 @@ def test_a_compiled_program_has_the_pairs_and_delays():
     assert pickle.loads(pickle.dumps(runs[0])).model.digest == runs[0].model.digest
 
 
+@pytest.mark.parametrize("edit", [
+    {"forward.spike": "u_post += w\nw += 0.02*xbar_post"},
+    {"forward.spike": "w = 0.9*w\nu_post += w",
+     "forward.post": "w += 0.03*xbar_pre\nu_post += 0.1*w"},
+    {"forward_1.spike": "w *= 0.97\nu_post += w"}], ids=str)
+def test_what_spikes_do_to_a_bounded_weight_is_said_of_the_weight(edit):
+    """The bounds were put into its left-hand side, and the line was refused as unreadable."""
+    ops = tuple(("edit", key, text) for key, text in edit.items())
+    draw = Draw(7, (3, 3, 3, 2), "bp", coding="spikes", wiring="signs", ops=(ops,))
+    outcome = run_draw(draw)
+    assert outcome.kind == "ran", outcome.detail
+    acting = [line for key, text in draw.model().blocks.items() for line in text.splitlines()
+              if key.endswith((".spike", ".post")) and "clip(w" in line]
+    assert acting and all(line.startswith(("u_post += ", "o_post += ")) for line in acting)
+
+
 SIDE_BY_SIDE = BASE.population("F", 3).connect("E", "readout").connect("F", "readout")
 REFUSED = {
     "sizes' words": (lambda: bz.Model(E_I, recurrent=True), "where its projections are connected"),

@@ -12,7 +12,7 @@ from bioopzo.network.entries import Projection
 from bioopzo.network.layers import completed, layered
 from bioopzo.network.objects import GroupText, SynapseText
 from bioopzo.network.table import Network
-from bioopzo.network.topology import below
+from bioopzo.network.topology import BOUNDED, below
 from bioopzo.text.equations import Line, is_expression, parse
 
 
@@ -85,7 +85,7 @@ def _reached(model, network, blocks, coding, changing):
             if owner in entry.blocks:
                 text = text_of(blocks, entry, moment)
                 lines |= set(lines_of(name, text)) & set(_of_object(made[entry.name]))
-                if isinstance(entry, Projection) and moment in ("spike", "onset", "trial"):
+                if isinstance(entry, Projection) and moment in BOUNDED:
                     lines |= set(lines_of(name, below(blocks, entry, moment)))
         lines &= set(lines_of(name, blocks[name]))
     return {name: lines for name, lines in found.items() if lines}

@@ -85,6 +85,10 @@ def _leave_to_each(blocks, network, of_neuron):
                     blocks[own] = render(left)
 
 
+#: When weights act, or come back into their bounds.
+BOUNDED = ("spike", "post", "onset", "trial")
+
+
 def _target(line):
     """What a line sets, and how: a line replaces another of the same."""
     return line.name, line.operator, line.kind == "statement"
@@ -111,7 +115,7 @@ def give_way(blocks: MutableMapping[str, str], before: Mapping[str, str], networ
 def bound(blocks: MutableMapping[str, str], network: Network) -> None:
     """Let weights act within their bounds, and come back into them between trials, in place."""
     for projection in network.projections:
-        for moment in ("spike", "onset", "trial"):
+        for moment in BOUNDED:
             text = text_of(blocks, projection, moment)
             inside = _bounded(projection, moment, text)
             if inside != text:
@@ -142,8 +146,17 @@ def _bounded(projection, moment, text):
         line = f"w = {inside}"
         there = line in text.splitlines() or not projection.kind.startswith("forward")
         return text if there else f"{text}\n{line}".strip()
-    # What stands there as a page shows it has been retyped, and stays as it is.
-    return inside.join(substitute(part, {"w": inside}) for part in text.split(inside))
+    if not moment:
+        return _acting(text, inside)
+    lines = parse(text, f"{projection.name}.{moment}")
+    acting = [line if line.name == "w" else replace(line, right=_acting(line.right, inside))
+              for line in lines]
+    return text if acting == lines else render(acting)
+
+
+def _acting(expression, inside):
+    """An expression in which a weight acts: what stands there as a page shows it stays as it is."""
+    return inside.join(substitute(part, {"w": inside}) for part in expression.split(inside))
 
 
 def _number(bound: float) -> str:

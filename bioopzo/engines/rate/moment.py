@@ -205,6 +205,10 @@ class Moment:
 
     def _where(self, event, new, old):
         """What is set where an event is sure, kept where there is none, between the two else."""
+        if self.machine.program.activity == "spikes":  # an event is 0 or 1
+            # With all of what follows XLA writes the rounds of the random numbers, of which events
+            # are made, out again for each of their readers: gigabytes of code.
+            return jnp.broadcast_to(jnp.where(event > 0.5, new, old), old.shape).astype(self.dtype)
         mixed = old + event * (new - old)
         return jnp.broadcast_to(jnp.where(event == 1, new, jnp.where(event == 0, old, mixed)),
                                 old.shape).astype(self.dtype)
