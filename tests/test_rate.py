@@ -1251,5 +1251,6 @@ def test_what_a_spike_sets_in_a_synapse_of_a_sample_compiles_within_a_few_gigaby
 
     In a process of its own, whose memory is limited.
     """
-    done = subprocess.run([sys.executable, "-c", TIRED], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", TIRED], capture_output=True, text=True,
+                          check=False)
     assert done.stdout == "True\n", done.stderr[-2000:]
