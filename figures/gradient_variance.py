@@ -2,8 +2,8 @@
 
 The variance over mini-batches of the update that a rule asks for, averaged over the weights of a
 layer, divided by that of backpropagation in the same frozen network: the one that the rule itself
-trained on the digits, with the feedback and the baseline it has learned. Ticks are seeds
-(networks), the large point is their geometric mean, the bar its 95 % t-interval (of the logarithm).
+trained on the digits, with the feedback and the baseline it has learned. Small points are seeds
+(networks), large ones their geometric means, bars 95 % t-intervals (of the logarithm).
 The dashed line is backpropagation. The estimates are compared as they are, per unit of learning
 rate, as the paper does: feedback that is drawn (DFA, e-prop) has a scale of its own (standard
 deviation 0.5), so part of its ratio is length; in OPZO and node perturbation it is noise.
