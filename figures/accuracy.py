@@ -1,7 +1,7 @@
 """Accuracy of all rules over data sets in the rate engine: a table drawn as dots.
 
 One row a rule, one column a data set: held-out accuracy at the end of training, a point a seed, the
-mean and the 95 % t-interval over seeds, and beside them mean +- half the interval. The axis is
+mean and the 95 % t-interval over seeds, and beside them mean +- standard deviation. The axis is
 logarithmic in the error, so that the good rules come apart. Rules that a data set was not run with
 have an empty cell.
 
@@ -98,8 +98,8 @@ def draw(data):
     axes[0].set_ylim(-0.5, len(rows) - 0.5)
     for ax in axes:
         ax.tick_params(axis="y", length=0)
-    told = ("Points: seeds; numbers: mean and, after \u00b1, half its 95 % t-interval over seeds "
-            "(the bar), from five seeds on. Axes are logarithmic in the error. Dashed: the "
+    told = ("Points: seeds; numbers: mean \u00b1 standard deviation over seeds; bars: 95 % "
+            "t-interval, from five seeds on. Axes are logarithmic in the error. Dashed: the "
             "control, in which the readout alone learns; \u2193: below it, what hidden layers "
             "learn costs more than it brings, in these epochs. * `bioopzo results mnist`: there "
             "node pert. has no baseline (ZO).")
@@ -128,7 +128,8 @@ def _cell(ax, row, rule, values, control):
         ax.plot([low, high], [row - 0.18] * 2, color=colour, lw=1.2, solid_capstyle="butt")
     ax.plot(_error(mean), [row - 0.18], marker="|", ms=6, mew=1.6, color=colour)
     below = "\u2193 " if mean[0] < control and rule != "readout_only" else ""
-    _say(ax, row, f"{below}{mean[0]:.1f}" + (f" \u00b1 {half[0]:.1f}" if enough else ""))
+    spread = f" \u00b1 {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
+    _say(ax, row, f"{below}{mean[0]:.1f}{spread}")
 
 
 def _say(ax, row, text, colour=plots.INK):
