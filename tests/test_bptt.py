@@ -14,12 +14,21 @@ from bioopzo.training.start import initial_weights
 XOR = bz.tasks.xor()
 QUIET = {"evaluations": 1, "progress": False, "engine": "rate"}
 NETWORKS = {"layers": dict(sizes=[4, 5, 4, 2]),
-            "recurrent": dict(sizes=[4, 6, 2], recurrent=True, p=0.7, delay=2*ms)}
+            "recurrent": dict(sizes=[4, 6, 2], recurrent=True, p=0.7, delay=2*ms),
+            "edited": dict(sizes=[4, 5, 4, 2])}
+HAD = bz.Model([4, 5, 4, 2], rule="bptt").blocks
+#: What spikes raise and the hazard reads, a statement of each step, a membrane that reads a trace.
+EDITS = {"edited": {
+    "hidden": f"{HAD['hidden']}\na : 1\nslow : 1", "rho": "rho = rho0*p**1.5/(1 + a) : Hz",
+    "hidden.reset": f"{HAD['hidden.reset']}\na += 0.3",
+    "hidden.step": f"{HAD['hidden.step']}\nslow = 0.9*slow + 0.1*S",
+    "hidden.trial": f"{HAD['hidden.trial']}\na = 0\nslow = 0",
+    "u": "du/dt = (b + drive - u - slow - 0.2*xbar)/tau_m : 1"}}
 
 
 def trained(network, epochs=2, **more):
-    return bz.train(bz.Model(**NETWORKS[network], rule="bptt"), XOR, seed=4, epochs=epochs,
-                    precision="double", **QUIET, **more)
+    model = bz.Model(**NETWORKS[network], rule="bptt").edit(EDITS.get(network, {}))
+    return bz.train(model, XOR, seed=4, epochs=epochs, precision="double", **QUIET, **more)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
