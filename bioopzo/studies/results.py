@@ -171,7 +171,7 @@ RATE = {
         "MNIST, 10 epochs, a wider surrogate derivative (width .7), initial weights of half the "
         "size, half the learning rate",
         {rule: {"surrogate": "localzo_normal", "delta_z": 0.7, "gain": 1.0}
-         for rule in ("opzo", "bp")}, common={"rate": 5e-4}, measure="angle"),
+         for rule in ("opzo", "bp")}, common={"rate": 5e-4}, measure="angle", seeds=5),
     "local_zo": _rate(
         "LocalZO as psi: accuracy against the share of neurons that learn, by samples and width of "
         "the perturbation, beside closed forms, 6,000 digits",
