@@ -1085,6 +1085,21 @@ def test_variance_is_that_of_the_updates(task, learned):
         assert found["bp"][key] > 0
 
 
+@pytest.mark.parametrize("line", ["w -= 0.01", "w -= 0.01*count_post"])
+def test_a_change_that_is_the_same_for_many_synapses_is_that_of_each(task, learned, line):
+    """It is written once, and measured like any other."""
+    model = gradients.reference(learned, "bptt").edit({"forward_1.trial": line})
+    frozen = gradients.freeze(learned, model, 1, precision="double")
+    found, = gradients.updates(frozen, 1)
+    eta = float(model.parameters["eta"])
+    assert found["forward_1.w"].shape == (4, 8)
+    assert np.all(found["forward_1.w"] == found["forward_1.w"][0])
+    if line == "w -= 0.01":
+        assert found["forward_1.w"] * eta == pytest.approx(-0.01, rel=1e-9)
+    cosines = gradients.update_angle(learned, model, batches=2, precision="double")
+    assert -1 <= cosines["forward_1.w"][0] <= 1
+
+
 def test_what_is_m_when_it_is_j(task, learned):
     """M is put at the estimate of J: another estimate finds it again."""
     run = bz.Run(dict(learned.arrays), learned.units, learned.meta, learned.model, learned.task)

@@ -103,11 +103,11 @@ SPIKING = {
             "features": 2, "units": 5, "coherences": [0.128, 0.256, 0.512, 1.0], **SAMPLES}),
     "bandit": _spiking(
         "reward only: two cues, whose exclusive or says which arm pays more often, 12,000 trials",
-        "bandit", 12000, BY_REWARD, measure="reward", evaluations=10, hidden=[10], task_options={
-            "contexts": 2, "cues": 2, "arms": 2, "noise": 0.5, **SAMPLES}),
+        "bandit", 12000, BY_REWARD, measure="reward", evaluations=10, seeds=10, hidden=[10],
+        task_options={"contexts": 2, "cues": 2, "arms": 2, "noise": 0.5, **SAMPLES}),
     "digits_reward": _spiking(
         "reward only: the digits, 8,000 trials", "digits", 8000, BY_REWARD, measure="reward",
-        reward_only=True),
+        seeds=10, reward_only=True),
 }
 
 

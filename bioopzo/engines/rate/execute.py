@@ -303,7 +303,9 @@ class Machine:
                 **{name: {k: jnp.asarray(plain(last.env[k])) for k in kept[name]}
                    for name in ("shared", "state")}}
         return kept, {"look": {k: jnp.asarray(plain(last.env[k])) for k in self.look},
-                      "changes": changes, "record": series.pop("record", {})}
+                      "changes": {k: jnp.broadcast_to(change, weights[k].shape)
+                                  for k, change in changes.items()},
+                      "record": series.pop("record", {})}
 
     def _gradients(self, kept, *trial):
         """The derivative of a trial's loss by every weight for which the text has a place."""
