@@ -156,7 +156,9 @@ def test_a_search_is_the_same_for_any_number_of_runs_at_a_time(model, tmp_path, 
 def test_what_the_package_has_is_what_its_searches_found():
     """Where the candidates are kept: all rules of a task have had as many."""
     found = [json.loads(path.read_text()) for path in SEARCHES.glob("*.json")]
-    assert {one["task"] for one in found} == {"digits", "yin_yang", "temporal_patterns"}
+    assert {one["task"] for one in found} == {
+        "digits", "yin_yang", "temporal_patterns", "two_choice_in_context", "bandit_of_2_cues",
+        "digits_reward"}
     for one in found:
         entry = table()[one["task"]][one["key"]]
         assert {k: entry[k] for k in ("parameters", "validation", "trials", "at_edge")} == {
