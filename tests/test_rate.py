@@ -1085,6 +1085,20 @@ def test_variance_is_that_of_the_updates(task, learned):
         assert found["bp"][key] > 0
 
 
+def test_a_variance_is_the_mean_over_the_synapses_that_there_are(task):
+    """Pairs without a synapse, whose values are 0 and stay so, do not count."""
+    run = bz.train(bz.Model([4, 8, 2], rule="bp", recurrent=True, p=0.4), task, trials=16,
+                   engine="rate", batch=8, progress=False)
+    found = gradients.gradient_variance(run, {"own": None}, batches=3, precision="double")["own"]
+    every = list(gradients.updates(gradients.freeze(run, None, 3, precision="double"), 3))
+    key, = (key for key in found if "recurrent" in key)
+    there = run.model.network[key.removesuffix(".w")].connection.mask
+    assert 10 < there.sum() < 50
+    variance = np.var([one[key] for one in every], axis=0, ddof=1)
+    assert not variance[~there].any()
+    assert found[key] == pytest.approx(variance[there].mean(), rel=1e-9) and found[key] > 0
+
+
 @pytest.mark.parametrize("line", ["w -= 0.01", "w -= 0.01*count_post"])
 def test_a_change_that_is_the_same_for_many_synapses_is_that_of_each(task, learned, line):
     """It is written once, and measured like any other."""

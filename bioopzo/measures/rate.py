@@ -19,6 +19,7 @@ from bioopzo.measures.angles import cosine
 from bioopzo.measures.trials import attached
 from bioopzo.model import Model
 from bioopzo.network.clock import COLUMNS
+from bioopzo.network.connections import Sparse
 from bioopzo.network.kinds import kind_of
 from bioopzo.network.spread import in_synapses
 from bioopzo.text.equations import defines
@@ -159,7 +160,10 @@ def gradient_variance(run: Any, models: Mapping[str, Model | None], batches: int
                 off = change - mean.setdefault(key, np.zeros(change.shape))
                 mean[key] += off / count  # Welford: no batch is kept
                 square[key] = square.get(key, 0.0) + float(np.vdot(off, change - mean[key]))
-        result[label] = {key: square[key] / (count - 1) / mean[key].size for key in mean}
+        connections = {f"{p.name}.w": p.connection for p in frozen.engine.model.network.projections}
+        result[label] = {key: square[key] / (count - 1) / (
+            connections[key].synapses if isinstance(connections[key], Sparse) else mean[key].size)
+            for key in mean}
     return result
 
 
