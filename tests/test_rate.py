@@ -1085,6 +1085,46 @@ def test_variance_is_that_of_the_updates(task, learned):
         assert found["bp"][key] > 0
 
 
+@pytest.mark.parametrize("network", [
+    {"sizes": [4, 8, 6, 2], "freeze": ["forward_1"]},
+    {"sizes": bz.Network(inputs=4, readouts=2).population("A", 8).population("B", 6)
+     .connect("input", "A", plastic=False).connect("A", "B").connect("B", "readout", plastic=False)
+     .connect("A", "readout")}], ids=["frozen", "fixed"])
+def test_another_rule_has_the_weights_that_nobody_learns(task, network):
+    """Its network is the run's: backpropagation's update under OPZO's weights is its own."""
+    run = bz.train(bz.Model(**network, rule="opzo"), task, trials=16, engine="rate", batch=8,
+                   progress=False)
+    learned = {key for key in run.final if key.endswith(".w")}
+    frozen = gradients.freeze(run, gradients.reference(run), 1)
+    for key in learned:
+        assert np.array_equal(np.ravel(frozen.engine.weights[key]), run.final[key]), key
+    last = "forward_3.w" if "freeze" in network else "A_readout.w"
+    assert gradients.update_angle(run, batches=2)[last][0] == pytest.approx(1, abs=1e-5)
+
+
+def test_another_rule_has_the_statistics_of_the_network(task):
+    """A threshold that adapts over trials is where it was, whoever is asked for an update."""
+    plain = bz.Model([4, 8, 2], rule="opzo").blocks
+    model = bz.Model([4, 8, 2], rule="opzo").edit({
+        "hidden": plain["hidden"].replace("u - theta", "u - theta - raised") + "\nraised : 1",
+        "hidden.trial": plain["hidden.trial"] + "\nraised += 0.01"})
+    run = bz.train(model, task, trials=16, engine="rate", batch=8, progress=False)
+    frozen = gradients.freeze(run, gradients.reference(run), 1)
+    assert run.final["hidden_1.raised"].min() > 0
+    held = np.ravel(frozen.engine.shared["hidden_1.raised"])
+    assert held == pytest.approx(run.final["hidden_1.raised"])
+
+
+def test_nothing_is_divided_by_a_learning_rate_of_zero(task):
+    """What does not learn is left out, as if it were frozen; of some neurons it is 0."""
+    hidden = np.r_[np.zeros(4), np.full(4, 5.0)] * Hz
+    run = bz.train(bz.Model([4, 8, 2], rule="bp", eta={"hidden_1": hidden}, eta_o=0*Hz), task,
+                   trials=16, engine="rate", batch=8, progress=False)
+    found, = gradients.updates(gradients.freeze(run, None, 1), 1)
+    assert set(found) == {"forward_1.w"}
+    assert not found["forward_1.w"][:, :4].any() and found["forward_1.w"][:, 4:].any()
+
+
 def test_a_variance_is_the_mean_over_the_synapses_that_there_are(task):
     """Pairs without a synapse, whose values are 0 and stay so, do not count."""
     run = bz.train(bz.Model([4, 8, 2], rule="bp", recurrent=True, p=0.4), task, trials=16,

@@ -508,6 +508,21 @@ def test_the_feedback_synapses_find_the_jacobian():
     assert found[1][0] > 0.6 and found[2][0] > 0.9
 
 
+@pytest.mark.compiled
+def test_the_jacobian_is_that_of_the_network_as_it_was_left():
+    """A threshold that adapts over trials has closed layer 2: nothing of layer 1 comes through."""
+    task, blocks = bz.tasks.xor(), bz.Model([4, 2, 2, 2]).blocks
+    model = bz.Model([4, 2, 2, 2]).edit({
+        "hidden": blocks["hidden"].replace("u - theta", "u - theta - raised") + "\nraised : 1",
+        "hidden.trial": blocks["hidden.trial"] + "\nraised += 0.01"})
+    state = initial_weights(model.for_task(task), np.random.default_rng(0))
+    opened, closed = (bz.measures.jacobian(
+        model, task, {**state, "hidden_2.raised": np.full(2, raised)}, trials=16, progress=False)
+        for raised in (0.0, 50.0))
+    assert np.abs(opened[1]).min() > 0.01 and not closed[1].any()
+    assert closed[2] == pytest.approx(opened[2], rel=1e-9)
+
+
 @pytest.mark.parametrize("mu", [3.0, {"feedback_1": 3.0}], ids=str)
 def test_a_step_is_as_long_as_the_mean_of_a_batch_allows(mu):
     """Half of what is stable in many dimensions; no batch was known, and 1 the most for all."""

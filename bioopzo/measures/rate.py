@@ -20,12 +20,13 @@ from bioopzo.measures.trials import attached
 from bioopzo.model import Model
 from bioopzo.network.clock import COLUMNS
 from bioopzo.network.connections import Sparse
-from bioopzo.network.kinds import kind_of
 from bioopzo.network.spread import in_synapses
 from bioopzo.text.equations import defines
 
 #: The kinds of projections through which a network predicts.
 FORWARD = ("forward", "forward_readout", "fixed", "fixed_readout")
+#: The kinds whose weights another rule does not take over: they are what it learns by.
+OF_A_RULE = ("feedback", "intermediate")
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,12 @@ def freeze(run: Any, model: Model | None = None, batches: int = 50, seed: int = 
     """A `Frozen` network with the final weights of a run, ready for mini-batches.
 
     A run of the spiking engine is read with ``activity="spikes"``: the same text in batches.
-    `model` is what learns in it (default the run's own): another rule on the same weights. Its
-    feedback is drawn anew, with `seed`, unless it is the run's own. `seed` also draws the samples
-    of `batches` batches from the task's `split`. Dropout is on as in training; its masks are
-    the same for every rule, as is every random number of the same variable. `look` names variables
-    to be looked at. Keywords are those of `engines.rate.settings.Settings`.
+    `model` is what learns in it (default the run's own): another rule on the same weights, fixed
+    ones and running statistics included. Its feedback is drawn anew, with `seed`, unless it is the
+    run's own. `seed` also draws the samples of `batches` batches from the task's `split`. Dropout
+    is on as in training; its masks are the same for every rule, as is every random number of the
+    same variable. `look` names variables to be looked at. Keywords are those of
+    `engines.rate.settings.Settings`.
 
     Raises `InputError` for a run whose task is not known, a `model` that is none, an unknown
     or empty `split`, and no `batches`.
@@ -81,10 +83,9 @@ def freeze(run: Any, model: Model | None = None, batches: int = 50, seed: int = 
     model = _fitted(run, model)
     engine = open_engine(model, run.task, chosen, seed, look)
     rng = np.random.default_rng(seed)
-    final = run.final
-    network = engine.model.network
-    kept = {key: value for key, value in final.items()
-            if own or (key in engine.weights and kind_of(network[key.split(".")[0]].kind).plastic)}
+    kinds = {p.name: p.kind for p in engine.model.network.projections}
+    kept = {key: value for key, value in run.final.items()
+            if own or kinds.get(key.split(".")[0]) not in OF_A_RULE}
     if model.rule.feedback_scale:
         kept |= {key: rng.normal(0, model.rule.feedback_scale, weights.shape)
                  for key, weights in engine.weights.items()
@@ -126,15 +127,18 @@ def reference(run: Any, rule: str = "bp", **options: Any) -> Model:
 def updates(frozen: Frozen, batches: int) -> Iterator[dict[str, np.ndarray]]:
     """The change each of so many `batches` asks of every forward weight, per unit of learning rate.
 
-    `frozen` is a `Frozen` network. Yields ``{"forward_1.w": array (pre, post), ...}``.
+    `frozen` is a `Frozen` network. Yields ``{"forward_1.w": array (pre, post), ...}``; those whose
+    learning rate is 0 are left out, like frozen ones, and where it is 0 for a neuron so is this.
     """
     model, network = frozen.engine.model, frozen.engine.model.network
     hidden = {f"{p.name}.w" for population in network.hidden
               for p in network.into(population.name)}
+    rates = {f"{p.name}.w": in_synapses(model, "eta" if f"{p.name}.w" in hidden else "eta_o", p)
+             for p in network.projections}
     for changes, _ in frozen.trials(batches):
-        yield {key: change / in_synapses(model, "eta" if key in hidden else "eta_o",
-                                         network[key.removesuffix(".w")])
-               for key, change in changes.items() if key.endswith(".w")}
+        yield {key: np.divide(change, rates[key], out=np.zeros_like(change),
+                              where=np.broadcast_to(rates[key], change.shape) != 0)
+               for key, change in changes.items() if key.endswith(".w") and np.any(rates[key])}
 
 
 def gradient_variance(run: Any, models: Mapping[str, Model | None], batches: int = 50, **given: Any

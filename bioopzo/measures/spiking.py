@@ -19,6 +19,7 @@ from bioopzo.engines.spiking.standalone import Standalone
 from bioopzo.errors import EquationError, InputError, unknown
 from bioopzo.measures.angles import cosine
 from bioopzo.model import Model
+from bioopzo.network.assembly import assemble
 from bioopzo.network.clock import shape_of, time_course
 from bioopzo.network.perturbation import PLACES
 from bioopzo.tasks import Task
@@ -71,7 +72,10 @@ def jacobian(model: Model, task: Task, state: Mapping[str, np.ndarray], trials: 
     values = parameter_values(probe, shape)
     rng = np.random.default_rng(seed)
     samples = rng.choice(task.splits[split], trials, replace=trials > len(task.splits[split]))
-    weights = {k: v for k, v in state.items() if k.endswith(".w") and k in engine.start}
+    synapses = {p.name for p in probe.network.projections}
+    statistics = assemble(probe).roles.statistics  # thresholds that adapt over trials, say
+    there = {k: v for k, v in state.items() if k in engine.start and (
+        k in statistics or k.split(".")[0] in synapses)}
     parts = [samples[k:k + shape.rows] for k in range(0, trials, shape.rows)]
     layers = dict(enumerate(probe.network.hidden, 1))
     neurons = [(layer, j) for layer, population in layers.items() for j in range(population.size)]
@@ -85,7 +89,7 @@ def jacobian(model: Model, task: Task, state: Mapping[str, np.ndarray], trials: 
             for sign in (1, -1):
                 z = np.zeros(layers[layer].size)
                 z[j] = sign
-                start = {**engine.start, **weights, f"{layers[layer].name}.z": z}
+                start = {**engine.start, **there, f"{layers[layer].name}.z": z}
                 outcome = engine.run(Chunk(len(part), start, values, data))
                 total = total + sign * outcome.decision.sum(axis=0)
             response = outcome.state[f"{layers[layer].name}.Dz"][j] * -1
