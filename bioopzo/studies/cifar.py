@@ -60,5 +60,4 @@ NEARER: dict[str, dict] = {
 MEAN_PSI: dict[str, object] = {**PLAIN, "edit": {
     "hidden:delta": "delta = mean_psi*g : 1\ndmean_psi/dt = (psi - mean_psi)/tau_psi : 1",
     "tau_psi_ms": 300.0}}
-LONGER: dict[str, dict] = {"bp": PLAIN, "bp, mean psi": MEAN_PSI, **{
-    label: MODELS[label] for label in ("opzo", "opzo, LL", "dfa", "readout_only")}}
+LONGER: dict[str, dict] = {"bp": PLAIN, "bp, mean psi": MEAN_PSI, **MODELS}
