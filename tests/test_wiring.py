@@ -13,7 +13,7 @@ from fuzz.executors import run as run_draw
 from fuzz.strategy import WIRINGS, Draw, wired
 
 import bioopzo as bz
-from bioopzo.errors import InputError
+from bioopzo.errors import EquationError, InputError
 from bioopzo.measures.rate import synaptic_operations
 from bioopzo.measures.recording import record
 from bioopzo.network.connections import Dense, Sparse
@@ -203,6 +203,17 @@ def test_what_is_no_network_is_refused_at_once(what):
     make, says = REFUSED[what]
     with pytest.raises(InputError, match=says):
         make()
+
+
+def test_a_population_that_leads_nowhere_has_no_way_for_a_perturbation():
+    """That is said, and not what is missing for it; a rule without a perturbation takes it."""
+    net = (bz.Network(inputs=4, readouts=2).population("A", 8).population("C", 3)
+           .connect("input", "A").connect("A", "C").connect("A", "readout"))
+    with pytest.raises(EquationError) as said:
+        bz.Model(net, rule="opzo").check()
+    assert str(said.value).startswith("C: no synapses lead from C to the readout")
+    assert "missing" not in str(said.value)
+    bz.Model(net, rule="dfa").check()
 
 
 def test_delays_that_do_not_fit_a_task_are_refused_before_anything_runs():

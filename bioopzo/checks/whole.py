@@ -61,11 +61,14 @@ class Text:
         """Every `Mistake`, said once for all the layers that share a block."""
         found = [*self._kinds(), *self._unreached()]
         found = found or [*self._impatient()]
+        lost = [("", m.where, m) for m in self.model.obstacles]
         if not found:
             found = [*self._lines(), *self._parameters(), *self._unused(), *self._without_value()]
+            if {owner for owner, _ in self._missing} & {where for _, where, _ in lost}:
+                found = lost  # what is missing there would have been derived
         if not found:
             found = [(name, self._block_of(name, line), m) for name, line, m in disputed(self)]
-            found += [*self._without_effect(), *(("", m.where, m) for m in self.model.obstacles)]
+            found += [*self._without_effect(), *lost]
         merged = {}
         for owner, block, mistake in found:
             merged.setdefault((block, mistake), []).append(owner)

@@ -292,10 +292,11 @@ class _Way:
         """zbar: z after every membrane on its way."""
         own = self.lines(population)
         mine = [line for line in own.values() if _FILTERED.match(line.name)]
-        if "zbar" not in own or any(str(line) not in self.known for line in mine
-                                    if line.kind == "differential"):
-            return  # somebody's own
         hidden, ahead = self.network.hidden, self.network.way(population)
+        lost = ahead is None and "zbar" in identifiers(text_of(self.blocks, population, "step"))
+        if "zbar" not in own and not lost or any(str(line) not in self.known for line in mine
+                                                 if line.kind == "differential"):
+            return  # somebody's own
         if ahead is None:
             raise Lost(population.name, f"no synapses lead from {population.name} to the readout: "
                        "the way of the perturbation cannot be derived", "", "connect it, or leave "
