@@ -294,8 +294,8 @@ class _Way:
         mine = [line for line in own.values() if _FILTERED.match(line.name)]
         hidden, ahead = self.network.hidden, self.network.way(population)
         lost = ahead is None and "zbar" in identifiers(text_of(self.blocks, population, "step"))
-        if "zbar" not in own and not lost or any(str(line) not in self.known for line in mine
-                                                 if line.kind == "differential"):
+        if not ("zbar" in own or lost) or any(str(line) not in self.known for line in mine
+                                              if line.kind == "differential"):
             return  # somebody's own
         if ahead is None:
             raise Lost(population.name, f"no synapses lead from {population.name} to the readout: "
