@@ -29,7 +29,8 @@ class Run:
     `arrays`: name -> array. `curve/trials`, `curve/accuracy`, `curve/loss` (held-out trials,
     plasticity and perturbation off; `curve/held_out`: how many), `rates/hidden_1` ... (Hz, on the
     same; the first untrained), `final/<object>.<variable>` (the state) and
-    `snapshots/<synapses>.<w>` (whatever is learned), all but the state one per point of the curve;
+    `snapshots/<object>.<variable>` (whatever is learned, and running statistics), all but the state
+    one per point of the curve;
     `training/...` and `held_out/...`: what single trials came to, see `outcomes`;
     `recorded/...`: see `recorded`. `model` and `task`: those of a loaded run are made of its file
     when they are first asked for, of what `made_of` holds; a task that was made from arrays is None
@@ -91,10 +92,11 @@ class Run:
         return self.__dict__["network"]
 
     def at(self, point: int) -> "Run":
-        """The run as it was at a point of its learning curve (0: untrained): weights, feedback.
+        """The run as it was at a point of its learning curve (0: untrained).
 
-        What is not in the snapshots stays that of the end; the score of the end is the last
-        point's alone. Raises `InputError` for no such point.
+        Weights, feedback and running statistics (thresholds that adapt over trials, say) are those
+        of then. What is not in the snapshots, as the statistics of runs of 0.1, stays that of the
+        end; the score of the end is the last point's alone. Raises `InputError` for no such point.
         """
         count = len(self.arrays.get("curve/trials", ()))
         if not 0 <= point < count:

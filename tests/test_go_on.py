@@ -49,6 +49,22 @@ def on_batches(task):
     return trained(bz.Model([64, 6, 6, 10]), task, engine="rate", batch=4, activity="spikes")
 
 
+@pytest.mark.parametrize("options", [{"backend": "numpy"}, {"engine": "rate", "batch": 4}],
+                         ids=["spiking", "rate"])
+def test_a_point_of_a_run_has_the_statistics_of_then(task, options):
+    """A threshold that rises with every trial until nothing fires had not risen at the start."""
+    plain = bz.Model([64, 5, 10], rule="bp").blocks
+    model = bz.Model([64, 5, 10], rule="bp").edit({
+        "hidden": plain["hidden"].replace("u - theta", "u - theta - raised/Hz") + "\nraised : Hz",
+        "hidden.trial": plain["hidden.trial"] + "\nraised += 3*Hz"})
+    run = trained(model, task, **options)
+    assert run.at(0).final["hidden_1.raised"].max() == 0 < run.final["hidden_1.raised"].min()
+    before, after = (np.mean(one.evaluate().rates["hidden_1"]) for one in (run.at(0), run))
+    assert before > 5 and after < 0.1
+    snapshots = run.to_xarray().snapshots_hidden_1_raised
+    assert snapshots.dims == ("evaluation", "hidden_1") and snapshots.units == "Hz"
+
+
 @pytest.mark.parametrize("engine", ["run", "on_batches"])
 def test_the_last_evaluation_comes_out_again(engine, request, task, tmp_path):
     """Also of the file alone, which makes the model; the task it cannot name is given."""

@@ -33,7 +33,8 @@ def weight_alignment(run: Any) -> tuple[np.ndarray, dict[int, np.ndarray]]:
     network = recorded(run.meta)
     kinds, ends = ({name: told[what] for name, told in network["projections"].items()}
                    for what in ("kind", "ends"))
-    names = [key.partition("/")[2] for key in run.arrays if key.startswith("snapshots/")]
+    names = [name for key in run.arrays if key.startswith("snapshots/")
+             and (name := key.partition("/")[2]).split(".")[0] in kinds]
     feedback = {ends[synapses][1]: f"{synapses}.{variable}" for synapses, variable in (
         name.split(".") for name in names) if kinds.get(synapses) == "feedback"}
     if not feedback:

@@ -30,7 +30,8 @@ def to_xarray(run: Any) -> Any:
             dimensions |= {"readout": np.shape(values)[1]}
         if kind in ("final", "snapshots"):
             dimensions |= _dimensions(run, name, np.size(values) // prod(dimensions.values()))
-        unit = units.get(key, units.get(name))
+        unit = units.get(name) if kind == "snapshots" and name in units else units.get(
+            key, units.get(name))
         short = name if kind == "curve" else f"{kind}_{name}".replace(".", "_")
         variables[short] = (tuple(dimensions), np.reshape(values, tuple(dimensions.values())),
                             {"key": key} | ({"units": unit} if unit else {}))

@@ -154,7 +154,7 @@ def _put_back(kinds, content, engine):
     same_names("state", kinds["state"],
                engine.machines[True].state if content["position"] else ())
     if kinds["snapshots"]:
-        same_names("snapshots", kinds["snapshots"], engine.weights)
+        same_names("snapshots", kinds["snapshots"], {**engine.weights, **engine.shared})
     updates, batches = content["updates"], content["batches"]
     engine.weights, engine.shared = kinds["weights"], kinds["shared"]
     engine.moments = {key: {name: kinds["moments"][f"{key}:{name}"] for name in kept}

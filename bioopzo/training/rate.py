@@ -281,10 +281,10 @@ class Driver:
                           {"train_loss": self.costs / self.batches if self.batches else loss})
 
     def _snapshot(self):
-        weights = self.engine.weights
-        if sum(value.nbytes for value in weights.values()) * 12 >= SNAPSHOT_BYTES:
+        kept = {**self.engine.weights, **self.engine.shared}
+        if sum(value.nbytes for value in kept.values()) * 12 >= SNAPSHOT_BYTES:
             return {}
-        return {key: np.asarray(value).ravel().copy() for key, value in weights.items()}
+        return {key: np.asarray(value).ravel().copy() for key, value in kept.items()}
 
     def _check_finite(self):
         """Stop with the name of the first value that is not finite."""

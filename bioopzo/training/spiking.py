@@ -141,7 +141,7 @@ class Driver:
         note_untuned(run, announce)
         self.values = constants(assembly, self.model, self.shape)
         self.order, self.seed = order, seed
-        self.learned = frozenset(assembly.roles.learned)
+        self.kept = {*assembly.roles.learned, *assembly.roles.statistics}
         self.state = {**self.engine.start, **initial_weights(self.model, weights)}
         if start is not None:
             taken, words = taken_over(start, self.model, assembly.roles, self.state)
@@ -247,7 +247,7 @@ class Driver:
             if variable == "count":
                 spikes = float(np.mean(value - self.state[name]))
                 rates[owner] = spikes / (len(samples) * float(self.task.duration))
-            elif name in self.learned:
+            elif name in self.kept:
                 weights[name] = value
         return Evaluation(self.log.trials, samples, np.concatenate([x.decision for x in outcomes]),
                           cost.sum(axis=1), rates, weights)

@@ -86,7 +86,8 @@ def train(model: Model, task: Task, trials: int | None = None, seed: int | Itera
     live : bool or function
         True draws the learning curve in a notebook while it grows (elsewhere it only warns). A
         function is called with (trials, accuracy or None, loss) at every evaluation, or, if it
-        takes four arguments, with all that is learned by name, ``weights["forward_1.w"]``, too.
+        takes four arguments, with all that is learned, and running statistics, by name, too:
+        ``weights["forward_1.w"]``.
     evaluation_trials : int
         Held-out trials of every evaluation but the last: always the same ones, drawn evenly over
         the classes. Default: so many that all these evaluations together show half as many trials
