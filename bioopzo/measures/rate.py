@@ -261,7 +261,8 @@ def synaptic_operations(run: Any, evaluation: int = -1, kinds: Iterable[str] = F
     once it has been added. `kinds` are those of the projections that count: default those a
     prediction needs; ``["forward_local"]``, readouts of single layers, which only learning needs.
     In a convolution a spike has targets in all pixels whose kernel sees its own, which at a border
-    are fewer. Source: OPZO, appendix D.2.
+    are fewer. A run keeps the mean rate of a population: where its neurons have unlike numbers of
+    targets (sparse projections), each counts as if it fired at that. Source: OPZO, appendix D.2.
     """
     duration, network, kinds = float(run.task.duration), run.model.network, list(kinds)
     found = {}
