@@ -197,7 +197,7 @@ RATE = {
         "passes", cifar.NEARER, measure="angle", **cifar.SETTING | cifar.LOOKED),
     "cifar10_longer": _rate("twelve passes, and bp through one mean Jacobian for all images",
                             cifar.LONGER, published=cifar.PUBLISHED,
-                            **cifar.SETTING | {"epochs": 12}),
+                            **cifar.SETTING | {"epochs": 12, "seeds": 5}),
     "cifar10_gradients": _rate(
         "angles, variances, feedback, rates and operations of the networks of `cifar10`, one seed",
         cifar.MODELS, seeds=1, runs="cifar10", measure="gradients", **cifar.SETTING),
