@@ -95,8 +95,9 @@ class Run:
         """The run as it was at a point of its learning curve (0: untrained).
 
         Weights, feedback and running statistics (thresholds that adapt over trials, say) are those
-        of then. What is not in the snapshots, as the statistics of runs of 0.1, stays that of the
-        end; the score of the end is the last point's alone. Raises `InputError` for no such point.
+        of then. What is not in the snapshots, as the statistics of a run that an older version
+        saved, stays that of the end; the score of the end is the last point's alone. Raises
+        `InputError` for no such point.
         """
         count = len(self.arrays.get("curve/trials", ()))
         if not 0 <= point < count:

@@ -50,9 +50,9 @@ class Log:
     """The learning curve as it grows: `curve` maps a name to its values, one an evaluation.
 
     `trials` counts the training trials, `snapshots` holds what is learned, and running statistics,
-    at every evaluation,
-    `outcomes` what single trials came to, by ``"training/decision"`` and the like, a part for each
-    stretch, `recorded` what the `watch` keeps, likewise. `labels` are those of the task, or None;
+    at every evaluation, `outcomes` what single trials came to, by ``"training/decision"`` and the
+    like, a part for each stretch, `recorded` what the `watch` keeps, likewise. `labels` are those
+    of the task, or None;
     `tell` is called with (trials, accuracy or None, loss, weights). `whole` says whether decisions
     are kept, or the choice alone.
     """
