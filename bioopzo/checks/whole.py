@@ -64,8 +64,9 @@ class Text:
         lost = [("", m.where, m) for m in self.model.obstacles]
         if not found:
             found = [*self._lines(), *self._parameters(), *self._unused(), *self._without_value()]
-            if {owner for owner, _ in self._missing} & {where for _, where, _ in lost}:
-                found = lost  # what is missing there would have been derived
+            blocked = {owner for owner, _ in self._missing} & {where for _, where, _ in lost}
+            if blocked:  # what is missing there would have been derived
+                found = [*lost, *(one for one in found if one[0] not in blocked)]
         if not found:
             found = [(name, self._block_of(name, line), m) for name, line, m in disputed(self)]
             found += [*self._without_effect(), *lost]
