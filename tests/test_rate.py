@@ -32,6 +32,8 @@ from bioopzo.errors import (
 )
 from bioopzo.measures import rate as gradients
 from bioopzo.measures.angles import cosine as cosine_of
+from bioopzo.network.entries import Projection
+from bioopzo.network.layers import layered
 from bioopzo.text.equations import parse
 from bioopzo.text.functions import FUNCTIONS, OF_BRIAN2
 from bioopzo.training import rate as epochs
@@ -1288,6 +1290,33 @@ def test_synaptic_operations_of_known_rates():
     run = bz.Run(arrays, {}, {"sizes": list(model.sizes)}, model, task)
     assert gradients.synaptic_operations(run, kinds=["forward_local"]) == pytest.approx(
         {"hidden_1": 3*128*10, "hidden_2": 3*256*10})
+    with pytest.raises(InputError, match="unknown kind of projection 'forwards'.*forward"):
+        gradients.synaptic_operations(run, kinds=["forwards"])
+
+
+def test_synaptic_operations_count_whatever_acts_at_a_spike():
+    """A kind of projection of one's own was not counted, nor drawn: only the kinds listed were."""
+    lateral = Projection("lateral_1", "hidden_1", "hidden_1", "lateral",
+                         text=(("", "w : 1"), ("spike", "u_post -= 0.1*w")))
+    silent = Projection("silent", "hidden_1", "readout", "silent", text=(("", "w : 1"),))
+    model = bz.Model(layered([4, 5, 3, 2]).plus(lateral, silent))
+    arrays = {"rates/hidden_1": np.array([50.0]), "rates/hidden_2": np.array([100.0])}
+    run = bz.Run(arrays, {}, {"sizes": [4, 5, 3, 2]}, model, bz.tasks.xor())
+    assert gradients.synaptic_operations(run) == pytest.approx(
+        {"hidden_1": 3*5*(3 + 5), "hidden_2": 6*3*2})
+    assert gradients.synaptic_operations(run, kinds=["lateral"]) == pytest.approx(
+        {"hidden_1": 3*5*5, "hidden_2": 0})
+    assert "hidden_1 (5) -> hidden_1 (5): lateral_1, all to all" in repr(model)
+    assert "<title>lateral_1, all to all</title>" in model._repr_html_()
+
+
+def test_the_drawing_says_what_a_convolution_is():
+    """It said "all to all"."""
+    page = bz.Model("8x8-2C3-AP2-4C3-AP2-10")._repr_html_()
+    for told in ("forward_1, convolution of 3x3 pixels, 2 channels",
+                 "forward_2, averaged over 2x2 pixels, convolution of 3x3 pixels, 4 channels",
+                 "forward_3, averaged over 2x2 pixels, all to all"):
+        assert f"<title>{told}</title>" in page
 
 
 def test_engines_that_differ_in_the_optimizer_s_rate_share_a_program(task):

@@ -20,11 +20,11 @@ from bioopzo.measures.trials import attached
 from bioopzo.model import Model
 from bioopzo.network.clock import COLUMNS
 from bioopzo.network.connections import Sparse
+from bioopzo.network.draft import text_of
+from bioopzo.network.kinds import KINDS, ProjectionKind
 from bioopzo.network.spread import in_synapses
 from bioopzo.text.equations import defines
 
-#: The kinds of projections through which a network predicts.
-FORWARD = ("forward", "forward_readout", "fixed", "fixed_readout")
 #: The kinds whose weights another rule does not take over: they are what it learns by.
 OF_A_RULE = ("feedback", "intermediate")
 
@@ -252,23 +252,37 @@ def alignment(run: Any, batches: int = 400, **given: Any) -> dict[int, tuple[flo
     return found
 
 
-def synaptic_operations(run: Any, evaluation: int = -1, kinds: Iterable[str] = FORWARD
+def synaptic_operations(run: Any, evaluation: int = -1, kinds: Iterable[str] | None = None
                         ) -> dict[str, float]:
     """Additions that spikes cause in a trial of a `run`: spikes of every layer times their targets.
 
     Returns ``{"hidden_1": operations, ...}`` on the held-out trials of the trained network, or of
     `evaluation`, another point of the learning curve (0: untrained); a constant input costs nothing
-    once it has been added. `kinds` are those of the projections that count: default those a
-    prediction needs; ``["forward_local"]``, readouts of single layers, which only learning needs.
+    once it has been added. `kinds` are those of the projections that count: default (None) all that
+    act at a spike on hidden neurons or the readout, which is what a prediction needs;
+    ``["forward_local"]``, readouts of single layers, which only learning needs.
     In a convolution a spike has targets in all pixels whose kernel sees its own, which at a border
     are fewer. A run keeps the mean rate of a population: where its neurons have unlike numbers of
-    targets (sparse projections), each counts as if it fired at that. Source: OPZO, appendix D.2.
+    targets (sparse projections), each counts as if it fired at that. Raises `InputError` for a kind
+    that there is not. Source: OPZO, appendix D.2.
     """
-    duration, network, kinds = float(run.task.duration), run.model.network, list(kinds)
+    duration, network = float(run.task.duration), run.model.network
+    counted = network.predicting if kinds is None else _of_kinds(network, kinds)
+    acting = [p for p in counted if text_of(run.model.blocks, p, "spike").strip()]
     found = {}
     for population in network.hidden:
         rate = float(run.arrays[f"rates/{population.name}"][evaluation])
-        fan_out = sum(p.connection.fan_out for p in network.out_of(population.name)
-                      if p.kind in kinds)
+        fan_out = sum(p.connection.fan_out for p in acting if p.source == population.name)
         found[population.name] = rate * duration * population.size * fan_out
     return found
+
+
+def _of_kinds(network, kinds):
+    kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
+    known = [*dict.fromkeys([name for name, kind in KINDS.items()
+                             if isinstance(kind, ProjectionKind)]
+                            + [p.kind for p in network.projections])]
+    for kind in kinds:
+        if kind not in known:
+            raise unknown("kind of projection", kind, known)
+    return [p for p in network.projections if p.kind in kinds]

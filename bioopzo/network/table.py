@@ -251,6 +251,13 @@ class Network:
         return self.of("forward", "forward_readout")
 
     @property
+    def predicting(self) -> tuple[Projection, ...]:
+        """The projections, of any kind, of input and hidden populations onto hidden and readout."""
+        ends = {p.name: p.kind for p in self.populations}
+        return tuple(p for p in self.projections if ends[p.source] in ("input", "hidden")
+                     and ends[p.target] in ("hidden", "readout"))
+
+    @property
     def recurrent(self) -> bool:
         """Whether synapses that learn lead back, or among neurons of the same distance."""
         return any(not self.ahead(p) for p in self.of("forward")

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from html import escape
 
-from bioopzo.network.connections import Sparse
+from bioopzo.network.connections import Convolution, Pooled, Sparse
 from bioopzo.network.entries import Population, Projection
 from bioopzo.network.table import Network
 
@@ -15,11 +15,7 @@ _COLOURS = {0: "#444444", 1: "#1b6ca8", -1: "#b3362b"}
 def described(network: Network) -> list[str]:
     """The projections among input, hidden populations and readout, a line each."""
     return [f"{_named(network[p.source])} -> {_named(network[p.target])}: {_told(p)}"
-            for p in _shown(network)]
-
-
-def _shown(network):
-    return network.of("forward", "forward_readout", "fixed", "fixed_readout")
+            for p in network.predicting]
 
 
 def _named(population):
@@ -30,15 +26,25 @@ def _named(population):
 
 def _told(projection):
     """What is said of a projection, beside its ends."""
-    pairs = projection.connection
     return ", ".join([
         projection.name,
-        f"{pairs.synapses} of {pairs.pre * pairs.post} pairs" if isinstance(pairs, Sparse)
-        else "all to all",
+        *_pairs(projection.connection),
         *([f"delay {projection.delay*1e3:g} ms"] if projection.delay else []),
         *([f"within {projection.low:g} to {projection.high:g}"]
           if math.isfinite(projection.low) or math.isfinite(projection.high) else []),
         *(["fixed"] if projection.kind.startswith("fixed") else [])])
+
+
+def _pairs(connection):
+    if isinstance(connection, (Convolution, Pooled)) and connection.pool > 1:
+        yield f"averaged over {connection.pool}x{connection.pool} pixels"
+    if isinstance(connection, Convolution):
+        size = connection.kernel
+        yield f"convolution of {size}x{size} pixels, {connection.channels} channels"
+    elif isinstance(connection, Sparse):
+        yield f"{connection.synapses} of {connection.pre * connection.post} pairs"
+    else:
+        yield "all to all"
 
 
 def drawing(network: Network) -> str:
@@ -52,7 +58,7 @@ def drawing(network: Network) -> str:
         f'stroke="{_COLOURS[sign]}"/></marker>'
         for sign, shape in ((0, "M0,0 L8,4 L0,8 z"), (1, "M0,0 L8,4 L0,8 z"),
                             (-1, "M6,0 L8,0 L8,8 L6,8 z")))
-    parts = [_arrow(network, p, places) for p in _shown(network)]
+    parts = [_arrow(network, p, places) for p in network.predicting]
     parts += [_box(network[name], *place) for name, place in places.items()]
     return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
             f'font-family="sans-serif" font-size="12" style="background:white"><defs>{marks}'
