@@ -1156,6 +1156,28 @@ def test_a_change_that_is_the_same_for_many_synapses_is_that_of_each(task, learn
     assert -1 <= cosines["forward_1.w"][0] <= 1
 
 
+def test_rules_that_draw_a_feedback_are_shown_the_samples_of_those_that_do_not(learned):
+    """The readout's update is the same for both; it was that of other samples."""
+    dfa = gradients.reference(learned, "dfa")
+    found = gradients.update_angle(learned, dfa, batches=4, batch=1, precision="double")
+    assert found["forward_3.w"] == pytest.approx((1, 0), abs=1e-9)
+    assert abs(found["forward_1.w"][0]) < 1
+    orders = [gradients.freeze(learned, model, 9, batch=1).samples for model in (None, dfa)]
+    assert np.array_equal(*orders)
+
+
+def test_a_batch_without_an_update_has_no_angle(learned, monkeypatch):
+    """One of many made the mean NaN."""
+    batches = [{"forward_1.w": np.array([1.0, k])} for k in (0, 1)]
+    batches.insert(1, {"forward_1.w": np.zeros(2)})
+    monkeypatch.setattr(gradients, "updates", lambda frozen, count: iter(batches[:count]))
+    for count in (2, 3):
+        found = gradients.update_angle(learned, batches=count)["forward_1.w"]
+        assert found == pytest.approx((1, 0))
+    batches[0]["forward_1.w"][:] = 0
+    assert np.isnan(gradients.update_angle(learned, batches=2)["forward_1.w"]).all()
+
+
 def test_what_is_m_when_it_is_j(task, learned):
     """M is put at the estimate of J: another estimate finds it again."""
     run = bz.Run(dict(learned.arrays), learned.units, learned.meta, learned.model, learned.task)

@@ -82,7 +82,10 @@ def freeze(run: Any, model: Model | None = None, batches: int = 50, seed: int = 
     own = model is None
     model = _fitted(run, model)
     engine = open_engine(model, run.task, chosen, seed, look)
+    needed = batches * chosen.batch
     rng = np.random.default_rng(seed)
+    # Before the feedback: rules that draw one and those that do not are shown the same samples.
+    samples = np.concatenate([rng.permutation(members) for _ in range(-(-needed // len(members)))])
     kinds = {p.name: p.kind for p in engine.model.network.projections}
     kept = {key: value for key, value in run.final.items()
             if own or kinds.get(key.split(".")[0]) not in OF_A_RULE}
@@ -91,8 +94,6 @@ def freeze(run: Any, model: Model | None = None, batches: int = 50, seed: int = 
                  for key, weights in engine.weights.items()
                  if key not in kept and key.endswith(f".{model.rule.matrix}")}
     engine.put(kept)
-    needed = batches * chosen.batch
-    samples = np.concatenate([rng.permutation(members) for _ in range(-(-needed // len(members)))])
     inputs, targets = presented(run.task)
     return Frozen(engine, inputs, targets, samples[:needed], chosen.batch, Masks(run.task))
 
@@ -183,7 +184,8 @@ def update_angle(run: Any, model: Model | None = None, batches: int = 20,
     variables. Backpropagation has no perturbation. With `perturbed` False the rule's is silent,
     too, so that both see the same activity and only the feedback differs; default for rules with a
     feedback matrix. With True it is on, as in training: it makes another activity and another
-    error. Returns ``{"forward_1.w": (mean, sd), ...}``.
+    error. Returns ``{"forward_1.w": (mean, sd), ...}``. A batch in which one of both updates is
+    zero has no angle and is left out; NaN where no batch is left.
     """
     frozen = freeze(run, model, batches, **given)
     perturbed = not frozen.engine.model.rule.matrix if perturbed is None else perturbed
@@ -196,7 +198,9 @@ def update_angle(run: Any, model: Model | None = None, batches: int = 20,
     for a, b in zip(updates(frozen, batches), updates(other, batches)):
         for key in b:
             found.setdefault(key, []).append(cosine(a[key], b[key]) if key in a else 0.0)
-    return {key: (float(np.mean(v)), float(np.std(v))) for key, v in found.items()}
+    told = {key: [cos for cos in cosines if not np.isnan(cos)] or [np.nan]
+            for key, cosines in found.items()}
+    return {key: (float(np.mean(v)), float(np.std(v))) for key, v in told.items()}
 
 
 def jacobian(run: Any, batches: int = 400, **given: Any
