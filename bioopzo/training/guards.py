@@ -21,7 +21,7 @@ LEAST_HZ, MOST_HZ = 1.0, 400.0
 LONG = 1000
 #: Optimisers need more batches than this.
 FEW = 500
-KEPT = "What was done so far is in .run, marked incomplete"
+KEPT = "What was done so far is in .run of this error, marked incomplete"
 
 
 def check_room(model: Model) -> None:
