@@ -7,6 +7,8 @@ from brian2 import ms
 import bioopzo as bz
 from bioopzo.errors import InputError
 from bioopzo.measures import learning_operations
+from bioopzo.network.entries import Projection
+from bioopzo.network.layers import layered
 
 SIZES = [4, 5, 6, 2]
 
@@ -64,3 +66,20 @@ def test_smaller_perturbations_and_fewer_samples_leave_fewer_neurons(untrained):
 def test_rules_that_learn_without_psi_are_refused(untrained, rule, options):
     with pytest.raises(InputError, match=f"forward_1 of rule {rule} has no psi before"):
         counted(untrained, rule=rule, options=options)
+
+
+@pytest.mark.parametrize("learns", [False, True])
+def test_a_kind_of_one_s_own_that_learns_is_not_left_out_in_silence(untrained, learns):
+    lateral = Projection("lateral", "hidden_1", "hidden_1", "lateral", text=(
+        ("", f"{'dw/dt = -eta*xbar_pre*psi_post*g_post' if learns else 'w'} : 1"),
+        ("spike", "u_post += w")))
+    model = bz.Model(layered(SIZES).plus(lateral), rule="dfa")
+    run = bz.Run(untrained.arrays, untrained.units, {
+        key: value for key, value in untrained.meta.items() if key != "digest"}, model,
+        untrained.task)
+    if learns:
+        with pytest.raises(InputError, match="lateral learns, and what a kind of projection"):
+            learning_operations(run, 8)
+    else:
+        found, plain = learning_operations(run, 8), counted(untrained, rule="dfa")
+        assert found["hidden_2"].dense == plain["hidden_2"].dense

@@ -18,6 +18,7 @@ from bioopzo.measures.rate import freeze
 from bioopzo.measures.trials import attached
 from bioopzo.network.clock import COLUMNS
 from bioopzo.network.draft import text_of
+from bioopzo.network.kinds import moments_of
 from bioopzo.text.equations import parse
 from bioopzo.text.influence import expanded
 from bioopzo.text.symbols import as_sympy
@@ -55,7 +56,8 @@ def learning_operations(run: Any, trials: int = 64, seed: int = 0, split: str = 
     plasticity on, as one batch, with its final weights (``run.at(0)``: untrained); further keywords
     are those of `measures.rate.freeze`. Returns ``{"hidden_1": Sparsity, ..., "readout": ...}``.
 
-    Raises `InputError` for a rule in which a neuron without psi learns all the same.
+    Raises `InputError` for a rule in which a neuron without psi learns all the same, and for a
+    projection of a kind of one's own that learns.
     """
     attached(run)
     trials = whole_number("trials", trials)
@@ -108,7 +110,16 @@ def _counted(model, active, shown):
 
 
 def _check(model):
-    """Refuse a text in which a weight onto a hidden neuron moves by its modulator without psi."""
+    """Refuse a text in which a weight moves by its modulator without psi, or in a kind unknown."""
+    known = model.network.of("forward", "forward_readout", "fixed", "fixed_readout")
+    for projection in model.network.predicting:
+        if projection not in known and any(
+                line.name == "w" and line.kind in ("differential", "statement")
+                for moment in moments_of(projection.kind)
+                for line in parse(text_of(model.blocks, projection, moment))):
+            raise InputError(f"{projection.name} learns, and what a kind of projection of one's "
+                             f"own ({projection.kind}) costs is not known: counted are forward "
+                             "synapses, feedback, and readouts of single layers")
     for projection in model.network.of("forward"):
         lines = {line.name: line for line in parse(text_of(model.blocks, projection))}
         rate = lines.get("w")
