@@ -88,7 +88,7 @@ class Run:
         """
         if "network" not in self.__dict__:
             self.__dict__["network"] = spiking.restore(
-                *measures.attached(self), self.final, self.meta["trials"])
+                *measures.attached(self), self.final, measures.before(self.meta))
         return self.__dict__["network"]
 
     def at(self, point: int) -> "Run":
@@ -97,7 +97,8 @@ class Run:
         Weights, feedback and running statistics (thresholds that adapt over trials, say) are those
         of then. What is not in the snapshots, as the statistics of a run that an older version
         saved, stays that of the end; the score of the end is the last point's alone. Raises
-        `InputError` for no such point.
+        `InputError` for no such point, and where a network is so large that its weights are kept
+        at the end alone.
         """
         count = len(self.arrays.get("curve/trials", ()))
         if not 0 <= point < count:
@@ -106,8 +107,13 @@ class Run:
                 if name.startswith("snapshots/")}
         if point == count - 1:
             return self._with({**self.arrays, **then})
-        return self._changed(f"back at trial {self.arrays['curve/trials'][point]}",
-                             {**self.arrays, **then})
+        if not then:
+            raise InputError("this run keeps its weights at the end alone, those of every point "
+                             f"would take too much room: run.at({count - 1}) is all there is; an "
+                             "untrained network is that of bz.train with a trial or a batch")
+        trials = int(self.arrays["curve/trials"][point])
+        return self._changed(f"back at trial {trials}", {**self.arrays, **then},
+                             {"trials_done": trials})
 
     def _with(self, arrays=None, meta=None, **more):
         """A copy with other arrays, other words about it, or another model."""
@@ -116,11 +122,12 @@ class Run:
         return Run(self.arrays if arrays is None else arrays, self.units,
                    self.meta if meta is None else meta, **held)
 
-    def _changed(self, how, arrays=None, **more):
-        """A copy of which the scores of the training run are no longer true."""
+    def _changed(self, how, arrays=None, told=None, **more):
+        """A copy of which the scores of the training run are no longer true; `told`: its meta."""
         meta = {name: value for name, value in self.meta.items()
                 if name not in ("test_accuracy", "test_loss", "address")}
-        return self._with(arrays, {**meta, "changed": [*meta.get("changed", ()), how]}, **more)
+        return self._with(arrays, {**meta, **(told or {}),
+                                   "changed": [*meta.get("changed", ()), how]}, **more)
 
     def evaluate(self, task: Any = None, split: str = "test", trials: int | None = None,
                  seed: int | None = None) -> "measures.Outcomes":
@@ -131,7 +138,9 @@ class Run:
 
         `task` is by default the run's own; another has as many inputs and readouts. `split` is
         ``"test"``, ``"validation"`` or ``"train"``, of which the first `trials` are shown (default
-        all). `seed` draws the noise, by default that of the run: its last evaluation comes again.
+        all). `seed` draws the noise, by default that of the run: its last evaluation comes again
+        (of neurons that go on from trial to trial, state_reset=False, from where that one ended
+        in the spiking engine, from rest in the rate engine).
 
         Returns `measures.Outcomes`: ``run.evaluate().accuracy``, `decision`, `loss`, `rates` ...
         Raises `InputError` for a task that does not fit, an unknown or empty split, and a run
@@ -223,6 +232,8 @@ class Run:
                 raise InputError(f"{name} takes finite numbers, not {value!r:.60}")
             if new.size not in (1, old.size):
                 raise InputError(f"{name} holds {old.size} values, not {new.size}")
+            if new.ndim > 1 and new.size > 1 and new.shape != self._shape(name):
+                raise InputError(f"{name} has the shape {self._shape(name)}, not {new.shape}")
             arrays[f"final/{name}"] = np.broadcast_to(new.ravel(), old.size).astype(
                 old.dtype).reshape(old.shape)
         return self._changed(f"with_state: {', '.join(values)}", arrays)
@@ -247,14 +258,18 @@ class Run:
         found = state or self.final
         if name not in found:
             raise unknown("variable of the final state", name, found)
+        projections, owner = recorded(self.meta)["projections"], name.split(".")[0]
+        if name not in self.meta.get("shapes", {}) and owner not in projections:
+            raise unknown("projection", owner, projections)
+        return np.asarray(found[name]).reshape(self._shape(name))
+
+    def _shape(self, name):
+        """The shape of a variable: of a synaptic one (pre, post)."""
         shape = self.meta.get("shapes", {}).get(name)
         if shape is None:
-            projections = recorded(self.meta)["projections"]
-            owner = name.split(".")[0]
-            if owner not in projections:
-                raise unknown("projection", owner, projections)
-            shape = projections[owner]["shape"]
-        return np.asarray(found[name]).reshape(shape)
+            told = recorded(self.meta)["projections"].get(name.split(".")[0])
+            shape = told["shape"] if told else np.shape(self.final[name])
+        return tuple(shape)
 
     def plot(self) -> "Figure":
         """Learning curve, firing rates, and weights at start and end; returns the figure."""

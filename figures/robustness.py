@@ -104,8 +104,8 @@ def _fine_tune(task, sizes, rule, own, weights, dead, fault, p, seed, split):
 
     def accuracy():
         """Under fresh noise at every reading."""
-        hits = [engine.evaluate(inputs[held_out], targets[held_out])[0].argmax(axis=1)
-                == task.labels[held_out] for _ in range(p["readings"] if noise else 1)]
+        hits = [engine.evaluate(inputs[held_out], targets[held_out], reading)[0].argmax(axis=1)
+                == task.labels[held_out] for reading in range(p["readings"] if noise else 1)]
         return 100 * float(np.mean(hits))
 
     curve = [accuracy()]

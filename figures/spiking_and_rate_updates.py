@@ -83,7 +83,7 @@ def _spiking(model, task, state, p, seed):
                              backend=None if p["compiled"] else "numpy")
         trials += block
         for key, value in change.items():
-            total[key] = total.get(key, 0) + value / 1e-6
+            total[key] = total.get(key, 0) + value * block
         found.append({key: value / trials for key, value in total.items()})
     return found
 

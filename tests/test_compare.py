@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 import pytest
-from brian2 import Hz
+from brian2 import Hz, second
 from scipy.stats import ttest_1samp
 
 import bioopzo as bz
@@ -326,3 +326,22 @@ def test_there_are_as_many_runs_at_a_time_as_cores(task, monkeypatch, given, eng
         bz.compare({"a": model()}, task, seeds=[0], trials=16, engine=engine, backend=backend,
                    jobs=given, progress=False)
     assert asked == [count]
+
+
+def test_a_default_that_is_given_is_not_a_rate_that_was_searched():
+    """The second of both was trained with the first one's parameters: their values were equal."""
+    model = bz.Model([64, 5, 10], rule="opzo")
+    own = model.edit(eta=model.parameters["eta"])
+    task = bz.tasks.digits()
+    short = {"seeds": [0], "trials": 8, "evaluations": 1, "engine": "rate", "progress": False,
+             "evaluation_trials": 2, "settings": {"batch": 8, "compiled": False}, "jobs": 1}
+
+    def parameters(models, task=task):
+        found = bz.compare(models, task, **short)
+        return [(runs[0].meta["parameters"]["eta"], runs[0].meta["parameters"]["tau_m"])
+                for runs in found.runs.values()]
+
+    searched, given = parameters({"searched": model, "own": own})
+    assert given[0] == "20. Hz" != searched[0]
+    other = task.replace(parameters={**task.parameters, "tau_m": 20e-3 * second})
+    assert parameters({"own": own}, other) == [("20. Hz", "20. ms")]

@@ -17,7 +17,7 @@ from matplotlib.mathtext import MathTextParser
 
 import bioopzo as bz
 from bioopzo.errors import InputError
-from bioopzo.measures.angles import weight_alignment
+from bioopzo.measures.angles import cosine, weight_alignment
 from bioopzo.measures.recording import Recording
 from bioopzo.run import Run
 from bioopzo.show.model import quantity
@@ -564,3 +564,43 @@ def test_units_in_a_quantity_for_people():
     for value, words in ((10 * ms, "10 ms"), (500 * Hz, "500 Hz"), (0.05 * Hz, "0.05 Hz"),
                          (1e-12, "1e-12"), (2.0, "2")):
         assert quantity(value) == words
+
+
+def test_alignment_is_that_of_the_matrix_by_which_a_rule_teaches():
+    """OPZO's momentum keeps M and what it is made of, C: the latter was compared."""
+    rng = np.random.default_rng(1)
+    w2 = rng.normal(size=(5, 3))
+    snapshots = {"forward_1.w": np.zeros((6, 5)), "forward_2.w": w2, "feedback_1.M": w2.T,
+                 "feedback_1.C": rng.normal(size=(3, 5))}
+    model = bz.Model([6, 5, 3], rule="opzo", form="momentum")
+    for attached in (model, None):
+        run = Run({"curve/trials": np.array([0]), **{
+            f"snapshots/{name}": value.reshape(1, -1) for name, value in snapshots.items()}},
+            {}, {"sizes": [6, 5, 3], "rule": "opzo"}, attached)
+        assert weight_alignment(run)[1][1] == pytest.approx(1)
+
+
+def test_alignment_goes_along_the_chain_in_whatever_order_its_layers_were_declared():
+    rng = np.random.default_rng(2)
+    found = {}
+    weights = {name: rng.normal(size=(3, 3)) for name in (
+        "input_low.w", "low_top.w", "top_readout.w", "feedback_low.B", "feedback_top.B")}
+    for order in (("low", "top"), ("top", "low")):
+        network = bz.Network(inputs=3, readouts=3)
+        for name in order:
+            network = network.population(name, 3)
+        network = network.connect("input", "low").connect("low", "top").connect("top", "readout")
+        model = bz.Model(network, rule="dfa")
+        run = Run({"curve/trials": np.array([0]), **{
+            f"snapshots/{p.name}.{'B' if p.kind == 'feedback' else 'w'}": weights[
+                f"feedback_{p.target}.B" if p.kind == "feedback" else f"{p.source}_{p.target}.w"
+            ].reshape(1, -1) for p in model.network.projections if p.kind in (
+                "forward", "forward_readout", "feedback")}},
+            {}, {"network": model.network.described(), "rule": "dfa"}, model)
+        by_layer = weight_alignment(run)[1]
+        found[order] = {p.name: by_layer[k][0] for k, p in enumerate(model.network.hidden, 1)}
+    path = (weights["low_top.w"] @ weights["top_readout.w"]).T
+    expected = {"low": cosine(weights["feedback_low.B"], path),
+                "top": cosine(weights["feedback_top.B"], weights["top_readout.w"].T)}
+    for by_name in found.values():
+        assert by_name == pytest.approx(expected)

@@ -273,3 +273,77 @@ def test_batches_are_recorded_too(on_batches, task):
     ("int(rand() < p < q)", "int(rand() < p < q)")])
 def test_a_decision_is_expected_wherever_it_stands(text, chance):
     assert in_expectation(text) == chance
+
+
+@pytest.mark.parametrize("options", [{"backend": "numpy"}, {"engine": "rate", "batch": 2,
+                                                            "compiled": False}],
+                         ids=["spiking", "rate"])
+def test_a_checkpoint_is_not_taken_up_with_other_evaluations(task, options, tmp_path):
+    """Trials up to the next evaluation were left out, and the run said that it was complete."""
+    def stop(done, *_):
+        if done == 4:
+            raise KeyboardInterrupt
+
+    model, options = bz.Model([64, 5, 10]), {**options, "checkpoint": tmp_path / "kept"}
+    with pytest.raises(InterruptedRun):
+        trained(model, task, 16, evaluations=4, live=stop, **options)
+    with pytest.raises(InputError, match=r"its evaluations is \[0, 4, 8, 12, 16\].*\[0, 8, 16\]"):
+        trained(model, task, 16, evaluations=2, **options)
+    run = trained(model, task, 16, evaluations=4, **options)
+    assert run.complete and run.arrays["curve/trials"].tolist() == [0, 4, 8, 12, 16]
+
+
+def test_a_checkpoint_of_another_run_is_said_before_any_seed_is_trained(task, tmp_path):
+    """The first seed was trained to its end, and lost."""
+    options = {"backend": "numpy", "checkpoint": tmp_path / "kept"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ModelWarning)
+        trained(bz.Model([64, 5, 10]), task, 2, seed=[1], **options)
+        heard = []
+        with pytest.raises(InputError, match="kept-1.npz is of another run: its trials is 2"):
+            trained(bz.Model([64, 5, 10]), task, 4, seed=[0, 1], **options,
+                    live=lambda *told: heard.append(told))
+    assert not heard
+
+
+def test_a_point_of_a_run_is_that_many_trials_old(task, run):
+    """It was as old as the end: `evaluate`, further training and its noise went on from there."""
+    early = run.at(0)
+    assert early.evaluate().after.tolist() == [0] * 6 != run.evaluate().after.tolist()
+    first = run.outcomes(evaluation=0)
+    few = task.replace(splits={**task.splits, "test": first.samples})
+    assert np.array_equal(early.evaluate(few).decision, first.decision)  # its noise, too
+    again = trained(early.model, task, 2, start=early, backend="numpy")
+    assert again.meta["trials_before"] == 0
+
+
+def test_a_run_without_the_weights_of_its_points_says_so(run):
+    """The trained weights passed for those of the start where a network was too large."""
+    large = bz.Run({k: v for k, v in run.arrays.items() if not k.startswith("snapshots/")},
+                   run.units, run.meta, run.model, run.task)
+    assert large.at(1).final["forward_1.w"] is not None
+    with pytest.raises(InputError, match="keeps its weights at the end alone"):
+        large.at(0)
+
+
+def test_a_transposed_matrix_is_not_put_in_place(run):
+    """It had as many numbers, which went to other synapses."""
+    w = run.matrix("forward_1.w")
+    same = run.with_state({"forward_1.w": w})
+    assert np.array_equal(same.final["forward_1.w"], run.final["forward_1.w"])
+    with pytest.raises(InputError, match=r"the shape \(64, 6\), not \(6, 64\)"):
+        run.with_state({"forward_1.w": w.T})
+
+
+def test_neurons_that_go_on_are_not_refractory_for_a_chunk(task, monkeypatch):
+    """Each chunk starts its clock at 0: last spikes of the one before lay in the future."""
+    model = bz.Model([64, 6, 10], refractory=2 * ms, state_reset=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ModelWarning)
+        run = trained(model, task, 2, backend="numpy")
+        whole = run.evaluate(), run.record(["hidden_1.S"], np.arange(6))["hidden_1.S"]
+        monkeypatch.setattr("bioopzo.engines.spiking.feed.MOST_ROWS", 2)
+        parts = run.evaluate(), run.record(["hidden_1.S"], np.arange(6))["hidden_1.S"]
+    assert whole[1].values.sum() > 20 and np.array_equal(whole[1].values, parts[1].values)
+    np.testing.assert_allclose(whole[0].decision, parts[0].decision)
+    np.testing.assert_allclose(whole[0].rates["hidden_1"], parts[0].rates["hidden_1"])

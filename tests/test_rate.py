@@ -1141,6 +1141,45 @@ def test_a_variance_is_the_mean_over_the_synapses_that_there_are(task):
     assert found[key] == pytest.approx(variance[there].mean(), rel=1e-9) and found[key] > 0
 
 
+def test_a_variance_is_the_mean_over_the_weights_that_learn(task):
+    """Neurons whose eta is 0 counted as weights without variance."""
+    model = bz.Model([4, 8, 2], rule="bp")
+    run = run_of(task, model, trials=8, evaluations=1)
+    half = model.edit(eta={"hidden_1": np.repeat([0, 20], 4) * Hz})
+    found = gradients.gradient_variance(run, {"half": half, "own": None}, batches=3,
+                                        precision="double")
+    single = [one["forward_1.w"][:, 4:] for one in gradients.updates(
+        gradients.freeze(run, None, 3, precision="double"), 3)]
+    expected = np.var(single, axis=0, ddof=1).mean()
+    assert found["half"]["forward_1.w"] == pytest.approx(expected, rel=1e-9) and expected > 0
+
+
+def test_where_nothing_learns_there_is_no_angle(task):
+    """Of the control it was exactly 0: orthogonal."""
+    run = run_of(task, bz.Model([4, 5, 2], rule="readout_only"), trials=8, evaluations=1)
+    found = gradients.update_angle(run, batches=2)
+    assert np.isnan(found["forward_1.w"]).all() and found["forward_2.w"][0] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 32])
+def test_the_jacobian_does_not_depend_on_how_many_trials_are_a_batch(learned, monkeypatch, batch):
+    """The batch's mean has a share of each trial's own answer: J was too small by 1/batch."""
+    rng, J = np.random.default_rng(0), {1: np.ones((2, 8)), 2: -np.ones((2, 6))}
+
+    def trials(count):
+        for _ in range(count):
+            Dz = {k: rng.choice([-1.0, 1.0], (batch, j.shape[1])) for k, j in J.items()}
+            yield {}, {"error.Do": sum(Dz[k] @ j.T for k, j in J.items()),
+                       **{f"hidden_{k}.Dz": value for k, value in Dz.items()}}
+
+    monkeypatch.setattr(gradients, "freeze",
+                        lambda *_, **__: type("Frozen", (), {"trials": staticmethod(trials)}))
+    found = gradients.jacobian(learned, batches=20000 // batch)
+    for layer, halves in found.items():
+        for half in halves:  # two standard errors of a mean over 10,000 trials of 13 others
+            assert half.mean() == pytest.approx(J[layer][0, 0], abs=2 * np.sqrt(13 / 10000))
+
+
 @pytest.mark.parametrize("line", ["w -= 0.01", "w -= 0.01*count_post"])
 def test_a_change_that_is_the_same_for_many_synapses_is_that_of_each(task, learned, line):
     """It is written once, and measured like any other."""
@@ -1173,7 +1212,7 @@ def test_a_batch_without_an_update_has_no_angle(learned, monkeypatch):
     monkeypatch.setattr(gradients, "updates", lambda frozen, count: iter(batches[:count]))
     for count in (2, 3):
         found = gradients.update_angle(learned, batches=count)["forward_1.w"]
-        assert found == pytest.approx((1, 0))
+        assert found[0] == pytest.approx(1) and np.isnan(found[1]) == (count == 2)  # of one angle
     batches[0]["forward_1.w"][:] = 0
     assert np.isnan(gradients.update_angle(learned, batches=2)["forward_1.w"]).all()
 

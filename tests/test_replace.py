@@ -179,6 +179,25 @@ def test_the_reference_of_another_rule_has_the_user_s_neuron():
     assert set(found) == {"forward_1.w", "forward_2.w", "forward_3.w"}
 
 
+def test_an_update_is_that_of_the_weights_it_begins_with(monkeypatch):
+    """An eta of one projection was not made small, and the weights ran away while it was measured.
+
+    Nor was a decay, which then outweighed what is learned.
+    """
+    model = bz.Model(SIZES, rule="bp")
+    run = trained(model)
+    every, one = (measures.mean_update(m, TASK, run.final, trials=3, backend="numpy")
+                  for m in (model, model.edit(eta={"forward_1": 20 * Hz})))
+    for name, update in every.items():
+        assert np.abs(update).max() > 0
+        np.testing.assert_allclose(one[name], update, rtol=1e-9, atol=1e-12)
+    still = model.edit({"forward": "dw/dt = -0*eta*xbar_pre*psi_post*g_post - 2*Hz*w : 1"})
+    found = measures.mean_update(still, TASK, run.final, trials=3, backend="numpy")["forward_1.w"]
+    steps = round(float(TASK.duration / TASK.dt))
+    np.testing.assert_allclose(found / run.final["forward_1.w"],
+                               (1 - 2 * float(TASK.dt)) ** steps - 1, rtol=1e-6)
+
+
 # ---------------------------------------------------------------------------- the Jacobian
 
 def jacobian(model, seed=3, **options):

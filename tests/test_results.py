@@ -347,11 +347,19 @@ def test_a_table_tells_differences_seed_by_seed_where_there_are_seeds_enough(tol
                  "rates_hz": {}, "untrained_rates_hz": {}, "difference": difference,
                  "difference95": half} for label, scores, difference, half in (
                      ("opzo", theirs, None, None), ("bp", theirs + 0.02, 0.02, 0.01))]
-    assert head in told({"rows": rows(4)}) and "minus" not in told({"rows": rows(4)})
-    table = told({"rows": rows(5)}).splitlines()
+    four, five = ({"rows": rows(seeds), "dt_ms": 1.0} for seeds in (4, 5))
+    assert head in told(four) and "minus" not in told(four)
+    table = told(five).splitlines()
     assert "| minus opzo, 95 % interval |" in table[0]
     bp, opzo = table[2:]
     assert re.search(r"^\| bp .*\| \+1\.00? to \+3\.00? \|", bp) and " to +" not in opzo
+
+
+def test_a_share_of_steps_is_that_of_the_task_s_steps():
+    """A step of 10 ms counted as one of 1 ms: a share of .26 was printed as .03."""
+    row = {"label": "opzo", "scores": [0.5], "mean": 0.5, "seeds": [1], "rates_hz": {"a": 26.0}}
+    for dt_ms, share in ((1.0, "0.03"), (10.0, "0.26")):
+        assert f"| {share} |" in tables.accuracies({"rows": [row], "dt_ms": dt_ms})
 
 
 def test_the_order_of_the_rules_is_that_of_their_style():

@@ -9,6 +9,7 @@ from bioopzo.errors import InputError
 from bioopzo.measures import learning_operations
 from bioopzo.network.entries import Projection
 from bioopzo.network.layers import layered
+from bioopzo.training.start import initial_weights
 
 SIZES = [4, 5, 6, 2]
 
@@ -48,6 +49,22 @@ def test_operations_are_those_of_the_synapses_of_neurons_with_psi(untrained, rul
     assert found["hidden_2"].dense == steps * 6 * second
     assert found["readout"].operations == found["readout"].dense == steps * 6 * 2
     assert found["readout"].share == pytest.approx(np.ones(task.steps))
+
+
+@pytest.mark.parametrize("how, first, second", [
+    ({"recurrent": True}, 4 + 5 + 6, 5 + 6 + 2),  # nothing goes back through recurrent synapses
+    ({"freeze": ["forward_3"]}, 4 + 6, 5 + 2),  # the error passes weights that stay as they are
+    ({"freeze": ["forward_2"]}, 4 + 6, 2)])
+def test_errors_go_back_where_the_network_sends_them(untrained, how, first, second):
+    """Recurrent synapses counted twice, and frozen ones not at all."""
+    model = bz.Model(SIZES, rule="bp", **how).for_task(untrained.task)
+    engine_state = initial_weights(model, np.random.default_rng(0))
+    run = bz.Run({f"final/{name}": value for name, value in engine_state.items()}, {}, {
+        "engine": "rate", "settings": untrained.meta["settings"], "seed": 1}, model,
+        untrained.task)
+    found, steps = learning_operations(run, 8), np.count_nonzero(untrained.task.mask)
+    assert found["hidden_1"].dense == steps * 5 * first
+    assert found["hidden_2"].dense == steps * 6 * second
 
 
 def test_smaller_perturbations_and_fewer_samples_leave_fewer_neurons(untrained):

@@ -286,6 +286,8 @@ def test_a_network_follows_a_reversal():
 
 @pytest.mark.parametrize("make, says", [
     (lambda: bz.tasks.in_turn(), "in_turn takes tasks"),
+    (lambda: bz.tasks.in_turn(bz.tasks.xor(), bz.tasks.with_reward(bz.tasks.xor())),
+     "xor_reward has feedback reward, and xor target"),
     (lambda: bz.tasks.in_turn(task_of(), task_of("poisson")), "coding poisson.*timed current"),
     (lambda: bz.tasks.in_turn(task_of(), task_of(changing=False)), "in_time False"),
     (lambda: bz.tasks.in_turn(task_of(), task_of().replace(labels=None)), "different things"),

@@ -8,7 +8,7 @@ from bioopzo.lazily import lazily
 
 _PLACES = {
     "recording": "Recording record",
-    "trials": "Outcomes attached outcomes",
+    "trials": "Outcomes attached before outcomes",
     "evaluation": "evaluate predict",
     "recorded": "record_trials",
     "activity": "confusion psychometric explained rates_over_time tuning intervals interval_cv "

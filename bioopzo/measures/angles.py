@@ -35,28 +35,41 @@ def weight_alignment(run: Any) -> tuple[np.ndarray, dict[int, np.ndarray]]:
                    for what in ("kind", "ends"))
     names = [name for key in run.arrays if key.startswith("snapshots/")
              and (name := key.partition("/")[2]).split(".")[0] in kinds]
+    matrices = ("M", "B") if run.model is None else (run.model.rule.matrix,)
     feedback = {ends[synapses][1]: f"{synapses}.{variable}" for synapses, variable in (
-        name.split(".") for name in names) if kinds.get(synapses) == "feedback"}
+        name.split(".") for name in names)
+        if kinds.get(synapses) == "feedback" and variable in matrices}
     if not feedback:
         raise InputError(f"the run of {run.meta['rule']} holds no feedback matrix over time")
     hidden = [name for name, told in network["populations"].items() if told["kind"] == "hidden"]
     above = {ends[synapses][0]: f"{synapses}.w" for synapses, kind in kinds.items()
              if kind in ("forward", "forward_readout")}
     found: dict[int, list[float]] = {layer: [] for layer in range(1, len(hidden) + 1)}
+    numbers = dict(zip(hidden, found))
     ways = [ends[name] for name, kind in kinds.items() if kind in ("forward", "forward_readout")]
-    if len(ways) != len(hidden) + 1 or any(source == target for source, target in ways):
+    chain = _chain(ways, "readout")
+    if len(ways) != len(hidden) + 1 or set(chain) != set(hidden):
         raise InputError("only a chain of layers has a product of weights to compare with")
     for point in range(len(run.arrays["curve/trials"])):
         weights = {name: run.matrix(name, {name: run.arrays[f"snapshots/{name}"][point]})
                    for name in names}
         path = np.eye(network["populations"]["readout"]["size"])
-        for layer, population in reversed(list(enumerate(hidden, 1))):
+        for population in chain:
             forward = weights[above[population]]
             if forward.shape != (network["populations"][population]["size"], len(path)):
                 raise InputError("weights of convolutions have no product to compare with")
             path = forward @ path
-            found[layer].append(cosine(weights[feedback[population]], path.T))
+            found[numbers[population]].append(cosine(weights[feedback[population]], path.T))
     return run.arrays["curve/trials"], {layer: np.array(v) for layer, v in found.items()}
+
+
+def _chain(ways, end):
+    """The hidden populations from the one before the readout, `end`, down to the first."""
+    found: list[str] = []
+    before = {target: source for source, target in ways}
+    while (end := before.get(end, "input")) != "input" and end not in found:
+        found.append(end)
+    return found
 
 
 def firing_rates(run: Any) -> dict[str, tuple[float, float]]:

@@ -10,7 +10,7 @@ from bioopzo.engines.rate.feed import Masks, presented
 from bioopzo.engines.rate.settings import open_engine, settings
 from bioopzo.engines.spiking import backends
 from bioopzo.engines.spiking.chunk import Chunk, Outcome
-from bioopzo.engines.spiking.feed import parameter_values, rows, tables
+from bioopzo.engines.spiking.feed import parameter_values, rows, shift_last_spikes, tables
 from bioopzo.engines.spiking.numbers import EVALUATION, keys
 from bioopzo.errors import InputError, unknown
 from bioopzo.measures.trials import Outcomes, attached, before
@@ -135,6 +135,7 @@ def chunks(engine: Any, task: Task, shape: Any, course: np.ndarray, samples: np.
         outcome = engine.run(Chunk(len(samples[part]), state, values, {
             "course": course, **tables(task, shape, samples[part], False, done,
                                        trial_keys[part])}))
+        shift_last_spikes(outcome.state, len(samples[part]) * float(shape.duration))
         yield outcome
         state = outcome.state
 

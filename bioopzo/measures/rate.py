@@ -131,20 +131,25 @@ def updates(frozen: Frozen, batches: int) -> Iterator[dict[str, np.ndarray]]:
     `frozen` is a `Frozen` network. Yields ``{"forward_1.w": array (pre, post), ...}``; those whose
     learning rate is 0 are left out, like frozen ones, and where it is 0 for a neuron so is this.
     """
-    model, network = frozen.engine.model, frozen.engine.model.network
-    hidden = {f"{p.name}.w" for population in network.hidden
-              for p in network.into(population.name)}
-    rates = {f"{p.name}.w": in_synapses(model, "eta" if f"{p.name}.w" in hidden else "eta_o", p)
-             for p in network.projections}
+    rates = _learning_rates(frozen.engine.model)
     for changes, _ in frozen.trials(batches):
         yield {key: np.divide(change, rates[key], out=np.zeros_like(change),
                               where=np.broadcast_to(rates[key], change.shape) != 0)
                for key, change in changes.items() if key.endswith(".w") and np.any(rates[key])}
 
 
+def _learning_rates(model):
+    """The learning rate of the weights of every projection: a number, or one for each neuron."""
+    network = model.network
+    hidden = {f"{p.name}.w" for population in network.hidden
+              for p in network.into(population.name)}
+    return {f"{p.name}.w": in_synapses(model, "eta" if f"{p.name}.w" in hidden else "eta_o", p)
+            for p in network.projections}
+
+
 def gradient_variance(run: Any, models: Mapping[str, Model | None], batches: int = 50, **given: Any
                       ) -> dict[str, dict[str, float]]:
-    """Variance of the update over batches, averaged over weights, for several rules.
+    """Variance of the update over batches, averaged over the weights that learn, for several rules.
 
     The weights are the run's final ones and stay there. `models` maps a label to a `Model`, or None
     for the run's own; further keywords are those of `freeze`. Returns
@@ -165,11 +170,19 @@ def gradient_variance(run: Any, models: Mapping[str, Model | None], batches: int
                 off = change - mean.setdefault(key, np.zeros(change.shape))
                 mean[key] += off / count  # Welford: no batch is kept
                 square[key] = square.get(key, 0.0) + float(np.vdot(off, change - mean[key]))
-        connections = {f"{p.name}.w": p.connection for p in frozen.engine.model.network.projections}
-        result[label] = {key: square[key] / (count - 1) / (
-            connections[key].synapses if isinstance(connections[key], Sparse) else mean[key].size)
-            for key in mean}
+        result[label] = {key: square[key] / (count - 1) / members
+                         for key, members in _that_learn(frozen.engine.model, mean).items()}
     return result
+
+
+def _that_learn(model, changes):
+    """How many weights there are whose learning rate is not 0, by name."""
+    rates, found = _learning_rates(model), {}
+    for key, change in changes.items():
+        connection = model.network[key.removesuffix(".w")].connection
+        there = connection.mask if isinstance(connection, Sparse) else True
+        found[key] = np.count_nonzero(np.broadcast_to(rates[key] != 0, change.shape) & there)
+    return found
 
 
 def update_angle(run: Any, model: Model | None = None, batches: int = 20,
@@ -185,7 +198,7 @@ def update_angle(run: Any, model: Model | None = None, batches: int = 20,
     too, so that both see the same activity and only the feedback differs; default for rules with a
     feedback matrix. With True it is on, as in training: it makes another activity and another
     error. Returns ``{"forward_1.w": (mean, sd), ...}``. A batch in which one of both updates is
-    zero has no angle and is left out; NaN where no batch is left.
+    zero has no angle and is left out; NaN where no batch is left, and as the sd of a single one.
     """
     frozen = freeze(run, model, batches, **given)
     perturbed = not frozen.engine.model.rule.matrix if perturbed is None else perturbed
@@ -197,10 +210,11 @@ def update_angle(run: Any, model: Model | None = None, batches: int = 20,
     found: dict[str, list[float]] = {}
     for a, b in zip(updates(frozen, batches), updates(other, batches)):
         for key in b:
-            found.setdefault(key, []).append(cosine(a[key], b[key]) if key in a else 0.0)
+            found.setdefault(key, []).append(cosine(a[key], b[key]) if key in a else np.nan)
     told = {key: [cos for cos in cosines if not np.isnan(cos)] or [np.nan]
             for key, cosines in found.items()}
-    return {key: (float(np.mean(v)), float(np.std(v))) for key, v in told.items()}
+    return {key: (float(np.mean(v)), float(np.std(v, ddof=1)) if len(v) > 1 else float("nan"))
+            for key, v in told.items()}
 
 
 def jacobian(run: Any, batches: int = 400, **given: Any
@@ -223,7 +237,8 @@ def jacobian(run: Any, batches: int = 400, **given: Any
     sums: dict[int, list[list[Any]]] = {layer: [[0.0, 0.0], [0.0, 0.0]] for layer in layers}
     for k, (_, values) in enumerate(frozen.trials(batches)):
         Do = values["error.Do"].astype(float)
-        Do = Do - Do.mean(axis=0)
+        if len(Do) > 1:  # the mean has a share of each trial's own Do: so much of J goes with it
+            Do = (Do - Do.mean(axis=0)) * len(Do) / (len(Do) - 1)
         for layer, halves in sums.items():
             Dz = values[f"{layers[layer].name}.Dz"].astype(float)
             half = halves[k % 2]
@@ -258,13 +273,14 @@ def alignment(run: Any, batches: int = 400, **given: Any) -> dict[int, tuple[flo
 
 def synaptic_operations(run: Any, evaluation: int = -1, kinds: Iterable[str] | None = None
                         ) -> dict[str, float]:
-    """Additions that spikes cause in a trial of a `run`: spikes of every layer times their targets.
+    """Additions that hidden spikes cause in a trial of a `run`: spikes of a layer times targets.
 
     Returns ``{"hidden_1": operations, ...}`` on the held-out trials of the trained network, or of
     `evaluation`, another point of the learning curve (0: untrained); a constant input costs nothing
-    once it has been added. `kinds` are those of the projections that count: default (None) all that
-    act at a spike on hidden neurons or the readout, which is what a prediction needs;
-    ``["forward_local"]``, readouts of single layers, which only learning needs.
+    once it has been added, and what an input that spikes sends is not counted. `kinds` are those of
+    the projections that count: default (None) all that act at a spike on hidden neurons or the
+    readout, which is what a prediction needs; ``["forward_local"]``, readouts of single layers,
+    which only learning needs.
     In a convolution a spike has targets in all pixels whose kernel sees its own, which at a border
     are fewer. A run keeps the mean rate of a population: where its neurons have unlike numbers of
     targets (sparse projections), each counts as if it fired at that. Raises `InputError` for a kind

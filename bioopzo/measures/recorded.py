@@ -10,7 +10,7 @@ from bioopzo.engines.rate.feed import Masks, presented
 from bioopzo.engines.rate.settings import open_engine, settings
 from bioopzo.engines.spiking import backends
 from bioopzo.engines.spiking.chunk import Chunk
-from bioopzo.engines.spiking.feed import checked_sample, rows, tables
+from bioopzo.engines.spiking.feed import checked_sample, rows, shift_last_spikes, tables
 from bioopzo.engines.spiking.numbers import MEASURE, keys
 from bioopzo.errors import InputError
 from bioopzo.measures.trials import attached, before
@@ -91,6 +91,7 @@ def _one_by_one(run, model, task, chosen, samples, plastic, seed):
             task, shape, part, plastic, done, trial_keys)}))
         found.append(outcome.recorded)
         state = outcome.state
+        shift_last_spikes(state, len(part) * float(shape.duration))
     return [np.concatenate(parts) for parts in zip(*found)]
 
 

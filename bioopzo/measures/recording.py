@@ -9,7 +9,7 @@ from bioopzo.engines.spiking import recording
 from bioopzo.engines.spiking.feed import checked_sample, tables
 from bioopzo.engines.spiking.numbers import MEASURE, keys
 from bioopzo.errors import InputError
-from bioopzo.measures.trials import attached
+from bioopzo.measures.trials import attached, before
 from bioopzo.network.clock import shape_of, time_course
 from bioopzo.show.exports import to_neo
 
@@ -58,7 +58,7 @@ def record(run: Any, sample: int | None = None, seed: int = 0, plastic: bool = T
     shape = shape_of(task, 2)
     course = time_course(model, task)
     data = {"course": course, **tables(
-        task, shape, np.array([sample]), plastic, run.meta["trials"], keys(seed, MEASURE, 0))}
+        task, shape, np.array([sample]), plastic, before(run.meta), keys(seed, MEASURE, 0))}
     spikes, values = recording.record(model, shape, run.final, data)
     dt = 1e3 * float(task.dt)
     meta = {"theta": float(model.parameters["theta"]), "sizes": list(model.sizes),

@@ -18,7 +18,7 @@ from bioopzo.measures.rate import freeze
 from bioopzo.measures.trials import attached
 from bioopzo.network.clock import COLUMNS
 from bioopzo.network.draft import text_of
-from bioopzo.network.kinds import moments_of
+from bioopzo.network.kinds import kind_of, moments_of
 from bioopzo.text.equations import parse
 from bioopzo.text.influence import expanded
 from bioopzo.text.symbols import as_sympy
@@ -98,7 +98,8 @@ def _counted(model, active, shown):
         sparse, dense = size * onto * share, size * onto
         for p in network.out_of(population.name):
             local = p.kind == "forward_local" and "g_local" in text_of(model.blocks, p)
-            if local or ("backward" in model.blocks and p.kind in ("forward", "forward_readout")):
+            if local or ("backward" in model.blocks and kind_of(p.kind).backward
+                         and network.ahead(p)):
                 back = size * p.connection.fan_out
                 sparse, dense = sparse + back * share * active.get(p.target, 1.0), dense + back
         result[population.name] = entry(share.mean(axis=1), sparse, dense)

@@ -139,37 +139,36 @@ def alignment(run: Any, expected: Mapping[int, np.ndarray] | None = None, **opti
 
 
 def mean_update(model: Model, task: Task, state: Mapping[str, np.ndarray], trials: int = 256,
-                seed: int = 0, split: str = "train", small: float = 1e-6,
-                backend: str | None = None) -> dict[str, np.ndarray]:
-    """The direction in which a rule moves the forward weights, summed over `trials`.
+                seed: int = 0, split: str = "train", backend: str | None = None
+                ) -> dict[str, np.ndarray]:
+    """How far a rule moves the forward weights in a trial, the mean over `trials`.
 
     `model` learns on `task` from the weights in `state` (as ``run.final``), on trials that `seed`
-    draws from `split`. Learning rates are scaled by `small`, so the weights stay where they are.
-    `backend` is ``"numpy"``, ``"cython"``, ``"standalone"`` or None (standalone where there is a
-    compiler). Returns ``{"forward_1.w": array (pre*post,), ...}``.
+    draws from `split`; each begins with the same weights and feedback. Learning rates are the
+    model's, and move the weights within a trial as in training. `backend` is ``"numpy"``,
+    ``"cython"``, ``"standalone"`` or None (standalone where there is a compiler). Returns
+    ``{"forward_1.w": array (pre*post,), ...}``.
     """
     trials = whole_number("trials", trials)
     if split not in task.splits:
         raise unknown("split", split, task.splits)
     model = model.for_task(task)
-    shape = shape_of(task, rows(task))
+    shape = shape_of(task, 2)
     chosen = backends.choose(backend, np.inf)
     engine = backends.open_backend(chosen, model, shape, asked=backend is not None)
     values = parameter_values(model, shape)
-    values = {k: v * small if k.split(".")[1] in ("eta", "eta_o") else v
-              for k, v in values.items()}
     course = time_course(model, task)
     samples = np.random.default_rng(seed).choice(task.splits[split], trials)
-    now = {**engine.start, **{k: v for k, v in state.items() if k in engine.start}}
-    begin = {k: np.array(v) for k, v in now.items()}
-    parts = [samples[k:k + shape.rows - 1] for k in range(0, trials, shape.rows - 1)]
-    for p, part in enumerate(parts):  # and one trial without plasticity, which settles the rest
-        plastic = np.append(np.ones(len(part)), 0)
-        shown = p * shape.rows + np.arange(len(plastic))
-        data = {"course": course, **tables(task, shape, np.append(part, part[-1]), plastic, 0,
-                                           keys(seed, MEASURE, shown))}
-        now = engine.run(Chunk(len(plastic), now, values, data)).state
-    return {k: now[k] - begin[k] for k in now if k.endswith(".w")}
+    begin = {**engine.start, **{k: v for k, v in state.items() if k in engine.start}}
+    total = {k: np.zeros(np.shape(v)) for k, v in begin.items() if k.endswith(".w")}
+    for number, sample in enumerate(samples):
+        # And a trial without plasticity, which settles what the first leaves open.
+        data = {"course": course, **tables(task, shape, np.full(2, sample), np.array([1.0, 0.0]), 0,
+                                           keys(seed, MEASURE, 2 * number + np.arange(2)))}
+        end = engine.run(Chunk(2, begin, values, data)).state
+        for name in total:
+            total[name] += (end[name] - begin[name]) / trials
+    return total
 
 
 def update_cosine(run: Any, trials: int = 256, seed: int = 0) -> dict[str, float]:

@@ -1,5 +1,7 @@
 """What the comparisons of both engines share: their models, and the numbers that are kept."""
 
+from brian2 import ms
+
 from bioopzo.model import Model
 from bioopzo.studies.quantities import with_units
 
@@ -31,6 +33,7 @@ def numbers(result):
     rows = result.table()
     return {
         "task": result.task.name, "data": result.task.description,
+        "dt_ms": float(result.task.dt / ms),
         "rows": [{k: v for k, v in row.items() if k not in TIMES} for row in rows],
         "sizes": {label: runs[0].meta["sizes"] for label, runs in result.runs.items()},
         "models": {label: runs[0].meta["parameters"] for label, runs in result.runs.items()},

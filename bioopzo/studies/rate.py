@@ -20,6 +20,7 @@ are of the loss. `batches` says of how many batches `measure` reads ``"angle"`` 
 """
 
 import numpy as np
+from brian2 import ms
 
 from bioopzo import tasks
 from bioopzo.measures import rate as gradients
@@ -54,7 +55,8 @@ def compute(parameters, jobs, progress, saved):
                      settings={**SETTINGS, **p["common"],
                                **{k: v for k, v in p["settings"].items() if k in models}})
     if p["measure"] == "gradients":
-        return {"task": task.name, "engine": "rate", **_gradients(result)}
+        return {"task": task.name, "dt_ms": float(task.dt / ms), "engine": "rate",
+                **_gradients(result)}
     data = {**numbers(result), "engine": "rate", "epochs": p["epochs"], "settings": {
         label: runs[0].meta["settings"] for label, runs in result.runs.items()}}
     if p["published"]:

@@ -124,7 +124,7 @@ def accuracies(content):
     for row in sorted(content["rows"], key=lambda r: -r["mean"]):
         scores = 100 * np.asarray(row["scores"])
         score = f"{scores[0]:.2f}" if one else spread(scores, 2)
-        share = ", ".join(f"{v/1000:.2f}" for v in row["rates_hz"].values())
+        share = ", ".join(f"{v:.2f}" for v in _shares(content, row["rates_hz"]).values())
         cells = [row["label"], score, *(values[row["label"]] for values in difference.values()),
                  which(row["seeds"]), share]
         if "published" in content:
@@ -134,6 +134,11 @@ def accuracies(content):
                   for values in columns.values()]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _shares(content, rates_hz):
+    """In which share of the steps a layer fires, by its rate."""
+    return {layer: rate * content["dt_ms"] / 1e3 for layer, rate in rates_hz.items()}
 
 
 def _feedback_columns(content):
@@ -263,7 +268,7 @@ def _rates_and_operations(content, layers):
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     sizes = [content["neurons"][layer] for layer in layers]
     for label, found in content["synaptic_operations"].items():
-        shares = [content["rates_hz"][label][layer] / 1e3 for layer in layers]
+        shares = [_shares(content, content["rates_hz"][label])[layer] for layer in layers]
         sent = [found[layer] / 1e3 for layer in layers]
         local = sum(content["local_operations"][label].values()) / 1e3
         cost = _timed(content, "cost")[label]["ms_per_trial"]

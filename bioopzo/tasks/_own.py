@@ -140,11 +140,13 @@ def in_turn(*tasks: Task) -> Task:
 
     The training trials are those of the first, then those of the second ..., each in its own order,
     shuffled with a fixed seed; they are shown in this order (``order="given"``), ``epochs=1`` of
-    them shows each once. Validation and test are those of the last. All else is the first one's.
+    them shows each once (in batches all but those at the end that fill no batch). Validation and
+    test are those of the last. All else is the first one's.
 
     >>> reversal = bz.tasks.in_turn(task, bz.tasks.relabelled(task, [1, 0]))
 
-    Raises `InputError` for tasks that differ in shape or coding, and for recordings as events.
+    Raises `InputError` for tasks that differ in shape, coding or feedback, and for recordings as
+    events.
     """
     if not tasks or not all(isinstance(task, Task) for task in tasks):
         raise InputError("in_turn takes tasks, one after the other: in_turn(easy, hard)")
@@ -152,7 +154,8 @@ def in_turn(*tasks: Task) -> Task:
     for task in tasks:
         if not isinstance(task.inputs, np.ndarray):
             raise InputError(f"{task.name} holds events, which cannot be put one behind the other")
-        for what in ("coding", "steps", "n_in", "n_out", "dt", "input_rate", "in_time"):
+        for what in ("coding", "steps", "n_in", "n_out", "dt", "input_rate", "in_time",
+                     "feedback"):
             mine, theirs = getattr(first, what), getattr(task, what)
             if mine != theirs:
                 raise InputError(f"{task.name} has {what} {theirs}, and {first.name} {mine}: tasks "

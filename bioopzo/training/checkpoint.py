@@ -16,9 +16,10 @@ from bioopzo.engines.rate.settings import Settings
 from bioopzo.errors import InputError, ModelWarning
 from bioopzo.files import writable, write_atomically
 from bioopzo.training.log import Log
+from bioopzo.training.plan import Plan
 from bioopzo.training.watch import Watch
 
-CHECKPOINT_FORMAT = 5
+CHECKPOINT_FORMAT = 6
 
 
 def described_settings(chosen: Settings) -> dict[str, Any]:
@@ -33,14 +34,17 @@ def described_settings(chosen: Settings) -> dict[str, Any]:
     return {k: v for k, v in found.items() if k not in ("checkpoint", "together")}
 
 
-def checkpoint_identity(meta: Mapping[str, Any], watch: Watch | None = None) -> dict[str, Any]:
+def checkpoint_identity(meta: Mapping[str, Any], plan: Plan, watch: Watch | None = None
+                        ) -> dict[str, Any]:
     """What a checkpoint must agree with: model, task, settings, seed, length, package version.
 
-    `meta` is that of the run, `watch` says what is recorded.
+    `meta` is that of the run, `plan` says when it is evaluated, `watch` what is recorded.
     """
     return {"digest": meta["digest"], "task": meta["task"], "data": meta["task_digest"],
             "seed": meta["seed"], "settings": meta["settings"], "trials": meta["trials"],
-            "split": meta["split"], "start": meta.get("start", {}).get("content"),
+            "evaluations": [mark * plan.batch for mark in plan.marks],
+            "evaluation_trials": len(plan.few), "split": meta["split"],
+            "start": meta.get("start", {}).get("content"),
             "version": meta["versions"]["bioopzo"],
             "record": watch and watch.identity, "format": CHECKPOINT_FORMAT}
 
@@ -120,8 +124,8 @@ def take_up(path: Path | None, log: Log, identity: Mapping[str, Any], kinds: Ite
     for name, mine in json.loads(json.dumps(identity)).items():
         if theirs.get(name) != mine:
             raise InputError(f"the checkpoint {path} is of another run: its {name} is "
-                             f"{theirs.get(name)!r}, this run's is {mine!r}; give another path or "
-                             "remove it")
+                             f"{theirs.get(name)!r:.200}, this run's is {mine!r:.200}; give "
+                             "another path or remove it")
     found: dict[str, dict[str, np.ndarray]] = {
         kind: {} for kind in (*kinds, "snapshots", "outcomes", "recorded")}
     try:

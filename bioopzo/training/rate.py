@@ -154,7 +154,7 @@ class Driver:
             run.meta["untuned"] = []  # its rate is a setting, not a parameter of the model
         else:
             note_untuned(run, announce)
-        self.identity = checkpoint_identity(run.meta, watch)
+        self.identity = checkpoint_identity(run.meta, plan, watch)
         self.done = resume(self.chosen.checkpoint, self.engine, log, self.identity)
         self.costs, self.batches = 0.0, 0
         self.watch = watch

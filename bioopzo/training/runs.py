@@ -64,7 +64,7 @@ class Asked:
         """Where the run is kept on the way."""
         if self.place is None or not self.long:
             return None
-        return self.place.with_name(f"{self.place.name}.checkpoint.npz")
+        return self.place.with_name(f"{self.place.name}.{self.address[:12]}.checkpoint.npz")
 
 
 def asked(model: Model, task: Task, seeds: Iterable[int], options: Mapping[str, Any]
@@ -81,7 +81,8 @@ def asked(model: Model, task: Task, seeds: Iterable[int], options: Mapping[str, 
     found = addresses(fitted, task, plan, chosen, options.get("split", "test"), seeds)
     backend = ENGINES[engine].backend(chosen, plan, fitted, task)
     long = engine == "rate" or plan.trials >= WORTH_KEEPING
-    kind = digest((options, model.digest, task.digest))
+    # What was given counts beside the values: a default that is given is not tuned.
+    kind = digest((options, model.digest, sorted(model.given), fitted.digest, task.digest))
     text = digest((options, fitted.blocks, fitted.sizes)) if engine == "rate" else ""
     spare = (len(plan.marks) - 1) * (len(plan.held_out) - len(plan.few))
     return [Asked(model, seed, options, address, backend, group, long, None, fitted, kind, text,

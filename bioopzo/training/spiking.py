@@ -9,7 +9,7 @@ import numpy as np
 from bioopzo.engines.precision import checked_precision
 from bioopzo.engines.spiking import backends
 from bioopzo.engines.spiking.chunk import Chunk
-from bioopzo.engines.spiking.feed import rows, tables
+from bioopzo.engines.spiking.feed import rows, shift_last_spikes, tables
 from bioopzo.engines.spiking.numbers import EVALUATION, TRAINING, keys
 from bioopzo.engines.spiking.standalone import is_kept
 from bioopzo.errors import InputError, nearest
@@ -160,7 +160,7 @@ class Driver:
         self.identity = checkpoint_identity({
             **run.meta, "task_digest": self.task.digest, "settings": {
                 "backend": self.engine.name, "lazy": chosen.lazy, "precision": chosen.precision}},
-            watch)
+            plan, watch)
         self.done = take_up(self.checkpoint, log, self.identity, ("state", "evaluated"),
                             self._put_back)
 
@@ -283,10 +283,3 @@ class Driver:
             else:
                 high = middle
         return high
-
-
-def shift_last_spikes(state: dict[str, np.ndarray], elapsed: float) -> None:
-    """Move the times of last spikes back by `elapsed` (s): each chunk starts its clock at 0."""
-    for name in state:
-        if name.endswith(".lastspike"):
-            state[name] = state[name] - elapsed

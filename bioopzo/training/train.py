@@ -176,6 +176,8 @@ def train_group(jobs: Sequence[Job], task: Task, progress: bool = True, **option
     with stopping.heeded(), before_training():
         if options.get("engine", "spiking") == "rate" and len(jobs) > 1:
             return _grouped([make() for make in opened], progress)
+        if any(job.checkpoint for job in jobs):  # one of another run is said before the first runs
+            return [_alone(one, progress) for one in [make() for make in opened]]
         return [_alone(make(), progress) for make in opened]
 
 

@@ -94,3 +94,10 @@ def parameter_values(model, shape, lazy=True, precision="double"):
     assembly = assemble(model, shape.duration, shape.varying, lazy, bool(shape.events),
                         step=shape.step, precision=precision, masks=shape.masks > 1)
     return constants(assembly, model, shape)
+
+
+def shift_last_spikes(state, elapsed):
+    """Move the times of last spikes back by `elapsed` (s): each chunk starts its clock at 0."""
+    for name in state:
+        if name.endswith(".lastspike"):
+            state[name] = state[name] - elapsed
