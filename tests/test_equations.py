@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bioopzo.errors import EquationError
+from bioopzo.text import typeset
 from bioopzo.text.equations import (
     compose,
     identifiers,
@@ -86,3 +87,18 @@ def test_what_cancels_out_has_no_term():
 def test_units_and_names():
     assert (unit_text(10 * ms), unit_text(3 * Hz), unit_text(2.0)) == ("second", "hertz", "1")
     assert identifiers("exp(-u_1/tau) + 1e-3*x.y") >= {"exp", "u_1", "tau", "x"}
+
+
+@pytest.mark.parametrize("text, shown", [
+    ("int(t/T_z)", r"\mathrm{int}\!\left(\frac{t}{T_{z}}\right)"),
+    ("int(t > T_z)", r"\mathbf{1}\left[t > T_{z}\right]"),
+    ("exp(-t/tau_m*k)", r"e^{\left(-t / \tau_{m}\right) \, k}"),
+    ("a*(b % c)", r"a \left(b \;\mathrm{mod}\; c\right)"),
+    ("1234567*x", r"1234567 \, x"),
+    ("0.1234567*x", r"0.1234567 \, x"),
+    ("x__fast", r"\mathrm{x\_\_fast}"),
+    ("gabs", r"\mathrm{gabs}"),
+    ("xbar", r"\bar{x}")])
+def test_what_is_shown_is_what_was_typed(text, shown):
+    """Truncation was shown as a condition, a product as a quotient, two names as one."""
+    assert " ".join(typeset.expression(text).split()) == shown

@@ -243,3 +243,33 @@ def test_films_are_shown_frame_by_frame():
         bz.tasks.from_frames(film[0, 0], [0, 1])
     with pytest.raises(InputError, match="dt must divide"):
         bz.tasks.from_frames(film, [0, 1], frame=5*ms, dt=2*ms)
+
+
+def test_an_event_at_the_border_of_a_step_belongs_to_it():
+    """7000 us became 6999.999... by way of seconds: one event in 38 came a step early."""
+    t = np.arange(1, 1000) * 1000
+    zeros = np.zeros_like(t)
+    for times, unit in ((t, None), (t / 1e3, ms), (t / 1e6, second), (t.astype(float), usecond)):
+        task = bz.tasks.from_events([(zeros, zeros, times, zeros)] * 4, [0, 1, 0, 1], (2, 2, 2),
+                                    duration=1 * second, dt=1 * ms, unit=unit)
+        assert np.flatnonzero(task.inputs[0].any(axis=1)).tolist() == list(range(1, 1000))
+
+
+def test_events_before_0_are_not_left_out_in_silence():
+    t = np.array([-5000, -2000, 3000])
+    zeros = np.zeros_like(t)
+    with pytest.warns(ModelWarning, match="8 of 12 events lie before 0 .* align=True"):
+        bz.tasks.from_events([(zeros, zeros, t, zeros)] * 4, [0, 1, 0, 1], (2, 2, 2))
+
+
+@pytest.mark.parametrize("ask, says", [
+    (lambda X, y: bz.tasks.from_arrays(X, y, labels=y), "labels are given as targets"),
+    (lambda X, y: bz.tasks.from_spikes([[[1.0], [2.0]]] * 20, y, unit=ms, coding="poisson"),
+     "coding is 'spikes'"),
+    (lambda X, y: bz.tasks.from_arrays(X, [0, 20230101] * 10), "labels go up to 20230101"),
+    (lambda X, y: bz.tasks.in_turn(bz.tasks.from_arrays(X, ["cat", "dog"] * 10),
+                                   bz.tasks.from_arrays(X, ["dog", "fox"] * 10)),
+     "'dog', 'fox'.* a readout has one name")])
+def test_what_was_a_traceback_or_another_name_is_a_sentence(ask, says):
+    with pytest.raises(InputError, match=says):
+        ask(np.random.default_rng(0).random((20, 3)), [0, 1] * 10)

@@ -419,3 +419,40 @@ def test_large_errors_have_more_than_one_number_on_their_axis():
     low, high = ax.get_ylim()
     said = {label.get_text() for label in ax.get_yticklabels(which="both")}
     assert {"40", "60", "100"} <= said and 10 < low < 40 < high == 100
+
+
+def test_the_note_says_of_each_group_what_its_band_is():
+    """It described that with the fewest seeds alone: a band was drawn and not explained."""
+    def runs(count):
+        return [Run({"curve/trials": np.array([0, 10]), "curve/loss": np.array([1.0, 0.5]),
+                        "curve/accuracy": np.array([0.5, 0.6 + 0.01 * k])},
+                       meta={"task": "xor", "sizes": [2, 3, 2], "seed": k, "rule": "bp"})
+                for k in range(count)]
+
+    def told(**groups):
+        return plots.learning_curves({k: runs(n) for k, n in groups.items()}).get_title("left")
+
+    assert told(opzo=6, bp=6) == "mean, 95 % interval, 6 seeds"
+    assert told(opzo=6, bp=1) == "opzo: mean, 95 % interval, 6 seeds; bp: one seed"
+    assert told(opzo=6, bp=2).endswith("bp: thin lines: 2 seeds; thick: mean")
+    plt.close("all")
+
+
+def test_an_error_of_0_stays_within_the_axes():
+    """It went off a logarithmic axis, through the words below it."""
+    curves = {"a": [0.5, 0.9, 1.0], "b": [0.5, 0.9, 0.95]}
+    ax = plots.learning_curves({label: [Run(
+        {"curve/trials": np.array([0, 10, 20]), "curve/accuracy": np.array(values)},
+        meta={"task": "xor", "sizes": [2, 3, 2], "seed": 0, "rule": "bp"})]
+        for label, values in curves.items()}, error=True)
+    assert ax.lines[0].get_ydata()[-1] == pytest.approx(5.0)  # half of 10
+    assert "no error is drawn as half of the least one" in ax.get_title("left")
+    low = min(line.get_ydata().min() for line in ax.lines)
+    assert ax.get_ylim()[0] <= low
+    plt.close("all")
+
+
+def test_bins_of_intervals_are_steps_though_no_two_intervals_are_a_step_apart():
+    ax = plots.interval_histogram([np.array([5.0, 5, 7, 7, 7])])
+    assert [p.get_height() for p in ax.patches if p.get_height()] == [2, 3]
+    plt.close("all")

@@ -10,6 +10,8 @@ from bioopzo.arguments import choice, whole
 from bioopzo.errors import InputError
 
 POLARITIES = ("separate", "merged")
+#: A time that falls on a border of two steps, in steps.
+BORDER = 1e-6
 MOST_CELLS = 2**32  # of a sample: they are numbered by uint32
 
 
@@ -170,7 +172,8 @@ class Binning:
 
         `events` as tonic reads them: x, y if there is one, t in microseconds, p.
         """
-        step = np.floor((events["t"].astype(np.float64) - self.start_us) / self.dt_us)
+        # An event at a step's border belongs to that step, however the time was rounded.
+        step = np.floor((events["t"].astype(np.float64) - self.start_us) / self.dt_us + BORDER)
         within = (step >= 0) & (step < self.steps)
         x, off = self._along("x", events)
         y, below = self._along("y", events)

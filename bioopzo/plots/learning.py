@@ -64,7 +64,7 @@ def learning_curves(runs: Runs, ax: Axes | None = None, level: float = 0.95, err
     every = [run for group in groups.values() for run in group]
     key, unit, scale = _measure(every)
     ax, untuned = axes_of(ax), _untuned(groups)
-    ends, first, last = [], 0, 0
+    ends, first, last, least, perfect = [], 0, 0, 0.0, False
     for label, group in groups.items():
         trials, values = _stacked(label, group, f"curve/{key}")
         values = scale * values
@@ -72,7 +72,10 @@ def learning_curves(runs: Runs, ax: Axes | None = None, level: float = 0.95, err
             trials, values = trials[1:], values[:, 1:]
         error = error and key == "accuracy"
         values = 100 - values if error else values
-        least = values.min() / 2 if error else 0
+        if error:  # 0 has no place on a logarithmic axis
+            least = values[values > 0].min(initial=100) / 2
+            perfect |= bool((values <= 0).any())
+            values = np.maximum(values, least)
         within = (least, 100) if key == "accuracy" else (0, np.inf)
         line = band(ax, trials, values, label, list(groups) if among is None else list(among),
                     level, within)
@@ -99,7 +102,8 @@ def learning_curves(runs: Runs, ax: Axes | None = None, level: float = 0.95, err
         ax.set_xscale("log")
     ax.set_xlim(first, last or 1)
     dress(ax, "Training trials", f"Held-out {key}{unit}")
-    _note_seeds(ax, groups, level, more=_shown(every))
+    _note_seeds(ax, groups, level, more="; ".join(filter(None, [
+        _shown(every), "no error is drawn as half of the least one" * perfect])))
     label_ends(ax, ends)
     return ax
 
@@ -339,8 +343,11 @@ def _shown(runs):
 
 def _note_seeds(ax, groups, level, points=False, more=""):
     """Say above the axes what points, lines and bands are, and of which data, if simulated."""
-    words = [meaning(min(len(group) for group in groups.values()), level, points)]
-    words = list(filter(None, words))
+    counts: dict[str, list[str]] = {}
+    for label, group in groups.items():
+        counts.setdefault(meaning(len(group), level, points), []).append(label)
+    words = [f"{', '.join(labels)}: {told or 'one seed'}" if len(counts) > 1 else told
+             for told, labels in counts.items() if told or len(counts) > 1]
     words += filter(None, [more, remark(next(iter(groups.values()))[0].meta["task"])])
     if words:
         note(ax, "; ".join(words))

@@ -101,7 +101,7 @@ def remark(task: str) -> str:
     """What a picture must say of the data of a task, by its name; empty for recorded data."""
     if task == "nmnist_transfer":
         return "trained on simulated data"
-    return "simulated data" if task.endswith("_simulated") else ""
+    return "simulated data" if "_simulated" in task else ""
 
 
 def note(ax: Axes, text: str, **options: Any) -> None:

@@ -66,7 +66,7 @@ def sweep(data: Any, ax: Axes | None = None, value: str = "", curves: bool = Fal
     values = array.transpose(*names, "seed").values.astype(float)
     values = 100 * values if value.endswith("accuracy") else values
     label = {"test_accuracy": "Held-out accuracy (%)", "test_loss": "Held-out loss"}.get(
-        value, value.replace("_", " "))
+        value, value.replace("_", " ") + " (%)" * value.endswith("accuracy"))
     ax = axes_of(ax)
     if len(names) == 2 and not curves:
         _map(ax, data, names, values, label, cmap, options)
@@ -136,7 +136,7 @@ def _curves(ax, data, names, values, label, level, options):
             low, high = mean - half, mean + half
             if label.endswith("(%)"):
                 low, high = np.clip(low, 0, 100), np.clip(high, 0, 100)
-            ax.fill_between(places, low, high, where=count > 1, lw=0, alpha=0.15,
+            ax.fill_between(places, low, high, where=count >= ENOUGH_SEEDS, lw=0, alpha=0.15,
                             color=look["color"])
     if numbers and places.min() > 0 and places.max() >= FAR * places.min():
         ax.set_xscale("log")

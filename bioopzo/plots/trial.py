@@ -163,7 +163,7 @@ def _shade(ax, recording):
 
 
 def _input_panel(ax, recording):
-    """Spikes of the input where it has any, else a word about the constant current."""
+    """Spikes of the input where it has any, else the traces of its current."""
     if "input" in recording.spikes:
         when, which = np.nonzero(recording.spikes["input"])
         ax.vlines(recording.time[when], which - 0.3, which + 1.3, color=INK, lw=0.9)
@@ -178,7 +178,7 @@ def _input_panel(ax, recording):
               extent=(0, _end(recording), 0, len(trace)), zorder=1)
     ax.set_yticks([0, len(trace)])
     ax.set_ylabel("neuron", fontsize=SMALL)
-    ax.annotate("constant current (trace)", (1, 1), xycoords="axes fraction", ha="right",
+    ax.annotate("current (trace)", (1, 1), xycoords="axes fraction", ha="right",
                 va="bottom", fontsize=SMALL, color=GREY)
 
 
@@ -191,6 +191,8 @@ def _error_panel(ax, recording):
     if target.ndim == 1 and target.size == error.shape[1] and target.max() > 0:
         chosen = int(np.argmax(target))
         ax.plot(recording.time, error[:, chosen], color="#0072B2")
-        ax.annotate(f"target (class {chosen})", (1, 1), xycoords="axes fraction", ha="right",
+        told = f"target (class {chosen})" if set(target) <= {0, 1} and target.sum() == 1 else \
+            f"largest target (readout {chosen})"
+        ax.annotate(told, (1, 1), xycoords="axes fraction", ha="right",
                     va="bottom",
                     color="#0072B2", fontsize=SMALL)

@@ -190,16 +190,16 @@ def interval_histogram(intervals: Sequence[ArrayLike], ax: Axes | None = None,
     """How often intervals between spikes are how long (ms), of all neurons together.
 
     `intervals` are an array a neuron (`measures.intervals`); `cv` their coefficients of variation
-    (`measures.interval_cv`), the median of which is written above; `bins` (default one a time step)
-    and `style` are of ``hist``. Drawn into `ax`, by default a new figure. Raises
-    `InputError` where no neuron has two spikes in a trial.
+    (`measures.interval_cv`), the median of which is written above; `bins` (default one for each
+    step that all intervals are multiples of) and `style` are of ``hist``. Drawn into `ax`, by
+    default a new figure. Raises `InputError` where no neuron has two spikes in a trial.
     """
     every = np.concatenate([np.asarray(one, float) for one in intervals] or [np.array([])])
     if not every.size:
         raise InputError("there is no interval: no neuron spikes twice in a trial")
     ax = axes_of(ax)
     if bins is None:  # intervals are whole steps: bins of another width would beat with them
-        step = np.diff(np.unique([0.0, *np.round(every, 9)])).min()
+        step = np.gcd.reduce(np.round(every * 1e6).astype(np.int64)) / 1e6
         bins = np.arange(0.5 * step, every.max() + step, step)
     ax.hist(every, bins, **{"color": PALE, "edgecolor": "white", "lw": 0.3, **style})
     ax.set_xlim(left=0)

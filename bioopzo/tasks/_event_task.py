@@ -123,7 +123,8 @@ def input_gain(inputs: EventInputs, shown: Presentation) -> float:
     """The gain that makes up for silent inputs: then drive is as if all of them had size 1.
 
     Summed over a membrane time constant, inputs of mean square m give a drive of variance
-    m*tau_m/dt at most; two digits, so that a recording more or less changes nothing.
+    m*tau_m/dt at most; two digits, so that a recording more or less changes little. All recordings
+    count, those of the test too.
     """
     tau = shown.form.parameters["tau_m"]
     power = inputs.mean_square * max(1.0, float(tau / shown.dt))
@@ -151,6 +152,13 @@ def first(name: str, found: list, count: int | None) -> list:
     if whole(name, "test", count, least=0) > len(found):
         raise InputError(f"{name}: test={count} recordings are wanted, but there are {len(found)}")
     return found[:count]
+
+
+def drawn(name: str, found: list, count: int | None) -> list:
+    """`count` of some recordings by a fixed permutation (files lie class by class); None: all."""
+    first(name, found, count)  # which refuses more than there are
+    order = np.random.RandomState(SPLIT_SEED).permutation(len(found))
+    return [found[k] for k in np.sort(order[:count])]
 
 
 def flag(name: str, option: str, value: object) -> bool:

@@ -64,6 +64,8 @@ def from_arrays(inputs: Any, targets: ArrayLike, mask: Any = None,
         mask = gate(name, duration, dt, int(WARMUP * step_count(name, duration, dt)) * dt)
     fields = [field.name for field in dataclasses.fields(Task)]
     for key in more:
+        if key == "labels":
+            raise InputError(f"{name}: labels are given as targets, one for each trial")
         if key not in fields:
             raise InputError(f"{name}: a Task has no field {key!r}{nearest(key, fields)}; its "
                              f"fields are {', '.join(fields)}")
@@ -122,6 +124,8 @@ def numbers_of(name: str, inputs: Any) -> np.ndarray:
 def relabelled(task: Task, order: Sequence[int]) -> Task:
     """The task with other classes: what was class k is `order[k]`; ``[1, 0]`` reverses two.
 
+    Names of classes stay with the readouts: what was right before is called wrong now.
+
     Raises `InputError` for a `task` without classes, and an `order` that is none.
     """
     if task.labels is None:
@@ -145,8 +149,8 @@ def in_turn(*tasks: Task) -> Task:
 
     >>> reversal = bz.tasks.in_turn(task, bz.tasks.relabelled(task, [1, 0]))
 
-    Raises `InputError` for tasks that differ in shape, coding or feedback, and for recordings as
-    events.
+    Raises `InputError` for tasks that differ in shape, coding, feedback or names of classes, and
+    for recordings as events.
     """
     if not tasks or not all(isinstance(task, Task) for task in tasks):
         raise InputError("in_turn takes tasks, one after the other: in_turn(easy, hard)")
@@ -164,6 +168,9 @@ def in_turn(*tasks: Task) -> Task:
                 first.targets.ndim:
             raise InputError(f"{task.name} and {first.name} ask for different things: classes, or "
                              "targets over time")
+        if task.class_names != first.class_names:
+            raise InputError(f"the classes of {task.name} are called {task.class_names}, those of "
+                             f"{first.name} {first.class_names}: a readout has one name")
     offsets = np.cumsum([0, *(task.samples for task in tasks[:-1])])
     rng = np.random.default_rng(0)
     train = [rng.permutation(task.splits["train"]) if task.order == "shuffled" else

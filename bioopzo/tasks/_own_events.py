@@ -1,5 +1,6 @@
 """Tasks from a user's own recordings of event cameras, and films."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,10 +9,10 @@ from brian2.units import ms, second, usecond
 from brian2.units.fundamentalunits import Quantity
 
 from bioopzo.arguments import quantity, step_count
-from bioopzo.datasets.events import binning
-from bioopzo.errors import InputError
+from bioopzo.datasets.events import BORDER, binning
+from bioopzo.errors import InputError, ModelWarning
 from bioopzo.tasks._own import BRIGHTEST, from_arrays, numbers_of
-from bioopzo.tasks._own_spikes import BORDER, check_within, seconds_of, warn_of_silence
+from bioopzo.tasks._own_spikes import check_within, seconds_of, warn_of_silence
 from bioopzo.tasks.trials import Task
 
 
@@ -75,8 +76,15 @@ def from_events(recordings: Any, labels: Any = None, sensor: tuple[int, ...] | N
     inputs = grid.inputs(found)
     seconds = [events["t"] * 1e-6 for events in found]
     check_within(name, seconds, [inputs.cells], duration, warn=False)
+    early = sum(int((one < 0).sum()) for one in seconds)
+    if early:
+        warnings.warn(f"{name}: {early} of {sum(map(len, seconds))} events lie before 0 and are "
+                      "left out; align=True lets each recording begin at its first",
+                      ModelWarning, stacklevel=2)
     warn_of_silence(name, inputs)
     more["description"] = " ".join(filter(None, [more.get("description"), said]))
+    if more.pop("coding", "spikes") != "spikes":
+        raise InputError(f"{name}: spike times are shown as spikes: coding is 'spikes'")
     return from_arrays(inputs, labels, duration=duration, dt=dt, name=name, coding="spikes", **more)
 
 
@@ -165,7 +173,9 @@ def _columns(where, recording, sensor, unit):
     times = recording["t"]
     if not isinstance(times, Quantity) and unit is None and np.asarray(times).dtype.kind in "iu":
         unit, guessed = usecond, True
-    columns["t"] = seconds_of(where, times, unit) * 1e6
+    exact = unit is usecond and not isinstance(times, Quantity)
+    seconds = seconds_of(where, times, unit)  # and what can be wrong with them
+    columns["t"] = np.asarray(times, float) if exact else seconds * 1e6
     for key, most in (("x", width), ("y", height)):
         values = columns.get(key, np.zeros(0, int))
         if len(values) and not 0 <= values.min() <= values.max() < most:

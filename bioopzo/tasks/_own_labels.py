@@ -10,6 +10,8 @@ from bioopzo.tasks.trials import one_hot
 
 #: Classes that are named in a task's description, not more.
 NAMED = 12
+#: More classes are a mistake: a readout for each.
+MOST_CLASSES = 100_000
 
 
 def wanted_of(name: str, targets: Any, classes: int | None = None,
@@ -33,6 +35,9 @@ def wanted_of(name: str, targets: Any, classes: int | None = None,
                              f"readout should follow has the shape ({len(values)}, 1)")
         values = values.astype(np.int64)
     if values.dtype.kind in "iu" and (classes is not None or not len(values) or not values.min()):
+        if len(values) and values.max() > MOST_CLASSES:
+            raise InputError(f"{name}: labels go up to {values.max()}, and whole numbers from 0 "
+                             "are classes as they stand: give them as texts, or count them from 0")
         return _counted(name, values.astype(np.int64), classes)
     kinds, labels = np.unique(values, return_inverse=True)
     if len(kinds) < 2:

@@ -9,15 +9,13 @@ from brian2.units import ms, second
 from brian2.units.fundamentalunits import Quantity, have_same_dimensions
 
 from bioopzo.arguments import quantity, step_count, whole
-from bioopzo.datasets.events import EventInputs
+from bioopzo.datasets.events import BORDER, EventInputs
 from bioopzo.errors import InputError, ModelWarning
 from bioopzo.tasks._own import from_arrays
 from bioopzo.tasks.trials import Task
 
 #: Share of spikes that may fall into a step with another of their neuron before that is said.
 MERGED = 0.01
-#: A time that falls on a border of two steps, in steps.
-BORDER = 1e-6
 
 
 def from_spikes(trials: Any, labels: Any, duration: Quantity | None = None,
@@ -72,6 +70,8 @@ def from_spikes(trials: Any, labels: Any, duration: Quantity | None = None,
     inputs = EventInputs(steps, n_in, np.cumsum([0, *map(len, kept)]),
                          np.concatenate(kept).astype(np.uint32))
     _warn_of_lost(name, inputs, sum(map(len, cells)), dt)
+    if more.pop("coding", "spikes") != "spikes":
+        raise InputError(f"{name}: spike times are shown as spikes: coding is 'spikes'")
     return from_arrays(inputs, labels, duration=duration, dt=dt, name=name, coding="spikes", **more)
 
 

@@ -4,7 +4,7 @@ from brian2.units import Hz, ms
 from brian2.units.fundamentalunits import Quantity
 
 from bioopzo.datasets.recordings import EVENT_SETS
-from bioopzo.tasks._event_task import Form, first, presentation, recorded, shares
+from bioopzo.tasks._event_task import Form, drawn, presentation, recorded, shares
 from bioopzo.tasks._idx_images import few_steps
 from bioopzo.tasks.trials import Task
 
@@ -63,7 +63,7 @@ def dvs_gesture(
     def chosen(found):
         train, held = shares(name, found["train"], samples, validation)
         return {"train": train, "validation": held,
-                "test": first(name, found["test"], test)}
+                "test": drawn(name, found["test"], test)}
 
     return recorded(shown, event_set, data, partial, chosen,
                     "DVS-Gesture in tonic's split (1077 and 264). Amir et al. 2017.")

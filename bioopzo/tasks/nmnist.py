@@ -10,7 +10,16 @@ from bioopzo.datasets.cache import cached
 from bioopzo.datasets.events import Binning, EventInputs, joined
 from bioopzo.datasets.recordings import EVENT_SETS
 from bioopzo.tasks._digit_images import digit_images
-from bioopzo.tasks._event_task import Form, assembled, first, flag, presentation, recorded, shares
+from bioopzo.tasks._event_task import (
+    Form,
+    assembled,
+    drawn,
+    first,
+    flag,
+    presentation,
+    recorded,
+    shares,
+)
 from bioopzo.tasks._idx_images import few_steps
 from bioopzo.tasks.trials import Task
 
@@ -57,7 +66,7 @@ def nmnist(
     partial | False | True: the folder is meant to hold only a part of the 60000 + 10000 recordings
     samples | None | number of training recordings; None: all but those held out (simulated: 6000)
     validation | None | training recordings held out for validation; None: a tenth (simulated: 1000)
-    test | None | number of test recordings, the first ones; None: all (simulated: 1000)
+    test | None | number of test recordings, drawn (simulated: the first, 1000); None: all
     steps, dt | 300, 1 ms; rate: 30, 10 ms | time steps of a trial and their length
     warmup | 100; rate: 3 | steps before the target is shown and the readout read
     crop | None | side of the centred square of pixels that is kept, of 34
@@ -93,7 +102,7 @@ def nmnist(
     def chosen(found):
         train, held = shares(name, found["train"], samples, validation)
         return {"train": train, "validation": held,
-                "test": first(name, found["test"], test)}
+                "test": drawn(name, found["test"], test)}
 
     return recorded(shown, event_set, data, partial, chosen,
                     "N-MNIST, digits recorded in three saccades. Orchard et al. 2015.")

@@ -20,13 +20,15 @@ from bioopzo.text.functions import TABLE
 SYMBOLS = {"Dz": "D^{z}", "Do": "D^{o}", "dt": "dt"}
 _COMPARISONS = {"Lt": "<", "LtE": r"\leq", "Gt": ">", "GtE": r"\geq", "Eq": "=", "NotEq": r"\neq"}
 _SUMS = (ast.Add, ast.Sub)
+#: Endings that sympy reads as what is done to a letter.
+_OPERATORS = ("abs", "avg", "norm", "mag", "prm", "prime", "bold", "cal", "scr", "frak")
 
 
 def symbol(name: str, index: str = "") -> str:
     r"""A name as LaTeX: ``tau_m`` is \tau_{m}, ``xbar`` \bar{x}; a word stands upright, whole."""
-    base, _, subscripts = split_super_sub(name)
-    if _is_word(base):
-        base, subscripts = name, []
+    base, above, subscripts = split_super_sub(name)
+    if _is_word(base) or above:
+        return rf"\mathrm{{{name}}}".replace("_", r"\_") + (f"_{{{index}}}" if index else "")
     parts = [_letters(part) for part in subscripts if part] + ([index] if index else [])
     return _letters(base) + (f"_{{{','.join(parts)}}}" if parts else "")
 
@@ -40,13 +42,18 @@ def plain_symbol(name: str) -> str:
 
 def _is_word(base):
     """Whether a name is a word (``drive``), not a letter with a mark (``xbar``)."""
-    return len(base) > 1 and base not in SYMBOLS and translate(base) == base
+    marked = base.endswith(_OPERATORS)  # gabs is no |g|
+    return len(base) > 1 and base not in SYMBOLS and (marked or translate(base) == base)
 
 
 def _letters(word):
     if _is_word(word) and not word.isdigit():
         return rf"\mathrm{{{word}}}".replace("_", r"\_")
     return SYMBOLS.get(word) or translate(word)
+
+
+def _is_mod(node):
+    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod)
 
 
 class _Latex(NodeRenderer):
@@ -73,7 +80,9 @@ class _Latex(NodeRenderer):
     def render_Constant(self, node):
         if isinstance(node.value, bool):
             return rf"\mathrm{{{node.value}}}"
-        digits, _, power = f"{node.value:g}".partition("e")
+        short = f"{node.value:g}"
+        text = short if float(short) == node.value else repr(node.value)
+        digits, _, power = text.partition("e")
         if not power:
             return digits
         ten = f"10^{{{int(power)}}}"
@@ -89,22 +98,27 @@ class _Latex(NodeRenderer):
 
     def factor(self, node):
         text = self.render_node(node)
-        weak = self.sum_like(node) or isinstance(node, (ast.Compare, ast.BoolOp))
+        weak = self.sum_like(node) or _is_mod(node) or isinstance(node, (ast.Compare, ast.BoolOp))
         return rf"\left({text}\right)" if weak else text
 
     def render_BinOp(self, node):
         kind = type(node.op).__name__
         if kind in ("Add", "Sub"):
-            right = self.render_node(node.right)
+            left, right = (self.factor(side) if _is_mod(side) else self.render_node(side)
+                           for side in (node.left, node.right))
             if right.startswith("-") or (kind == "Sub" and self.sum_like(node.right)):
                 right = rf"\left({right}\right)"
-            return f"{self.render_node(node.left)} {'+' if kind == 'Add' else '-'} {right}"
+            return f"{left} {'+' if kind == 'Add' else '-'} {right}"
         if kind == "Mult":
             right = self.factor(node.right)
             if right.startswith("-"):
                 right = rf"\left({right}\right)"
             space = r"\cdot" if right[0].isdigit() else "" if right.startswith(r"\left") else r"\,"
-            return f"{self.factor(node.left)} {space} {right}"
+            left = self.factor(node.left)
+            if self.in_exponent and isinstance(node.left, ast.BinOp) and isinstance(
+                    node.left.op, ast.Div):  # t / tau k would be t / (tau k)
+                left = rf"\left({left}\right)"
+            return f"{left} {space} {right}"
         if kind == "Div":
             return self.quotient(node)
         if kind == "Pow":
@@ -161,7 +175,7 @@ class _Latex(NodeRenderer):
             return rf"\sqrt{{{found}}}"
         if name == "abs":
             return rf"\left|{found}\right|"
-        if name == "int":  # of a condition: 1 where it holds
+        if name == "int" and isinstance(node.args[0], (ast.Compare, ast.BoolOp)):  # 1 if it holds
             return rf"\mathbf{{1}}\left[{found}\right]"
         command = TABLE[name].latex if name in TABLE else ""
         known = command or rf"\mathrm{{{name}}}".replace("_", r"\_")
