@@ -100,7 +100,7 @@ def _of_network(model):
 
 def _of_neuron(model, name):
     """The blocks of hidden neurons of another kind."""
-    return parts.hidden(neurons.get(name).blocks, model.reset, model.refractory > 0 * second)
+    return parts.hidden(model.cells[name].blocks, model.reset, model.refractory > 0 * second)
 
 
 def _laid_over(model, blocks):
@@ -139,15 +139,14 @@ def _keep_membranes(model, blocks):
     membrane = render(line for line in parse(blocks["hidden"]) if line.name == "u")
     for population in model.layers.hidden if "push" in model.rule.current else ():
         own = blocks.get(population.name, "")
-        if population.neuron and "u" not in neurons.get(population.neuron).receives \
+        if population.neuron and "u" not in model.cells[population.neuron].receives \
                 and not defines(own, "u"):
             blocks[population.name] = compose(membrane, own)
 
 
 def _states(model):
     """The variables of hidden neurons that go on between trials."""
-    others = {p.neuron for p in model.layers.hidden if p.neuron}
-    return {name for cell in (model.cell, *map(neurons.get, others)) for name in cell.state}
+    return {name for cell in (model.cell, *model.cells.values()) for name in cell.state}
 
 
 def _put_in(model, blocks, spikes=True):
@@ -158,7 +157,7 @@ def _put_in(model, blocks, spikes=True):
 
 def _said(model, name):
     """What hidden neurons called `name` say of their synapses; ``""``: the model's own."""
-    return words.said(neurons.get(name) if name else model.cell)
+    return words.said(model.cells[name] if name else model.cell)
 
 
 def _of_rule(model):

@@ -52,6 +52,8 @@ _SETTINGS = ("neuron", "reset", "refractory", "error", "coding", "surrogate", "d
 _NOTHING: Entries[Any] = Entries({})
 #: What a model keeps where a copy differs in numbers alone.
 _TEXT = ("declared", "layers", "network", "_written", "_followed")
+#: What a model is made of beside its fields, and takes with it.
+_MADE = ("rule", "cell", "cells")
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -182,6 +184,7 @@ class Model:
         _store(new, **{**fields, **changes})
         if not changes.keys() & {"neuron", "neuron_options"}:
             new.__dict__["cell"] = self.cell
+        new.__dict__["cells"] = new._named_cells(self.cells)
         if new.depth == self.depth and not changes.keys() & {"rule_name", "options"}:
             new.__dict__["rule"] = self.rule  # though its file may have been added anew since
         if self._reads_as(new):
@@ -208,7 +211,7 @@ class Model:
 
         Their files may not be known there, or have changed since.
         """
-        return {name: self.__dict__[name] for name in [*self.__dataclass_fields__, "rule", "cell"]}
+        return {name: getattr(self, name) for name in [*self.__dataclass_fields__, *_MADE]}
 
     def _compose(self):
         """Compose text and parameters now, so that what is wrong is said when it is written."""
@@ -267,6 +270,18 @@ class Model:
         return neurons.get(self.neuron, **self.neuron_options)
 
     @cached_property
+    def cells(self) -> Mapping[str, neurons.Neuron]:
+        """The `Neuron` of hidden populations that have another than the model's, by its name."""
+        return self._named_cells({})
+
+    def _named_cells(self, known):
+        """The `cells`, those that are `known` as they are: their files may have changed since."""
+        named = {p.neuron for p in self.given_network.hidden if p.neuron} if self.given_network \
+            else ()
+        return Entries({name: known[name] if name in known else neurons.get(name)
+                        for name in sorted(named)})
+
+    @cached_property
     def declared(self) -> Mapping[str, Parameter]:
         """Every parameter the blocks declare: name -> `Parameter`."""
         parts.error(self.feedback)
@@ -276,7 +291,7 @@ class Model:
             del table["c"]  # there is no loss to be mixed
         for population in self.given_network.hidden if self.given_network else ():
             if population.neuron:
-                table = {**neurons.get(population.neuron).parameters, **table}
+                table = {**self.cells[population.neuron].parameters, **table}
         if self.surrogate != "escape":
             table.update(parts.SURROGATE_PARAMETERS)
         table.update(self.rule.parameters)
@@ -474,13 +489,27 @@ class Model:
             settings.pop("neuron", None)
         if (rule, options) == (self.rule_name, dict(self.options)):
             kept = self._values_under(settings) if "neuron" in settings else self.given
-            return self._with(given=Entries({**kept, **changes}), **settings)
+            return self._as_silent(self._with(given=Entries({**kept, **changes}), **settings))
         settings.update(rule_name=rule, options=Entries(options))
         plain = self._with(edits=(), given=self.plain().given, regime=_NOTHING, **settings)
         edits = self._carried(plain)
         given = {**self._carried_values(self.given, plain, edits), **changes}
-        return self._with(edits=edits, given=Entries(given), regime=Entries(
-            self._carried_values(self.regime, plain, ())), **settings)
+        return self._as_silent(self._with(edits=edits, given=Entries(given), regime=Entries(
+            self._carried_values(self.regime, plain, ())), **settings))
+
+    def _as_silent(self, new):
+        """The model `new`, if what silences neurons of this one is right there (`texts.silence`).
+
+        It stands before a copy of psi, which would stay that of the rule or neuron before.
+        """
+        def of(model, block):
+            return {line.right for line in parse(model.blocks.get(block, "")) if line.name == "psi"}
+
+        if "intact" in self.given and any(of(self, f"hidden{x}") != of(new, f"hidden{x}")
+                                          for x in ("", ".sample")):
+            raise InputError("neurons of this model are silenced with the psi of its own rule and "
+                             "neuron, and the new ones have another: replace first, then silence")
+        return new
 
     def unedited(self) -> "Model":
         """The model without the user's edits, and without the parameters only they read."""
@@ -507,8 +536,7 @@ class Model:
     @property
     def _cells(self):
         """The `Neuron` of every hidden population, each once."""
-        others = {p.neuron for p in self.layers.hidden} - {""}
-        return [self.cell, *map(neurons.get, sorted(others))]
+        return [self.cell, *self.cells.values()]
 
     def _values_under(self, settings):
         """The values given, without those of a neuron that nothing reads under other settings."""
@@ -683,7 +711,7 @@ class Model:
                 own[kind] = text
         return {"format": FORMAT, "digest": self.digest, "files": own,
                 **{name: stored.packed(part) for name, part in {
-                    **parts, "rule": self.rule, "cell": self.cell}.items()}}
+                    **parts, **{made: getattr(self, made) for made in _MADE}}.items()}}
 
     @classmethod
     def from_content(cls, content: Mapping[str, Any]) -> "Model":
@@ -699,11 +727,11 @@ class Model:
         if lost:
             raise InputError(f"the model's file lacks {', '.join(sorted(lost))}")
         found = {name: stored.unpacked(content[name])
-                 for name in [*cls.__dataclass_fields__, "rule", "cell"]}
+                 for name in [*cls.__dataclass_fields__, *_MADE] if name in content}
         new = object.__new__(cls)
         _store(new, **{name: Entries(part) if isinstance(part, dict) else part
-                       for name, part in found.items() if name not in ("rule", "cell")})
-        new.__dict__.update(rule=found["rule"], cell=found["cell"])
+                       for name, part in found.items() if name not in _MADE})
+        new.__dict__.update({made: found[made] for made in _MADE if made in found})
         new._compose()
         if new.digest != content.get("digest"):
             warnings.warn("this version of the package gives the saved model another text or other "

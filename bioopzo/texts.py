@@ -1,7 +1,7 @@
 """Small texts that combine with any rule: each takes a model and returns it with lines more.
 
 What they add is text of the blocks, to be read, edited and checked as any other; under another rule
-(`Model.replace`) it stays.
+(`Model.replace`) it stays, or is refused.
 """
 
 from collections.abc import Mapping
@@ -33,9 +33,10 @@ def rate_homeostasis(model: Model, target: Quantity = 20 * Hz, strength: float =
     Each keeps `usual`, the mean of its rate over `tau` of training; between two trials all weights
     onto it change by `strength` times what is missing, as a share of the target:
 
-        w += scaling*(1 - usual_post/target_rate)
+        w = w + scaling*(1 - usual_post/target_rate)
 
-    The parameters are `target_rate`, `scaling` and `tau_usual`. Raises `InputError` where no hidden
+    It is set, not learned: no optimiser changes its size. Weights that do not learn stay. The
+    parameters are `target_rate`, `scaling` and `tau_usual`. Raises `InputError` where no hidden
     neuron spikes by the variable S.
 
     Source: synaptic scaling, Turrigiano et al. 1998, Nature 391, 892-896, by sums in place of
@@ -51,29 +52,34 @@ def rate_homeostasis(model: Model, target: Quantity = 20 * Hz, strength: float =
     return _with(model, {
         "hidden": "usual : Hz",
         "hidden.step": "usual += (S/dt - usual)*dt/tau_usual",
-        "forward.trial": "w += scaling*(1 - usual_post/target_rate)",
+        "forward.trial": "w = w + scaling*(1 - usual_post/target_rate)",
     }, target_rate=target, scaling=strength, tau_usual=tau)
 
 
 def weight_decay(model: Model, share: float = 1e-4) -> Model:
-    """The `model` whose weights lose a `share` of themselves between two trials.
+    """The `model` whose forward weights lose a `share` of themselves between two trials.
 
-    The parameter is `lost`. Raises `InputError` for a value that cannot be used.
+    They are set, not learned: no optimiser changes how much. Weights that do not learn, those of
+    readouts of single layers and feedback stay. The parameter is `lost`. Raises `InputError` for a
+    value that cannot be used.
     """
-    return _with(model, {"forward.trial": "w -= lost*w", "forward_readout.trial": "w -= lost*w"},
-                 lost=share)
+    return _with(model, {"forward.trial": "w = (1 - lost)*w",
+                         "forward_readout.trial": "w = (1 - lost)*w"}, lost=share)
 
 
 def silence(model: Model, population: str, neurons: Any = None) -> Model:
-    """The `model` with neurons of a hidden `population` that are silent, and learn nothing.
+    """The `model` with neurons of a hidden `population` that are silent, and whose psi is 0.
 
     `neurons` are indices, default all. They have a parameter of their own, `intact`, an array of 0
     and 1, which stands before what they send and before psi:
 
         S = intact*(int(rand() < chance))
 
-    A membrane that would run away without its spikes is held at 0. Raises `InputError` for an
-    unknown population, for neurons that it has not, and where no S decides on its spikes.
+    A membrane that would run away without its spikes is held at 0. Under rules that teach through
+    psi they learn nothing; what weights onto them do under others, and a decay of weights, has no
+    effect, for they send nothing. The text is that of this rule and neuron: `Model.replace` refuses
+    others with another psi. Raises `InputError` for an unknown population, for neurons that it has
+    not, and where no S decides on its spikes.
     """
     hidden = {one.name: one for one in model.network.hidden}
     if not isinstance(population, str) or population not in hidden:
@@ -93,7 +99,9 @@ def silence(model: Model, population: str, neurons: Any = None) -> Model:
                          f"of {population} sets none in its block 'step'")
     changes: dict[str, Any] = {
         population: _gated(model, population, equations, "psi"),
-        f"{population}.step": _gated(model, f"{population}.step", steps, "S")}
+        f"{population}.step": _gated(model, f"{population}.step", steps, "S"),
+        f"{population}.sample": _gated(model, f"{population}.sample", parse(
+            text_of(model.blocks, one, "sample")), "psi")}
     membrane = next((line for line in equations if line.name == "u"), None)
     if membrane and membrane.kind == "differential" and not linear(membrane, equations):
         changes[f"{population}.step"] += f"\nu = {INTACT}*u"

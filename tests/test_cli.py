@@ -161,3 +161,11 @@ def test_what_is_right_can_be_kept_back(tmp_path):
     script = tmp_path / "alone.py"
     assert main(["export", str(tmp_path / "saved.npz"), "brian2", str(script)]) == 0
     assert "hidden_1 = NeuronGroup(" in script.read_text()
+
+
+def test_a_sweep_of_which_every_run_is_missing_says_why(tmp_path, capsys):
+    """It ended in a KeyError."""
+    assert main(["sweep", "--task", "xor", "--rule", "dfa", "--set", "eta_o=1e307,1e308*Hz",
+                 "--seeds", "1", "--trials", "9", "--evaluations", "1", "--evaluation-trials", "2",
+                 "--jobs", "1", "--backend", "numpy", "--out", str(tmp_path / "sw")]) == 2
+    assert "all 2 runs are missing: " in capsys.readouterr().err

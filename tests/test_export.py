@@ -341,7 +341,11 @@ def test_what_nir_has_in_another_way_is_said(tmp_path):
     (lambda: bz.Model([4, 5, 2]).edit({"forward_2.spike": "o_post += w*w"}), "o_post .= w.w"),
     (lambda: bz.Model([4, 5, 2]).edit(u="du/dt = (b + drive - u**2)/tau_m : 1"), "u..2"),
     (lambda: bz.Model([4, 5, 2]).edit(rho="rho = rho0*p**2 : Hz"), "as it was edited"),
-    (lambda: bz.texts.silence(bz.Model([4, 5, 2]), "hidden_1", [1]), "intact")])
+    (lambda: bz.texts.silence(bz.Model([4, 5, 2]), "hidden_1", [1]), "intact"),
+    # Both of these were left out in silence.
+    (lambda: bz.Model([4, 5, 2]).edit({"input.trial": "xbar = 0\nx *= 2"}), r"x \*= 2, of input"),
+    (lambda: bz.Model([4, 5, 2], neuron="deterministic").edit({
+        "hidden.step": "S = int(u > theta)\ndrive *= 0.9"}), r"drive \*= 0.9, of hidden_1")])
 def test_nir_refuses_what_it_cannot_say(make, says, tmp_path):
     pytest.importorskip("nir")
     run = untrained(make())

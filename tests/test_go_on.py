@@ -347,3 +347,17 @@ def test_neurons_that_go_on_are_not_refractory_for_a_chunk(task, monkeypatch):
     assert whole[1].values.sum() > 20 and np.array_equal(whole[1].values, parts[1].values)
     np.testing.assert_allclose(whole[0].decision, parts[0].decision)
     np.testing.assert_allclose(whole[0].rates["hidden_1"], parts[0].rates["hidden_1"])
+
+
+def test_trials_that_are_recorded_with_plasticity_go_on_in_time(task):
+    """All of them had the time of the first: a rate that falls with t did not fall."""
+    model = bz.Model([64, 5, 10], rule="dfa", neuron="deterministic").edit({
+        "forward_readout": "dw/dt = -eta_o*exp(-t/(100*ms))*xbar_pre*g_post : 1"})
+    run = trained(model, task, 2, backend="numpy")
+    found = run.record(["forward_2.w"], np.arange(3), plastic=True)["forward_2.w"].values
+    starts = [np.array(run.network["forward_2"].w)]
+    for sample in range(2):
+        run.network.present(sample, plastic=True)
+        starts.append(np.array(run.network["forward_2"].w))
+    for trial, start in enumerate(starts):
+        np.testing.assert_allclose(found[trial, 0].ravel(), start, atol=1e-9)

@@ -6,6 +6,7 @@ from brian2 import ms
 
 import bioopzo as bz
 from bioopzo.errors import InputError, ModelWarning
+from bioopzo.training import living
 from bioopzo.training.living import untrained_shares
 from bioopzo.training.start import initial_weights
 
@@ -81,3 +82,14 @@ def test_a_model_with_gains_keeps_them():
     model = bz.Model("2x8x8-4C3-FC20-4", rule="bp", gain={"forward_1": 3.0})
     with pytest.raises(InputError, match="has gains of its own"):
         bz.alive(model, images(4))
+
+
+def test_a_share_is_that_of_the_steps_that_delays_leave():
+    """They were not known: a population behind 40 ms had three times the gain it needs."""
+    network = bz.Network(inputs=4, readouts=2).population("A", 3).population("B", 3)
+    late = living._first_steps(network.connect("input", "A", delay=40 * ms).connect(
+        "A", "B", delay=2 * ms).connect("input", "B", name="skip", delay=50 * ms).connect(
+        "B", "readout").connect("A", "A"), 1e-3)
+    assert (late["A"], late["B"]) == (40, 43)
+    plain = living._first_steps(bz.Model([4, 5, 6, 2]).layers, 1e-3)
+    assert (plain["hidden_1"], plain["hidden_2"], plain["readout"]) == (0, 1, 2)

@@ -1,6 +1,7 @@
 """Models, tasks, runs and comparisons travel: pickle, copies, and fresh processes."""
 
 import copy
+import json
 import multiprocessing
 import pickle
 from concurrent.futures import ProcessPoolExecutor
@@ -145,3 +146,27 @@ def test_an_error_of_training_brings_its_run_along(task):
     other = pickle.loads(pickle.dumps(caught.value))
     assert str(other) == str(caught.value)
     same_run(other.run, caught.value.run)
+
+
+NEURON = """
+from bioopzo.neurons import Neuron
+from bioopzo.neurons.deterministic import neuron as base
+
+
+def neuron():
+    return base()
+"""
+
+
+def test_a_neuron_of_a_population_s_own_goes_with_the_model(tmp_path):
+    """Only the model's own did: sweeps on several cores lost all their runs."""
+    (tmp_path / "spiky.py").write_text(NEURON)
+    name = bz.neurons.add(tmp_path / "spiky.py")
+    network = bz.Network(inputs=4, readouts=2).population("E", 3, neuron=name).connect(
+        "input", "E").connect("E", "readout")
+    model = bz.Model(network)
+    packed, content = pickle.dumps(model), json.loads(json.dumps(model.content()))
+    del bz.neurons._FOLDER.added[name]
+    for again in (pickle.loads(packed), bz.Model.from_content(content)):
+        assert again.digest == model.digest
+        assert again.edit(tau_m=9 * ms).check().cells[name] == model.cells[name]

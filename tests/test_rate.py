@@ -1380,6 +1380,18 @@ def test_the_drawing_says_what_a_convolution_is():
         assert f"<title>{told}</title>" in page
 
 
+def test_an_optimiser_is_its_text_whatever_it_is_called(task):
+    """In steps "sgd" was descent by its name, and its program was taken for that of another."""
+    still = optimizers.get("sgd")
+    still = type(still)("sgd", "w += 0*dw", "", still.variables, still.parameters)
+    shown = {"trials": 8, "batch": 4, "updates": "step", "evaluations": 1, "engine": "rate",
+             "progress": False, "compiled": False}
+    for optimizer, moves in ((still, False), ("sgd", True),
+                             (type(still)("frozen", "w += 0*dw", ""), False)):
+        run = bz.train(bz.Model([4, 5, 2]), task, optimizer=optimizer, **shown)
+        assert np.ptp(run.arrays["snapshots/forward_1.w"], axis=0).any() == moves
+
+
 def test_engines_that_differ_in_the_optimizer_s_rate_share_a_program(task):
     """And each moves by its own rate, also where nobody gives one with the batch."""
     moved = []

@@ -436,3 +436,12 @@ def test_the_command_sweeps_draws_and_says_what_is_wrong(task, stubbed, tmp_path
     assert "nothing is swept" in capsys.readouterr().err
     assert main([*given, "--executor", "dusk:1"]) == 2
     assert "--executor is dask:ADDRESS" in capsys.readouterr().err
+
+
+def test_evaluations_of_runs_of_several_batches_say_their_own_trials(task):
+    """Those of the shorter curve were labelled with the longer one's."""
+    found = bz.sweep(model(), task, {"batch": [2, 8]}, seeds=[0], engine="rate", trials=16,
+                     evaluations=4, evaluation_trials=2, jobs=1, progress=False, compiled=False)
+    assert "trials" not in found.coords
+    assert found["trials"].sel(batch=8).values[0].tolist()[:3] == [0, 8, 16]
+    assert found["trials"].sel(batch=2).values[0].tolist() == [0, 4, 8, 12, 16]

@@ -56,7 +56,7 @@ def test_rates_come_to_the_target(engine):
 def test_they_stay_under_another_rule():
     model = bz.texts.rate_homeostasis(bz.Model(SIZES, rule="opzo"), target=33*Hz)
     other = model.replace(rule="rstdp")
-    assert "w += scaling*(1 - usual_post/target_rate)" in other.blocks["forward.trial"]
+    assert "w = w + scaling*(1 - usual_post/target_rate)" in other.blocks["forward.trial"]
     assert "E = 0" in other.blocks["forward.trial"] and other.parameters["target_rate"] == 33*Hz
     other.check()
 
@@ -69,3 +69,40 @@ def test_what_cannot_be_used_is_refused():
         bz.texts.rate_homeostasis(model.edit({"hidden.step": "u = u"}))
     with pytest.raises(InputError, match="lost needs one finite number"):
         bz.texts.weight_decay(model, share=None)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adamw"])
+def test_a_decay_is_that_share_under_every_optimiser(optimizer):
+    """It went through the optimiser: adamw made one size of every share."""
+    task = bz.tasks.xor()
+    for share in (1e-2, 1e-4):
+        plain = bz.Model([4, 12, 2], rule="readout_only", b=0.0)
+        run = bz.train(bz.texts.weight_decay(plain, share), task, trials=80, engine="rate",
+                       batch=8, evaluations=1, optimizer=optimizer, compiled=False,
+                       precision="double", progress=False)
+        first = run.arrays["snapshots/forward_1.w"][0]
+        np.testing.assert_allclose(run.final["forward_1.w"], first * (1 - share) ** 10, rtol=1e-6)
+
+
+@pytest.mark.parametrize("surrogate", ["localzo", "localzo_5", "localzo_normal", "escape"])
+@pytest.mark.parametrize("options", [{"backend": "numpy"},
+                                     {"engine": "rate", "batch": 4, "compiled": False,
+                                      "optimizer": "sgd"}])
+def test_silent_neurons_learn_nothing_whatever_their_psi_is(surrogate, options):
+    """Where psi is drawn by a statement it was not silenced."""
+    model = bz.texts.silence(bz.Model([4, 6, 2], rule="bp", surrogate=surrogate), "hidden_1",
+                             [0, 1])
+    run = bz.train(model, bz.tasks.xor(), trials=8, evaluations=1, evaluation_trials=2,
+                   progress=False, **options)
+    first, last = run.arrays["snapshots/forward_1.w"].reshape(2, 4, 6)
+    moved = np.abs(last - first).max(axis=0)
+    assert not moved[:2].any() and moved[2:].all()
+
+
+def test_silence_does_not_stay_with_another_psi():
+    """The whole population, intact neurons too, kept that of the rule before."""
+    model = bz.texts.silence(bz.Model(SIZES, rule="bp"), "hidden_1", [0])
+    assert "intact" in model.replace(rule="dfa").check().blocks["hidden_1"]
+    for other in ({"rule": "superspike"}, {"neuron": "erf"}):
+        with pytest.raises(InputError, match="replace first, then silence"):
+            model.replace(**other)

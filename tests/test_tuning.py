@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
-from brian2 import Hz
+from brian2 import Hz, ms
 
 import bioopzo as bz
-from bioopzo.errors import InputError
+from bioopzo.errors import InputError, ModelWarning
 from bioopzo.training import search as tuning
 from bioopzo.training.tuned import table, tuned_parameters
 
@@ -131,7 +131,8 @@ def test_a_search_is_the_same_for_any_number_of_runs_at_a_time(model, tmp_path, 
     task = bz.tasks.xor()
     task = task.replace(splits={**task.splits, "validation": task.splits["validation"][:12]})
     one, several = (bz.tune(model, task, trials=40, count=2, finalists=1, seeds=1, jobs=jobs,
-                            progress=False, engine="rate", batch=8, out=tmp_path / str(jobs))
+                            progress=False, engine="rate", batch=8, optimizer="sgd",
+                            out=tmp_path / str(jobs))
                     for jobs in (1, 3))
     assert one.trials == several.trials and [list(t["scores"]) for t in one.trials].count(
         ["2000", "2001", "2002"]) == 1  # of the finalist
@@ -142,7 +143,7 @@ def test_a_search_is_the_same_for_any_number_of_runs_at_a_time(model, tmp_path, 
     # A search that was done, or stopped, goes on from its folder.
     monkeypatch.setattr("bioopzo.training.runs.train_group", None)
     again = bz.tune(model, task, trials=40, count=2, finalists=1, seeds=1, progress=False,
-                    engine="rate", batch=8, out=tmp_path / "1")
+                    engine="rate", batch=8, optimizer="sgd", out=tmp_path / "1")
     assert again.entry == one.entry and again.trials == one.trials
     # What optuna heard is there for its tools, and once, though the search was gone through twice.
     journal, = (tmp_path / "1").glob("optuna-*.log")
@@ -232,3 +233,25 @@ def test_a_search_finds_the_better_rate_and_is_used_by_a_task_that_takes_its_val
     rate = tuned_parameters("third", model)["eta_o"]
     assert rate == entry["parameters"]["eta_o"] * Hz
     assert tuned_parameters("unknown", model) == {}
+
+
+def test_what_has_no_effect_is_not_searched(model, monkeypatch):
+    """adamw divides changes by their size: every eta had the same score, and one was "tuned"."""
+    monkeypatch.setattr("bioopzo.training.runs.train_group", None)
+    with pytest.raises(InputError, match="eta_o: the optimizer adamw divides every change"):
+        bz.tune(model, bz.tasks.xor(), engine="rate", trials=40)
+    with pytest.warns(ModelWarning, match="eta: the optimizer adamw divides"):
+        bz.sweep(bz.Model([4, 5, 2]), bz.tasks.xor(), {"eta": [1, 2] * Hz}, engine="rate",
+                 trials=8, jobs=1)
+
+
+@pytest.mark.parametrize("other, what", [
+    (lambda m: m.replace(neuron="erf"), "neuron"), (lambda m: m.edit(tau_m=30 * ms), "parameters"),
+    (lambda m: bz.Model([4, 9, 2], rule="readout_only"), "hidden layers"),
+    (lambda m: m.edit({"readout.step": "o *= 1"}), "edits")])
+def test_another_network_does_not_overwrite_the_package_s_own_values(other, what, monkeypatch):
+    monkeypatch.setattr(tuning, "tune", None)
+    task = bz.tasks.xor()
+    model = bz.Model([task.n_in, *task.hidden, task.n_out], rule="readout_only")
+    with pytest.raises(InputError, match=f"other {what}.*--out"):
+        tuning.tune_file(other(model), task)

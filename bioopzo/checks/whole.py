@@ -96,7 +96,7 @@ class Text:
         for path in getattr(obj, "pathways", ()):
             yield "statements", path.text
 
-    def _every_line(self, name):
+    def every_line(self, name):
         """(statement?, line) of every line of an object but conditions."""
         for kind, text in self._places(name):
             if kind == "equations":
@@ -107,7 +107,7 @@ class Text:
     def set_by(self, name, word):
         """(block, line) of the statements of an object that set one of its variables."""
         return [(self._block_of(name, line), str(line))
-                for statement, line in (self._every_line(name) if name in self.objects else ())
+                for statement, line in (self.every_line(name) if name in self.objects else ())
                 if statement and line.name == word]
 
     def _block_of(self, owner, wanted):
@@ -257,7 +257,7 @@ class Text:
                 if kind == "condition" and text and not identifiers(text) & gone:
                     block = self._block_of(name, text)
                     yield from ((name, block, m) for m in of_condition(scope, text))
-            for statement, line in self._every_line(name):
+            for statement, line in self.every_line(name):
                 if not ({line.name, *identifiers(line.right)} & gone):
                     block = self._block_of(name, line)
                     yield from ((name, block, m) for m in of_line(scope, line, statement))
@@ -328,7 +328,7 @@ class Text:
                 words.add(f"{word}_post")
             if self.links.get(name, {}).get(word) == (owner, word) and word not in self.lines[name]:
                 words.add(word)
-            for _, line in self._every_line(name):
+            for _, line in self.every_line(name):
                 if words & {line.name, *identifiers(line.right)}:
                     users.append(self._block_of(name, line))
         return list(dict.fromkeys(users))
@@ -370,7 +370,7 @@ class Text:
             for kind, text in self._places(name):
                 words = identifiers(text) if kind == "condition" else set()
                 found |= {self.variable(name, word) for word in words}
-            for _, line in self._every_line(name):
+            for _, line in self.every_line(name):
                 found |= {self.variable(name, word)
                           for word in identifiers(line.right) - {line.name}}
         return found
@@ -381,7 +381,7 @@ class Text:
         network = self.model.network
         found = {(network.error.name, "y"), (network.input.name, HANDED_IN[self.model.coding])}
         for name in self.objects:
-            for statement, line in self._every_line(name):
+            for statement, line in self.every_line(name):
                 if statement or "summed" in line.flags:
                     found.add(self.variable(name, line.name))
         return found
@@ -483,7 +483,7 @@ class Text:
             learns = before.get(f"{name}.w") == INFLUENCED if self.model.edits else \
                 line is not None and bool(line.right)
             if learns and levels.get(f"{name}.w") != INFLUENCED:
-                zero = [word for _, line in self._every_line(name)
+                zero = [word for _, line in self.every_line(name)
                         for word in sorted(identifiers(line.right))
                         if levels.get(owner_of(self.draft, name, word)) == ZERO]
                 why = f" ({', '.join(dict.fromkeys(zero))} never differs from 0)" if zero else ""

@@ -14,6 +14,7 @@ import numpy as np
 import sympy
 
 from bioopzo import neurons
+from bioopzo.checks.whole import Text
 from bioopzo.errors import InputError, ModelWarning
 from bioopzo.network.assembly import assemble
 from bioopzo.network.clock import masks_of, shape_of
@@ -62,6 +63,7 @@ def graph(run: Any, model: Any, task: Any) -> Any:
     if float(model.refractory):
         raise _not_in_nir(f"refractory={model.refractory}")
     model = model.replace(dropout=0.0)  # nothing is silenced once the network has learned
+    _check_statements(model)
     shape = shape_of(task, 1)
     assembly = assemble(model, shape.duration, shape.varying, False, bool(shape.events),
                         step=shape.step, masks=shape.masks > 1)
@@ -78,6 +80,22 @@ def graph(run: Any, model: Any, task: Any) -> Any:
     net.edges.append((network.readout.name, end))
     _warn(net)
     return nir.NIRGraph(net.nodes, net.edges, metadata=_about(run, model, task))
+
+
+def _check_statements(model):
+    """Refuse statements other than the network's own on what moves the readout: NIR has none.
+
+    Those on membranes and spikes are looked at one by one, see `_neuron`.
+    """
+    mine, usual = Text(model), Text(model.plain())
+    for population in model.network.layers:
+        name = population.name
+        written, known = ({str(line): line for statement, line in text.every_line(name)
+                           if statement} for text in (mine, usual))
+        for changed in sorted(written.keys() ^ known.keys()):
+            line = (written | known)[changed]
+            if line.name not in ("u", "o", "S") and mine.moves(f"{name}.{line.name}"):
+                raise _not_in_nir(f"{line}{' left out' * (changed in known)}, of {name}")
 
 
 def _not_in_nir(what):
@@ -190,7 +208,7 @@ def _reset(net, name, size):
 def _hazard(net, model, population):
     """What the decision to spike was before it was made deterministic."""
     name = population.name
-    cell = neurons.get(population.neuron) if population.neuron else model.cell
+    cell = model.cells[population.neuron] if population.neuron else model.cell
     if not neurons.is_leaky(cell):
         raise _not_in_nir(f"the neuron {cell.name}, of {name}")
     group = net.assembly.groups[name]

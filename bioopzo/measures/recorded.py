@@ -87,8 +87,9 @@ def _one_by_one(run, model, task, chosen, samples, plastic, seed):
     for first in range(0, len(samples), shape.rows):
         part = samples[first:first + shape.rows]
         trial_keys = keys(seed, MEASURE, first + np.arange(len(part)))
+        before_each = done + plastic * (first + np.arange(len(part)))
         outcome = engine.run(Chunk(len(part), state, values, {**data, **tables(
-            task, shape, part, plastic, done, trial_keys)}))
+            task, shape, part, plastic, before_each, trial_keys)}))
         found.append(outcome.recorded)
         state = outcome.state
         shift_last_spikes(state, len(part) * float(shape.duration))

@@ -27,6 +27,9 @@ def command(model, task, values, options, settings):
         if path:
             write_json(path, {"task": task.name, "rule": model.rule_name, "rows": rows})
     measure = "test_accuracy" if "test_accuracy" in found else "test_loss"
+    if measure not in found:
+        problems = dict.fromkeys(row["problem"] for row in rows if row["problem"])
+        raise InputError(f"all {len(rows)} runs are missing: {'; '.join(problems)}")
     print(f"{task.name}: held-out {measure[5:]}, {options.seeds} seed(s)")
     names = list(values)
     by_point = {}

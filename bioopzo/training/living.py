@@ -96,15 +96,26 @@ def untrained_shares(model: Any, task: Task, members: np.ndarray, seed: int = 0,
                      activity: str = "rates") -> dict[str, float]:
     """The mean chance to spike in a step, before anything is learned: hidden layer -> share of 1.
 
-    Of the steps that the layer's inputs can reach, one later for every layer below. `model` has
-    been given its `task`, the trials `members` of which are shown as one batch; `seed` draws the
-    initial weights, `activity` is as for training.
+    Of the steps that the input can reach, one later for every layer below, and for delays. `model`
+    has been given its `task`, the trials `members` of which are shown as one batch; `seed` draws
+    the initial weights, `activity` is as for training.
     """
     chosen = settings(optimizer="sgd", compiled=False, activity=activity)
     engine = open_engine(model, task, chosen, seed)
     engine.put(initial_weights(model, np.random.default_rng(seed)))
     inputs, targets = presented(task)
     _, _, rates = on_batches(engine, task, inputs, targets, Masks(task), members, len(members))
-    late = {p.name: (p.layer or 1) - 1 for p in model.layers.hidden}
-    return {name: float(np.mean(rates[name])) * float(task.dt) * task.steps / max(
-        1, task.steps - steps) for name, steps in late.items()}
+    late = _first_steps(model.layers, float(task.dt))
+    return {p.name: float(np.mean(rates[p.name])) * float(task.dt) * task.steps / max(
+        1, task.steps - late.get(p.name, 0)) for p in model.layers.hidden}
+
+
+def _first_steps(layers, dt):
+    """The step in which the input can first reach each population; a spike takes one."""
+    late = {layers.input.name: -1}
+    for _ in layers.hidden:  # no shortest way is longer
+        for p in layers.predicting:
+            if p.source in late:
+                step = late[p.source] + 1 + round(p.delay / dt)
+                late[p.target] = min(step, late.get(p.target, step))
+    return late

@@ -34,7 +34,7 @@ from bioopzo.tasks import Task
 from bioopzo.text.equations import identifiers
 from bioopzo.training.runs import asked, computed, told_of
 from bioopzo.training.saving import place_of_run
-from bioopzo.training.train import checked_pair
+from bioopzo.training.train import checked_pair, without_effect
 from bioopzo.training.tuned import FILE, Tuned, entries_of, key_of, tuned_parameters, with_unit
 from bioopzo.training.workers import workers
 from bioopzo.versions import versions
@@ -91,6 +91,18 @@ def search_space(model: Model, ranges: Ranges | None = None) -> dict[str, tuple[
             raise InputError(f"the range of {name} needs 0 < lowest < highest, not {limits}")
         space[name] = (low, high)
     return space
+
+
+def _with_effect(space, asked_for, lost):
+    """The ranges of what has an effect; `InputError` where none is left, or one was asked for."""
+    left = {name: limits for name, limits in space.items() if name not in lost}
+    if lost & {*(asked_for or {})} or (space and not left):
+        names = " and ".join(sorted(lost & space.keys()))
+        raise InputError(f"{names}: the optimizer adamw divides every change by its own size, so "
+                         "that they have no effect: give "
+                         'optimizer="sgd", or sweep the optimizer\'s rate, bz.sweep(model, task, '
+                         '{"rate": [1e-3, 3e-3]}, engine="rate")')
+    return left
 
 
 def propose(model: Model, count: int, seed: int, ranges: Ranges | None = None,
@@ -168,7 +180,8 @@ def tune(model: Model, task: Task, trials: int = 4000, count: int = 24, finalist
     values at the ends train one network as well, and fail in another. `ranges` (name -> (lowest,
     highest)) replaces ranges of `search_space`.
     With ``engine="rate"`` the candidates are runs of that engine with the `settings` of `train`:
-    as one program, where that is faster. Else `jobs` runs of that engine or the compiled back end
+    as one program, where that is faster. Under its adamw, which divides changes by their size, eta
+    and eta_o are not searched. Else `jobs` runs of that engine or the compiled back end
     are trained at a time, each on one core (default: as many as there are cores), or by an
     `executor` as for `sweep`; the result is the same for any. With a folder `out` every run is
     saved there, and a search that was stopped goes on where it was; what every candidate came to
@@ -176,9 +189,9 @@ def tune(model: Model, task: Task, trials: int = 4000, count: int = 24, finalist
     ``optuna-....log``. `backend` is that of `train`, `progress` says whether bars are shown.
 
     Returns `Tuned`: parameters with their units, for `Model.edit` and `compare`, and its `trials`.
-    Raises `InputError` for a task without a validation split, for a wrong range, and where the
-    values of every candidate run away; `InterruptedRun` with the finished `.runs` for Ctrl-C,
-    SIGTERM and SIGHUP.
+    Raises `InputError` for a task without a validation split, for a wrong range, where nothing that
+    is searched has an effect, and where the values of every candidate run away; `InterruptedRun`
+    with the finished `.runs` for Ctrl-C, SIGTERM and SIGHUP.
 
     >>> found = bz.tune(model, task)
     >>> run = bz.train(model.edit(found), task)
@@ -188,7 +201,8 @@ def tune(model: Model, task: Task, trials: int = 4000, count: int = 24, finalist
     if len(task.splits["validation"]) == 0:
         raise InputError(f"task {task.name} has no validation split to tune on")
     found = tuned_parameters(task.name, model)
-    ranges = {**search_space(model.for_task(task)), **(ranges or {})}
+    ranges = _with_effect({**search_space(model.for_task(task)), **(ranges or {})}, ranges,
+                          without_effect(engine, settings))
     model = model.for_task(task, found)
     options = dict(trials=trials, evaluations=1, split="validation", engine=engine,
                    backend=backend if engine == "spiking" else None, **settings)
@@ -298,6 +312,8 @@ def tune_file(model: Model, task: Task, path: str | PathLike | None = None, **op
 
     Raises `InputError` before anything runs where the file cannot be written, or is no such file.
     """
+    if path is None:
+        _check_usual(model, task)
     path = writable("path", path or str(resources.files("bioopzo") / FILE))
     _known_entries(path)
     entry = tune(model, task, **options).entry
@@ -305,6 +321,20 @@ def tune_file(model: Model, task: Task, path: str | PathLike | None = None, **op
     content[task.name] = {**entries_of(content, task.name), key_of(model): entry}
     write_json(path, content)
     return key_of(model), entry
+
+
+def _check_usual(model, task):
+    """Refuse values of another network for the package's own file: all runs of a rule take them."""
+    plain = Model([task.n_in, *task.hidden, task.n_out])
+    differs = [what for what, mine, usual in (
+        ("neuron", model.neuron, plain.neuron), ("edits", model.edits, ()),
+        ("parameters", dict(model.given), {}),
+        ("hidden layers", model.given_network or tuple(model.sizes), tuple(plain.sizes)))
+        if mine != usual]
+    if differs:
+        raise InputError("the package's own values are those of the networks of "
+                         f"{task.name} as they come, and this one has other "
+                         f"{' and '.join(differs)}: give a data file of your own (path, --out)")
 
 
 def _known_entries(path):

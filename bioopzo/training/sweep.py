@@ -25,7 +25,7 @@ from bioopzo.training.plan import Evaluations
 from bioopzo.training.rate import alone_on_its_device
 from bioopzo.training.runs import Asked, asked, computed, told_of, words_of
 from bioopzo.training.saving import place_of_run
-from bioopzo.training.train import ENGINES, checked_pair, named
+from bioopzo.training.train import ENGINES, checked_pair, named, without_effect
 from bioopzo.training.workers import workers
 
 #: What has a place in the result already, and what to give instead.
@@ -100,6 +100,11 @@ def sweep(model: Model, task: Task, values: Mapping[str, Iterable[Any]],
     options = dict(engine=engine, trials=trials, epochs=epochs, backend=backend,
                    evaluations=evaluations, evaluation_trials=evaluation_trials, split=split,
                    **settings)
+    lost = without_effect(engine, {k: v for k, v in settings.items() if k not in grid}) & {*grid}
+    if lost and "optimizer" not in grid:
+        warnings.warn(f"{' and '.join(sorted(lost))}: the optimizer adamw divides every change by "
+                      'its own size, so that they have no effect; give optimizer="sgd", or sweep '
+                      "rate", ModelWarning, stacklevel=2)
     runs: list[Asked] = []
     for point in product(*grid.values()):
         changed, own = _at(model, dict(zip(grid, point)), engine)
@@ -191,7 +196,7 @@ def _dataset(xarray, model, task, grid, seeds, runs, found):
     coordinates["seed"] = ("seed", list(seeds))
     if trials is not None:
         rows = trials[1].reshape(-1, points)
-        rows = rows[~np.isnan(rows).any(axis=1)]
+        rows = rows[~np.isnan(rows).all(axis=1)]  # of missing runs; a shorter curve says its own
         if len(rows) and (rows == rows[0]).all():  # as long as nobody sweeps the batch
             coordinates["trials"] = ("evaluation", rows[0].astype(int))
         else:

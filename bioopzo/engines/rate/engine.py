@@ -84,7 +84,7 @@ class Engine:
         self.optimizer = optimizer or optimizers.get("sgd")
         self.dtype, self.compiled, self.seed = PRECISIONS[precision], compiled, seed
         self.each_step = updates == "step"
-        self.immediate = self.each_step and self.optimizer.name == "sgd"
+        self.immediate = self.each_step and self.optimizer.text.strip() == "w += dw"
         self.placed = placed or devices.Placement()
         self.assembly = assemble(model, None, shape.varying, lazy=False, gated=False,
                                  step=shape.step)
@@ -174,7 +174,7 @@ class Engine:
         """What two engines have in common that share a compiled program: all but numbers."""
         return repr((self.assembly.text(), self.abstract, self.sizes, sorted(
             self.connections.items()), self.model.coding, self.activity, self.dtype.__name__,
-            self.each_step, self.optimizer.text, self.optimizer.variables, sorted(
+            self.each_step, self.immediate, self.optimizer.text, self.optimizer.variables, sorted(
                 {**self.optimizer.parameters, "rate": 0}.items()), self.shape, self.compiled,
             self.placed, self.looked))
 

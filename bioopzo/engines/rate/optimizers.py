@@ -33,6 +33,11 @@ class Optimizer:
     parameters: Mapping[str, float] = field(default_factory=dict)
 
     @property
+    def scale_free(self) -> bool:
+        """Whether the size of a change, and so eta, has no effect: it is divided by its own."""
+        return self.text == _KNOWN["adamw"].text
+
+    @property
     def has_rate(self) -> bool:
         """Whether it has a learning rate of its own, whose schedule stands for eta_final's."""
         return "rate" in self.parameters
