@@ -24,6 +24,8 @@ from bioopzo.network.clock import shape_of, time_course
 from bioopzo.network.perturbation import PLACES
 from bioopzo.tasks import Task
 
+#: By how much learning rates are made small where weights are to stay.
+SMALL = 1e-6
 #: How far a neuron is perturbed, by the place of the perturbation.
 EPSILON = {"after": 60 * Hz, "before": 30 * Hz}
 
@@ -144,8 +146,8 @@ def mean_update(model: Model, task: Task, state: Mapping[str, np.ndarray], trial
     """How far a rule moves the forward weights in a trial, the mean over `trials`.
 
     `model` learns on `task` from the weights in `state` (as ``run.final``), on trials that `seed`
-    draws from `split`; each begins with the same weights and feedback. Learning rates are the
-    model's, and move the weights within a trial as in training. `backend` is ``"numpy"``,
+    draws from `split`; each begins with the same weights and feedback, and the weights stay there
+    within it: learning rates are made small, and the change large again. `backend` is ``"numpy"``,
     ``"cython"``, ``"standalone"`` or None (standalone where there is a compiler). Returns
     ``{"forward_1.w": array (pre*post,), ...}``.
     """
@@ -157,17 +159,31 @@ def mean_update(model: Model, task: Task, state: Mapping[str, np.ndarray], trial
     chosen = backends.choose(backend, np.inf)
     engine = backends.open_backend(chosen, model, shape, asked=backend is not None)
     values = parameter_values(model, shape)
+    rates = {key for key in values if key.split(".")[1].split("_")[0] == "eta"}
     course = time_course(model, task)
     samples = np.random.default_rng(seed).choice(task.splits[split], trials)
     begin = {**engine.start, **{k: v for k, v in state.items() if k in engine.start}}
-    total = {k: np.zeros(np.shape(v)) for k, v in begin.items() if k.endswith(".w")}
-    for number, sample in enumerate(samples):
+    names = [name for name in begin if name.endswith(".w")]
+
+    def change(number, scale):
+        """What a trial does to the weights with learning rates that are `scale` times theirs."""
         # And a trial without plasticity, which settles what the first leaves open.
-        data = {"course": course, **tables(task, shape, np.full(2, sample), np.array([1.0, 0.0]), 0,
-                                           keys(seed, MEASURE, 2 * number + np.arange(2)))}
-        end = engine.run(Chunk(2, begin, values, data)).state
-        for name in total:
-            total[name] += (end[name] - begin[name]) / trials
+        data = {"course": course, **tables(
+            task, shape, np.full(2, samples[number]), np.array([1.0, 0.0]), 0,
+            keys(seed, MEASURE, 2 * number + np.arange(2)))}
+        end = engine.run(Chunk(2, begin, {key: scale * value if key in rates else value
+                                          for key, value in values.items()}, data)).state
+        return {name: end[name] - begin[name] for name in names}
+
+    # What has no learning rate, a decay say, moves weights all the same.
+    apart = change(0, 0.0)
+    moves = any(part.any() for part in apart.values())
+    total = {name: np.zeros(part.shape) for name, part in apart.items()}
+    for number in range(trials):
+        learned = change(number, SMALL)
+        apart = change(number, 0.0) if moves else apart
+        for name in names:
+            total[name] += ((learned[name] - apart[name]) / SMALL + apart[name]) / trials
     return total
 
 
