@@ -131,7 +131,8 @@ class Network:
             Whether neurons connect to themselves, in a recurrent projection.
         delay : time or times
             From a spike to its effect; of several, every synapse has one, drawn with `seed`, and
-            each is a projection of its own (``name_1``, ``name_2`` ...).
+            each is a projection of its own (``name_1``, ``name_2`` ...). Traces of the source,
+            which plasticity reads, are not delayed.
         plastic : bool
             False: the weights stay as they start.
         weights : optional
