@@ -159,7 +159,7 @@ def test_what_the_package_has_is_what_its_searches_found():
     found = [json.loads(path.read_text()) for path in SEARCHES.glob("*.json")]
     assert {one["task"] for one in found} == {
         "digits", "yin_yang", "temporal_patterns", "two_choice_in_context", "bandit_of_2_cues",
-        "digits_reward"}
+        "digits_reward", "nmnist_simulated"}
     for one in found:
         entry = table()[one["task"]][one["key"]]
         assert {k: entry[k] for k in ("parameters", "validation", "trials", "at_edge")} == {
