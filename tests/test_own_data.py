@@ -273,3 +273,10 @@ def test_events_before_0_are_not_left_out_in_silence():
 def test_what_was_a_traceback_or_another_name_is_a_sentence(ask, says):
     with pytest.raises(InputError, match=says):
         ask(np.random.default_rng(0).random((20, 3)), [0, 1] * 10)
+
+
+def test_actions_may_be_more_or_fewer_than_named_classes():
+    """It ended in words about class_names, which with_reward does not take."""
+    task = bz.tasks.from_arrays(np.random.default_rng(0).random((20, 3)), ["cat", "dog"] * 10)
+    assert bz.tasks.with_reward(task).class_names == ("cat", "dog")
+    assert bz.tasks.with_reward(task, actions=3).class_names is None

@@ -72,7 +72,9 @@ def with_reward(task: Task, reward: Callable[[int, int], float] | str | None = N
         raise InputError(f"{where}: reward is a function of (sample, action) or a text, not "
                          f"{reward!r}")
     labels = payoffs.argmax(axis=1) if best is None else np.asarray(best)
+    names = task.class_names if count == task.n_out else None  # of actions that are no classes
     return task.replace(name=where, targets=payoffs, labels=labels, feedback="reward",
+                        class_names=names,
                         description=f"{task.description} Only the reward of the action that was "
                                     "taken comes back.".strip())
 
