@@ -18,7 +18,6 @@ RATE_OPTIONS = (
     ("updates", str, "trial (default) or step"),
     ("device", str, "cpu or gpu (JAX's choice)"),
     ("devices", int, "how many share a batch (1)"),
-    ("augment", str, "what is done to images that are learned from: crop,flip,cutout"),
 )
 FILE = "a name, or a file such as my_{}.py, which is run"
 #: What `Model` is given by an option of its own, and the option.

@@ -1,5 +1,7 @@
 """Text that reaches no object of the network is refused, and names are judged object by object."""
 
+import re
+
 import pytest
 
 import bioopzo as bz
@@ -198,3 +200,13 @@ def test_what_since_the_edit_only_another_object_reads_is_a_warning():
         "forward": "dw/dt = -eta*xbar_pre*g_post : 1"})
     with pytest.warns(ModelWarning, match="psi is computed, but since the edit no line reads it"):
         model.check()
+
+
+def test_the_way_to_keep_a_block_s_lines_is_one_that_works():
+    """It named the kind's block, of which the line is not."""
+    model = bz.Model([4, 6, 5, 2], rule="opzo")
+    with pytest.raises(EquationError) as told:
+        model.edit({"hidden_1": "psi = 1 : 1"}).check()
+    key, line = re.search(r"one of them: \{'([^']+)': '(.*?)\\n", str(told.value)).groups()
+    assert key.startswith("hidden_1:")
+    model.edit({key: f"{line}\nmore = 1 : 1"})

@@ -68,7 +68,7 @@ class Text:
             if blocked:  # what is missing there would have been derived
                 found = [*lost, *(one for one in found if one[0] not in blocked)]
         if not found:
-            found = [(name, self._block_of(name, line), m) for name, line, m in disputed(self)]
+            found = [(name, self.block_of(name, line), m) for name, line, m in disputed(self)]
             found += [*self._without_effect(), *lost]
         merged = {}
         for owner, block, mistake in found:
@@ -106,11 +106,11 @@ class Text:
 
     def set_by(self, name, word):
         """(block, line) of the statements of an object that set one of its variables."""
-        return [(self._block_of(name, line), str(line))
+        return [(self.block_of(name, line), str(line))
                 for statement, line in (self.every_line(name) if name in self.objects else ())
                 if statement and line.name == word]
 
-    def _block_of(self, owner, wanted):
+    def block_of(self, owner, wanted):
         """The block that a line or condition of an object is from."""
         entry = self.model.network[owner]
         for base in (*reversed(entry.blocks), *("backward",) * getattr(
@@ -158,7 +158,7 @@ class Text:
             step = next((code.text for code in group.codes if code.name == "step"), "")
             if not group.refractory:
                 line = next((x for x in parse(step, population.name) if x.name == "S"), None)
-                yield population.name, self._block_of(population.name, line), Mistake(
+                yield population.name, self.block_of(population.name, line), Mistake(
                     "", "the neurons have a refractory time, and S does not wait for it",
                     str(line or ""), "write chance*int(not_refractory) in place of chance, or "
                     "leave refractory= out")
@@ -255,14 +255,14 @@ class Text:
             scope, gone = self._scope(name), self._gone(name)
             for kind, text in self._places(name):
                 if kind == "condition" and text and not identifiers(text) & gone:
-                    block = self._block_of(name, text)
+                    block = self.block_of(name, text)
                     yield from ((name, block, m) for m in of_condition(scope, text))
             for statement, line in self.every_line(name):
                 if not ({line.name, *identifiers(line.right)} & gone):
-                    block = self._block_of(name, line)
+                    block = self.block_of(name, line)
                     yield from ((name, block, m) for m in of_line(scope, line, statement))
             for line, mistake in cycles(scope.lines):
-                yield name, self._block_of(name, line), mistake
+                yield name, self.block_of(name, line), mistake
         yield from self._said_missing()
 
     def _said_missing(self):
@@ -279,8 +279,9 @@ class Text:
             users = list(dict.fromkeys(everyone))
             remedy = f"the block had '{had}'" if had else f"a line such as '{word} = ... : 1'"
             if had and lost.pop(block, 1) > 1:  # said once
+                place = self._before.block_of(owners[0], had)
                 remedy += ("\n  an edit of a block replaces it whole; to keep its other lines, "
-                           f"edit one of them: {{'{block}:{word}': '{had}\\n...'}}")
+                           f"edit one of them: {{'{place}:{word}': '{had}\\n...'}}")
             mistake = Mistake(
                 "", f"{word!r} is missing, which {', '.join(users)} need{'s' * (len(users) == 1)}"
                 + nearest(word, self.lines[owners[0]]), "", remedy)
@@ -330,7 +331,7 @@ class Text:
                 words.add(word)
             for _, line in self.every_line(name):
                 if words & {line.name, *identifiers(line.right)}:
-                    users.append(self._block_of(name, line))
+                    users.append(self.block_of(name, line))
         return list(dict.fromkeys(users))
 
     # -------------------------------------------------------------------- the whole
@@ -420,7 +421,7 @@ class Text:
                 found = word in anywhere if word in had else (self.kinds[name], word) in used
                 if not ((name, word) in self._network or found
                         or word == self.model.rule.matrix or reserved(word)):
-                    yield name, self._block_of(name, line), Mistake(
+                    yield name, self.block_of(name, line), Mistake(
                         "", f"{word!r} is declared, and nothing reads or sets it"
                         + nearest(word, known), str(line), "use it, or leave the line out")
 
@@ -440,7 +441,7 @@ class Text:
                     else (name, word) in self._sets
                 if line.kind == "parameter" and (self.kinds[name], word) in read and not (
                         found or word in fine or reserved(word)):
-                    yield name, self._block_of(name, line), Mistake(
+                    yield name, self.block_of(name, line), Mistake(
                         "", f"{word!r} is read but never given a value: it would stay 0", str(line),
                         self._replaced(name, word) or "a parameter: leave this line out and give "
                         f"model.edit({word}=...); a variable: set it in a statement")
@@ -487,7 +488,7 @@ class Text:
                         for word in sorted(identifiers(line.right))
                         if levels.get(owner_of(self.draft, name, word)) == ZERO]
                 why = f" ({', '.join(dict.fromkeys(zero))} never differs from 0)" if zero else ""
-                yield name, self._block_of(name, line), Mistake(
+                yield name, self.block_of(name, line), Mistake(
                     "", "plasticity has no effect: no path leads from the error (or the reward) "
                     f"to w{why}", str(line or ""),
                     "w must follow something that depends on the target, such as g_post; weights "
