@@ -49,6 +49,8 @@ FORMAT = 1
 #: What `Model.replace` may change, beside rule, options and parameters.
 _SETTINGS = ("neuron", "reset", "refractory", "error", "coding", "surrogate", "dropout",
              "state_reset", "freeze")
+#: Those that write into the blocks of hidden neurons.
+_OF_HIDDEN = {"neuron", "neuron_options", "reset", "refractory", "surrogate", "dropout"}
 _NOTHING: Entries[Any] = Entries({})
 #: What a model keeps where a copy differs in numbers alone.
 _TEXT = ("declared", "layers", "network", "_written", "_followed")
@@ -431,7 +433,8 @@ class Model:
 
         A key is the left-hand side of a line (``psi="psi = ... : 1"``), or the name of a block
         (``{"hidden.reset": "u = 0"}``); a value that is not text is a parameter
-        (``beta=2.0``, ``tau_m=20*ms``). Where a name is defined in several blocks, give
+        (``beta=2.0``, ``tau_m=20*ms``; a mapping of populations replaces what was given before,
+        and what it does not name has the default). Where a name is defined in several blocks, give
         ``{"block:name": text}``.
 
         Raises `EquationError` when a text cannot be read or does not define the name, and for a
@@ -489,7 +492,13 @@ class Model:
             settings.pop("neuron", None)
         if (rule, options) == (self.rule_name, dict(self.options)):
             kept = self._values_under(settings) if "neuron" in settings else self.given
-            return self._as_silent(self._with(given=Entries({**kept, **changes}), **settings))
+            # A block that was replaced whole would hide what the settings write into it.
+            whole = settings.keys() & _OF_HIDDEN and any(
+                is_block(key, self.network) for key, _ in self.edits)
+            edits = self._carried(self._with(edits=(), given=self.plain().given, **settings),
+                                  same=True) if whole else self.edits
+            return self._as_silent(self._with(edits=edits, given=Entries({**kept, **changes}),
+                                              **settings))
         settings.update(rule_name=rule, options=Entries(options))
         plain = self._with(edits=(), given=self.plain().given, regime=_NOTHING, **settings)
         edits = self._carried(plain)
@@ -545,8 +554,8 @@ class Model:
         gone = set().union(*(cell.parameters for cell in self._cells)) - known.keys() - read
         return Entries({name: value for name, value in self.given.items() if name not in gone})
 
-    def _carried(self, plain):
-        """The edits, as whole blocks, for the same network without edits under another rule."""
+    def _carried(self, plain, same=False):
+        """The edits, as whole blocks, for the network without them under another (`same`) rule."""
         base, mine, theirs = self.unedited().written, self.written, plain.written
         bare = plain.bare
         edits = {}
@@ -555,7 +564,8 @@ class Model:
             if mine.get(name) == base.get(name) or not is_block(name, plain.network):
                 continue
             lines = plain.rule.blocks.get(name, "")
-            owned = {lines} if is_expression(name) else {line.name for line in parse(lines)}
+            owned = set() if same else {lines} if is_expression(name) else {
+                line.name for line in parse(lines)}
             text, lost = carried(name, base.get(name, ""), mine.get(name, ""), there,
                                  bare.get(name, ""), owned)
             if text != there:

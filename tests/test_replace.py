@@ -287,3 +287,33 @@ def test_the_jacobian_swallows_no_mistake():
     model = bz.Model([4, 5, 2]).edit({"forward_readout.spike": "o_post += v"})
     with pytest.raises(EquationError, match="v"):
         jacobian(model)
+
+
+def test_settings_come_to_the_same_in_any_order_and_in_blocks_that_were_replaced_whole():
+    """A block that an edit replaced whole hid what a later setting writes into it."""
+    model = bz.Model(SIZES, rule="dfa")
+    line = model.edit(u="du/dt = (2*b + drive - u)/tau_m : 1")
+    for setting in ({"surrogate": "localzo_normal"}, {"refractory": 2 * ms}, {"neuron": "alif"}):
+        first, last = (line.replace(rule="dkp").replace(**setting),
+                       line.replace(**setting).replace(rule="dkp"))
+        assert first.check().blocks == last.blocks
+    block = model.edit({name: model.blocks[name] + text for name, text in {
+        "hidden": "\nda/dt = -a/tau_x : 1", "hidden.reset": "\na += 1"}.items()}, tau_x=30 * ms)
+    assert "int(not_refractory)*" in block.replace(refractory=2 * ms).blocks["hidden"]
+    assert "exp(-distance**2/2)" in block.replace(surrogate="localzo_normal").blocks["hidden"]
+    assert "mask*" in block.replace(dropout=0.2).blocks["hidden"]
+    hard = block.replace(reset="hard").blocks["hidden.reset"].splitlines()
+    assert "u = 0" in hard and "a += 1" in hard and "u -= theta" not in hard
+    own = model.edit({"hidden": model.blocks["hidden"].replace("4*p*(1 - p)", "p**2")})
+    assert "psi = p**2 : 1" in own.replace(reset="hard").blocks["hidden"].splitlines()
+
+
+@pytest.mark.parametrize("edit", [
+    {"forward_2": "dw/dt = -2*eta*xbar_pre*psi_post*g_post : 1"}, {"forward_2.trial": "w *= 0.9"}])
+def test_what_is_frozen_is_not_moved_by_an_edit(edit):
+    """It moved, in whatever order, and the run said that it was frozen."""
+    model = bz.Model(SIZES, rule="dfa")
+    for frozen in (model.edit(edit).replace(freeze=["forward_2"]),
+                   model.replace(freeze=["forward_2"]).edit(edit)):
+        with pytest.raises(EquationError, match="weights of forward_2 stay as they start"):
+            frozen.check()

@@ -24,7 +24,7 @@ from bioopzo.errors import InputError, InterruptedRun, NonFiniteError
 from bioopzo.network.clock import Shape, shape_of, time_course
 from bioopzo.training.plan import planned
 from bioopzo.training.spiking import Driver
-from bioopzo.training.start import initial_weights, scheduled
+from bioopzo.training.start import initial_weights, scheduled, without_learning
 from bioopzo.training.train import prepared
 
 
@@ -533,3 +533,15 @@ def test_a_step_is_as_long_as_the_mean_of_a_batch_allows(mu):
             ("rate", {"batch": 2}, "at most 2 with 2 trials at a time, not 3")):
         with pytest.raises(InputError, match=f"parameter mu .* is {words}"):
             prepared(model, task, engine, **settings)
+
+
+def test_a_parameter_of_one_s_own_does_not_fall_for_its_name():
+    """eta_a of an adaptation fell to 3 % over training, mu_a under OPZO to 10 %."""
+    model = bz.Model([4, 5, 2], rule="opzo").edit({"hidden.reset": (
+        "u -= theta\nxbar += 1\ncount += 1\nu -= eta_a + mu_a")}, eta_a=0.3, mu_a=0.1)
+    values = {"hidden_1.eta_a": 0.3, "hidden_1.mu_a": 0.1, "forward_1.eta": 2.0,
+              "readout.eta_o": 2.0, "hidden_1.eta_of_forward_1": 2.0}
+    end = scheduled(values, model, 1.0)
+    assert (end["hidden_1.eta_a"], end["hidden_1.mu_a"]) == (0.3, 0.1)
+    assert all(end[name] < 0.1 for name in list(values)[2:])
+    assert without_learning(values)["hidden_1.eta_a"] == 0.3

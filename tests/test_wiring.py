@@ -380,3 +380,15 @@ def test_a_recurrent_network_learns():
                         seed=31, progress=False, evaluations=1).test_accuracy
                for rule in ("opzo", "readout_only")]
     assert reached[0] > 0.9 > reached[1]
+
+
+def test_several_delays_do_not_make_the_drive_larger():
+    """Each part had the spread of its own fan-in: three delays made weights sqrt(3) as large."""
+    power = []
+    for delay in (2 * ms, [1, 2, 3] * ms):
+        model = bz.Model(bz.Network(inputs=40, readouts=2).population("F", 300).connect(
+            "input", "F", delay=delay).connect("F", "readout"))
+        start = initial_weights(model, np.random.default_rng(0))
+        power.append(sum(np.square(value).sum() for name, value in start.items()
+                         if name.startswith("input_F")) / 300)
+    assert power[1] == pytest.approx(power[0], rel=0.05)

@@ -63,7 +63,8 @@ class Text:
         found = found or [*self._impatient()]
         lost = [("", m.where, m) for m in self.model.obstacles]
         if not found:
-            found = [*self._lines(), *self._parameters(), *self._unused(), *self._without_value()]
+            found = [*self._lines(), *self._parameters(), *self._unused(), *self._without_value(),
+                     *self._moving()]
             blocked = {owner for owner, _ in self._missing} & {where for _, where, _ in lost}
             if blocked:  # what is missing there would have been derived
                 found = [*lost, *(one for one in found if one[0] not in blocked)]
@@ -264,6 +265,16 @@ class Text:
             for line, mistake in cycles(scope.lines):
                 yield name, self.block_of(name, line), mistake
         yield from self._said_missing()
+
+    def _moving(self):
+        """Lines that move weights which are to stay as they start."""
+        for name, kind in self.kinds.items():
+            for statement, line in self.every_line(name) if kind in FIXED else ():
+                if line.name == "w" and (statement or line.kind == "differential"):
+                    yield name, self.block_of(name, line), Mistake(
+                        "", f"the weights of {name} stay as they start (freeze, plastic=False), "
+                        "and this line moves them", str(line),
+                        "leave the line out, or let the projection learn")
 
     def _said_missing(self):
         """What is missing, once for all layers of a block."""

@@ -159,7 +159,7 @@ def mean_update(model: Model, task: Task, state: Mapping[str, np.ndarray], trial
     chosen = backends.choose(backend, np.inf)
     engine = backends.open_backend(chosen, model, shape, asked=backend is not None)
     values = parameter_values(model, shape)
-    rates = {key for key in values if key.split(".")[1].split("_")[0] == "eta"}
+    rates = {key for key in values if key.split(".")[1].partition("_of_")[0] in ("eta", "eta_o")}
     course = time_course(model, task)
     samples = np.random.default_rng(seed).choice(task.splits[split], trials)
     begin = {**engine.start, **{k: v for k, v in state.items() if k in engine.start}}

@@ -138,7 +138,8 @@ class Network:
         weights : optional
             Initial weights: default uniform within gain*sqrt(3/fan-in); one number; ``("uniform",
             low, high)``, ``("normal", mean, sd)``, ``("lognormal", mean, sd)`` (of the
-            logarithm); an array (pre, post); or a function of (i, j) that gives one.
+            logarithm); an array (pre, post); or a function of (i, j) that gives one. What is drawn
+            gets the sign of the source, and is cut to the bounds.
         low, high : float
             Weights act within these bounds and are brought back into them between trials.
 

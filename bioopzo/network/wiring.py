@@ -53,16 +53,21 @@ def projections(source: Population, target: Population, name: str, which: Mappin
     low, high = _bounds(name, source, bounds)
     connection = _connection(name, source, target, which)
     blocks = (kind, *(["recurrent"] if source == target else []), name)
-    made = Projection(name, source.name, target.name, kind, blocks, connection, ("w",),
-                      _start(name, source, target, weights, (low, high)), (), 0.0, low, high)
+    start = _start(name, source, target, weights, (low, high))
+    made = Projection(name, source.name, target.name, kind, blocks, connection, ("w",), start, (),
+                      0.0, low, high)
     delays = _delays(name, delay)
     if len(delays) == 1:
         return [replace(made, delay=delays[0])]
     chosen = _drawn(name, which["seed"], 1).integers(len(delays), size=connection.shape)
     there = getattr(connection, "mask", np.ones(connection.shape, bool))
-    return [replace(made, name=f"{name}_{k}", blocks=(*blocks, f"{name}_{k}"), delay=one,
-                    connection=of_mask(there & (chosen == k - 1)))
-            for k, one in enumerate(delays, 1) if (there & (chosen == k - 1)).any()]
+    parts = [(f"{name}_{k}", one, of_mask(there & (chosen == k - 1)))
+             for k, one in enumerate(delays, 1) if (there & (chosen == k - 1)).any()]
+    # The default spread is that of all synapses of a neuron, however many delays share them.
+    starts = [start if weights is not None else replace(
+        start, scale=math.sqrt(own.fan_in / connection.fan_in)) for _, _, own in parts]
+    return [replace(made, name=part, blocks=(*blocks, part), delay=one, connection=own, start=start)
+            for (part, one, own), start in zip(parts, starts)]
 
 
 def distances(populations: Iterable[Population], projections: Iterable[Projection]

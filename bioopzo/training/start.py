@@ -33,8 +33,9 @@ def _finals(values, model, own_rate):
         final = f"{prefix}_final"
         if final in model.parameters:
             for key in values:
-                name = key.split(".")[1]
-                if name == prefix or name.startswith(prefix + "_"):
+                # A parameter of the user's own that begins alike is none of them.
+                name = key.split(".")[1].partition("_of_")[0]
+                if name in model.declared and name.split("_")[0] == prefix:
                     found[key] = float(model.parameters[final])
     return found
 
@@ -59,7 +60,7 @@ def scheduled(values: Mapping[str, float], model: Model, progress: float, own_ra
 
 def without_learning(values: Mapping[str, float]) -> dict[str, float]:
     """The constants with every learning rate of weights, eta, eta_o ..., at 0."""
-    rates = {key for key in values if key.split(".")[1].split("_")[0] == "eta"}
+    rates = {key for key in values if key.split(".")[1].partition("_of_")[0] in ("eta", "eta_o")}
     return {key: 0.0 * value if key in rates else value for key, value in values.items()}
 
 
