@@ -1279,7 +1279,7 @@ def test_a_run_of_the_spiking_engine_is_measured_in_batches(brief):
     for rule in ("opzo", "dfa", "bp"):
         run = bz.train(bz.Model([4, 8, 6, 2], rule=rule), brief, trials=4, evaluations=2,
                        backend="numpy", progress=False)
-        angles = gradients.update_angle(run.at(1), batches=1, batch=20, precision="double")
+        angles = gradients.update_angle(run.at(1), batches=2, batch=20, precision="double")
         assert angles["forward_3.w"] == pytest.approx((1, 0), abs=1e-5)
         if rule == "bp":
             assert angles["forward_1.w"] == pytest.approx((1, 0), abs=1e-5)

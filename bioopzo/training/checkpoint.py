@@ -42,10 +42,10 @@ def checkpoint_identity(meta: Mapping[str, Any], plan: Plan, watch: Watch | None
     """
     return {"digest": meta["digest"], "task": meta["task"], "data": meta["task_digest"],
             "seed": meta["seed"], "settings": meta["settings"], "trials": meta["trials"],
-            "evaluations": [mark * plan.batch for mark in plan.marks],
-            "evaluation_trials": len(plan.few), "split": meta["split"],
-            "start": meta.get("start", {}).get("content"),
+            "split": meta["split"], "start": meta.get("start", {}).get("content"),
             "version": meta["versions"]["bioopzo"],
+            "evaluations": [mark * plan.batch for mark in plan.marks],
+            "evaluation_trials": len(plan.few),
             "record": watch and watch.identity, "format": CHECKPOINT_FORMAT}
 
 
