@@ -422,16 +422,17 @@ def test_the_repository_has_the_pictures_that_are_shown_and_no_others():
 
 
 def test_a_figure_is_drawn_again_from_its_numbers(tmp_path):
-    """Whatever has changed since; nothing is computed."""
+    """Whatever has changed since; nothing is computed, and what it says of itself is said now."""
     folder = tmp_path / "figures"
     (folder / "images").mkdir(parents=True)
     for name in ("escape_noise.py", "parameters.py", "images/escape_noise.json"):
         shutil.copy(ROOT / "figures" / name, folder / name)
-    text = (folder / "escape_noise.py").read_text()
+    text = (folder / "escape_noise.py").read_text().replace('"""', '"""Drawn anew. ', 1)
     (folder / "escape_noise.py").write_text(text + "\n\ndef compute(*_):\n    raise OSError\n")
     before = json.loads((folder / "images" / "escape_noise.json").read_text())
     assert main(["figures", "escape_noise", "--draw", "--folder", str(folder)]) == 0
     after = json.loads((folder / "images" / "escape_noise.json").read_text())
+    assert after.pop("about").startswith("Drawn anew. ") and before.pop("about")
     assert {k: v for k, v in after.items() if k != "files"} == {
         k: v for k, v in before.items() if k != "files"}
     assert (folder / "images" / "escape_noise.png").is_file()

@@ -111,10 +111,11 @@ def redraw(study, stem):
     if not source.is_file():
         raise InputError(f"{source} is missing: it holds the numbers to draw")
     _open_no_window()
-    fig = _drawn(load(study.script), read(source))
+    module = load(study.script)
+    fig = _drawn(module, read(source))
     if fig is None:
         raise InputError(f"{stem.name} has no figure, only numbers")
-    _write(fig, json.loads(source.read_text()), stem)
+    _write(fig, {**json.loads(source.read_text()), "about": _about(study, module)}, stem)
 
 
 # ---------------------------------------------------------------------------- one study
@@ -128,17 +129,22 @@ def _make(study, parameters, stem, jobs, progress, command, say):
     _open_no_window()
     module, done = load(study.script), "drawn"
     if old and old["keys"].get("format") == FORMAT and old["keys"]["data"] == now["data"]:
-        content = {**old, "keys": now}
+        content = {**old, "keys": now, "about": _about(study, module)}
     else:
         older = bool(old) and old["keys"].get("format", 1) < FORMAT
         done = OLDER if older else "made"
         say(f"{stem.name}: computing ..." + " (its key is of an older scheme)" * older)
         content = _plain(study.script, {
-            "name": stem.name, "about": study.about or module.__doc__.strip(), "command": command,
+            "name": stem.name, "about": _about(study, module), "command": command,
             "parameters": parameters, "keys": now,
             **_computed(module, parameters, stem, now["code"], jobs, progress)})
     _write(_drawn(module, flat(content)), content, stem)
     return done
+
+
+def _about(study, module):
+    """What a study says of itself: of a figure, what is drawn in it now."""
+    return study.about or module.__doc__.strip()
 
 
 def _drawn(module, content):
