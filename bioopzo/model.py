@@ -516,8 +516,9 @@ class Model:
 
         if "intact" in self.given and any(of(self, f"hidden{x}") != of(new, f"hidden{x}")
                                           for x in ("", ".sample")):
-            raise InputError("neurons of this model are silenced with the psi of its own rule and "
-                             "neuron, and the new ones have another: replace first, then silence")
+            raise InputError("neurons of this model are silenced with its psi as it is, and what "
+                             "is to be replaced (rule, neuron, surrogate, dropout ...) has "
+                             "another: replace first, then silence")
         return new
 
     def unedited(self) -> "Model":

@@ -78,8 +78,8 @@ def silence(model: Model, population: str, neurons: Any = None) -> Model:
     A membrane that would run away without its spikes is held at 0. Under rules that teach through
     psi they learn nothing; what weights onto them do under others, and a decay of weights, has no
     effect, for they send nothing. The text is that of this rule and neuron: `Model.replace` refuses
-    others with another psi. Raises `InputError` for an unknown population, for neurons that it has
-    not, and where no S decides on its spikes.
+    others, and settings, with another psi. Raises `InputError` for an unknown population, for
+    neurons that it has not, and where no S decides on its spikes.
     """
     hidden = {one.name: one for one in model.network.hidden}
     if not isinstance(population, str) or population not in hidden:

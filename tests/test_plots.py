@@ -455,4 +455,6 @@ def test_an_error_of_0_stays_within_the_axes():
 def test_bins_of_intervals_are_steps_though_no_two_intervals_are_a_step_apart():
     ax = plots.interval_histogram([np.array([5.0, 5, 7, 7, 7])])
     assert [p.get_height() for p in ax.patches if p.get_height()] == [2, 3]
+    thirds = plots.interval_histogram([np.array([3.0, 4, 5, 7, 30]) / 3])  # of no whole microsecond
+    assert len(thirds.patches) == 30
     plt.close("all")

@@ -11,6 +11,7 @@ from brian2 import Hz, ms
 import bioopzo as bz
 from bioopzo.errors import InputError, ModelWarning
 from bioopzo.training import search as tuning
+from bioopzo.training.effect import without_effect
 from bioopzo.training.tuned import table, tuned_parameters
 
 SEARCHES = Path(__file__).parents[1] / "figures" / "data" / "searches"
@@ -240,6 +241,13 @@ def test_what_has_no_effect_is_not_searched(model, monkeypatch):
     monkeypatch.setattr("bioopzo.training.runs.train_group", None)
     with pytest.raises(InputError, match="eta_o: the optimizer adamw divides every change"):
         bz.tune(model, bz.tasks.xor(), engine="rate", trials=40)
+    settings = {"optimizer": "adamw"}
+    for plain, lost in ((bz.Model([4, 5, 2], rule="bp"), {"eta", "eta_o", "eta_final"}),
+                        (bz.Model([4, 5, 2], rule="dkp"), set()),  # beside a decay it is a ratio
+                        (bz.Model([4, 5, 2]).edit({"forward.trial": "w -= 0.1*w"}), set())):
+        assert without_effect("rate", settings, plain) == lost
+        assert not without_effect("rate", {"optimizer": "sgd"}, plain)
+        assert not without_effect("spiking", {}, plain)
     with pytest.warns(ModelWarning, match="eta: the optimizer adamw divides"):
         bz.sweep(bz.Model([4, 5, 2]), bz.tasks.xor(), {"eta": [1, 2] * Hz}, engine="rate",
                  trials=8, jobs=1)
@@ -248,10 +256,12 @@ def test_what_has_no_effect_is_not_searched(model, monkeypatch):
 @pytest.mark.parametrize("other, what", [
     (lambda m: m.replace(neuron="erf"), "neuron"), (lambda m: m.edit(tau_m=30 * ms), "parameters"),
     (lambda m: bz.Model([4, 9, 2], rule="readout_only"), "hidden layers"),
-    (lambda m: m.edit({"readout.step": "o *= 1"}), "edits")])
+    (lambda m: m.edit({"readout.step": "o *= 1"}), "edits"),
+    (lambda m: m.replace(reset="hard"), "reset"), (lambda m: m.replace(dropout=0.1), "dropout")])
 def test_another_network_does_not_overwrite_the_package_s_own_values(other, what, monkeypatch):
     monkeypatch.setattr(tuning, "tune", None)
     task = bz.tasks.xor()
     model = bz.Model([task.n_in, *task.hidden, task.n_out], rule="readout_only")
     with pytest.raises(InputError, match=f"other {what}.*--out"):
         tuning.tune_file(other(model), task)
+    tuning._check_usual(bz.Model([*model.sizes], recurrent=True), task)  # has a key of its own

@@ -62,6 +62,8 @@ def graph(run: Any, model: Any, task: Any) -> Any:
         raise _not_in_nir(f"the architecture {model.layout!r}")
     if float(model.refractory):
         raise _not_in_nir(f"refractory={model.refractory}")
+    if "intact" in model.given:
+        raise _not_in_nir("silenced neurons (intact)")
     model = model.replace(dropout=0.0)  # nothing is silenced once the network has learned
     _check_statements(model)
     shape = shape_of(task, 1)

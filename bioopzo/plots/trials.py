@@ -184,6 +184,16 @@ def tuning(curves: Sequence[ArrayLike], ax: Axes | None = None,
     return ax
 
 
+def _common_step(intervals):
+    """The step that all intervals are multiples of: their smallest difference, or a part of it."""
+    least = np.diff(np.unique([0.0, *np.round(intervals, 9)])).min()
+    for parts in range(1, 9):
+        counts = intervals * parts / least
+        if np.allclose(counts, np.round(counts), rtol=0, atol=1e-3):
+            return least / parts
+    return least
+
+
 @styled
 def interval_histogram(intervals: Sequence[ArrayLike], ax: Axes | None = None,
                        cv: ArrayLike | None = None, bins: Any = None, **style: Any) -> Axes:
@@ -199,7 +209,7 @@ def interval_histogram(intervals: Sequence[ArrayLike], ax: Axes | None = None,
         raise InputError("there is no interval: no neuron spikes twice in a trial")
     ax = axes_of(ax)
     if bins is None:  # intervals are whole steps: bins of another width would beat with them
-        step = np.gcd.reduce(np.round(every * 1e6).astype(np.int64)) / 1e6
+        step = _common_step(every)
         bins = np.arange(0.5 * step, every.max() + step, step)
     ax.hist(every, bins, **{"color": PALE, "edgecolor": "white", "lw": 0.3, **style})
     ax.set_xlim(left=0)

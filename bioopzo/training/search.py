@@ -32,9 +32,10 @@ from bioopzo.files import readable, writable, write_json
 from bioopzo.model import Model
 from bioopzo.tasks import Task
 from bioopzo.text.equations import identifiers
+from bioopzo.training.effect import without_effect
 from bioopzo.training.runs import asked, computed, told_of
 from bioopzo.training.saving import place_of_run
-from bioopzo.training.train import checked_pair, without_effect
+from bioopzo.training.train import checked_pair
 from bioopzo.training.tuned import FILE, Tuned, entries_of, key_of, tuned_parameters, with_unit
 from bioopzo.training.workers import workers
 from bioopzo.versions import versions
@@ -202,7 +203,7 @@ def tune(model: Model, task: Task, trials: int = 4000, count: int = 24, finalist
         raise InputError(f"task {task.name} has no validation split to tune on")
     found = tuned_parameters(task.name, model)
     ranges = _with_effect({**search_space(model.for_task(task)), **(ranges or {})}, ranges,
-                          without_effect(engine, settings))
+                          without_effect(engine, settings, model))
     model = model.for_task(task, found)
     options = dict(trials=trials, evaluations=1, split="validation", engine=engine,
                    backend=backend if engine == "spiking" else None, **settings)
@@ -326,11 +327,14 @@ def tune_file(model: Model, task: Task, path: str | PathLike | None = None, **op
 def _check_usual(model, task):
     """Refuse values of another network for the package's own file: all runs of a rule take them."""
     plain = Model([task.n_in, *task.hidden, task.n_out])
+    # Values of a network of its own, recurrent ones too, are kept apart (`key_of`).
     differs = [what for what, mine, usual in (
-        ("neuron", model.neuron, plain.neuron), ("edits", model.edits, ()),
-        ("parameters", dict(model.given), {}),
-        ("hidden layers", model.given_network or tuple(model.sizes), tuple(plain.sizes)))
-        if mine != usual]
+        *((name.replace("_", " "), getattr(model, name), getattr(plain, name)) for name in (
+            "neuron", "neuron_options", "reset", "refractory", "surrogate", "dropout",
+            "state_reset", "freeze")),
+        ("edits", model.edits, ()), ("parameters", dict(model.given), {}),
+        ("hidden layers", model.given_network or tuple(model.sizes),
+         model.given_network or tuple(plain.sizes))) if mine != usual]
     if differs:
         raise InputError("the package's own values are those of the networks of "
                          f"{task.name} as they come, and this one has other "

@@ -21,11 +21,12 @@ from bioopzo.model import Model
 from bioopzo.run import Run
 from bioopzo.show.exports import optional
 from bioopzo.tasks import Task
+from bioopzo.training.effect import without_effect
 from bioopzo.training.plan import Evaluations
 from bioopzo.training.rate import alone_on_its_device
 from bioopzo.training.runs import Asked, asked, computed, told_of, words_of
 from bioopzo.training.saving import place_of_run
-from bioopzo.training.train import ENGINES, checked_pair, named, without_effect
+from bioopzo.training.train import ENGINES, checked_pair, named
 from bioopzo.training.workers import workers
 
 #: What has a place in the result already, and what to give instead.
@@ -100,7 +101,8 @@ def sweep(model: Model, task: Task, values: Mapping[str, Iterable[Any]],
     options = dict(engine=engine, trials=trials, epochs=epochs, backend=backend,
                    evaluations=evaluations, evaluation_trials=evaluation_trials, split=split,
                    **settings)
-    lost = without_effect(engine, {k: v for k, v in settings.items() if k not in grid}) & {*grid}
+    lost = without_effect(engine, {k: v for k, v in settings.items() if k not in grid}, model) \
+        & {*grid}
     if lost and "optimizer" not in grid:
         warnings.warn(f"{' and '.join(sorted(lost))}: the optimizer adamw divides every change by "
                       'its own size, so that they have no effect; give optimizer="sgd", or sweep '

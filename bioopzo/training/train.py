@@ -1,7 +1,7 @@
 """Training: one door to both engines."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
@@ -307,14 +307,6 @@ def prepared(model: Model, task: Task, engine: str = "spiking", trials: int | No
         return fitted, plan, chosen
     model = model.for_task(task, tuned_parameters(task.name, model))
     return ENGINES[engine].fitted(model, task, chosen), plan, chosen
-
-
-def without_effect(engine: str, settings: Mapping[str, Any]) -> set[str]:
-    """The learning rates of the text that have no effect with such `settings` of an `engine`."""
-    if engine != "rate":
-        return set()
-    chosen = ENGINES[engine].settings(**settings)
-    return {"eta", "eta_o", "eta_final"} if chosen.chosen_optimizer().scale_free else set()
 
 
 def check_on(model: Model, task: Task) -> None:
