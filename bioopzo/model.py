@@ -41,7 +41,7 @@ from bioopzo.show.model import html
 from bioopzo.show.model import text as page
 from bioopzo.text.entries import Entries
 from bioopzo.text.equations import defines, identifiers, is_expression, parse
-from bioopzo.text.merge import carried
+from bioopzo.text.merge import carried, settled
 from bioopzo.text.parameters import Parameter
 
 #: How `Model.save` writes.
@@ -458,11 +458,13 @@ class Model:
         of a line that the new rule has its own version of is left out with a `ModelWarning`.
         Parameters of the old rule or neuron alone, and those that have another unit under the new
         rule, go, too.
-        Options that both rules have stay.
+        Options that both rules have stay. Under the same rule, settings are put into blocks that an
+        edit replaced whole, around whose statements lines of yours may stand.
 
         `changes` are further settings of `Model` (``neuron``, ``reset``, ``dropout`` ...), options
-        of the rule, and parameters. Raises `InputError` for what is unknown, and for other sizes:
-        that would be another network.
+        of the rule, and parameters. Raises `InputError` for what is unknown, for a setting that
+        writes into a block whose statements an edit changed, and for other sizes: that would be
+        another network.
 
         Examples
         --------
@@ -495,8 +497,8 @@ class Model:
             # A block that was replaced whole would hide what the settings write into it.
             whole = settings.keys() & _OF_HIDDEN and any(
                 is_block(key, self.network) for key, _ in self.edits)
-            edits = self._carried(self._with(edits=(), given=self.plain().given, **settings),
-                                  same=True) if whole else self.edits
+            edits = self._settled(self._with(edits=(), given=self.plain().given, **settings),
+                                  settings) if whole else self.edits
             return self._as_silent(self._with(edits=edits, given=Entries({**kept, **changes}),
                                               **settings))
         settings.update(rule_name=rule, options=Entries(options))
@@ -555,8 +557,27 @@ class Model:
         gone = set().union(*(cell.parameters for cell in self._cells)) - known.keys() - read
         return Entries({name: value for name, value in self.given.items() if name not in gone})
 
-    def _carried(self, plain, same=False):
-        """The edits, as whole blocks, for the network without them under another (`same`) rule."""
+    def _settled(self, plain, settings):
+        """The edits, as whole blocks, over what `settings` write into the network without edits.
+
+        Raises `InputError` where an edited block does not say where that belongs.
+        """
+        base, mine, theirs = self.unedited().written, self.written, plain.written
+        edits = {}
+        for name in {**base, **mine}:
+            if mine.get(name) == base.get(name) or not is_block(name, plain.network):
+                continue
+            text = settled(name, *(blocks.get(name, "") for blocks in (base, mine, theirs)))
+            if text is None:
+                raise InputError(f"block {name!r} was replaced by an edit, and "
+                                 f"{', '.join(sorted(settings))} would write into it: replace the "
+                                 "setting first, then edit")
+            if text != theirs.get(name, ""):
+                edits[name] = text
+        return tuple(edits.items())
+
+    def _carried(self, plain):
+        """The edits, as whole blocks, for the same network without edits under another rule."""
         base, mine, theirs = self.unedited().written, self.written, plain.written
         bare = plain.bare
         edits = {}
@@ -565,8 +586,7 @@ class Model:
             if mine.get(name) == base.get(name) or not is_block(name, plain.network):
                 continue
             lines = plain.rule.blocks.get(name, "")
-            owned = set() if same else {lines} if is_expression(name) else {
-                line.name for line in parse(lines)}
+            owned = {lines} if is_expression(name) else {line.name for line in parse(lines)}
             text, lost = carried(name, base.get(name, ""), mine.get(name, ""), there,
                                  bare.get(name, ""), owned)
             if text != there:

@@ -1,11 +1,14 @@
 """A few draws of the differential fuzzing, the same ones every time; see `fuzz`."""
 
 import pytest
+from brian2 import ms
 from fuzz.command import row_of
 from fuzz.executors import run
 from fuzz.strategy import Draw, Seeded, Shrinking, draw_from, reduced
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from bioopzo.errors import InputError
 
 #: Draws of this seed, by number.
 SEED, COUNT = 13, 10
@@ -59,3 +62,20 @@ def test_nonsense_is_refused():
     """By the package's own error, before anything runs."""
     for edit in (("edit", "psi", "psi = 4*p*(1 - pp) : 1"), ("append", "hidden.rset", "u = 0")):
         assert run(Draw(1, (3, 2, 2), "bp", ops=((edit,),))).kind == "refused"
+
+
+@pytest.mark.parametrize("number", [5, 18, 20, 25, 43, 53, 56, 96])
+def test_a_setting_there_and_back_leaves_the_text_or_is_refused(number):
+    """Edits of whole blocks lost lines, had them twice or in another order: all in silence."""
+    model = draw_from(Seeded(f"91 {number}"), number).model()
+    assert model.edits
+    for there, back in (
+            ({"reset": "soft" if model.reset == "hard" else "hard"}, {"reset": model.reset}),
+            ({"dropout": 0.0 if model.dropout else 0.2}, {"dropout": model.dropout}),
+            ({"refractory": (0 if model.refractory else 2) * ms},
+             {"refractory": model.refractory})):
+        try:
+            found = model.replace(**there).replace(**back).blocks
+        except InputError as problem:
+            found = str(problem)
+        assert found == model.blocks or "replace the setting first, then edit" in str(found)

@@ -173,9 +173,7 @@ def _columns(where, recording, sensor, unit):
     times = recording["t"]
     if not isinstance(times, Quantity) and unit is None and np.asarray(times).dtype.kind in "iu":
         unit, guessed = usecond, True
-    exact = unit is usecond and not isinstance(times, Quantity)
-    seconds = seconds_of(where, times, unit)  # and what can be wrong with them
-    columns["t"] = np.asarray(times, float) if exact else seconds * 1e6
+    columns["t"] = seconds_of(where, times, unit) * 1e6
     for key, most in (("x", width), ("y", height)):
         values = columns.get(key, np.zeros(0, int))
         if len(values) and not 0 <= values.min() <= values.max() < most:

@@ -38,6 +38,28 @@ def carried(name: str, base: str, mine: str, theirs: str, bare: str,
     return render(lines), tuple(map(str, lost))
 
 
+def settled(name: str, base: str, mine: str, theirs: str) -> str | None:
+    """A block's text with the edits in it, where a setting makes `theirs` of the `base`; or None.
+
+    Equations are lines each with its name: mine where both changed it. Of statements the order
+    counts: they stay around those of the setting, and None says that this cannot be told.
+    """
+    if theirs == base or mine == theirs:
+        return mine
+    if is_expression(name):
+        return None
+    was, now, found = (parse(text, name) for text in (base, mine, theirs))
+    if any(line.kind == "statement" for line in (*was, *now, *found)):
+        count = len(was)
+        places = [k for k in range(len(now) - count + 1) if now[k:k + count] == was]
+        if len(places) != 1 or not was:
+            return None
+        return render([*now[:places[0]], *found, *now[places[0] + count:]])
+    if len({line.name for line in now}) < len(now):
+        return mine  # a line that is defined twice is for `check` to say
+    return render(_equations(was, now, found, (), set())[0])
+
+
 def _equations(base, mine, theirs, bare, owned):
     """Lines of equations, each name once."""
     was, now, found, plain = ({line.name: line for line in lines}
